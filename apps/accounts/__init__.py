@@ -1,0 +1,6 @@
+"""Accounts: who is acting, and what their role allows.
+
+Owns: User.
+Hides: how a person logs in and how attempts are limited.
+Offers: domain.roles (Role, Permission, allows), authn.requires, selectors.user_by_id.
+"""

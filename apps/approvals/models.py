@@ -1,0 +1,109 @@
+"""Questions to people, and their answers."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Approval(models.Model):
+    """One held step, frozen as it was asked about. ``digest`` binds the answer to exactly this
+    action (see ``domain/binding.py``); any change makes another digest and so another approval."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Waiting"
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        EXPIRED = "expired", "Expired"
+        VOID = "void", "Void"
+
+    id = models.UUIDField(primary_key=True)
+    run_id = models.UUIDField()
+    step_id = models.UUIDField()
+    decision_id = models.UUIDField()
+    digest = models.CharField(max_length=64)
+    binding = models.JSONField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    # What the person sees, frozen: made on the server from the canonical arguments.
+    sentence = models.TextField()
+    domain_slug = models.SlugField()
+    job_slug = models.SlugField()
+    contract_number = models.PositiveIntegerField()
+    tool_name = models.CharField(max_length=80)
+    agent_slug = models.CharField(max_length=80)
+    agent_label = models.CharField(max_length=160, blank=True)
+    customer = models.CharField(max_length=120, blank=True)
+    amount_cents = models.BigIntegerField(null=True)
+    risk = models.PositiveSmallIntegerField()
+    arguments = models.JSONField()
+    preview = models.JSONField(default=dict)  # {"before", "after", "changes", "refusal"}
+    facts = models.JSONField(default=dict)
+    rules = models.JSONField(default=list)  # why it needs a person: id, reason, observed, limit
+    agent_text = models.TextField(blank=True)
+    roles = models.JSONField(default=list)
+    votes_required = models.PositiveSmallIntegerField(default=1)
+    on_timeout = models.CharField(max_length=10, default="reject")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    claimed_until = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    signature = models.TextField(blank=True)
+    key_id = models.CharField(max_length=32, blank=True)
+    consumed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            # One open question a step: two workers that hold the same step can't ask twice.
+            models.UniqueConstraint(
+                fields=["step_id"],
+                condition=models.Q(state="pending"),
+                name="approvals_approval_one_pending_per_step",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(consumed_at=None) | models.Q(state="approved"),
+                name="approvals_approval_consumed_only_if_approved",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(risk__gte=1, risk__lte=4), name="approvals_approval_risk"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at", "-risk", "created_at", "id"],
+                condition=models.Q(state="pending"),
+                name="approvals_waiting",
+            ),
+            models.Index(fields=["step_id"], name="approvals_step"),
+            models.Index(fields=["decided_at"], name="approvals_decided"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Vote(models.Model):
+    """One person's answer to one approval. The nonce makes a double submit the same answer."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="votes")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    approve = models.BooleanField()
+    reason = models.TextField(blank=True)
+    digest = models.CharField(max_length=64)
+    nonce = models.CharField(max_length=64)
+    dwell_ms = models.PositiveIntegerField(null=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["approval", "user"], name="approvals_vote_one_per_person"
+            )
+        ]

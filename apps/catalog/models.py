@@ -1,0 +1,177 @@
+"""Domains, jobs, contracts, tools, agents and prompts."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.kernel.models import Draft
+
+
+class Domain(models.Model):
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=120)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class ToolServer(models.Model):
+    """A company's tool service. Its address comes from TOWER_TOOL_SERVERS, by slug, since it
+    differs from machine to machine; ``url`` is the fallback a pack may state."""
+
+    slug = models.SlugField(unique=True)
+    protocol = models.CharField(max_length=16, default="mcp")
+    url = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Tool(models.Model):
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="tools")
+    server = models.ForeignKey(ToolServer, on_delete=models.PROTECT, related_name="tools")
+    name = models.CharField(max_length=80)
+    current_number = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "name"], name="catalog_tool_name_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ToolVersion(models.Model):
+    """What a tool is: schema, effect and idempotency class. ``document`` is the pack's entry with
+    the input schema filled in; ``fingerprint`` its digest. Columns repeat what queries need."""
+
+    class Effect(models.TextChoices):
+        READ = "read", "Read"
+        DRAFT = "draft", "Draft"
+        WRITE = "write", "Write"
+        IRREVERSIBLE = "irreversible", "Irreversible"
+
+    class Idempotency(models.TextChoices):
+        KEYED = "keyed", "Keyed"
+        LOOKUP = "lookup", "Look-up"
+        NONE = "none", "None"
+
+    tool = models.ForeignKey(Tool, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    document = models.JSONField()
+    fingerprint = models.CharField(max_length=64)
+    effect = models.CharField(max_length=12, choices=Effect.choices)
+    idempotency = models.CharField(max_length=8, choices=Idempotency.choices)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tool", "number"], name="catalog_toolversion_number_unique"
+            )
+        ]
+        ordering = ["-number"]
+
+
+class Prompt(models.Model):
+    slug = models.SlugField(unique=True)
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="prompts")
+    current_number = models.PositiveIntegerField(default=0)
+
+
+class PromptVersion(models.Model):
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt", "number"], name="catalog_promptversion_number_unique"
+            )
+        ]
+
+
+class Agent(models.Model):
+    class Kind(models.TextChoices):
+        REFERENCE = "reference", "Reference"
+        RECORDED = "recorded", "Recorded"
+        MODEL = "model", "Model"
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    current_number = models.PositiveIntegerField(default=0)
+
+
+class AgentVersion(models.Model):
+    """``document``: {"prompt", "prompt_number", "model", "fallback_models", "settings"}."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    document = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent", "number"], name="catalog_agentversion_number_unique"
+            )
+        ]
+
+
+class Job(models.Model):
+    """A job to be done. Columns mirror its current contract, for lists and search."""
+
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="jobs")
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=160)
+    owner = models.CharField(max_length=160)
+    purpose = models.TextField(blank=True)
+    criticality = models.CharField(max_length=16, default="normal")
+    current_number = models.PositiveIntegerField(default=0)
+    is_active = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class ContractVersion(models.Model):
+    """A published contract: what the job promises and within which bounds. Immutable (trigger);
+    a run pins the version it started under. ``text`` is the YAML people wrote, ``document`` the
+    same as JSON."""
+
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    document = models.JSONField()
+    digest = models.CharField(max_length=64)
+    note = models.TextField(blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    approver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    published_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "number"], name="catalog_contractversion_number_unique"
+            )
+        ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} v{self.number}"
+
+
+class ContractDraft(Draft):
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="draft")

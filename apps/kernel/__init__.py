@@ -1,0 +1,6 @@
+"""Kernel: the few pure pieces that every floor stands on.
+
+Owns: nothing in the database.
+Hides: how values are made canonical, how identifiers are made, how a transaction is opened.
+Offers: canonical.digest, ids.new_id, errors.TowerError, transactions.command/participant.
+"""

@@ -1,0 +1,39 @@
+"""Who commits? The word on the ``def`` line says it.
+
+A ``command`` opens the one durable transaction of a request or queue entry; a ``participant``
+joins it and refuses to run without one. Work for the world outside waits for ``after_commit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from django.db import connection, transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def command(func: Callable[P, R]) -> Callable[P, R]:
+    """Run ``func`` in one durable transaction; nesting one command in another is an error."""
+    return transaction.atomic(durable=True)(func)
+
+
+def participant(func: Callable[P, R]) -> Callable[P, R]:
+    """Let ``func`` run only inside an open transaction, so that its facts can't be half-written."""
+
+    @wraps(func)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not connection.in_atomic_block:
+            raise RuntimeError(f"{func.__qualname__} needs an open transaction")
+        return func(*args, **kwargs)
+
+    return inner
+
+
+def after_commit(func: Callable[[], object]) -> None:
+    """Ring a bell once the facts are durable. A failing bell never fails the command: the sweep
+    finds what a lost bell left behind."""
+    transaction.on_commit(func, robust=True)

@@ -1,0 +1,88 @@
+"""Policies as code, and each decision they took."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.kernel.models import AppendOnly, Draft
+
+
+class PolicySet(models.Model):
+    """A named set of Cedar policies; a contract names the set that judges its steps."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=120)
+    domain_slug = models.SlugField()
+    current_number = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class PolicyVersion(models.Model):
+    """An immutable published text. ``limits`` are the numbers that rules compare with
+    (``context.limits.x``); ``schema`` is the Cedar schema it was validated against (JSON)."""
+
+    policy_set = models.ForeignKey(PolicySet, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    limits = models.JSONField(default=dict)
+    schema = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64)
+    note = models.TextField(blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    approver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    published_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["policy_set", "number"], name="policy_version_number_unique"
+            )
+        ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.policy_set_id} v{self.number}"
+
+
+class PolicyDraft(Draft):
+    """The next version of a policy set. ``text`` is a document: ``limits`` and ``policies``."""
+
+    policy_set = models.OneToOneField(PolicySet, on_delete=models.CASCADE, related_name="draft")
+
+
+class Decision(AppendOnly):
+    """One answer of the decision point, with everything needed to ask again."""
+
+    class Answer(models.TextChoices):
+        PERMIT = "permit", "Permit"
+        HOLD = "hold", "Hold"
+        DENY = "deny", "Deny"
+
+    id = models.UUIDField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    run_id = models.UUIDField()
+    step_id = models.UUIDField()
+    action = models.CharField(max_length=80)
+    answer = models.CharField(max_length=8, choices=Answer.choices)
+    rules = models.JSONField(default=list)  # [{"id", "reason", "roles", "votes", "risk"}]
+    roles = models.JSONField(default=list)
+    votes = models.PositiveSmallIntegerField(default=0)
+    risk = models.PositiveSmallIntegerField(default=1)
+    errors = models.JSONField(default=list)
+    request = models.JSONField(default=dict)
+    request_digest = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["step_id", "at"], name="policy_decision_step"),
+            models.Index(fields=["at", "answer"], name="policy_decision_at"),
+        ]

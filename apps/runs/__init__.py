@@ -1,0 +1,6 @@
+"""Runs: the engine. A run is a row, a step is a row, an attempt is one try and its trace span.
+
+Owns: Run, RunScript, Message, Step, Attempt, Intent, Receipt, Breaker, Worker, Desk.
+Hides: leases, fencing, batches, bells, how a tool is reached.
+Offers: services.start_run, services.cancel_run, services.set_desk, selectors, domain.states.
+"""

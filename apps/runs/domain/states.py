@@ -1,0 +1,59 @@
+"""The states people see, and the one table of legal transitions.
+
+The database enforces the same table (trigger in migration 0002); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    ACCEPTED = "accepted"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING_APPROVAL = "waiting_approval"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CONFIRMATION_UNKNOWN = "confirmation_unknown"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    CANCELLED = "cancelled"
+    SHED = "shed"
+
+
+S = State
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    S.ACCEPTED: frozenset({S.QUEUED, S.CANCELLED, S.SHED, S.FAILED}),
+    S.QUEUED: frozenset({S.RUNNING, S.CANCELLED, S.FAILED, S.SHED}),
+    S.RUNNING: frozenset(
+        {
+            S.QUEUED,
+            S.WAITING_APPROVAL,
+            S.SUCCEEDED,
+            S.FAILED,
+            S.CONFIRMATION_UNKNOWN,
+            S.COMPENSATING,
+            S.CANCELLED,
+        }
+    ),
+    S.WAITING_APPROVAL: frozenset({S.QUEUED, S.RUNNING, S.FAILED, S.CANCELLED}),
+    S.CONFIRMATION_UNKNOWN: frozenset(
+        {S.QUEUED, S.RUNNING, S.SUCCEEDED, S.FAILED, S.COMPENSATING, S.CANCELLED}
+    ),
+    S.SUCCEEDED: frozenset({S.COMPENSATING}),
+    S.FAILED: frozenset({S.COMPENSATING}),
+    S.COMPENSATING: frozenset({S.COMPENSATED, S.CONFIRMATION_UNKNOWN, S.FAILED}),
+    S.COMPENSATED: frozenset(),
+    S.CANCELLED: frozenset(),
+    S.SHED: frozenset(),
+}
+
+TERMINAL = frozenset({S.SUCCEEDED, S.FAILED, S.COMPENSATED, S.CANCELLED, S.SHED})
+NEEDS_A_PERSON = frozenset({S.WAITING_APPROVAL, S.CONFIRMATION_UNKNOWN})
+
+
+def is_legal(old: State, new: State) -> bool:
+    """Whether a run or step in ``old`` may become ``new``."""
+    return new in TRANSITIONS[old]

@@ -1,0 +1,278 @@
+"""Runs and what they consist of. Hot rows are written by ``journal`` in multi-row statements;
+constraints and triggers here hold whoever writes."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.kernel.models import AppendOnly
+from apps.runs.domain.states import State
+
+STATES = [(s.value, s.value.replace("_", " ")) for s in State]
+
+
+class Run(models.Model):
+    """One execution of a job under a pinned contract version."""
+
+    id = models.UUIDField(primary_key=True)
+    domain_slug = models.SlugField()
+    job_slug = models.SlugField()
+    contract_number = models.PositiveIntegerField()
+    contract_version = models.ForeignKey(
+        "catalog.ContractVersion", on_delete=models.PROTECT, related_name="+"
+    )
+    agent_version = models.ForeignKey(
+        "catalog.AgentVersion", on_delete=models.PROTECT, related_name="+"
+    )
+    agent_kind = models.CharField(max_length=12)
+    agent_label = models.CharField(max_length=160)  # "recorded gpt-4o", "reference" …
+    source = models.CharField(max_length=16, default="manual")  # desk | replay | manual | api
+    case_ref = models.CharField(max_length=200, blank=True)
+    customer = models.CharField(max_length=120, blank=True)
+    request = models.TextField(blank=True)  # the customer's first words, as shown
+    input = models.JSONField(default=dict)
+    world = models.CharField(max_length=80, default="live")
+    dialect = models.CharField(max_length=8, blank=True)
+    state = models.CharField(max_length=24, choices=STATES, default=State.ACCEPTED)
+    # resolved | escalated | rejected | denied | tool_refused | not_resolved | timed_out | error
+    outcome = models.CharField(max_length=24, blank=True)
+    error_class = models.CharField(max_length=40, blank=True)
+    summary = models.TextField(blank=True)
+    lane = models.CharField(max_length=32, default="normal")
+    priority = models.PositiveSmallIntegerField(default=50)  # lower is sooner
+    trace_id = models.UUIDField()
+    steps_total = models.PositiveIntegerField(default=0)
+    retries = models.PositiveIntegerField(default=0)
+    tokens_in = models.BigIntegerField(default=0)
+    tokens_out = models.BigIntegerField(default=0)
+    cost_microusd = models.BigIntegerField(null=True)
+    degraded = models.BooleanField(default=False)
+    has_violation = models.BooleanField(default=False)
+    had_hold = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="runs_run_newest"),
+            models.Index(fields=["state", "-created_at"], name="runs_run_state"),
+            models.Index(fields=["job_slug", "-created_at"], name="runs_run_job"),
+            models.Index(
+                fields=["deadline_at"],
+                condition=models.Q(
+                    state__in=["accepted", "queued", "running", "waiting_approval"]
+                ),
+                name="runs_run_open",
+            ),
+            models.Index(fields=["source", "case_ref"], name="runs_run_case"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class RunScript(models.Model):
+    """What a scripted agent (reference or recorded) will say and propose, item by item, and how
+    far it has come. Items: {"say": text} | {"hear": text} | {"call": {"tool", "args", "ref"}}."""
+
+    run = models.OneToOneField(
+        Run, primary_key=True, on_delete=models.CASCADE, related_name="script"
+    )
+    items = models.JSONField(default=list)
+    cursor = models.PositiveIntegerField(default=0)
+
+
+class Message(AppendOnly):
+    """One utterance of the conversation. Whatever comes from outside is untrusted text."""
+
+    class Role(models.TextChoices):
+        CUSTOMER = "customer", "Customer"
+        AGENT = "agent", "Agent"
+        TOWER = "tower", "Control Tower"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="messages")
+    seq = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Role.choices)
+    content = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "seq"], name="runs_message_seq_unique")
+        ]
+        ordering = ["seq"]
+
+
+class Step(models.Model):
+    """One proposed tool call (or, for a model, one turn of thought) and what became of it."""
+
+    class Kind(models.TextChoices):
+        TOOL = "tool", "Tool call"
+        AGENT = "agent", "Agent turn"
+
+    id = models.UUIDField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    seq = models.PositiveIntegerField()
+    after_message = models.PositiveIntegerField(default=0)  # seq of the last message before it
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.TOOL)
+    tool_version = models.ForeignKey(
+        "catalog.ToolVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    tool_name = models.CharField(max_length=80)
+    effect = models.CharField(max_length=12, default="read")
+    idempotency = models.CharField(max_length=8, default="none")
+    arguments = models.JSONField(default=dict)
+    arguments_digest = models.CharField(max_length=64)
+    idempotency_key = models.CharField(max_length=64, blank=True)
+    script_ref = models.CharField(max_length=40, blank=True)  # index in the recording, if any
+    state = models.CharField(max_length=24, choices=STATES, default=State.QUEUED)
+    # permit | hold | deny — the last answer of the gate; empty before it was asked
+    gate = models.CharField(max_length=8, blank=True)
+    decision_id = models.UUIDField(null=True)
+    approval_id = models.UUIDField(null=True)
+    facts = models.JSONField(default=dict)
+    preview = models.JSONField(null=True)
+    lane = models.CharField(max_length=32, default="normal")
+    priority = models.PositiveSmallIntegerField(default=50)
+    attempts_made = models.PositiveSmallIntegerField(default=0)
+    lease_losses = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(db_default=Now())
+    lease_token = models.BigIntegerField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    lease_owner = models.CharField(max_length=80, blank=True)
+    intent_open = models.BooleanField(default=False)
+    # executed | deduplicated | denied | rejected | expired | refused_by_tool | failed | unknown
+    disposition = models.CharField(max_length=20, blank=True)
+    deduplicated_from = models.UUIDField(null=True)
+    result = models.JSONField(null=True)
+    error_class = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    gated_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "seq"], name="runs_step_seq_unique"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lane", "priority", "not_before", "id"],
+                condition=models.Q(state="queued"),
+                name="runs_step_due",
+            ),
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(state="running"),
+                name="runs_step_leased",
+            ),
+            models.Index(
+                fields=["approval_id"],
+                condition=models.Q(state="waiting_approval"),
+                name="runs_step_waiting",
+            ),
+            models.Index(fields=["tool_name", "-created_at"], name="runs_step_tool"),
+        ]
+
+
+class Attempt(models.Model):
+    """One try of a step: a span of the run's trace. A row exists before anything is sent (intent),
+    so that a crash leaves the question, never a guess."""
+
+    id = models.UUIDField(primary_key=True)
+    step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="attempts")
+    run_id = models.UUIDField()
+    number = models.PositiveSmallIntegerField()
+    lease_token = models.BigIntegerField()
+    worker = models.CharField(max_length=80, blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    duration_ms = models.FloatField(null=True)
+    # ok | tool_error | retryable | unknown | timeout | lease_lost
+    outcome = models.CharField(max_length=12, blank=True)
+    error_class = models.CharField(max_length=40, blank=True)
+    error = models.TextField(blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["step", "number"], name="runs_attempt_number_unique")
+        ]
+        indexes = [models.Index(fields=["run_id", "started_at"], name="runs_attempt_run")]
+
+
+class Intent(models.Model):
+    """The right to cause one mutation in one run. Unique on (run, key): of two steps that propose
+    the same mutation only one owns it; the other is answered with its receipt."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="intents")
+    key = models.CharField(max_length=64)
+    step = models.OneToOneField(Step, on_delete=models.CASCADE, related_name="intent")
+    approval_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "key"], name="runs_intent_key_unique")
+        ]
+
+
+class Receipt(AppendOnly):
+    """The evidence that a step's call was answered."""
+
+    step = models.OneToOneField(
+        Step, primary_key=True, on_delete=models.CASCADE, related_name="receipt"
+    )
+    run_id = models.UUIDField()
+    idempotency_key = models.CharField(max_length=64, blank=True)
+    provider_ref = models.CharField(max_length=120, blank=True)
+    response_digest = models.CharField(max_length=64)
+    evidence = models.CharField(max_length=20, default="answer")  # answer|replayed|lookup|person
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["run_id"], name="runs_receipt_run")]
+
+
+class Breaker(models.Model):
+    """Circuit breaker of one tool, shared by all workers."""
+
+    tool_name = models.CharField(max_length=120, primary_key=True)  # "<domain>/<tool>"
+    state = models.CharField(max_length=10, default="closed")
+    window_started_at = models.DateTimeField(db_default=Now())
+    calls = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    timeouts_in_a_row = models.PositiveIntegerField(default=0)
+    open_until = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=200, blank=True)
+
+
+class Worker(models.Model):
+    """A process that drains lanes, or another long-lived part, as last heard of."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    kind = models.CharField(max_length=16)  # drainer | sweeper | desk
+    lane = models.CharField(max_length=32, blank=True)
+    pid = models.PositiveIntegerField()
+    host = models.CharField(max_length=120)
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    in_flight = models.PositiveIntegerField(default=0)
+    steps_done = models.BigIntegerField(default=0)
+
+
+class Desk(models.Model):
+    """Whether new cases arrive by themselves: one row a domain, switched on the home page."""
+
+    domain_slug = models.SlugField(primary_key=True)
+    is_open = models.BooleanField(default=True)
+    per_minute = models.FloatField(default=2.0)
+    next_case_at = models.DateTimeField(db_default=Now())
+    next_index = models.PositiveIntegerField(default=0)
+    changed_by = models.CharField(max_length=150, blank=True)
+    changed_at = models.DateTimeField(null=True)

@@ -1,0 +1,25 @@
+"""The front door: HTTP to Django, WebSockets to the live consumers."""
+
+from __future__ import annotations
+
+import os
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import OriginValidator
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controltower.settings")
+http = get_asgi_application()
+
+from django.conf import settings  # noqa: E402, I001  # Django must be set up before its models load
+from apps.api.live.routing import websocket_urlpatterns  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": http,
+        "websocket": OriginValidator(
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), [settings.TOWER_ORIGIN]
+        ),
+    }
+)

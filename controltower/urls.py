@@ -1,0 +1,16 @@
+"""Every address of the site; each app owns what stands below its prefix."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("apps.dashboards.urls")),
+    path("accounts/", include("apps.accounts.urls")),
+    path("approvals/", include("apps.approvals.urls")),
+    path("runs/", include("apps.runs.urls")),
+    path("catalog/", include("apps.catalog.urls")),
+    path("policies/", include("apps.policy.urls")),
+    path("audit/", include("apps.audit.urls")),
+    path("", include("apps.api.urls")),
+]
