@@ -1,0 +1,68 @@
+"""The doorbell of the live pages: tell every web process that something happened.
+
+A tick is a hint. It carries ids only, may be lost or doubled, and must never hurt the work that
+it reports: when Redis is away it is dropped, and the page's next heartbeat shows the gap.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import redis
+from django.conf import settings
+
+CHANNEL = "tower:ticks"
+LOG_SECONDS = 60.0
+REST_SECONDS = 2.0  # after a failure nobody waits for a dead Redis again for this long
+SOCKET_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+_silence: dict[str, float] = {"rest_until": 0.0, "log_after": 0.0}
+
+Tick = tuple[str, int, str, str]
+
+
+def tick(streams: Iterable[str], seq: int, kind: str, id: str) -> None:
+    """Say on each of ``streams`` that event ``seq`` of ``kind`` about ``id`` happened. Never
+    raises: a lost tick is caught up by the heartbeat."""
+    tick_many([(stream, seq, kind, id) for stream in streams])
+
+
+def tick_many(ticks: Sequence[Tick]) -> None:
+    """Publish ``(stream, seq, kind, id)`` ticks in one round trip. Never raises."""
+    if not ticks or time.monotonic() < _silence["rest_until"]:
+        return
+    try:
+        with _client().pipeline(transaction=False) as pipe:
+            for stream, seq, kind, subject in ticks:
+                pipe.publish(CHANNEL, encode(stream, seq, kind, subject))
+            pipe.execute()
+    except (redis.RedisError, OSError) as error:
+        _rest(error)
+
+
+def encode(stream: str, seq: int, kind: str, subject: str) -> str:
+    """The frame as it travels: ids and a sequence number, never arguments."""
+    return json.dumps({"stream": stream, "seq": seq, "kind": kind, "id": subject})
+
+
+def _rest(error: Exception) -> None:
+    now = time.monotonic()
+    _silence["rest_until"] = now + REST_SECONDS
+    if now >= _silence["log_after"]:
+        _silence["log_after"] = now + LOG_SECONDS
+        log.warning("Live ticks are not sent: Redis can't be reached (%s)", type(error).__name__)
+
+
+@cache
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_connect_timeout=SOCKET_SECONDS,
+        socket_timeout=SOCKET_SECONDS,
+        health_check_interval=30,
+    )
