@@ -1,0 +1,80 @@
+"""What a run has pinned: published documents by id. They never change, so they are cached for the
+life of the process; the engine reads them for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from apps.catalog.models import AgentVersion, ContractVersion, PromptVersion, ToolVersion
+
+
+@lru_cache(maxsize=2048)
+def contract_document(version_id: int) -> Mapping[str, Any]:
+    """The published contract document."""
+    return ContractVersion.objects.values_list("document", flat=True).get(pk=version_id)
+
+
+@lru_cache(maxsize=2048)
+def contract_digest(version_id: int) -> str:
+    return ContractVersion.objects.values_list("digest", flat=True).get(pk=version_id)
+
+
+@lru_cache(maxsize=4096)
+def _tool(version_id: int) -> ToolVersion:
+    return ToolVersion.objects.select_related("tool__server", "tool__domain").get(pk=version_id)
+
+
+def tool_document(version_id: int) -> Mapping[str, Any]:
+    """A tool's catalog entry: schema, sentence, facts, preview and look-up tools."""
+    return _tool(version_id).document
+
+
+def tool_fingerprint(version_id: int | None) -> str:
+    """The digest of a tool version; empty for a tool that the catalog doesn't know."""
+    return _tool(version_id).fingerprint if version_id else ""
+
+
+def tool_server(version_id: int) -> str:
+    """Slug of the server that offers the tool."""
+    return _tool(version_id).tool.server.slug
+
+
+@lru_cache(maxsize=2048)
+def tool_versions(contract_version_id: int) -> Mapping[str, ToolVersion]:
+    """Every tool of the contract's domain by name, at the newest version that existed when the
+    contract was published; tools the contract doesn't list are there too, so that a proposal of one
+    can be judged for what it is."""
+    contract = ContractVersion.objects.select_related("job__domain").get(pk=contract_version_id)
+    versions = (
+        ToolVersion.objects.filter(tool__domain=contract.job.domain)
+        .select_related("tool")
+        .order_by("tool_id", "number")
+    )
+    pinned: dict[str, ToolVersion] = {}
+    for version in versions:
+        if version.created_at <= contract.published_at or version.tool.name not in pinned:
+            pinned[version.tool.name] = version
+    return pinned
+
+
+@lru_cache(maxsize=2048)
+def _agent(version_id: int) -> AgentVersion:
+    return AgentVersion.objects.select_related("agent").get(pk=version_id)
+
+
+def agent_slug(version_id: int) -> str:
+    return _agent(version_id).agent.slug
+
+
+def agent_document(version_id: int) -> Mapping[str, Any]:
+    """An agent version: prompt and its number, model, fallback models, settings."""
+    return _agent(version_id).document
+
+
+@lru_cache(maxsize=512)
+def prompt_text(slug: str, number: int) -> str:
+    return PromptVersion.objects.values_list("text", flat=True).get(
+        prompt__slug=slug, number=number
+    )
