@@ -62,9 +62,7 @@ class Run(models.Model):
             models.Index(fields=["job_slug", "-created_at"], name="runs_run_job"),
             models.Index(
                 fields=["deadline_at"],
-                condition=models.Q(
-                    state__in=["accepted", "queued", "running", "waiting_approval"]
-                ),
+                condition=models.Q(state__in=["accepted", "queued", "running", "waiting_approval"]),
                 name="runs_run_open",
             ),
             models.Index(fields=["source", "case_ref"], name="runs_run_case"),

@@ -1,0 +1,53 @@
+"""How a run ended, judged by its contract and by what its steps really did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.runs.domain.states import State
+
+ESCALATION_TOOLS = frozenset({"transfer_to_human_agents"})
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    tool: str
+    effect: str
+    disposition: str
+    error_class: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    state: State
+    outcome: str
+    error_class: str
+
+
+_UNDONE = ("unknown", "denied", "rejected", "expired", "refused_by_tool", "failed")
+_OUTCOME_OF = {
+    "unknown": "unknown",
+    "denied": "denied",
+    "rejected": "rejected",
+    "expired": "approval_expired",
+    "refused_by_tool": "tool_refused",
+    "failed": "error",
+}
+
+
+def judge(steps: Sequence[StepEnd], *, wanted_tools: Sequence[str], answered: bool) -> RunEnd:
+    """``resolved`` when a wanted tool was really carried out (or, for a job that wants none, when
+    the customer was answered). Otherwise the gravest thing that kept it from that."""
+    done = {s.tool for s in steps if s.disposition in {"executed", "deduplicated"}}
+    if wanted_tools and done & set(wanted_tools):
+        return RunEnd(State.SUCCEEDED, "resolved", "")
+    for disposition in _UNDONE:
+        if any(s.disposition == disposition and s.effect != "read" for s in steps):
+            outcome = _OUTCOME_OF[disposition]
+            return RunEnd(State.FAILED, outcome, outcome)
+    if done & ESCALATION_TOOLS:
+        return RunEnd(State.FAILED, "escalated", "escalated")
+    if not wanted_tools and answered:
+        return RunEnd(State.SUCCEEDED, "resolved", "")
+    return RunEnd(State.FAILED, "not_resolved", "not_resolved")

@@ -1,0 +1,78 @@
+"""What an attempt's end means, and whether and when to try again.
+
+Full jitter after M. Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015):
+``delay = random(0, min(cap, base * 2**attempt))``. ``Retry-After`` (RFC 9110, 10.2.3) wins over
+our own delay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Ending(StrEnum):
+    """How a call ended, as far as the caller can honestly tell."""
+
+    ANSWERED = "answered"  # the tool answered
+    REFUSED = "refused"  # the tool answered that it won't: no effect
+    NOT_SENT = "not_sent"  # certainly never reached the tool
+    TURNED_AWAY = "turned_away"  # 408, 425, 429 or 503 that promises no work was done
+    LOST = "lost"  # sent, then no trustworthy answer: the effect may have happened
+    BROKEN = "broken"  # an answer that makes no sense and won't improve by asking again
+
+
+class Verdict(StrEnum):
+    SETTLE = "settle"
+    RETRY = "retry"
+    UNKNOWN = "unknown"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """``attempts`` counts the first try; times are seconds."""
+
+    attempts: int = 4
+    base_s: float = 0.5
+    cap_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDecision:
+    verdict: Verdict
+    delay_s: float = 0.0
+
+
+RETRY_AFTER_LONGEST_S = 900.0
+
+
+def decide(
+    ending: Ending,
+    *,
+    attempt: int,
+    policy: RetryPolicy,
+    mutates: bool,
+    repeat_safe: bool,
+    retry_after_s: float | None,
+    jitter: float,
+) -> RetryDecision:
+    """What follows the end of attempt number ``attempt`` (from 1). ``repeat_safe``: the tool takes
+    the idempotency key or can be asked whether it happened. ``jitter`` is uniform in [0, 1)."""
+    if ending in {Ending.ANSWERED, Ending.REFUSED}:
+        return RetryDecision(Verdict.SETTLE)
+    may_have_happened = mutates and ending in {Ending.LOST, Ending.BROKEN}
+    if may_have_happened and not repeat_safe:
+        return RetryDecision(Verdict.UNKNOWN)
+    if attempt >= policy.attempts or ending is Ending.BROKEN:
+        return RetryDecision(Verdict.UNKNOWN if may_have_happened else Verdict.FAIL)
+    return RetryDecision(Verdict.RETRY, delay_s(attempt, policy, retry_after_s, jitter))
+
+
+def delay_s(attempt: int, policy: RetryPolicy, retry_after_s: float | None, jitter: float) -> float:
+    """Seconds to wait after attempt ``attempt``. An absurd ``Retry-After`` (negative, or beyond
+    fifteen minutes) is clamped."""
+    own = jitter * min(policy.cap_s, policy.base_s * 2.0 ** (attempt - 1))
+    if retry_after_s is None:
+        return own
+    return max(own, min(max(retry_after_s, 0.0), RETRY_AFTER_LONGEST_S))

@@ -1,0 +1,54 @@
+"""Following a script: what a scripted agent says and proposes next.
+
+A script is a list of items: ``{"say": text}`` (the agent speaks), ``{"hear": text}`` (the
+customer speaks), ``{"call": {"tool", "args", "ref"}}`` (a proposal) and ``{"done": summary}``.
+A live model's turns are appended to the same list, so every kind of agent is followed alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call as proposed: nothing has been decided about it."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What comes next: utterances, then a call, or the end (``done``), or neither: the script is
+    exhausted and the agent has to be asked again. ``cursor`` is where to go on from."""
+
+    messages: tuple[tuple[str, str], ...]
+    call: Call | None
+    done: bool
+    summary: str
+    cursor: int
+
+
+def follow(items: Sequence[Mapping[str, Any]], cursor: int) -> Turn:
+    """Walk from ``cursor`` to the next call or the end, collecting what is said on the way."""
+    messages: list[tuple[str, str]] = []
+    for position in range(cursor, len(items)):
+        item = items[position]
+        after = position + 1
+        if "say" in item:
+            messages.append(("agent", str(item["say"])))
+        elif "hear" in item:
+            messages.append(("customer", str(item["hear"])))
+        elif "call" in item:
+            return Turn(tuple(messages), _call(item["call"]), False, "", after)
+        elif "done" in item:
+            return Turn(tuple(messages), None, True, str(item["done"]), after)
+    return Turn(tuple(messages), None, False, "", len(items))
+
+
+def _call(raw: Mapping[str, Any]) -> Call:
+    return Call(str(raw["tool"]), dict(raw.get("args") or {}), str(raw.get("ref", "")))

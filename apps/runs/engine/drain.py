@@ -1,0 +1,237 @@
+"""The loop of one work-horse: drain a lane for a while.
+
+Calls run concurrently in this asyncio loop; every database statement runs in one thread beside
+it, so that the network goes on while a batch commits. When the time is up nothing new is taken,
+what is in flight is finished, and what is left is rung for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+from apps.runs import agents
+from apps.runs.domain.retry import Ending
+from apps.runs.engine import commit as engine
+from apps.runs.engine.work import Action, Call, Finished, Inspect, Think
+from apps.runs.executor import CallResult, ToolClient
+from apps.runs.journal import Claimed
+from apps.runs.services import beat, renew_leases
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
+GATHER_S = 0.004  # how long finished calls wait for company before they are committed
+
+
+def worker_name() -> str:
+    """Who holds a lease: host, process and when it was born, so that no two ever agree."""
+    return f"{socket.gethostname()}:{os.getpid()}:{int(time.time()) % 100_000}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a drain did. ``more``: work was left when the time was up."""
+
+    steps: int = 0
+    commits: int = 0
+    more: bool = False
+
+
+@dataclass
+class Drain:
+    """Drains ``lane`` for about ``seconds``, with at most ``in_flight`` calls at once."""
+
+    lane: str
+    seconds: float
+    lease_s: float
+    in_flight: int
+    owner: str = field(default_factory=worker_name)
+    linger_s: float = 0.0
+    report: Report = field(default_factory=Report)
+
+    def __post_init__(self) -> None:
+        self._db = ThreadPoolExecutor(1, thread_name_prefix="db")
+        self._tasks: dict[asyncio.Task[Any], Action] = {}
+        self._renewed = time.monotonic()
+
+    async def run(self) -> Report:
+        """Work until the time is up or nothing is due, then finish what is in flight."""
+        end = time.monotonic() + self.seconds
+        async with ToolClient() as tools:
+            try:
+                await self._loop(tools, end)
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await self._in_db(connection.close)
+                self._db.shutdown(wait=True)
+        return self.report
+
+    async def _loop(self, tools: ToolClient, end: float) -> None:
+        idle_since: float | None = None
+        finished: list[Finished] = []
+        inspected: list[Claimed] = []
+        while True:
+            go_on = time.monotonic() < end
+            if finished or inspected:
+                await self._commit(tools, finished, inspected, go_on)
+            claimed = await self._claim(tools) if go_on else 0
+            if not self._tasks:
+                idle_since = idle_since or time.monotonic()
+                if not go_on or (not claimed and time.monotonic() - idle_since >= self.linger_s):
+                    self.report.more = not go_on
+                    return
+                await asyncio.sleep(0.02)
+            else:
+                idle_since = None
+            finished, inspected = await self._gather()
+            await self._renew()
+
+    # --- outside ------------------------------------------------------------------------------
+
+    def _start(self, tools: ToolClient, actions: list[Action]) -> None:
+        for action in actions:
+            self._tasks[asyncio.create_task(self._act(tools, action))] = action
+
+    async def _act(self, tools: ToolClient, action: Action) -> Finished | Claimed:
+        if isinstance(action, Inspect):
+            return await _inspect(tools, action)
+        if isinstance(action, Think):
+            result, thought = await agents.think(action)
+            return Finished(action, result, thought)
+        return Finished(action, await _call(tools, action))
+
+    async def _gather(self) -> tuple[list[Finished], list[Claimed]]:
+        if not self._tasks:
+            return [], []
+        done, _ = await asyncio.wait(self._tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        if done and len(done) < len(self._tasks):
+            more, _ = await asyncio.wait(self._tasks, timeout=GATHER_S)
+            done |= more
+        finished, inspected = [], []
+        for task in done:
+            action = self._tasks.pop(task)
+            outcome = _outcome(task, action)
+            (finished if isinstance(outcome, Finished) else inspected).append(outcome)
+        return finished, inspected  # type: ignore[return-value]  # parted by type just above
+
+    # --- the database -------------------------------------------------------------------------
+
+    async def _claim(self, tools: ToolClient) -> int:
+        room = self.in_flight - len(self._tasks)
+        if room < max(1, self.in_flight // 8):
+            return 0
+        actions = await self._in_db(
+            lambda: engine.claim_and_commit(
+                self.lane, limit=min(room, 64), owner=self.owner, lease_s=self.lease_s
+            )
+        )
+        self._start(tools, actions)
+        return len(actions)
+
+    async def _commit(
+        self, tools: ToolClient, finished: list[Finished], inspected: list[Claimed], go_on: bool
+    ) -> None:
+        actions = await self._in_db(
+            lambda: engine.commit(
+                finished, inspected, owner=self.owner, lease_s=self.lease_s, go_on=go_on
+            )
+        )
+        self.report.steps += len(finished)
+        self.report.commits += 1
+        self._start(tools, actions)
+
+    async def _renew(self) -> None:
+        if time.monotonic() - self._renewed < self.lease_s / 3:
+            return
+        self._renewed = time.monotonic()
+        tokens = [a.work.lease_token for a in self._tasks.values()]
+        steps, flying = self.report.steps, len(self._tasks)
+        await self._in_db(lambda: renew_leases(tokens, lease_s=self.lease_s))
+        await self._in_db(lambda: beat(self.owner, "drainer", self.lane, flying, steps))
+
+    async def _in_db(self, func: Callable[[], T]) -> T:
+        """Run in the database thread; a database that went away is waited for."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._db, _patiently, func)
+
+
+def _patiently(func: Callable[[], T]) -> T:
+    """Repeat a whole transaction while the database is away (restart, cut connection, deadlock),
+    for as long as results may wait in memory. Every write in it is guarded by a lease, so
+    repeating one whose COMMIT got through changes nothing."""
+    end, pause = time.monotonic() + KEEP_RECEIPTS_S, 0.05
+    while True:
+        try:
+            return func()
+        except (OperationalError, InterfaceError) as error:
+            connection.close()
+            if time.monotonic() > end:
+                raise
+            logger.warning("the database is away, trying again: %s", error)
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311  # spreads load only
+            pause = min(pause * 2, 2.0)
+
+
+async def _call(tools: ToolClient, action: Call) -> CallResult:
+    work = action.work
+    meta = {"world": work.world, "run": str(work.run_id)}
+    if work.dialect:
+        meta["dialect"] = work.dialect
+    if work.mutates:
+        meta["idempotency_key"] = work.idempotency_key
+    return await tools.call(
+        action.server,
+        work.tool_name,
+        work.arguments,
+        meta=meta,
+        call_id=str(action.attempt_id),
+        timeout_s=action.timeout_s,
+    )
+
+
+async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
+    """Fill in what the step would change. Without that answer the gate is asked with no facts,
+    which rules that need them answer with hold or deny: never silently permit."""
+    work = action.work
+    meta = {"world": work.world, "run": str(work.run_id)}
+    if work.dialect:
+        meta["dialect"] = work.dialect
+    result = await tools.call(
+        action.server,
+        action.tool,
+        {"tool": work.tool_name, "args": work.arguments},
+        meta=meta,
+        call_id=f"inspect-{work.lease_token}",
+        timeout_s=min(action.timeout_s, 10.0),
+    )
+    answer = result.data if result.ending is Ending.ANSWERED else None
+    if not isinstance(answer, dict):
+        work.preview = {"unavailable": result.error or "the system of record gave no preview"}
+        return work
+    work.preview = answer
+    work.facts = dict(answer.get("facts") or {})
+    return work
+
+
+def _outcome(task: asyncio.Task[Any], action: Action) -> Finished | Claimed:
+    error = task.exception()
+    if error is None:
+        return task.result()
+    logger.error("an action broke", exc_info=error)
+    if isinstance(action, Inspect):
+        action.work.preview = {"unavailable": str(error)[:500]}
+        return action.work
+    result = CallResult(Ending.LOST, error_class="engine", error=str(error)[:500])
+    return Finished(action, result)

@@ -1,0 +1,231 @@
+"""How steps end, and the rows that say so. Plain functions from work and results to rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+from django.utils import timezone
+
+from apps.approvals.gate import Answer
+from apps.audit.services import Fact
+from apps.kernel.canonical import digest
+from apps.runs.domain.retry import Ending, Verdict
+from apps.runs.domain.states import State
+from apps.runs.engine import asking
+from apps.runs.engine.work import Finished, Settled
+from apps.runs.journal import Claimed
+from apps.runs.models import Run
+
+RESPONSE_PURPOSE = "tower.response.v1"
+NOTE_OF = {
+    "rejected": "The proposal “{tool}” was rejected: {error}",
+    "expired": "Nobody decided about “{tool}” in time, so it was not carried out.",
+    "denied": "Policy denied “{tool}”: {error}",
+}
+
+
+def attempt_row(done: Finished, verdict: Verdict) -> dict[str, Any]:
+    result = done.result
+    outcome = {
+        Verdict.SETTLE: "ok" if result.ending is Ending.ANSWERED else "tool_error",
+        Verdict.RETRY: "timeout" if result.error_class == "timeout" else "retryable",
+        Verdict.UNKNOWN: "unknown",
+        Verdict.FAIL: "failed",
+    }[verdict]
+    return {
+        "id": done.action.attempt_id,
+        "duration_ms": result.duration_ms,
+        "outcome": outcome,
+        "error_class": result.error_class[:40],
+        "error": result.error[:2000],
+        "http_status": result.http_status,
+    }
+
+
+def requeue_row(done: Finished, delay_s: float) -> dict[str, Any]:
+    work = done.action.work
+    return {
+        "step_id": work.step_id,
+        "lease_token": work.lease_token,
+        "delay_s": delay_s,
+        "error_class": done.result.error_class[:40],
+        "error": done.result.error[:2000],
+    }
+
+
+def settled(done: Finished, verdict: Verdict) -> Settled:
+    work, result = done.action.work, done.result
+    if verdict is Verdict.UNKNOWN:
+        state, disposition = State.CONFIRMATION_UNKNOWN.value, "unknown"
+    elif verdict is Verdict.FAIL:
+        state, disposition = State.FAILED.value, "failed"
+    elif result.ending is Ending.REFUSED:
+        state, disposition = State.FAILED.value, "refused_by_tool"
+    else:
+        state, disposition = State.SUCCEEDED.value, "executed"
+    answered = disposition in {"executed", "refused_by_tool"}
+    return Settled(
+        work=work,
+        disposition=disposition,
+        state=state,
+        result={"content": result.content, "data": result.data} if answered else None,
+        error_class=result.error_class,
+        error=result.error,
+        thought=done.thought,
+        receipt=receipt(done) if disposition == "executed" and work.kind == "tool" else None,
+    )
+
+
+def receipt(done: Finished) -> dict[str, Any]:
+    work, result = done.action.work, done.result
+    return {
+        "step_id": work.step_id,
+        "run_id": work.run_id,
+        "idempotency_key": work.idempotency_key,
+        "provider_ref": str(result.meta.get("effect_id", ""))[:120],
+        "response_digest": digest(result.content, purpose=RESPONSE_PURPOSE),
+        "evidence": "replayed" if result.replayed else "answer",
+    }
+
+
+def end(work: Claimed, disposition: str, error_class: str, error: str) -> Settled:
+    return Settled(work, disposition, State.FAILED.value, None, error_class, error)
+
+
+def overdue(work: Claimed) -> Settled | None:
+    if work.intent_open or timezone.now() < work.deadline_at:
+        return None
+    return end(work, "failed", "deadline", "The run's deadline has passed.")
+
+
+def answered(work: Claimed, states: Mapping[UUID, Any]) -> Settled | None:
+    """A step whose approval was rejected or expired ends here, with the person's words."""
+    given = states.get(work.approval_id) if work.approval_id and not work.intent_open else None
+    if given is None or given.state not in {"rejected", "expired"}:
+        return None
+    said = given.reason or ("no decision in time" if given.state == "expired" else "no reason")
+    return end(work, given.state, given.state, said)
+
+
+def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
+    """An identical mutation of the same run is answered with the first one's receipt."""
+    if owner is None or owner["step_id"] == work.step_id:
+        return None
+    if owner["disposition"] != "executed":
+        return end(work, "failed", "conflict", f"Step {owner['seq']} owns this very mutation.")
+    return Settled(
+        work=work,
+        disposition="deduplicated",
+        state=State.SUCCEEDED.value,
+        result=owner["result"],
+        deduplicated_from=owner["step_id"],
+    )
+
+
+def malformed(work: Claimed) -> Settled | None:
+    """Arguments that don't fit the tool's schema never reach policy or the tool."""
+    schema = asking.tool_document(work).get("input_schema")
+    if work.kind != "tool" or not schema or work.intent_open:
+        return None
+    found = next(jsonschema.Draft202012Validator(schema).iter_errors(work.arguments), None)
+    if found is None:
+        return None
+    where = ".".join(str(p) for p in found.path) or "arguments"
+    return end(work, "denied", "schema", f"{where}: {found.message}"[:500])
+
+
+def is_denied(work: Claimed, answers: Mapping[UUID, Answer]) -> bool:
+    return answers[work.step_id].answer == "deny"
+
+
+def denied(work: Claimed, answer: Answer) -> Settled:
+    reasons = [str(rule.get("reason") or rule.get("id")) for rule in answer.rules]
+    said = "; ".join(reasons) or "no rule permits it"
+    if answer.errors:
+        said = f"{said} (the policy could not be evaluated)"
+    return end(work, "denied", "policy", said)
+
+
+def gate_row(work: Claimed, answer: Answer) -> dict[str, Any]:
+    return {
+        "step_id": work.step_id,
+        "lease_token": work.lease_token,
+        "gate": answer.answer,
+        "decision_id": answer.decision_id,
+        "facts": work.facts,
+        "preview": work.preview,
+    }
+
+
+def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
+    notes: dict[UUID, list[str]] = defaultdict(list)
+    for step in ended:
+        if template := NOTE_OF.get(step.disposition):
+            text = template.format(tool=step.work.tool_name, error=step.error)
+            notes[step.work.run_id].append(text)
+    return notes
+
+
+def claimed(row: Mapping[str, Any], run: Run, token: int) -> Claimed:
+    return Claimed(
+        step_id=row["id"],
+        run_id=run.id,
+        seq=row["seq"],
+        after_message=row["after_message"],
+        kind=row["kind"],
+        tool_version_id=row["tool_version_id"],
+        tool_name=row["tool_name"],
+        effect=row["effect"],
+        idempotency=row["idempotency"],
+        arguments=row["arguments"],
+        arguments_digest=row["arguments_digest"],
+        idempotency_key=row["idempotency_key"],
+        attempts_made=0,
+        approval_id=None,
+        intent_open=False,
+        lane=row["lane"],
+        priority=row["priority"],
+        lease_token=token,
+        contract_version_id=run.contract_version_id,
+        agent_version_id=run.agent_version_id,
+        agent_kind=run.agent_kind,
+        agent_label=run.agent_label,
+        domain_slug=run.domain_slug,
+        job_slug=run.job_slug,
+        contract_number=run.contract_number,
+        customer=run.customer,
+        world=run.world,
+        dialect=run.dialect,
+        deadline_at=run.deadline_at,
+        steps_total=row["seq"],
+    )
+
+
+def step_fact(step: Settled, owner: str) -> Fact:
+    work = step.work
+    payload = {"seq": work.seq, "tool": work.tool_name, "disposition": step.disposition}
+    return Fact(f"step.{step.state}", owner, "step", str(work.step_id), work.run_id, payload)
+
+
+def run_facts(
+    rows: Mapping[UUID, Mapping[str, Any]],
+    runs: Mapping[UUID, Run],
+    moved: set[UUID],
+    owner: str,
+) -> list[Fact]:
+    return [
+        Fact(f"run.{row['state']}", owner, "run", str(run_id), run_id, {"outcome": row["outcome"]})
+        for run_id, row in rows.items()
+        if run_id in moved and row["state"] != runs[run_id].state
+    ]
+
+
+def breaker_call(done: Finished) -> tuple[str, bool, bool]:
+    """A call as the circuit breaker counts it: a refusal is an answer, not a failure."""
+    work, result = done.action.work, done.result
+    failed = result.ending not in {Ending.ANSWERED, Ending.REFUSED}
+    return f"{work.domain_slug}/{work.tool_name}", failed, result.error_class == "timeout"

@@ -1,0 +1,97 @@
+"""What passes between the loop and its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from apps.runs.executor import CallResult
+from apps.runs.journal import Claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Ask the system of record what the step would change, before the gate is asked."""
+
+    work: Claimed
+    server: str
+    tool: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The step may run: intent and attempt are committed."""
+
+    work: Claimed
+    attempt_id: UUID
+    number: int
+    server: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """A live agent has to be asked for its next turn; the attempt is committed."""
+
+    work: Claimed
+    attempt_id: UUID
+    number: int
+    agent: Mapping[str, Any]
+    prompt: str
+    tools: Sequence[Mapping[str, Any]]
+    history: Sequence[Mapping[str, Any]]
+    timeout_s: float
+
+
+Action = Inspect | Call | Think
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A live agent's turn: script items to append, and what it cost."""
+
+    items: Sequence[Mapping[str, Any]]
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_microusd: int | None = None
+    model: str = ""
+    degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that ended."""
+
+    action: Call | Think
+    result: CallResult
+    thought: Thought | None = None
+
+
+@dataclass(slots=True)
+class Settled:
+    """A step that ended, with or without an attempt."""
+
+    work: Claimed
+    disposition: str
+    state: str
+    result: Mapping[str, Any] | None = None
+    error_class: str = ""
+    error: str = ""
+    deduplicated_from: UUID | None = None
+    thought: Thought | None = None
+    receipt: Mapping[str, Any] | None = field(default=None)
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "step_id": self.work.step_id,
+            "lease_token": self.work.lease_token,
+            "state": self.state,
+            "disposition": self.disposition,
+            "result": self.result,
+            "error_class": self.error_class[:40],
+            "error": self.error[:4000],
+            "deduplicated_from": self.deduplicated_from,
+        }

@@ -1,0 +1,232 @@
+"""The network door of the engine: a tool is called here, and how that ended is told honestly.
+
+Outside any transaction, with a timeout, an idempotency key and a size limit; redirects are never
+followed. The official MCP SDK speaks the protocol; a transport of ours under it notes what HTTP
+really did with each request, since "was it sent?" decides whether a mutation may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import mcp
+from django.conf import settings
+from mcp.client.streamable_http import streamable_http_client
+
+from apps.kernel.errors import UnavailableError
+from apps.runs.domain.retry import Ending
+
+logger = logging.getLogger(__name__)
+META_CALL = "tower/call"
+BODY_LIMIT_BYTES = 4 * 1024 * 1024
+TURNED_AWAY = {408, 425, 429}
+
+
+@dataclass(slots=True)
+class Trace:
+    """What HTTP did with one call."""
+
+    sent: bool = False
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """How one attempt ended. ``content`` is the tool's text; ``data`` its structured answer."""
+
+    ending: Ending
+    content: str = ""
+    data: Any = None
+    error_class: str = ""
+    error: str = ""
+    http_status: int | None = None
+    retry_after_s: float | None = None
+    duration_ms: float = 0.0
+    replayed: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def retry_after_seconds(value: str | None) -> float | None:
+    """``Retry-After`` (RFC 9110) as seconds from now: a number or an HTTP date; else ``None``."""
+    if not value:
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return (when.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+
+
+class Witness(httpx2.AsyncHTTPTransport):
+    """Notes for each call whether it was sent and with which status it was answered."""
+
+    def __init__(self) -> None:
+        super().__init__(limits=httpx2.Limits(max_connections=256, max_keepalive_connections=256))
+        self.traces: dict[str, Trace] = {}
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        trace = self._trace_of(request)
+        if trace is None:
+            return await super().handle_async_request(request)
+        try:
+            trace.sent = True
+            response = await super().handle_async_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            trace.sent = False
+            raise
+        trace.status = response.status_code
+        trace.retry_after_s = retry_after_seconds(response.headers.get("retry-after"))
+        return response
+
+    def _trace_of(self, request: httpx2.Request) -> Trace | None:
+        if not self.traces or request.method != "POST":
+            return None
+        try:
+            params = json.loads(request.content).get("params") or {}
+        except (ValueError, AttributeError):
+            return None
+        return self.traces.get(str((params.get("_meta") or {}).get(META_CALL, "")))
+
+
+class ToolClient:
+    """One MCP client a tool server, shared by all concurrent calls of a drain."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._clients: dict[str, tuple[mcp.Client, Witness]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def __aenter__(self) -> ToolClient:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await asyncio.wait_for(self._stack.aclose(), 5)
+        except Exception:
+            logger.warning("closing the tool clients failed", exc_info=True)
+
+    async def call(
+        self,
+        server: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        meta: Mapping[str, Any],
+        call_id: str,
+        timeout_s: float,
+    ) -> CallResult:
+        """Call ``tool`` once. Never raises for what the other side does: the result says how it
+        ended. ``meta`` carries the idempotency key, the world and the run."""
+        started = time.monotonic()
+        trace = Trace()
+        try:
+            async with asyncio.timeout(timeout_s):
+                client, witness = await self._client(server)
+                witness.traces[call_id] = trace
+                try:
+                    answer = await client.call_tool(
+                        tool, dict(arguments), meta={**meta, META_CALL: call_id}
+                    )
+                finally:
+                    witness.traces.pop(call_id, None)
+            return _read_answer(answer, trace, started)
+        except TimeoutError:
+            ending = Ending.LOST if trace.sent else Ending.NOT_SENT
+            return _failed(ending, trace, started, "timeout", f"no answer in {timeout_s:g} s")
+        except Exception as error:  # anything the other side does is a result, not a crash
+            return _read_failure(error, trace, started)
+
+    async def _client(self, server: str) -> tuple[mcp.Client, Witness]:
+        lock = self._locks.setdefault(server, asyncio.Lock())
+        async with lock:
+            if server not in self._clients:
+                self._clients[server] = await self._connect(server_url(server))
+            return self._clients[server]
+
+    async def _connect(self, url: str) -> tuple[mcp.Client, Witness]:
+        witness = Witness()
+        http = httpx2.AsyncClient(
+            transport=witness, timeout=httpx2.Timeout(60, connect=3), trust_env=False
+        )
+        await self._stack.enter_async_context(http)
+        client = mcp.Client(streamable_http_client(url, http_client=http))
+        await self._stack.enter_async_context(client)
+        return client, witness
+
+
+def server_url(slug: str) -> str:
+    """The address of a tool server by slug. Raises ``UnavailableError`` that says what to set."""
+    known: dict[str, Any] = dict(settings.TOOL_SERVERS)
+    if settings.TOOL_SERVERS_FILE and Path(settings.TOOL_SERVERS_FILE).exists():
+        known |= json.loads(Path(settings.TOOL_SERVERS_FILE).read_text())
+    entry = known.get(slug)
+    url = entry.get("url") if isinstance(entry, dict) else entry
+    if not url:
+        raise UnavailableError(
+            f"No address is known for the tool server “{slug}”: set TOWER_TOOL_SERVERS.",
+            code="tool_server_unknown",
+        )
+    return str(url)
+
+
+def _read_answer(answer: Any, trace: Trace, started: float) -> CallResult:
+    text = "\n".join(part.text for part in answer.content if getattr(part, "text", None))
+    meta = dict(getattr(answer, "meta", None) or {})
+    took = (time.monotonic() - started) * 1000
+    if len(text) > BODY_LIMIT_BYTES:
+        return _failed(Ending.BROKEN, trace, started, "too_large", "the answer is too large")
+    refused = bool(answer.is_error)
+    return CallResult(
+        ending=Ending.REFUSED if refused else Ending.ANSWERED,
+        content=text,
+        data=answer.structured_content,
+        error_class="refused_by_tool" if refused else "",
+        error=text[:2000] if refused else "",
+        http_status=trace.status,
+        duration_ms=took,
+        replayed=bool(meta.get("replayed")),
+        meta=meta,
+    )
+
+
+def _read_failure(error: Exception, trace: Trace, started: float) -> CallResult:
+    status = trace.status
+    text = f"{type(error).__name__}: {error}"[:500]
+    if not trace.sent:
+        return _failed(Ending.NOT_SENT, trace, started, "not_connected", text)
+    if status in TURNED_AWAY:
+        return _failed(Ending.TURNED_AWAY, trace, started, f"http_{status}", text)
+    if status is not None and 300 <= status < 500:
+        return _failed(Ending.BROKEN, trace, started, f"http_{status}", text)
+    if status is not None and status >= 500:
+        return _failed(Ending.LOST, trace, started, f"http_{status}", text)
+    return _failed(Ending.LOST, trace, started, "connection_lost", text)
+
+
+def _failed(
+    ending: Ending, trace: Trace, started: float, error_class: str, error: str
+) -> CallResult:
+    return CallResult(
+        ending=ending,
+        error_class=error_class,
+        error=error,
+        http_status=trace.status,
+        retry_after_s=trace.retry_after_s,
+        duration_ms=(time.monotonic() - started) * 1000,
+    )

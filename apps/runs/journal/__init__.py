@@ -1,0 +1,496 @@
+"""Every multi-row statement of the hot path, in one place.
+
+All functions are participants of the engine's one transaction and take many rows at once, so that
+a batch of steps costs a handful of statements. Rows travel as one JSON parameter
+(``jsonb_to_recordset``). Only the database's clock is read: leases, due times and expiry compare
+with ``clock_timestamp()``.
+
+The races: a step is claimed with ``FOR UPDATE SKIP LOCKED`` and gets a fencing token from a
+sequence; each later write names that token and hits no row when the lease has passed to another
+worker. A mutation is owned through the unique (run, key) of ``runs_intent``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from apps.kernel.transactions import participant
+
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A step that this worker holds under a lease, with what its run pins."""
+
+    step_id: UUID
+    run_id: UUID
+    seq: int
+    after_message: int
+    kind: str
+    tool_version_id: int | None
+    tool_name: str
+    effect: str
+    idempotency: str
+    arguments: dict[str, Any]
+    arguments_digest: str
+    idempotency_key: str
+    attempts_made: int
+    approval_id: UUID | None
+    intent_open: bool
+    lane: str
+    priority: int
+    lease_token: int
+    contract_version_id: int
+    agent_version_id: int
+    agent_kind: str
+    agent_label: str
+    domain_slug: str
+    job_slug: str
+    contract_number: int
+    customer: str
+    world: str
+    dialect: str
+    deadline_at: datetime
+    steps_total: int
+    preview: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mutates(self) -> bool:
+        return self.effect in {"write", "irreversible"}
+
+
+_CLAIMED = """
+    s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
+    s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key, s.attempts_made,
+    s.approval_id, s.intent_open, s.lane, s.priority, s.lease_token,
+    r.contract_version_id, r.agent_version_id, r.agent_kind, r.agent_label, r.domain_slug,
+    r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total
+"""
+
+
+def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+def execute(sql: str, params: Sequence[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.rowcount
+
+
+def _json(rows: Iterable[Row]) -> str:
+    return json.dumps(list(rows), default=str, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+
+
+def _as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
+    found = []
+    for row in rows:
+        values = list(row)
+        if isinstance(values[9], str):
+            values[9] = json.loads(values[9])
+        found.append(Claimed(*values))
+    return found
+
+
+# --- claiming -------------------------------------------------------------------------------------
+
+
+@participant
+def claim(lane: str, *, limit: int, owner: str, lease_s: float) -> list[Claimed]:
+    """Lease up to ``limit`` due steps of a lane, most urgent first, and mark their runs running.
+    Nothing is claimed whose circuit breaker is open; a half-open one lets two probes through."""
+    rows = fetch(
+        f"""
+        WITH due AS (
+            SELECT s.id FROM runs_step s
+            WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
+              AND NOT EXISTS (
+                SELECT FROM runs_breaker b JOIN runs_run r ON r.id = s.run_id
+                WHERE b.tool_name = r.domain_slug || '/' || s.tool_name AND b.state = 'open'
+                  AND b.open_until > clock_timestamp())
+            ORDER BY s.priority, s.not_before, s.id
+            LIMIT %s FOR UPDATE OF s SKIP LOCKED
+        ), leased AS (
+            UPDATE runs_step s SET state = 'running', lease_token = nextval('runs_fencing_token'),
+                lease_until = clock_timestamp() + make_interval(secs => %s), lease_owner = %s,
+                started_at = coalesce(s.started_at, clock_timestamp())
+            FROM due WHERE s.id = due.id RETURNING s.*
+        ), begun AS (
+            UPDATE runs_run r SET state = 'running',
+                started_at = coalesce(r.started_at, clock_timestamp())
+            FROM leased s WHERE r.id = s.run_id AND r.state IN ('queued', 'waiting_approval')
+            RETURNING r.id
+        )
+        SELECT {_CLAIMED} FROM leased s JOIN runs_run r ON r.id = s.run_id
+        """,  # noqa: S608  # a constant column list, no input
+        [lane, limit, lease_s, owner],
+    )
+    return _as_claimed(rows)
+
+
+@participant
+def renew(tokens: Sequence[int], *, lease_s: float) -> int:
+    """Push the leases that are still ours into the future. Returns how many still were."""
+    return execute(
+        "UPDATE runs_step SET lease_until = clock_timestamp() + make_interval(secs => %s)"
+        " WHERE lease_token = ANY(%s) AND state = 'running'",
+        [lease_s, list(tokens)],
+    )
+
+
+# --- deciding -------------------------------------------------------------------------------------
+
+
+@participant
+def note_gate(rows: Sequence[Row]) -> None:
+    """Write what the gate answered: rows of step_id, lease_token, gate, decision_id, facts,
+    preview."""
+    if rows:
+        execute(
+            """
+            UPDATE runs_step s SET gate = v.gate, decision_id = v.decision_id, facts = v.facts,
+                preview = v.preview, gated_at = clock_timestamp()
+            FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, gate text,
+                decision_id uuid, facts jsonb, preview jsonb)
+            WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+            """,
+            [_json(rows)],
+        )
+
+
+@participant
+def open_intents(rows: Sequence[Row]) -> set[UUID]:
+    """Take ownership of mutations: rows of step_id, run_id, key, lease_token, approval_id. Returns
+    the steps that own theirs, newly or from an earlier attempt; a step that is missing lost the
+    mutation to another step of its run, or lost its lease."""
+    if not rows:
+        return set()
+    payload = _json(rows)
+    execute(
+        """
+        INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
+        SELECT v.run_id, v.key, v.step_id, v.approval_id, clock_timestamp()
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
+            lease_token bigint, approval_id uuid)
+        JOIN runs_step s ON s.id = v.step_id AND s.lease_token = v.lease_token
+        ON CONFLICT DO NOTHING
+        """,
+        [payload],
+    )
+    owned = fetch(
+        """
+        UPDATE runs_step s SET intent_open = true, idempotency_key = v.key
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
+            lease_token bigint, approval_id uuid)
+        JOIN runs_intent i ON i.run_id = v.run_id AND i.key = v.key AND i.step_id = v.step_id
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        RETURNING s.id
+        """,
+        [payload],
+    )
+    return {row[0] for row in owned}
+
+
+@participant
+def free_intents(step_ids: Sequence[UUID]) -> None:
+    """Give mutations back that the tool refused: nothing happened, so they may be proposed
+    again."""
+    if step_ids:
+        execute("DELETE FROM runs_intent WHERE step_id = ANY(%s)", [list(step_ids)])
+
+
+@participant
+def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
+    """Who owns these mutations (run, key): the owning step, its state and its recorded result."""
+    if not pairs:
+        return {}
+    rows = fetch(
+        """
+        SELECT i.run_id, i.key, s.id, s.seq, s.state, s.disposition, s.result
+        FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, key text)
+        JOIN runs_intent i ON i.run_id = v.run_id AND i.key = v.key
+        JOIN runs_step s ON s.id = i.step_id
+        """,
+        [_json({"run_id": run, "key": key} for run, key in pairs)],
+    )
+    names = ("step_id", "seq", "state", "disposition", "result")
+    owners = {}
+    for row in rows:
+        owner = dict(zip(names, row[2:], strict=True))
+        if isinstance(owner["result"], str):
+            owner["result"] = json.loads(owner["result"])
+        owners[(row[0], row[1])] = owner
+    return owners
+
+
+@participant
+def open_attempts(rows: Sequence[Row]) -> None:
+    """Write down that a call is about to be made: rows of id, step_id, run_id, number,
+    lease_token, worker. Committed before anything is sent."""
+    if not rows:
+        return
+    payload = _json(rows)
+    execute(
+        """
+        INSERT INTO runs_attempt (id, step_id, run_id, number, lease_token, worker, started_at,
+            outcome, error_class, error)
+        SELECT v.id, v.step_id, v.run_id, v.number, v.lease_token, v.worker, clock_timestamp(),
+            '', '', ''
+        FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, step_id uuid, run_id uuid,
+            number smallint, lease_token bigint, worker text)
+        ON CONFLICT (step_id, number) DO NOTHING
+        """,
+        [payload],
+    )
+    execute(
+        """
+        UPDATE runs_step s SET attempts_made = v.number
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, number smallint, lease_token bigint)
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token
+        """,
+        [payload],
+    )
+
+
+@participant
+def hold(rows: Sequence[Row]) -> set[UUID]:
+    """Put steps and their runs into waiting_approval: rows of step_id, run_id, lease_token,
+    approval_id. No lease, worker or connection is held while a person thinks."""
+    if not rows:
+        return set()
+    held = fetch(
+        """
+        UPDATE runs_step s SET state = 'waiting_approval', approval_id = v.approval_id,
+            lease_token = NULL, lease_until = NULL, lease_owner = ''
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, lease_token bigint,
+            approval_id uuid)
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        RETURNING s.id, s.run_id
+        """,
+        [_json(rows)],
+    )
+    execute(
+        "UPDATE runs_run SET state = 'waiting_approval', had_hold = true"
+        " WHERE id = ANY(%s) AND state = 'running'",
+        [[row[1] for row in held]],
+    )
+    return {row[0] for row in held}
+
+
+# --- recording ------------------------------------------------------------------------------------
+
+
+@participant
+def close_attempts(rows: Sequence[Row]) -> None:
+    """End attempts: rows of id, duration_ms, outcome, error_class, error, http_status."""
+    if rows:
+        execute(
+            """
+            UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
+                outcome = v.outcome, error_class = v.error_class, error = v.error,
+                http_status = v.http_status
+            FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, duration_ms float, outcome text,
+                error_class text, error text, http_status smallint)
+            WHERE a.id = v.id AND a.ended_at IS NULL
+            """,
+            [_json(rows)],
+        )
+
+
+@participant
+def settle(rows: Sequence[Row]) -> set[UUID]:
+    """End steps: rows of step_id, lease_token, state, disposition, result, error_class, error,
+    deduplicated_from. Returns those that were still ours; the rest were fenced off."""
+    if not rows:
+        return set()
+    done = fetch(
+        """
+        UPDATE runs_step s SET state = v.state, disposition = v.disposition, result = v.result,
+            error_class = v.error_class, error = v.error,
+            deduplicated_from = v.deduplicated_from, finished_at = clock_timestamp(),
+            intent_open = (v.state = 'confirmation_unknown'),
+            lease_token = NULL, lease_until = NULL, lease_owner = ''
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, state text,
+            disposition text, result jsonb, error_class text, error text, deduplicated_from uuid)
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        RETURNING s.id
+        """,
+        [_json(rows)],
+    )
+    return {row[0] for row in done}
+
+
+@participant
+def requeue(rows: Sequence[Row]) -> set[UUID]:
+    """Give steps back to the queue for another try: rows of step_id, lease_token, delay_s,
+    error_class, error."""
+    if not rows:
+        return set()
+    back = fetch(
+        """
+        UPDATE runs_step s SET state = 'queued',
+            not_before = clock_timestamp() + make_interval(secs => v.delay_s),
+            error_class = v.error_class, error = v.error,
+            lease_token = NULL, lease_until = NULL, lease_owner = ''
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, delay_s float,
+            error_class text, error text)
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        RETURNING s.id, s.run_id
+        """,
+        [_json(rows)],
+    )
+    execute(
+        "UPDATE runs_run SET retries = retries + 1 WHERE id = ANY(%s)",
+        [[row[1] for row in back]],
+    )
+    return {row[0] for row in back}
+
+
+@participant
+def add_receipts(rows: Sequence[Row]) -> None:
+    """Keep the evidence: rows of step_id, run_id, idempotency_key, provider_ref, response_digest,
+    evidence."""
+    if rows:
+        execute(
+            """
+            INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
+                response_digest, evidence, received_at)
+            SELECT v.step_id, v.run_id, v.idempotency_key, v.provider_ref, v.response_digest,
+                v.evidence, clock_timestamp()
+            FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid,
+                idempotency_key text, provider_ref text, response_digest text, evidence text)
+            ON CONFLICT (step_id) DO NOTHING
+            """,
+            [_json(rows)],
+        )
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+@participant
+def add_messages(rows: Sequence[Row]) -> None:
+    """Append to conversations: rows of run_id, seq, role, content."""
+    if rows:
+        execute(
+            """
+            INSERT INTO runs_message (run_id, seq, role, content, at)
+            SELECT v.run_id, v.seq, v.role, v.content, clock_timestamp()
+            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, seq int, role text, content text)
+            """,
+            [_json(rows)],
+        )
+
+
+@participant
+def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict[UUID, int]:
+    """Insert steps: leased to ``owner`` at once where ``lease_s`` is given (record N and claim
+    N+1 in one commit), queued otherwise. Returns the fencing token of each leased step."""
+    if not rows:
+        return {}
+    leased = lease_s is not None
+    inserted = fetch(
+        """
+        INSERT INTO runs_step (id, run_id, seq, after_message, kind, tool_version_id, tool_name,
+            effect, idempotency, arguments, arguments_digest, idempotency_key, script_ref, state,
+            lane, priority, not_before, lease_token, lease_until, lease_owner, started_at,
+            created_at, gate, facts, attempts_made, lease_losses, intent_open, disposition,
+            error_class, error)
+        SELECT v.id, v.run_id, v.seq, v.after_message, v.kind, v.tool_version_id, v.tool_name,
+            v.effect, v.idempotency, v.arguments, v.arguments_digest, v.idempotency_key,
+            v.script_ref, CASE WHEN %(leased)s THEN 'running' ELSE 'queued' END,
+            v.lane, v.priority, clock_timestamp(),
+            CASE WHEN %(leased)s THEN nextval('runs_fencing_token') END,
+            CASE WHEN %(leased)s THEN clock_timestamp() + make_interval(secs => %(lease_s)s) END,
+            CASE WHEN %(leased)s THEN %(owner)s ELSE '' END,
+            CASE WHEN %(leased)s THEN clock_timestamp() END,
+            clock_timestamp(), '', '{}', 0, 0, false, '', '', ''
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS v(id uuid, run_id uuid, seq int,
+            after_message int, kind text, tool_version_id bigint, tool_name text, effect text,
+            idempotency text, arguments jsonb, arguments_digest text, idempotency_key text,
+            script_ref text, lane text, priority smallint)
+        RETURNING id, lease_token
+        """,
+        {"leased": leased, "lease_s": lease_s or 0.0, "owner": owner, "rows": _json(rows)},  # type: ignore[arg-type]  # named parameters
+    )
+    return {row[0]: row[1] for row in inserted}
+
+
+@participant
+def move_scripts(rows: Sequence[Row]) -> None:
+    """Remember how far scripts have come: rows of run_id, cursor, more (items to append)."""
+    if rows:
+        execute(
+            """
+            UPDATE runs_runscript c SET cursor = v.cursor, items = c.items || v.more
+            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, cursor int, more jsonb)
+            WHERE c.run_id = v.run_id
+            """,
+            [_json(rows)],
+        )
+
+
+@participant
+def update_runs(rows: Sequence[Row]) -> set[UUID]:
+    """Move runs on: rows of run_id, state, outcome, error_class, summary, steps_total,
+    has_violation, tokens_in, tokens_out, cost_microusd. A run that was cancelled meanwhile is left
+    alone. Returns the runs that were moved."""
+    if not rows:
+        return set()
+    moved = fetch(
+        """
+        UPDATE runs_run r SET state = v.state, outcome = v.outcome, error_class = v.error_class,
+            summary = v.summary, steps_total = v.steps_total,
+            has_violation = r.has_violation OR v.has_violation,
+            tokens_in = r.tokens_in + v.tokens_in, tokens_out = r.tokens_out + v.tokens_out,
+            cost_microusd = CASE WHEN v.cost_microusd IS NULL THEN r.cost_microusd
+                ELSE coalesce(r.cost_microusd, 0) + v.cost_microusd END,
+            finished_at = CASE WHEN v.state IN ('succeeded', 'failed', 'cancelled', 'shed')
+                THEN clock_timestamp() ELSE r.finished_at END
+        FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, state text, outcome text,
+            error_class text, summary text, steps_total int, has_violation boolean,
+            tokens_in bigint, tokens_out bigint, cost_microusd bigint)
+        WHERE r.id = v.run_id AND r.state IN ('accepted', 'queued', 'running', 'waiting_approval')
+        RETURNING r.id
+        """,
+        [_json(rows)],
+    )
+    return {row[0] for row in moved}
+
+
+@participant
+def wake(approval_ids: Sequence[UUID]) -> list[str]:
+    """Queue the steps that wait for these approvals, ahead of ordinary work: somebody has waited
+    already. Returns their lanes."""
+    rows = fetch(
+        """
+        UPDATE runs_step SET state = 'queued', not_before = clock_timestamp(),
+            priority = least(priority, 10)
+        WHERE approval_id = ANY(%s) AND state = 'waiting_approval' RETURNING lane
+        """,
+        [list(approval_ids)],
+    )
+    return [row[0] for row in rows]
+
+
+@participant
+def cancel_waiting_steps(run_id: UUID) -> None:
+    """Cancel the steps of a run that nobody is carrying out at this moment."""
+    execute(
+        "UPDATE runs_step SET state = 'cancelled', disposition = 'cancelled',"
+        " finished_at = clock_timestamp()"
+        " WHERE run_id = %s AND state IN ('queued', 'waiting_approval')"
+        " AND NOT intent_open",
+        [run_id],
+    )

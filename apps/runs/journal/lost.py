@@ -1,0 +1,120 @@
+"""Statements of the sweep: leases that ran out, runs that ran over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.kernel.transactions import participant
+from apps.runs.journal import execute, fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A step whose worker went silent, and what became of it."""
+
+    step_id: UUID
+    run_id: UUID
+    state: str
+    losses: int
+    owner: str
+
+
+@participant
+def expire_leases(*, most_losses: int) -> list[Lost]:
+    """Take back leases that ran out: to the queue, to confirmation_unknown (an unkeyed mutation was
+    under way), or to failed after ``most_losses`` workers. Fenced by clearing the token."""
+    rows = fetch(
+        """
+        WITH dead AS (
+            SELECT id, lease_owner,
+                CASE WHEN intent_open AND idempotency = 'none' THEN 'confirmation_unknown'
+                     WHEN lease_losses + 1 >= %s AND NOT intent_open THEN 'failed'
+                     ELSE 'queued' END AS next
+            FROM runs_step WHERE state = 'running' AND lease_until < clock_timestamp()
+            FOR UPDATE SKIP LOCKED
+        ), attempts AS (
+            UPDATE runs_attempt a SET ended_at = clock_timestamp(), outcome = 'lease_lost',
+                error_class = 'lease_lost', error = 'the worker went silent'
+            FROM dead WHERE a.step_id = dead.id AND a.ended_at IS NULL
+        )
+        UPDATE runs_step s SET state = dead.next, lease_losses = s.lease_losses + 1,
+            not_before = clock_timestamp(), lease_token = NULL, lease_until = NULL,
+            lease_owner = '',
+            disposition = CASE dead.next WHEN 'failed' THEN 'failed'
+                WHEN 'confirmation_unknown' THEN 'unknown' ELSE '' END,
+            error_class = CASE dead.next WHEN 'failed' THEN 'poison'
+                WHEN 'confirmation_unknown' THEN 'worker_lost' ELSE 'lease_lost' END,
+            error = 'the worker went silent',
+            finished_at = CASE WHEN dead.next = 'queued' THEN NULL ELSE clock_timestamp() END
+        FROM dead WHERE s.id = dead.id
+        RETURNING s.id, s.run_id, s.state, s.lease_losses, dead.lease_owner
+        """,
+        [most_losses],
+    )
+    return [Lost(*row) for row in rows]
+
+
+@participant
+def mark_unknown_runs(run_ids: Sequence[UUID]) -> None:
+    """A run with an unknown step is itself unknown until a person says."""
+    if run_ids:
+        execute(
+            "UPDATE runs_run SET state = 'confirmation_unknown', error_class = 'unknown'"
+            " WHERE id = ANY(%s) AND state = 'running'",
+            [list(run_ids)],
+        )
+
+
+@participant
+def fail_runs(run_ids: Sequence[UUID], *, error_class: str) -> None:
+    """End runs whose step can't go on."""
+    if run_ids:
+        execute(
+            "UPDATE runs_run SET state = 'failed', outcome = 'error', error_class = %s,"
+            " finished_at = clock_timestamp() WHERE id = ANY(%s)"
+            " AND state IN ('queued', 'running')",
+            [error_class, list(run_ids)],
+        )
+
+
+@participant
+def waiting_approvals(*, limit: int = 2000) -> list[UUID]:
+    """The approvals that steps are waiting for, longest first."""
+    rows = fetch(
+        "SELECT approval_id FROM runs_step WHERE state = 'waiting_approval'"
+        " AND approval_id IS NOT NULL ORDER BY gated_at LIMIT %s",
+        [limit],
+    )
+    return [row[0] for row in rows]
+
+
+@participant
+def end_overdue(*, limit: int = 500) -> list[UUID]:
+    """Fail runs past their deadline that have no call under way, with their waiting steps."""
+    rows = fetch(
+        """
+        UPDATE runs_run r SET state = 'failed', outcome = 'timed_out', error_class = 'deadline',
+            summary = 'The deadline of the run passed.', finished_at = clock_timestamp()
+        WHERE r.id IN (
+            SELECT id FROM runs_run
+            WHERE state IN ('accepted', 'queued', 'running', 'waiting_approval')
+              AND deadline_at < clock_timestamp()
+              AND NOT EXISTS (SELECT FROM runs_step s WHERE s.run_id = runs_run.id
+                  AND (s.state = 'running' OR s.intent_open))
+            LIMIT %s FOR UPDATE SKIP LOCKED)
+        RETURNING r.id
+        """,
+        [limit],
+    )
+    ids = [row[0] for row in rows]
+    if ids:
+        execute(
+            "UPDATE runs_step SET state = 'failed', disposition = 'failed',"
+            " error_class = 'deadline', error = 'the deadline of the run passed',"
+            " finished_at = clock_timestamp()"
+            " WHERE run_id = ANY(%s) AND state IN ('queued', 'waiting_approval')",
+            [ids],
+        )
+    return ids

@@ -1,0 +1,108 @@
+"""The sweep: find what crashes and lost bells left behind, and put it back on its way.
+
+Safe to run anywhere, any number of times at once: every change is a guarded update.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+
+from apps.approvals import services as approvals
+from apps.audit import services as audit
+from apps.audit.services import Fact, record_many
+from apps.kernel.transactions import command
+from apps.runs import dispatch, journal
+from apps.runs.journal import breakers, lost
+
+LEASE_LOSSES = 3  # a step that took this many workers with it is poison
+
+
+@dataclass(slots=True)
+class Swept:
+    expired_leases: int = 0
+    woken: int = 0
+    expired_approvals: int = 0
+    overdue_runs: int = 0
+    sealed: int = 0
+    rung: tuple[str, ...] = ()
+
+
+def sweep() -> Swept:
+    """One round. Each part commits by itself, so that one that fails doesn't stop the others."""
+    swept = Swept()
+    swept.expired_approvals = approvals.expire_due()
+    swept.expired_leases = take_back_leases()
+    swept.woken = wake_decided()
+    swept.overdue_runs = end_overdue_runs()
+    half_open_breakers()
+    swept.sealed = audit.seal()
+    swept.rung = ring_due()
+    return swept
+
+
+@command
+def take_back_leases() -> int:
+    """Queue the steps whose worker went silent. A mutation that was intended but not receipted is
+    tried again with its key where the tool takes one or can be asked; otherwise nobody can know,
+    and a person has to say. After three lost workers the step is taken for poison."""
+    rows = lost.expire_leases(most_losses=LEASE_LOSSES)
+    lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
+    lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
+    record_many(
+        [
+            Fact(
+                f"step.{'lease_lost' if r.state == 'queued' else r.state}",
+                "sweeper",
+                "step",
+                str(r.step_id),
+                r.run_id,
+                {"losses": r.losses, "worker": r.owner},
+            )
+            for r in rows
+        ]
+    )
+    return len(rows)
+
+
+@command
+def wake_decided() -> int:
+    """Wake steps whose approval was decided while nobody heard the bell."""
+    waiting = lost.waiting_approvals()
+    decided = approvals.decided_among(waiting) if waiting else []
+    return len(journal.wake(decided)) if decided else 0
+
+
+@command
+def end_overdue_runs() -> int:
+    """A deadline always wins: runs past theirs end as failed, unless a call is on its way."""
+    ended = lost.end_overdue()
+    for run_id in ended:
+        approvals.void_for_run(run_id)
+    record_many(
+        [Fact("run.failed", "sweeper", "run", str(i), i, {"outcome": "timed_out"}) for i in ended]
+    )
+    return len(ended)
+
+
+@command
+def half_open_breakers() -> int:
+    """Let breakers whose waiting time is over try again."""
+    return breakers.half_open_due()
+
+
+def ring_due() -> tuple[str, ...]:
+    """Ring for every lane that has due work."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT lane FROM unnest(%s::text[]) AS lane WHERE EXISTS (SELECT FROM runs_step s"
+            " WHERE s.lane = lane.lane AND s.state = 'queued'"
+            " AND s.not_before <= clock_timestamp())",
+            [list(settings.LANES)],
+        )
+        lanes = tuple(row[0] for row in cursor.fetchall())
+    for lane in lanes:
+        dispatch.ring(lane)
+    return lanes
