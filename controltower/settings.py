@@ -203,7 +203,7 @@ if PRODUCTION:
 
 # --- runs: lanes are RQ queues; an entry is an invitation to drain one
 LANES = ["urgent", "normal"]
-RQ_QUEUES = {lane: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120} for lane in LANES}
+RQ_QUEUES = {lane: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1} for lane in LANES}
 RQ = {"COMMIT_MODE": "auto"}  # bells are rung from on_commit by apps.runs.dispatch itself
 DRAIN_SECONDS = float(os.environ.get("TOWER_DRAIN_SECONDS", "20"))
 LINGER_SECONDS = float(os.environ.get("TOWER_LINGER_SECONDS", "10"))
@@ -214,6 +214,8 @@ IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
 TOOL_SERVERS: dict[str, str] = json.loads(os.environ.get("TOWER_TOOL_SERVERS", "{}"))
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 MODEL = os.environ.get("TOWER_MODEL", "")
+MODEL_URL = os.environ.get("TOWER_MODEL_URL", "")
+MODEL_KEY = os.environ.get("TOWER_MODEL_KEY", "")
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
 
 # --- files and time

@@ -20,9 +20,8 @@ from apps.policy.domain.request import Request
 from apps.runs.domain import evidence
 from apps.runs.domain.sentence import look_up, render
 from apps.runs.domain.terms import Terms, terms_of
-from apps.runs.engine.work import Think
-from apps.runs.journal import Claimed
 from apps.runs.models import Message, Step
+from apps.runs.work import Claimed, Think
 
 
 @dataclass(slots=True)

@@ -22,9 +22,9 @@ from apps.runs import course, journal
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, ending
-from apps.runs.engine.work import Action, Call, Finished, Inspect, Settled, Think
-from apps.runs.journal import Claimed, breakers
+from apps.runs.journal import breakers
 from apps.runs.models import Run, RunScript
+from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
 
 class Batch:

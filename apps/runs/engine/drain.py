@@ -23,10 +23,9 @@ from django.db import InterfaceError, OperationalError, connection
 from apps.runs import agents
 from apps.runs.domain.retry import Ending
 from apps.runs.engine import commit as engine
-from apps.runs.engine.work import Action, Call, Finished, Inspect, Think
 from apps.runs.executor import CallResult, ToolClient
-from apps.runs.journal import Claimed
 from apps.runs.services import beat, renew_leases
+from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -16,9 +16,8 @@ from apps.kernel.canonical import digest
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
-from apps.runs.engine.work import Finished, Settled
-from apps.runs.journal import Claimed
 from apps.runs.models import Run
+from apps.runs.work import Claimed, Finished, Settled
 
 RESPONSE_PURPOSE = "tower.response.v1"
 NOTE_OF = {

@@ -4,11 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from apps.runs.executor import CallResult
-from apps.runs.journal import Claimed
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A step that this worker holds under a lease, with what its run pins."""
+
+    step_id: UUID
+    run_id: UUID
+    seq: int
+    after_message: int
+    kind: str
+    tool_version_id: int | None
+    tool_name: str
+    effect: str
+    idempotency: str
+    arguments: dict[str, Any]
+    arguments_digest: str
+    idempotency_key: str
+    attempts_made: int
+    approval_id: UUID | None
+    intent_open: bool
+    lane: str
+    priority: int
+    lease_token: int
+    contract_version_id: int
+    agent_version_id: int
+    agent_kind: str
+    agent_label: str
+    domain_slug: str
+    job_slug: str
+    contract_number: int
+    customer: str
+    world: str
+    dialect: str
+    deadline_at: datetime
+    steps_total: int
+    preview: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mutates(self) -> bool:
+        return self.effect in {"write", "irreversible"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,151 @@
+"""Live agents: a model is asked for its next turn, and its tool calls are taken as proposals.
+
+``pydantic-ai`` speaks to the provider. Tools are external (deferred) ones, so nothing is ever run
+from here: a call becomes a script item, which the engine takes to the gate like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from openai import AsyncOpenAI
+from pydantic_ai import Agent, DeferredToolRequests
+from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import ExternalToolset
+
+from apps.runs.domain.retry import Ending
+from apps.runs.executor import CallResult
+from apps.runs.work import Think, Thought
+
+
+def is_configured() -> bool:
+    """Whether a live model can be asked at all."""
+    return bool(settings.MODEL and settings.MODEL_URL)
+
+
+async def think(action: Think) -> tuple[CallResult, Thought | None]:
+    """Ask the model for its next turn. Never raises for what the provider does."""
+    started = time.monotonic()
+    if not is_configured():
+        said = "No model is configured: set TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY."
+        return _failed(Ending.BROKEN, "not_configured", said, started), None
+    try:
+        async with asyncio.timeout(action.timeout_s):
+            thought = await _ask(action)
+    except TimeoutError:
+        said = f"no answer from the model in {action.timeout_s:g} s"
+        return _failed(Ending.LOST, "timeout", said, started), None
+    except ModelHTTPError as error:
+        ending = Ending.TURNED_AWAY if error.status_code in {429, 503} else Ending.LOST
+        if 400 <= error.status_code < 500 and error.status_code != 429:
+            ending = Ending.BROKEN
+        return _failed(ending, f"http_{error.status_code}", str(error), started), None
+    except Exception as error:  # the provider's errors are results, not crashes
+        return _failed(Ending.LOST, type(error).__name__, str(error), started), None
+    took = (time.monotonic() - started) * 1000
+    return CallResult(Ending.ANSWERED, data={"model": thought.model}, duration_ms=took), thought
+
+
+async def _ask(action: Think) -> Thought:
+    names = [n for n in (action.agent.get("model"), *action.agent.get("fallback_models", ())) if n]
+    names = names or [settings.MODEL]
+    async with AsyncOpenAI(
+        base_url=settings.MODEL_URL,
+        api_key=settings.MODEL_KEY or "none",
+        timeout=action.timeout_s,
+        max_retries=0,  # retries belong to the engine
+    ) as client:
+        provider = OpenAIProvider(openai_client=client)
+        models = [OpenAIChatModel(_name(n), provider=provider) for n in names]
+        agent: Agent[None, Any] = Agent(
+            FallbackModel(*models) if len(models) > 1 else models[0],
+            instructions=action.prompt,
+            output_type=[str, DeferredToolRequests],
+            toolsets=[ExternalToolset([_definition(t) for t in action.tools])],
+            retries=0,
+        )
+        answer = await agent.run(message_history=_history(action.history))
+    return _thought(answer, first=_name(names[0]))
+
+
+def _name(name: str) -> str:
+    return settings.MODEL if name == "configured" else str(name)
+
+
+def _definition(tool: Mapping[str, Any]) -> ToolDefinition:
+    return ToolDefinition(
+        name=tool["name"],
+        description=tool["description"],
+        parameters_json_schema=dict(tool["schema"]),
+    )
+
+
+def _history(entries: Sequence[Mapping[str, Any]]) -> list[ModelMessage]:
+    """The conversation in the provider's words. What the tower says (a rejection, a denial) is
+    told as a message of the system's, and a tool's answer as the return of its call."""
+    history: list[ModelMessage] = []
+    for entry in entries:
+        role, content = entry["role"], entry.get("content", "")
+        if role == "agent":
+            history.append(ModelResponse([TextPart(content)]))
+        elif role == "tool":
+            call = ToolCallPart(entry["tool"], dict(entry["arguments"]), entry["id"])
+            history.append(ModelResponse([call]))
+            answer = ToolReturnPart(entry["tool"], content, entry["id"])
+            history.append(ModelRequest([answer]))
+        else:
+            said = content if role == "customer" else f"[Control Tower] {content}"
+            history.append(ModelRequest([UserPromptPart(said)]))
+    return history
+
+
+def _thought(answer: Any, *, first: str) -> Thought:
+    items: list[dict[str, Any]] = []
+    for message in answer.new_messages():
+        for part in message.parts if isinstance(message, ModelResponse) else ():
+            if isinstance(part, TextPart) and part.content.strip():
+                items.append({"say": part.content})
+            elif isinstance(part, ToolCallPart):
+                items.append({"call": {"tool": part.tool_name, "args": part.args_as_dict()}})
+    if not any("call" in item for item in items):
+        items.append({"done": str(answer.output)[:2000]})
+    used = answer.usage
+    usage = used() if callable(used) else used
+    model = next(
+        (m.model_name for m in answer.new_messages() if isinstance(m, ModelResponse)), first
+    )
+    cost = getattr(usage, "cost", None)
+    return Thought(
+        items=items,
+        tokens_in=usage.input_tokens or 0,
+        tokens_out=usage.output_tokens or 0,
+        cost_microusd=round(float(cost) * 1_000_000) if cost else None,
+        model=str(model or first),
+        degraded=bool(model) and str(model) != first,
+    )
+
+
+def _failed(ending: Ending, error_class: str, error: str, started: float) -> CallResult:
+    return CallResult(
+        ending=ending,
+        error_class=error_class[:40],
+        error=error[:500],
+        duration_ms=(time.monotonic() - started) * 1000,
+    )
