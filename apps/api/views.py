@@ -1,0 +1,60 @@
+"""Health for machines, catch-up for pages whose socket is down, and the system page."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_safe
+
+from apps.accounts.authn import requires
+from apps.api.live import streams
+from apps.audit import selectors as log
+from apps.runs.selectors import health
+
+
+@require_safe
+def alive(request: HttpRequest) -> HttpResponse:
+    """The process answers. Nothing else is asked, so that it is always quick."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """Database, Redis and a worker are there; 503 names the one that isn't."""
+    found = health.readiness()
+    parts = {"database": found.database, "redis": found.redis, "worker": found.worker}
+    body = {"status": "ready" if found.is_ready else "degraded", **parts}
+    return JsonResponse(body, status=200 if found.is_ready else 503)
+
+
+@require_GET
+@requires("tower.view")
+def heads(request: HttpRequest) -> JsonResponse:
+    """How far each stream has come: what a heartbeat says, for pages without a socket."""
+    wanted = streams.parse(request.GET.get("streams", ""))
+    if not streams.may_hear(request.user, wanted):
+        return JsonResponse({"error": "not_permitted"}, status=403)
+    return JsonResponse({"head": log.heads(wanted)})
+
+
+@require_GET
+@requires("tower.view")
+def events(request: HttpRequest) -> JsonResponse:
+    """What was missed on a stream after ``after``: ids only, as on the socket."""
+    stream = request.GET.get("stream", "")
+    after = request.GET.get("after", "0")
+    if not after.isdecimal() or len(after) > 18:
+        return JsonResponse({"error": "invalid_input", "field": "after"}, status=422)
+    if not streams.may_hear(request.user, frozenset({stream})):
+        return JsonResponse({"error": "not_permitted"}, status=403)
+    rows = log.events_after(stream, int(after))
+    found = [{"stream": stream, "seq": r.pk, "kind": r.kind, "id": r.subject_id} for r in rows]
+    return JsonResponse({"events": found, "head": log.heads([stream])[stream]})
+
+
+@require_GET
+@requires("tower.view")
+def system(request: HttpRequest) -> HttpResponse:
+    """Workers, queue, breakers and latencies, as of now."""
+    name = "api/_system.html" if request.htmx else "api/system.html"  # type: ignore[attr-defined]  # django-htmx
+    return render(request, name, {"health": health.overview()})

@@ -1,0 +1,152 @@
+"""Reads of the log: what happened to a thing, and how far each live stream has come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Max, QuerySet
+
+from apps.audit.domain.streams import streams_of
+from apps.audit.models import Event
+
+PAGE = 50
+HEAD_WINDOW = 10_000  # a head older than this many events is reported as 0: nobody waits for it
+EXPORT_LIMIT = 50_000
+RUN = "run:"
+
+
+def events_of(subject_type: str, subject_id: object, *, limit: int = 100) -> list[Event]:
+    """The latest events about one thing, newest first."""
+    rows = Event.objects.filter(subject_type=subject_type, subject_id=str(subject_id))
+    return list(rows.order_by("-id")[:limit])
+
+
+def heads(streams: Collection[str]) -> dict[str, int]:
+    """The id of the latest event on each of ``streams`` (0 if there is none lately)."""
+    found = dict.fromkeys(streams, 0)
+    runs = [UUID(s.removeprefix(RUN)) for s in streams if s.startswith(RUN)]
+    if runs:
+        rows = Event.objects.filter(run_id__in=runs).values("run_id").annotate(head=Max("id"))
+        found |= {f"{RUN}{row['run_id']}": row["head"] for row in rows}
+    if len(runs) < len(streams):
+        for stream, head in _named_heads().items():
+            if stream in found:
+                found[stream] = head
+    return found
+
+
+def _named_heads() -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT split_part(kind, '.', 1), max(id) FROM"
+            " (SELECT kind, id FROM audit_event ORDER BY id DESC LIMIT %s) recent GROUP BY 1",
+            [HEAD_WINDOW],
+        )
+        rows = cursor.fetchall()
+    found: dict[str, int] = {}
+    for prefix, head in rows:
+        for stream in streams_of(prefix, None):
+            found[stream] = max(found.get(stream, 0), head)
+    return found
+
+
+def events_after(stream: str, seq: int, *, limit: int = 200) -> list[Event]:
+    """Events on ``stream`` after ``seq``, oldest first: what a page missed while it was away.
+    Of a long absence only the end is told; the page reads itself anew anyway."""
+    if stream.startswith(RUN):
+        rows = Event.objects.filter(run_id=UUID(stream.removeprefix(RUN)), id__gt=seq)
+        return list(rows.order_by("-id")[:limit])[::-1]
+    recent = Event.objects.filter(id__gt=seq).order_by("-id")[: 10 * limit]
+    heard = [row for row in recent if stream in streams_of(row.kind, None)]
+    return heard[:limit][::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """What of the log is asked for; every field is optional."""
+
+    kind: str = ""
+    actor: str = ""
+    subject_type: str = ""
+    subject_id: str = ""
+    run_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def rows(self) -> QuerySet[Event]:
+        """Matching events, newest first."""
+        exact: dict[str, Any] = {
+            "actor": self.actor,
+            "subject_type": self.subject_type,
+            "subject_id": self.subject_id,
+            "run_id": self.run_id,
+            "kind__startswith": self.kind,
+            "at__gte": self.since,
+            "at__lt": self.until,
+        }
+        return Event.objects.filter(**{k: v for k, v in exact.items() if v}).order_by("-id")
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """One page of the log and how to go on from it."""
+
+    rows: list[Event]
+    older: int | None
+    newer: int | None
+
+
+def page(wanted: LogFilter, *, before: int | None = None, after: int | None = None) -> LogPage:
+    """A page by key: events before or after an id, so that new ones never shift what is read."""
+    rows = wanted.rows()
+    if after is not None:
+        found = list(rows.filter(id__gt=after).order_by("id")[: PAGE + 1])
+        more, found = len(found) > PAGE, found[:PAGE][::-1]
+        return LogPage(found, found[-1].pk if found else None, found[0].pk if more else None)
+    if before is not None:
+        rows = rows.filter(id__lt=before)
+    found = list(rows[: PAGE + 1])
+    more, found = len(found) > PAGE, found[:PAGE]
+    newer = found[0].pk if found and before is not None else None
+    return LogPage(found, found[-1].pk if more else None, newer)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """How far the chain is sealed."""
+
+    position: int
+    hash: str
+    sealed_at: datetime | None
+    unsealed: int
+
+
+def chain_head() -> ChainHead:
+    """The last sealed event, and how many wait for the sealer."""
+    last = Event.objects.exclude(position=None).order_by("-position").first()
+    waiting = Event.objects.filter(position=None).count()
+    if last is None:
+        return ChainHead(0, "", None, waiting)
+    return ChainHead(last.position or 0, last.hash, last.at, waiting)
+
+
+def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
+    """Matching events as plain values, oldest of the newest ``EXPORT_LIMIT`` last."""
+    for row in wanted.rows()[:EXPORT_LIMIT].iterator(chunk_size=2000):
+        yield {
+            "id": row.pk,
+            "at": row.at.isoformat(),
+            "kind": row.kind,
+            "actor": row.actor,
+            "subject_type": row.subject_type,
+            "subject_id": row.subject_id,
+            "run_id": str(row.run_id) if row.run_id else None,
+            "payload": row.payload,
+            "position": row.position,
+            "hash": row.hash,
+        }

@@ -1,0 +1,1 @@
+"""Reads of runs: lists, one run in detail, health of the machinery, outcomes."""

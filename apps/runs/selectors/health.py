@@ -1,0 +1,252 @@
+"""How the machinery does: workers, queue, breakers, database and Redis, as of now."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from apps.runs.models import Breaker
+
+SEEN_WITHIN = timedelta(seconds=30)
+FORGET_AFTER = timedelta(hours=1)
+PROBE_SECONDS = 1.0
+LATE_SECONDS = 60  # a due step older than this is a problem worth a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealth:
+    """One long-lived process as last heard of."""
+
+    name: str
+    kind: str
+    lane: str
+    host: str
+    pid: int
+    started_at: datetime
+    seen_at: datetime
+    silent_s: float
+    in_flight: int
+    steps_done: int
+    oldest_lease_s: float | None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.silent_s <= SEEN_WITHIN.total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHealth:
+    """What is queued and running in one lane."""
+
+    lane: str
+    due: int
+    later: int
+    running: int
+    oldest_due_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerHealth:
+    """One tool's circuit breaker."""
+
+    tool_name: str
+    state: str
+    calls: int
+    failures: int
+    opened_at: datetime | None
+    open_until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole machinery on one page. ``problems`` are sentences for people, worst first."""
+
+    at: datetime
+    workers: list[WorkerHealth]
+    lanes: list[LaneHealth]
+    breakers: list[BreakerHealth]
+    waiting_approval: int
+    unknown: int
+    expired_leases: int
+    database_ms: float | None
+    redis_ms: float | None
+    redis_error: str
+    sweeper_age_s: float | None
+    problems: list[str]
+
+    @property
+    def state(self) -> str:
+        """``ok`` or ``degraded``."""
+        return "degraded" if self.problems else "ok"
+
+    @property
+    def drainers_alive(self) -> int:
+        return sum(w.is_alive and w.kind == "drainer" for w in self.workers)
+
+    @property
+    def queue_depth(self) -> int:
+        return sum(lane.due + lane.later for lane in self.lanes)
+
+    @property
+    def oldest_due_s(self) -> float | None:
+        return max((x.oldest_due_s for x in self.lanes if x.oldest_due_s is not None), default=None)
+
+    @property
+    def open_breakers(self) -> list[BreakerHealth]:
+        return [b for b in self.breakers if b.state != "closed"]
+
+
+def overview() -> Overview:
+    """Everything the system page, the home page and the readiness probe tell, in five queries and
+    one ping of Redis."""
+    started = time.perf_counter()
+    at = _now()
+    database_ms = (time.perf_counter() - started) * 1000
+    redis_ms, redis_error = _ping_redis()
+    workers = _workers()
+    counts = _step_counts()
+    found = Overview(
+        at=at,
+        workers=workers,
+        lanes=_lanes(),
+        breakers=_breakers(),
+        waiting_approval=counts[0],
+        unknown=counts[1],
+        expired_leases=counts[2],
+        database_ms=database_ms,
+        redis_ms=redis_ms,
+        redis_error=redis_error,
+        sweeper_age_s=min((w.silent_s for w in workers if w.kind == "sweeper"), default=None),
+        problems=[],
+    )
+    found.problems.extend(_problems(found))
+    return found
+
+
+def _problems(seen: Overview) -> list[str]:
+    limit = SEEN_WITHIN.total_seconds()
+    silent = max(settings.SWEEP_SECONDS * 4, limit)
+    oldest = seen.oldest_due_s or 0
+    told = [
+        (
+            seen.redis_error,
+            f"Redis can't be reached ({seen.redis_error}): work waits, nothing is lost, pages poll",
+        ),
+        (
+            not seen.drainers_alive,
+            f"No worker has been heard of for {limit:.0f} s: steps stay queued",
+        ),
+        (
+            seen.sweeper_age_s is None or seen.sweeper_age_s > silent,
+            "The sweeper isn't running: lost bells and expired leases wait",
+        ),
+        (
+            seen.expired_leases,
+            f"{seen.expired_leases} expired leases wait for the sweeper",
+        ),
+        (oldest > LATE_SECONDS, f"The oldest due step has waited {oldest:.0f} s"),
+    ]
+    told += [(True, f"Breaker of {b.tool_name} is {b.state}") for b in seen.open_breakers]
+    return [sentence for holds, sentence in told if holds]
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+
+
+def _workers() -> list[WorkerHealth]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT w.name, w.kind, w.lane, w.host, w.pid, w.started_at, w.seen_at,"
+            " greatest(0, extract(epoch FROM clock_timestamp() - w.seen_at))::float8,"
+            " w.in_flight, w.steps_done,"
+            " (SELECT extract(epoch FROM clock_timestamp() - min(s.started_at))::float8"
+            "  FROM runs_step s WHERE s.state = 'running' AND s.lease_owner = w.name)"
+            " FROM runs_worker w WHERE w.seen_at > clock_timestamp() - %s"
+            " ORDER BY w.kind, w.name",
+            [FORGET_AFTER],
+        )
+        return [WorkerHealth(*row) for row in cursor.fetchall()]
+
+
+def _lanes() -> list[LaneHealth]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT lane, count(*) FILTER (WHERE state = 'queued' AND not_before <= now()),"
+            " count(*) FILTER (WHERE state = 'queued' AND not_before > now()),"
+            " count(*) FILTER (WHERE state = 'running'),"
+            " extract(epoch FROM now() - min(not_before)"
+            "   FILTER (WHERE state = 'queued' AND not_before <= now()))::float8"
+            " FROM runs_step WHERE state IN ('queued', 'running') GROUP BY lane"
+        )
+        found = {row[0]: LaneHealth(*row) for row in cursor.fetchall()}
+    empty = {lane: LaneHealth(lane, 0, 0, 0, None) for lane in settings.LANES}
+    return list((empty | found).values())
+
+
+def _step_counts() -> tuple[int, int, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE state = 'waiting_approval'),"
+            " count(*) FILTER (WHERE state = 'confirmation_unknown'),"
+            " count(*) FILTER (WHERE state = 'running' AND lease_until < clock_timestamp())"
+            " FROM runs_step"
+            " WHERE state IN ('waiting_approval', 'confirmation_unknown', 'running')"
+        )
+        return cursor.fetchone()
+
+
+def _breakers() -> list[BreakerHealth]:
+    fields = BreakerHealth.__slots__
+    rows = Breaker.objects.order_by("tool_name").values_list(*fields)
+    found = [BreakerHealth(*row) for row in rows]
+    return sorted(found, key=lambda b: (b.state == "closed", b.tool_name))
+
+
+def _ping_redis() -> tuple[float | None, str]:
+    client = redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=PROBE_SECONDS, socket_timeout=PROBE_SECONDS
+    )
+    try:
+        with client:
+            started = time.perf_counter()
+            client.ping()
+            return (time.perf_counter() - started) * 1000, ""
+    except (redis.RedisError, OSError) as error:
+        return None, type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this installation can do its work, part by part."""
+
+    database: bool
+    redis: bool
+    worker: bool
+
+    @property
+    def is_ready(self) -> bool:
+        return self.database and self.redis and self.worker
+
+
+def readiness() -> Readiness:
+    """For a probe: cheap, and never raises."""
+    reached = _ping_redis()[1] == ""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM runs_worker WHERE kind = 'drainer'"
+                " AND seen_at > clock_timestamp() - %s)",
+                [SEEN_WITHIN],
+            )
+            return Readiness(True, reached, cursor.fetchone()[0])
+    except DatabaseError:
+        return Readiness(False, reached, False)

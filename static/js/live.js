@@ -1,0 +1,191 @@
+// Live updates: a hint that something changed, never the change itself. The page reads fragments
+// over HTTP; without a socket it asks every five seconds how far each stream has come, so that
+// nothing here is needed for the page to be right.
+(function () {
+  "use strict";
+  const BEAT_MS = 10000, POLL_MS = 5000, SETTLE_MS = 150, HIDDEN_MS = 60000, SKEW_MS = 2000;
+  const BACKOFF_MS = [1000, 30000];
+  const listeners = new Map(); // stream -> Set of callbacks
+  const seen = new Map(); // stream -> highest sequence number heard of
+  const pending = new Map(); // stream -> timer of the debounced dispatch
+  let socket = null, attempt = 0, retry = 0, poll = 0, lastHeard = Date.now(), dataOf = Date.now();
+  let paused = false, missed = 0, hiddenSince = 0, lost = false, subscribed = "", failing = false;
+
+  const body = document.body;
+  const text = document.getElementById("conn-text");
+  const banner = document.getElementById("conn-banner-text");
+  const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
+
+  function wanted() {
+    const found = new Set(listeners.keys());
+    for (const node of document.querySelectorAll("[hx-trigger*='tick:'],[hx-trigger*='tower:'],[data-live]")) {
+      for (const name of (node.dataset.live || "").split(/[\s,]+/)) if (name) found.add(name);
+      for (const hit of (node.getAttribute("hx-trigger") || "").matchAll(/(?:tick|tower):([a-z]+(?::[0-9a-f-]+)?)/g)) found.add(hit[1]);
+    }
+    return [...found].sort();
+  }
+
+  function conn(state, words) {
+    if (body.dataset.conn !== state) body.dataset.conn = state;
+    if (text && text.textContent !== words) text.textContent = words;
+  }
+
+  function show() {
+    const silence = Date.now() - lastHeard;
+    if (paused) return conn("paused", missed ? `Paused · ${missed} new` : "Paused");
+    if (silence < BEAT_MS) {
+      if (socket && socket.readyState === WebSocket.OPEN) return conn("live", "Live");
+      return conn(lost ? "polling" : "connecting", lost ? "Live, every 5 s" : "Connecting…");
+    }
+    const down = silence > 30000;
+    conn(down ? "down" : "stale", down ? "Offline" : "Stale");
+    const words = `Live updates stopped: stale since ${clock(lastHeard)} – showing data of ${clock(dataOf)}`;
+    if (banner && banner.textContent !== words) banner.textContent = words;
+  }
+
+  function heard() {
+    lastHeard = Date.now();
+    failing = false;
+    if (!paused) dataOf = lastHeard;
+    show();
+  }
+
+  function dispatch(stream, frame) {
+    if (paused) { missed += 1; show(); return; }
+    clearTimeout(pending.get(stream));
+    pending.set(stream, setTimeout(() => {
+      pending.delete(stream);
+      for (const call of listeners.get(stream) || []) call(frame);
+      for (const kind of ["tick", "tower"]) body.dispatchEvent(new CustomEvent(`${kind}:${stream}`, { detail: frame }));
+    }, SETTLE_MS));
+  }
+
+  // The server's word on how far the streams are: whatever is beyond what we saw was missed.
+  function compare(head) {
+    for (const [stream, seq] of Object.entries(head)) {
+      const before = seen.get(stream);
+      seen.set(stream, Math.max(seq, before || 0));
+      if (before !== undefined && seq > before) dispatch(stream, { stream, seq, kind: "gap", id: "" });
+    }
+  }
+
+  function receive(event) {
+    let frame;
+    try { frame = JSON.parse(event.data); } catch { return; }
+    heard();
+    attempt = 0;
+    if (frame.head) return compare(frame.head);
+    if ((seen.get(frame.stream) || 0) >= frame.seq) return;
+    seen.set(frame.stream, frame.seq);
+    dispatch(frame.stream, frame);
+  }
+
+  function connect() {
+    clearTimeout(retry);
+    const streams = wanted();
+    if (!streams.length || document.hidden && hiddenSince && Date.now() - hiddenSince > HIDDEN_MS) return;
+    subscribed = streams.join(",");
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const mine = socket = new WebSocket(`${scheme}://${location.host}/ws/live/?streams=${encodeURIComponent(subscribed)}`);
+    mine.onopen = () => { catchUp(); };
+    mine.onmessage = receive;
+    mine.onclose = () => {
+      if (socket !== mine) return;
+      socket = null;
+      lost = true;
+      const ceiling = Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** attempt++);
+      retry = setTimeout(connect, BACKOFF_MS[0] + Math.random() * (ceiling - BACKOFF_MS[0]));
+      show();
+    };
+  }
+
+  // After a gap the heads tell what was missed; asked over HTTP, so that it also works unplugged.
+  async function catchUp() {
+    const streams = wanted();
+    if (!streams.length || document.hidden) return;
+    try {
+      const answer = await fetch(`/events/head/?streams=${encodeURIComponent(streams.join(","))}`, {
+        headers: { Accept: "application/json" }, redirect: "manual", cache: "no-store",
+      });
+      if (answer.type === "opaqueredirect") return signedOut();
+      if (!answer.ok) throw new Error(String(answer.status));
+      compare((await answer.json()).head);
+      heard();
+    } catch { failing = true; show(); }
+  }
+
+  function signedOut() {
+    conn("down", "Logged out");
+    if (banner) banner.textContent = "You are logged out. Reload to log in again; nothing you see is being updated.";
+    clearInterval(poll);
+    clearInterval(watch);
+    clearTimeout(retry);
+  }
+
+  function refreshSubscription() {
+    const streams = wanted().join(",");
+    if (!streams || streams === subscribed) return;
+    if (socket && socket.readyState === WebSocket.OPEN) {
+      socket.send(JSON.stringify({ subscribe: streams.split(",").slice(0, 12) }));
+      subscribed = streams;
+    } else if (!socket) connect();
+  }
+
+  function pause(on) {
+    paused = on === undefined ? !paused : on;
+    for (const button of document.querySelectorAll("[data-live-pause]")) button.setAttribute("aria-pressed", String(paused));
+    const announce = document.getElementById("announce");
+    if (announce) announce.textContent = paused ? "Live updates paused" : "Live updates resumed";
+    if (!paused) {
+      if (missed) for (const stream of wanted()) dispatch(stream, { stream, seq: seen.get(stream) || 0, kind: "resumed", id: "" });
+      missed = 0;
+      dataOf = Date.now();
+    }
+    show();
+  }
+
+  const Tower = window.Tower = window.Tower || {};
+  Tower.live = {
+    on(stream, call) {
+      if (!listeners.has(stream)) listeners.set(stream, new Set());
+      listeners.get(stream).add(call);
+      refreshSubscription();
+      return () => listeners.get(stream).delete(call);
+    },
+    pause,
+    get paused() { return paused; },
+    get failing() { return failing; },
+  };
+
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-live-pause]")) pause(); });
+  document.addEventListener("keydown", (event) => {
+    const field = event.target.closest && event.target.closest("input,textarea,select,[contenteditable]");
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    // Single letters can be switched off or moved to Alt in the settings (body[data-keys]).
+    const asked = body.dataset.keys === "off" ? false : body.dataset.keys === "alt" ? event.altKey && !event.ctrlKey && !event.metaKey : plain;
+    if (!field && asked && event.key.toLowerCase() === "l") { pause(); event.preventDefault(); }
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { hiddenSince = Date.now(); return; }
+    hiddenSince = 0;
+    catchUp();
+    if (!socket) connect();
+  });
+  addEventListener("online", () => { attempt = 0; catchUp(); if (!socket) connect(); });
+  addEventListener("offline", show);
+  document.addEventListener("htmx:afterSettle", refreshSubscription);
+
+  const watch = setInterval(() => {
+    // A socket that says nothing is as good as none.
+    if (socket && socket.readyState === WebSocket.OPEN && Date.now() - lastHeard > BEAT_MS) socket.close();
+    // A page that nobody looks at gives its socket back: a person may hold only a few.
+    if (socket && document.hidden && hiddenSince && Date.now() - hiddenSince > HIDDEN_MS) { const old = socket; socket = null; old.close(); }
+    show();
+  }, 1000);
+  poll = setInterval(() => { if (!socket || socket.readyState !== WebSocket.OPEN) catchUp(); }, POLL_MS);
+
+  // The clock of the server decides; say so when this one is off.
+  const skew = Date.now() - Date.parse(body.dataset.now || "");
+  if (Math.abs(skew) > SKEW_MS && skew < 300000) body.dataset.skew = String(Math.round(skew / 1000));
+  connect();
+})();
