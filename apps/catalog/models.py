@@ -75,11 +75,17 @@ class ToolVersion(models.Model):
         ]
         ordering = ["-number"]
 
+    def __str__(self) -> str:
+        return f"{self.tool_id} v{self.number}"
+
 
 class Prompt(models.Model):
     slug = models.SlugField(unique=True)
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="prompts")
     current_number = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.slug
 
 
 class PromptVersion(models.Model):
@@ -95,6 +101,10 @@ class PromptVersion(models.Model):
                 fields=["prompt", "number"], name="catalog_promptversion_number_unique"
             )
         ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.prompt_id} v{self.number}"
 
 
 class Agent(models.Model):
@@ -108,9 +118,13 @@ class Agent(models.Model):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     current_number = models.PositiveIntegerField(default=0)
 
+    def __str__(self) -> str:
+        return self.slug
+
 
 class AgentVersion(models.Model):
-    """``document``: {"prompt", "prompt_number", "model", "fallback_models", "settings"}."""
+    """``document``: {"prompt", "prompt_number", "prompt_version" (id or None), "model",
+    "fallback_models", "settings"}."""
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -124,6 +138,10 @@ class AgentVersion(models.Model):
                 fields=["agent", "number"], name="catalog_agentversion_number_unique"
             )
         ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} v{self.number}"
 
 
 class Job(models.Model):
@@ -137,6 +155,8 @@ class Job(models.Model):
     criticality = models.CharField(max_length=16, default="normal")
     current_number = models.PositiveIntegerField(default=0)
     is_active = models.BooleanField(default=True)
+    # Digest of the contract as a pack last stated it: tells a browser's edit from a pack's.
+    applied_digest = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return self.slug
@@ -145,12 +165,15 @@ class Job(models.Model):
 class ContractVersion(models.Model):
     """A published contract: what the job promises and within which bounds. Immutable (trigger);
     a run pins the version it started under. ``text`` is the YAML people wrote, ``document`` the
-    same as JSON."""
+    same as JSON. ``resolved`` pins what its names meant when it was published: {"tools": {name:
+    ToolVersion id}, "agents": {slug: AgentVersion id}, "prompts": {agent slug: PromptVersion
+    id}}."""
 
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     text = models.TextField()
     document = models.JSONField()
+    resolved = models.JSONField(default=dict)
     digest = models.CharField(max_length=64)
     note = models.TextField(blank=True)
     author = models.ForeignKey(
@@ -175,3 +198,6 @@ class ContractVersion(models.Model):
 
 class ContractDraft(Draft):
     job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="draft")
+
+    def __str__(self) -> str:
+        return f"{self.job_id} draft {self.revision}"

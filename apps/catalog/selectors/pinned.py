@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from django.db.models import F
+
 from apps.catalog.models import AgentVersion, ContractVersion, PromptVersion, ToolVersion
 
 
@@ -77,4 +79,31 @@ def agent_document(version_id: int) -> Mapping[str, Any]:
 def prompt_text(slug: str, number: int) -> str:
     return PromptVersion.objects.values_list("text", flat=True).get(
         prompt__slug=slug, number=number
+    )
+
+
+def current_jobs(domain_slug: str) -> dict[str, frozenset[str]]:
+    """Active jobs of a domain with the tools that their current contracts list."""
+    rows = ContractVersion.objects.filter(
+        job__domain__slug=domain_slug, job__is_active=True, number=F("job__current_number")
+    ).values_list("job__slug", "document")
+    return {slug: frozenset(t["name"] for t in doc.get("tools", ())) for slug, doc in rows}
+
+
+def current_contract(job_slug: str) -> ContractVersion:
+    """The version that new runs of a job pin. Raises ``ContractVersion.DoesNotExist``."""
+    return ContractVersion.objects.select_related("job").get(
+        job__slug=job_slug, number=F("job__current_number")
+    )
+
+
+def agent_of_kind(domain_slug: str, kind: str) -> AgentVersion:
+    """The current version of a domain's agent of this kind: its slug starts with the domain's.
+    Raises ``AgentVersion.DoesNotExist``."""
+    return (
+        AgentVersion.objects.select_related("agent")
+        .filter(agent__slug__startswith=f"{domain_slug}-", agent__kind=kind)
+        .filter(number=F("agent__current_number"))
+        .order_by("agent__slug")[:1]
+        .get()
     )

@@ -1,0 +1,139 @@
+"""Contracts and what they name: read by the engine, the services and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import F
+
+from apps.catalog.domain.contract import Contract, build
+from apps.catalog.models import (
+    Agent,
+    AgentVersion,
+    ContractVersion,
+    Job,
+    Prompt,
+    Tool,
+    ToolVersion,
+)
+from apps.kernel.errors import NotFoundError
+
+
+@lru_cache(maxsize=2048)
+def contract(version_id: int) -> Contract:
+    """The contract a run pinned. Published versions never change, so they are kept for the life of
+    the process."""
+    return build(ContractVersion.objects.values_list("document", flat=True).get(pk=version_id))
+
+
+def contract_for_run(job_slug: str) -> tuple[ContractVersion, Contract]:
+    """The current contract of an active job: what a run that starts now pins. Raises
+    NotFoundError for an unknown, retired or unpublished job."""
+    version = (
+        ContractVersion.objects.filter(
+            job__slug=job_slug, job__is_active=True, number=F("job__current_number")
+        )
+        .select_related("job__domain")
+        .first()
+    )
+    if version is None:
+        raise NotFoundError(f"There is no published job “{job_slug}”.", job=job_slug)
+    return version, contract(version.pk)
+
+
+@lru_cache(maxsize=2048)
+def resolved(version_id: int) -> Mapping[str, Any]:
+    """What the contract's names meant when it was published: ids of tool, agent and prompt
+    versions."""
+    return ContractVersion.objects.values_list("resolved", flat=True).get(pk=version_id)
+
+
+def tool_versions_for(version: ContractVersion | int) -> dict[str, ToolVersion]:
+    """The pinned version of each tool that the contract lists, by name."""
+    ids = resolved(version if isinstance(version, int) else version.pk).get("tools", {})
+    rows = ToolVersion.objects.filter(pk__in=ids.values()).select_related("tool__server")
+    return {row.tool.name: row for row in rows}
+
+
+def agent_version(slug: str) -> AgentVersion:
+    """The current version of an agent. Raises NotFoundError."""
+    row = (
+        AgentVersion.objects.filter(agent__slug=slug, number=F("agent__current_number"))
+        .select_related("agent")
+        .first()
+    )
+    if row is None:
+        raise NotFoundError(f"There is no agent “{slug}”.", agent=slug)
+    return row
+
+
+def agent_slugs() -> frozenset[str]:
+    return frozenset(Agent.objects.values_list("slug", flat=True))
+
+
+def tool_effects(domain_id: int) -> dict[str, str]:
+    """``{tool name: effect class}`` of a domain, at the current versions."""
+    rows = ToolVersion.objects.filter(
+        tool__domain_id=domain_id, number=F("tool__current_number")
+    ).values_list("tool__name", "effect")
+    return dict(rows)
+
+
+def tool_documents(domain_slug: str) -> list[dict[str, Any]]:
+    """The current entries of a domain's tools: what a policy schema is made from."""
+    return list(
+        ToolVersion.objects.filter(tool__domain__slug=domain_slug, number=F("tool__current_number"))
+        .order_by("tool__name")
+        .values_list("document", flat=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Version numbers, for people: what a contract version runs with."""
+
+    tools: dict[str, int]
+    agents: dict[str, int]
+
+
+def pins(version: ContractVersion) -> Pins:
+    ids = version.resolved
+    tools = ToolVersion.objects.filter(pk__in=ids.get("tools", {}).values())
+    agents = AgentVersion.objects.filter(pk__in=ids.get("agents", {}).values())
+    return Pins(
+        tools=dict(tools.values_list("tool__name", "number")),
+        agents=dict(agents.values_list("agent__slug", "number")),
+    )
+
+
+def get_job(slug: str) -> Job:
+    """A job with its domain. Raises NotFoundError."""
+    job = Job.objects.select_related("domain").filter(slug=slug).first()
+    if job is None:
+        raise NotFoundError(f"There is no job “{slug}”.", job=slug)
+    return job
+
+
+def current_version(job: Job) -> ContractVersion | None:
+    return job.versions.filter(number=job.current_number).first()
+
+
+def get_tool(domain_slug: str, name: str) -> Tool:
+    tool = (
+        Tool.objects.select_related("domain", "server")
+        .filter(domain__slug=domain_slug, name=name)
+        .first()
+    )
+    if tool is None:
+        raise NotFoundError(f"There is no tool “{name}” in {domain_slug}.", tool=name)
+    return tool
+
+
+def get_prompt(slug: str) -> Prompt:
+    prompt = Prompt.objects.select_related("domain").filter(slug=slug).first()
+    if prompt is None:
+        raise NotFoundError(f"There is no prompt “{slug}”.", prompt=slug)
+    return prompt
