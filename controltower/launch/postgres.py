@@ -26,7 +26,6 @@ from controltower.launch.processes import (
     StartError,
     evict,
     kill_tree,
-    open_log,
     spawn,
     tail,
     wait_gone,
@@ -139,26 +138,17 @@ class EmbeddedPostgres:
         self._clear_leftovers()
         if not (self.data_dir / "PG_VERSION").exists():
             self._initialise()
-        rights = unprivileged()
+        self._hand_over(self.data_dir)
         self._hand_over(files.socket_dir(self.run_dir))
-        self.process = spawn(
-            [
-                *rights.prefix,
-                str(binaries() / "postgres"),
-                "-D",
-                str(self.data_dir),
-                *self._flags(),
-            ],
-            env=_environment(),
-            log=self.log,
-            death_signal=signal.SIGINT,  # fast shutdown: clean, and waits for nobody
-            user=rights.user,
-            group=rights.group,
-        )
+        self.process = self._spawn()
         if not wait_until(self._settled, timeout_seconds=60) or self.process.poll() is not None:
             self.kill()
             raise StartError(f"PostgreSQL did not start; end of {self.log}:\n{tail(self.log)}")
-        self._provision()
+        try:
+            self._provision()
+        except psycopg.Error as error:
+            self.kill()
+            raise StartError(f"PostgreSQL came up but could not be prepared: {error}") from error
 
     def poll(self) -> int | None:
         """The exit code once the server has ended, None while it runs."""
@@ -183,6 +173,21 @@ class EmbeddedPostgres:
         if not wait_gone(self.process, timeout_seconds=timeout_seconds):
             self.kill()
         self.process = None
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        rights = unprivileged()
+        server = str(binaries() / "postgres")
+        try:
+            return spawn(
+                [*rights.prefix, server, "-D", str(self.data_dir), *self._flags()],
+                env=_environment(),
+                log=self.log,
+                death_signal=signal.SIGINT,  # fast shutdown: clean, and waits for nobody
+                user=rights.user,
+                group=rights.group,
+            )
+        except PermissionError as error:
+            raise StartError(_unreachable_for_nobody(server)) from error
 
     def _flags(self) -> list[str]:
         chosen = {
@@ -231,17 +236,16 @@ class EmbeddedPostgres:
         command += ["--data-checksums", "--no-instructions"]
         if self.settings.get("fsync") == "off":
             command.append("--no-sync")
-        with open_log(self.log) as output:
-            done = subprocess.run(  # noqa: S603
-                command,
-                env=_environment(),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-                user=rights.user,
-                group=rights.group,
-                extra_groups=None if rights.user is None else [],
+        try:
+            done = spawn(
+                command, env=_environment(), log=self.log, user=rights.user, group=rights.group
             )
+        except PermissionError as error:
+            raise StartError(_unreachable_for_nobody(command[0])) from error
+        try:
+            done.wait()
+        finally:
+            kill_tree(done.pid)
         if done.returncode != 0:
             raise StartError(f"initdb failed; end of {self.log}:\n{tail(self.log)}")
 
@@ -296,6 +300,14 @@ class EmbeddedPostgres:
                 )
             )
             admin.execute(sql.SQL("create database {} owner {}").format(database, role))
+
+
+def _unreachable_for_nobody(path: str) -> str:
+    return (
+        "PostgreSQL does not run as root, this machine allows no user namespaces, and the user"
+        f" `nobody` cannot reach {path}. Run the tower as an ordinary user, or move it to a"
+        " directory that others may enter."
+    )
 
 
 def _environment() -> dict[str, str]:

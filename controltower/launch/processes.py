@@ -138,13 +138,17 @@ def evict(directory: Path, *, executable: str, polite: int, patience_seconds: fl
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process and everything below it, children that changed their group included."""
+    """Kill a child of ours, its session, and everything below it that left the session."""
+    family: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         top = psutil.Process(pid)
         family = [*top.children(recursive=True), top]
-        for process in family:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    # A leader that has ended names no children any more, but its session still has its number.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def wait_gone(process: subprocess.Popen[bytes], *, timeout_seconds: float) -> bool:

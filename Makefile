@@ -1,0 +1,52 @@
+# `make up` is all it takes; `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The newest interpreter that is here, from 3.11 on; name another with PYTHON=…
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& command -v $$python && break; done)
+TOWER_VENV ?= .venv
+export TOWER_VENV
+VENV_PYTHON := $(TOWER_VENV)/bin/python
+LAUNCH := exec $(VENV_PYTHON) -m controltower.launch
+BOOTSTRAP = "$(PYTHON)" controltower/launch/bootstrap.py
+TESTS ?=
+
+ifeq ($(MODEL),local)
+export TOWER_MODEL := local
+SETUP_FLAGS := --local
+endif
+
+.PHONY: help python setup up down reset doctor packs test ci
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (apt-get install python3)." >&2; exit 2; }
+
+setup: python ## Make .venv and install what is needed (quick when nothing changed)
+	@$(BOOTSTRAP) $(SETUP_FLAGS)
+
+up: setup ## Start everything and show where it is; Ctrl-C stops it (MODEL=local: model on this machine)
+	@$(LAUNCH) up
+
+down: ## Stop what `make up` started elsewhere
+	@test -x $(VENV_PYTHON) || { echo "Nothing was set up yet; nothing runs."; exit 0; }; $(LAUNCH) down
+
+reset: ## Delete all data under var/ (asks first; YES=1 does not ask)
+	@test -x $(VENV_PYTHON) || { echo "Nothing was set up yet."; exit 0; }; $(LAUNCH) reset $(if $(YES),--yes)
+
+doctor: ## Say what runs, what is wrong, and how to mend it
+	@test -x $(VENV_PYTHON) || { echo "Nothing was set up yet: run \`make up\`."; exit 1; }; $(LAUNCH) doctor
+
+packs: ## Load the packs again into the running tower (first start does it by itself)
+	@$(LAUNCH) packs
+
+test: python ## Run every test (TESTS="-k name" chooses)
+	@$(BOOTSTRAP) --dev
+	@exec $(VENV_PYTHON) -m pytest $(TESTS)
+
+ci: ## Run every check, fastest first, then every test
+	@exec .ci/run

