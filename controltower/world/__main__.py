@@ -1,0 +1,100 @@
+"""``python -m controltower.world --domain retail --port 0 --db PATH``: serve one company."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from controltower.world.errors import WorldError
+from controltower.world.faults import Faults
+from controltower.world.loading import DOMAINS
+from controltower.world.records import SystemOfRecord
+from controltower.world.service import build_app
+
+LOOPBACK = "127.0.0.1"
+STOP_WITHIN_S = 5
+BACKLOG = 1024
+
+
+class Service(uvicorn.Server):
+    """uvicorn that says where it listens once it does, and ends with 0 when asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, announcement: dict[str, Any], file: Path | None):
+        super().__init__(config)
+        self._announcement = announcement
+        self._file = file
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then announce."""
+        await super().startup(sockets)
+        if not self.started:
+            return
+        text = json.dumps(self._announcement)
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(self._file)  # Readers see the whole announcement or none.
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop gracefully on SIGTERM and SIGINT, without dying of the signal afterwards."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self.handle_exit)
+        yield
+
+
+def serve(records: SystemOfRecord, port: int, announce: Path | None, faults: Faults | None) -> None:
+    """Serve until told to stop."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        actual = listener.getsockname()[1]
+        config = uvicorn.Config(
+            build_app(records, faults),
+            log_level="warning",
+            access_log=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+        )
+        url = f"http://{LOOPBACK}:{actual}/mcp"
+        announcement = {"domain": records.domain, "port": actual, "pid": os.getpid(), "url": url}
+        Service(config, announcement, announce).run(sockets=[listener])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and serve; 2 when the pack is missing or the file is in use."""
+    parser = argparse.ArgumentParser(prog="python -m controltower.world")
+    parser.add_argument("--domain", required=True, choices=DOMAINS)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--db", type=Path, help="default: var/world/<domain>.sqlite")
+    parser.add_argument("--announce", type=Path, help="file to write the address to")
+    parser.add_argument("--allow-faults", action="store_true", help="for tests only")
+    options = parser.parse_args(argv)
+    path = options.db or Path("var") / "world" / f"{options.domain}.sqlite"
+    try:
+        records = SystemOfRecord(options.domain, path)
+    except WorldError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        serve(records, options.port, options.announce, Faults() if options.allow_faults else None)
+    finally:
+        records.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
