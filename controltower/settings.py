@@ -15,6 +15,18 @@ from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _join_running_tower() -> None:
+    """A command typed in another shell joins the tower that `make up` runs from this checkout:
+    its addresses lie in a private file. Variables that are set win."""
+    told = Path(os.environ.get("TOWER_VAR", BASE_DIR / "var")) / "run" / "environment.json"
+    if "DATABASE_URL" not in os.environ and told.is_file():
+        for name, value in json.loads(told.read_text()).items():
+            os.environ.setdefault(name, value)
+
+
+_join_running_tower()
 ENV = os.environ.get("TOWER_ENV", "development")
 VAR_DIR = Path(os.environ.get("TOWER_VAR", BASE_DIR / "var"))
 PRODUCTION = ENV == "production"
@@ -111,6 +123,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
                 "apps.accounts.selectors.page_context",
+                "apps.approvals.selectors.waiting_context",
             ],
             "builtins": ["apps.accounts.templatetags.tower"],
         },

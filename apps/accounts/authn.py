@@ -10,7 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from apps.accounts.domain.roles import Permission
+from apps.accounts.domain.roles import Permission, who_may
 from apps.kernel.errors import TowerError
 
 View = Callable[..., HttpResponse]
@@ -28,10 +28,11 @@ def requires(permission: str) -> Callable[[View], View]:
             if not user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not user.may(wanted):
-                return render(request, "403.html", {"permission": wanted}, status=403)
+                context = {"permission": wanted, "who_can": who_may(wanted)}
+                return render(request, "403.html", context, status=403)
             return view(request, *args, **kwargs)
 
-        inner.permission = wanted  # type: ignore[attr-defined]  # read by the role × URL test
+        inner.permission = wanted  # type: ignore[attr-defined]  # read by the test of roles and URLs
         return inner
 
     return decorate

@@ -11,7 +11,10 @@ from apps.accounts.domain.roles import Permission, Role, allows
 class User(AbstractUser):
     """A person with exactly one role, so that who decides and who publishes never blur."""
 
-    role = models.CharField(max_length=20, choices=[(r.value, r.value) for r in Role])
+    role = models.CharField(
+        max_length=20, choices=[(r.value, r.value.replace("_", " ")) for r in Role]
+    )
+    preferences = models.JSONField(default=dict, blank=True)
 
     class Meta:
         constraints = [

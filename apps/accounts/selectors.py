@@ -2,20 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 
-from apps.accounts.domain.roles import Permission
+from apps.accounts.domain.preferences import chosen
+from apps.accounts.domain.roles import Permission, Role
+from apps.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Door:
+    """One entry of the navigation. ``key`` opens it after G; ``first`` doors fit on a phone."""
+
+    label: str
+    name: str
+    icon: str
+    key: str
+    permission: Permission
+    first: bool = False
+    starts_group: bool = False
+    url: str = ""
+    current: bool = False
+
+
+DOORS = (
+    Door("Tower", "dashboards:home", "tower", "h", Permission.TOWER_VIEW, first=True),
+    Door("Approvals", "approvals:queue", "approvals", "a", Permission.APPROVALS_VIEW, first=True),
+    Door("Runs", "runs:list", "runs", "r", Permission.RUNS_VIEW, first=True),
+    Door("Catalog", "catalog:index", "catalog", "c", Permission.CATALOG_VIEW),
+    Door("Policies", "policy:index", "policies", "p", Permission.POLICY_VIEW),
+    Door("Outcomes", "dashboards:outcomes", "outcomes", "o", Permission.OUTCOMES_VIEW, first=True),
+    Door("Audit", "audit:list", "audit", "u", Permission.AUDIT_VIEW, starts_group=True),
+    Door("Users", "accounts:users", "users", "s", Permission.USERS_MANAGE),
+)
+
+
+def doors(user: User, path: str) -> list[Door]:
+    """The pages this person may open, with the one we are on marked."""
+    shown = []
+    for door in DOORS:
+        if not user.may(door.permission):
+            continue
+        try:
+            url = reverse(door.name)
+        except NoReverseMatch:  # an installation without that app
+            continue
+        current = path == url if url == "/" else path.startswith(url)
+        shown.append(Door(**{**door.__dict__, "url": url, "current": current}))
+    return shown
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """What ``base.html`` needs on every page: who may see which door, and where we are."""
-    user = getattr(request, "user", None)
-    may = {
-        p.value.replace(".", "_"): bool(user and user.is_authenticated and user.may(p))
-        for p in Permission
+    user: Any = getattr(request, "user", None)
+    known = bool(user and user.is_authenticated)
+    may = {p.value.replace(".", "_"): known and user.may(p) for p in Permission}
+    return {
+        "may": may,
+        "environment": settings.ENV,
+        "frame": SimpleLazyObject(lambda: _frame(request, user if known else None)),
     }
-    theme = request.COOKIES.get("theme", "auto")
-    return {"may": may, "theme": theme, "environment": settings.ENV}
+
+
+def _frame(request: HttpRequest, user: User | None) -> dict[str, Any]:
+    looks = chosen(request.COOKIES, user.preferences if user else {})
+    return {
+        "theme": looks["theme"],
+        "density": looks["density"],
+        "keys": "on" if looks["single_keys"] else "off",
+        "now_iso": timezone.now().isoformat(),
+        "doors": doors(user, request.path) if user else [],
+    }
+
+
+def user_by_id(user_id: int) -> User | None:
+    """A person, or nobody."""
+    return User.objects.filter(pk=user_id).first()
+
+
+def people() -> list[User]:
+    """Everybody who has, or had, a log-in."""
+    return list(User.objects.order_by("-is_active", "role", "username"))
+
+
+def active_operators(user_ids: Iterable[int]) -> set[int]:
+    """Which of these people may decide right now."""
+    found = User.objects.filter(pk__in=list(user_ids), is_active=True, role=Role.OPERATOR)
+    return set(found.values_list("pk", flat=True))

@@ -50,3 +50,8 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
 def allows(role: str, permission: Permission) -> bool:
     """Whether a person of ``role`` may use ``permission``. An unknown role may do nothing."""
     return role in {str(r) for r in ALLOWED[permission]}
+
+
+def who_may(permission: Permission) -> str:
+    """The roles that ``permission`` is open to, as words."""
+    return ", ".join(r.value.replace("_", " ") for r in Role if r in ALLOWED[permission])

@@ -1,7 +1,185 @@
-"""Template tags that every page may use."""
+"""The words of the pages: the only way to print a state, a risk, a moment or untrusted text."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps.accounts.domain import quantities, untrusted, words
 
 register = template.Library()
+DASH = "\N{EM DASH}"
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of our sprite: decoration unless it is given a label."""
+    href = f"{static('icons/sprite.svg')}#{name}"
+    if label:
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}"/></svg>', label, href
+        )
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def state(value: Any, title: str = "") -> SafeString:
+    """A state as icon, word and shape; nothing for no state."""
+    if not value:
+        return SafeString("")
+    look = words.state_look(str(value))
+    return format_html(
+        '<span class="st" data-s="{}" data-look="{}" title="{}">{}{}</span>',
+        value,
+        look.look,
+        title,
+        icon(look.icon),
+        look.word,
+    )
+
+
+@register.filter
+def state_word(value: Any) -> str:
+    """The word of a state, for sentences, options and titles."""
+    return words.state_look(str(value)).word
+
+
+@register.filter
+def state_css(value: Any) -> str:
+    """The name of a state's look, for bars of a timeline (``data-look``)."""
+    return words.state_look(str(value)).look
+
+
+@register.simple_tag
+def risk(level: int) -> SafeString:
+    """Rising bars and a word."""
+    level = min(max(int(level or 1), 1), 4)
+    return format_html(
+        '<span class="risk" data-r="{}"><span class="bars" aria-hidden="true">'
+        "<i></i><i></i><i></i><i></i></span>{}</span>",
+        level,
+        words.RISKS[level],
+    )
+
+
+@register.simple_tag
+def effect(value: str) -> SafeString:
+    """What a tool does to the world."""
+    look = words.EFFECTS.get(str(value))
+    if look is None:
+        return format_html('<span class="chip">{}</span>', value)
+    return format_html('<span class="chip {}">{}{}</span>', look.look, icon(look.icon), look.word)
+
+
+def _absolute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@register.simple_tag
+def ago(moment: datetime | None) -> SafeString:
+    """How long ago, kept fresh by app.js; the exact moment is in ``datetime`` and on hover."""
+    if moment is None:
+        return format_html('<span class="sub">{}</span>', DASH)
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        moment.isoformat(),
+        _absolute(moment),
+        quantities.ago_words(timezone.now() - moment),
+    )
+
+
+@register.simple_tag
+def at(moment: datetime | None) -> SafeString:
+    """An exact moment, shown in the reader's own zone by app.js and in UTC without it."""
+    if moment is None:
+        return format_html('<span class="sub">{}</span>', DASH)
+    return format_html(
+        '<time datetime="{0}" title="{1}" data-at>{1}</time>',
+        moment.isoformat(),
+        _absolute(moment),
+    )
+
+
+@register.simple_tag
+def due(moment: datetime | None, since: datetime | None = None) -> SafeString:
+    """The time left; turns "soon" at a fifth of the window (from ``since``) or two minutes."""
+    if moment is None:
+        return format_html('<span class="sub">{}</span>', DASH)
+    window = moment - since if since else timedelta(0)
+    left = moment - timezone.now()
+    return format_html(
+        '<time class="due" datetime="{}" title="{}" data-due data-window="{}" data-u="{}">'
+        "{}</time>",
+        moment.isoformat(),
+        _absolute(moment),
+        int(window.total_seconds()),
+        quantities.urgency(left, window),
+        quantities.due_words(left),
+    )
+
+
+@register.simple_tag
+def duration(seconds: float | timedelta | None) -> str:
+    """``1 m 04 s``; a dash for none."""
+    if seconds is None or seconds == "":
+        return DASH
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    return quantities.duration_words(float(seconds))
+
+
+@register.simple_tag
+def money(cents: int | None) -> SafeString:
+    """Cents as money, exact."""
+    if cents is None or cents == "":
+        return format_html('<span class="sub">{}</span>', DASH)
+    return format_html('<span class="num nowrap">{}</span>', quantities.money_words(int(cents)))
+
+
+def _shown(text: str, keep: str) -> SafeString:
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html('<span class="ctl" title="{}">{}</span>', p.name, p.text),)
+            if p.is_mark
+            else (p.text,)
+            for p in untrusted.pieces(text, keep=keep)
+        ),
+    )
+
+
+@register.filter
+def visible(value: Any) -> SafeString:
+    """Untrusted prose: line ends and tabs stay, everything that hides becomes a chip."""
+    return _shown(str(value if value is not None else "").replace("\r\n", "\n"), "\n\t")
+
+
+@register.filter
+def exact(value: Any) -> SafeString:
+    """An untrusted value, character by character: even a line end is shown."""
+    return _shown(str(value if value is not None else ""), "")
+
+
+@register.filter
+def short_id(value: Any) -> str:
+    """The last eight characters of an identifier: the random part of a UUIDv7."""
+    return str(value)[-8:]
+
+
+@register.simple_tag(takes_context=True)
+def query(context: template.Context, **changes: Any) -> str:
+    """The page's query string with some fields changed; ``None`` takes a field out."""
+    params = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value is None or value == "":
+            params.pop(name, None)
+        else:
+            params[name] = str(value)
+    return f"?{params.urlencode()}"

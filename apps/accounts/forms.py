@@ -1,0 +1,43 @@
+"""What people may type about people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.validators import UnicodeUsernameValidator
+
+from apps.accounts.domain.preferences import DENSITIES, THEMES
+from apps.accounts.domain.roles import Role
+
+ROLE_CHOICES = [(role.value, role.value.replace("_", " ").capitalize()) for role in Role]
+
+
+class LogInForm(AuthenticationForm):
+    """User name and password; a wrong pair says no more than that."""
+
+    error_messages = {
+        "invalid_login": "This user name and password don't belong together.",
+        "inactive": "This account is disabled. An administrator can enable it.",
+    }
+
+
+class NewUserForm(forms.Form):
+    username = forms.CharField(max_length=60, validators=[UnicodeUsernameValidator()])
+    full_name = forms.CharField(max_length=120, required=False, label="Name")
+    role = forms.ChoiceField(choices=ROLE_CHOICES)
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=ROLE_CHOICES)
+
+
+class PreferencesForm(forms.Form):
+    theme = forms.ChoiceField(choices=[(v, v.capitalize()) for v in THEMES])
+    density = forms.ChoiceField(choices=[(v, v.capitalize()) for v in DENSITIES])
+    single_keys = forms.BooleanField(required=False, label="Single-letter keys")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        return {**cleaned, "single_keys": bool(cleaned.get("single_keys"))}

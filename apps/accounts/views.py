@@ -1,0 +1,116 @@
+"""Log-in, log-out, a person's settings, and the administrators' page about people."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts import forms, selectors, services
+from apps.accounts.authn import requires
+from apps.accounts.domain.preferences import chosen
+from apps.accounts.models import User
+
+COOKIE_AGE = 365 * 24 * 3600
+
+
+class LogIn(LoginView):
+    """The one page that is open to strangers. django-axes counts failures and locks."""
+
+    template_name = "accounts/login.html"
+    authentication_form = forms.LogInForm
+    redirect_authenticated_user = True
+
+
+@require_POST
+@requires("tower.view")
+def log_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("accounts:login")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires("tower.view")
+def settings_page(request: HttpRequest) -> HttpResponse:
+    user = cast(User, request.user)
+    if request.method != "POST":
+        form = forms.PreferencesForm(initial=chosen(request.COOKIES, user.preferences))
+        return render(request, "accounts/settings.html", {"form": form})
+    form = forms.PreferencesForm(request.POST)
+    if not form.is_valid():
+        return render(request, "accounts/settings.html", {"form": form}, status=422)
+    services.save_preferences(user, **form.cleaned_data)
+    messages.success(request, "Saved.")
+    response = redirect("accounts:settings")
+    for name in ("theme", "density"):
+        response.set_cookie(
+            name, form.cleaned_data[name], max_age=COOKIE_AGE, samesite="Lax", path="/"
+        )
+    return response
+
+
+def _users_page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
+    context = {"people": selectors.people(), "roles": forms.ROLE_CHOICES, **more}
+    context.setdefault("form", forms.NewUserForm())
+    return render(request, "accounts/users.html", context, status=status)
+
+
+@require_GET
+@requires("users.manage")
+def users(request: HttpRequest) -> HttpResponse:
+    return _users_page(request)
+
+
+@require_POST
+@requires("users.manage")
+def create_user(request: HttpRequest) -> HttpResponse:
+    form = forms.NewUserForm(request.POST)
+    if not form.is_valid():
+        return _users_page(request, form=form, status=422)
+    actor = cast(User, request.user)
+    user, password = services.create_user(actor=actor, **form.cleaned_data)
+    return _users_page(request, shown_user=user, shown_password=password, status=201)
+
+
+@require_POST
+@requires("users.manage")
+def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
+    form = forms.RoleForm(request.POST)
+    if form.is_valid():
+        user = services.change_role(
+            actor=cast(User, request.user), user_id=user_id, role=form.cleaned_data["role"]
+        )
+        messages.success(request, f"{user.username} is now {user.get_role_display()}.")
+    return redirect("accounts:users")
+
+
+@require_POST
+@requires("users.manage")
+def disable_user(request: HttpRequest, user_id: int) -> HttpResponse:
+    user = services.disable_user(actor=cast(User, request.user), user_id=user_id)
+    messages.success(request, f"{user.username} is disabled and every session of theirs is closed.")
+    return redirect("accounts:users")
+
+
+@require_POST
+@requires("users.manage")
+def enable_user(request: HttpRequest, user_id: int) -> HttpResponse:
+    return _with_new_password(request, user_id, "user.enabled")
+
+
+@require_POST
+@requires("users.manage")
+def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
+    return _with_new_password(request, user_id, "user.password_reset")
+
+
+def _with_new_password(request: HttpRequest, user_id: int, kind: str) -> HttpResponse:
+    actor = cast(User, request.user)
+    password = services.reset_password(actor=actor, user_id=user_id, kind=kind)
+    shown = selectors.user_by_id(user_id)
+    return _users_page(request, shown_user=shown, shown_password=password)

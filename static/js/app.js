@@ -1,0 +1,165 @@
+// What every page does: time that stays fresh, theme and density, dialogs, toasts, failed fragments.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  const body = document.body;
+  const $ = (selector, within = document) => within.querySelector(selector);
+  const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // The server's clock decides; ours only counts on from what the page said when it was made.
+  const offset = Date.parse(body.dataset.now) - Date.now();
+  const now = () => new Date(Date.now() + (Number.isFinite(offset) ? offset : 0));
+
+  const MINUTE = 60, HOUR = 3600, DAY = 86400;
+  const two = (n) => String(n).padStart(2, "0");
+  const coarse = (s) => s < MINUTE ? `${s} s` : s < HOUR ? `${Math.floor(s / MINUTE)} min`
+    : s < DAY ? `${Math.floor(s / HOUR)} h` : `${Math.floor(s / DAY)} d`;
+  const agoWords = (s) => s >= 0 ? `${coarse(Math.floor(s))} ago` : `in ${coarse(Math.floor(-s))}`;
+  const dueWords = (left) => {
+    if (left < 0) return `overdue ${coarse(Math.floor(-left))}`;
+    const s = Math.floor(left);
+    if (s < MINUTE) return `${s} s`;
+    if (s < 10 * MINUTE) return `${Math.floor(s / MINUTE)} m ${two(s % MINUTE)} s`;
+    if (s < HOUR) return coarse(s);
+    return s < DAY ? `${Math.floor(s / HOUR)} h ${two(Math.floor((s % HOUR) / MINUTE))} m`
+      : `${Math.floor(s / DAY)} d ${Math.floor((s % DAY) / HOUR)} h`;
+  };
+  const urgency = (left, window) => left < 0 ? "late" : left <= Math.max(120, window * 0.2) ? "soon" : "";
+
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long", hourCycle: "h23" });
+
+  const freshen = (within = document) => {
+    const t = now();
+    for (const el of $$("time[datetime]", within)) {
+      const moment = new Date(el.dateTime);
+      if (!el.dataset.zoned) {
+        el.dataset.zoned = "1";
+        el.title = full.format(moment);
+        if ("at" in el.dataset) {
+          const today = moment.toDateString() === t.toDateString();
+          el.textContent = today ? clock.format(moment) : `${day.format(moment)} ${clock.format(moment)}`;
+        }
+      }
+      if ("ago" in el.dataset) el.textContent = agoWords((t - moment) / 1000);
+      if ("due" in el.dataset) {
+        const left = (moment - t) / 1000;
+        el.textContent = dueWords(left);
+        el.dataset.u = urgency(left, Number(el.dataset.window || 0));
+      }
+    }
+  };
+  setInterval(() => { if (!document.hidden) freshen(); }, 1000);
+  freshen();
+
+  // Theme and density: the choice lives in a cookie, so that the server draws the page in it.
+  const cycle = (button) => {
+    const name = button.dataset.cycle;
+    const values = button.dataset.values.split(",");
+    const next = values[(values.indexOf(root.dataset[name]) + 1) % values.length];
+    root.dataset[name] = next;
+    const label = `${name[0].toUpperCase()}${name.slice(1)}: ${next}`;
+    button.setAttribute("aria-label", label);
+    button.title = label;
+    const secure = location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `${name}=${next}; path=/; max-age=31536000; samesite=lax${secure}`;
+    announce(label);
+    document.dispatchEvent(new CustomEvent("tower:look", { detail: { [name]: next } }));
+  };
+
+  const announce = (text) => { const el = $("#announce"); el.textContent = ""; requestAnimationFrame(() => { el.textContent = text; }); };
+
+  const toast = (text, action) => {
+    const el = document.createElement("div");
+    el.className = "toast";
+    const span = document.createElement("span");
+    span.textContent = text;
+    el.append(span);
+    if (action) el.append(action);
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "btn";
+    close.dataset.dismiss = "";
+    close.textContent = "Dismiss";
+    el.append(close);
+    $("#toasts").append(el);
+    setTimeout(() => { if (!el.matches(":hover, :focus-within")) el.remove(); }, 12000);
+  };
+
+  document.addEventListener("click", (event) => {
+    const el = event.target.closest("[data-cycle], [data-open], [data-close], [data-dismiss], [data-copy]");
+    if (!el) return;
+    if (el.dataset.cycle) cycle(el);
+    if (el.dataset.open) { $("#user-menu")?.hidePopover?.(); open(el.dataset.open); }
+    if ("close" in el.dataset) el.closest("dialog").close();
+    if ("dismiss" in el.dataset) el.closest(".toast, .notice")?.remove();
+    if (el.dataset.copy) navigator.clipboard?.writeText($(el.dataset.copy).textContent.trim()).then(() => announce("Copied"));
+  });
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+
+  const open = (id) => {
+    const dialog = document.getElementById(id);
+    if (!dialog || dialog.open) return;
+    const input = $("input", dialog);
+    if (input) { input.value = ""; input.dispatchEvent(new Event("input")); }
+    dialog.showModal();
+  };
+
+  // Fragments: a session that ended sends the whole page to the log-in; a failure keeps what is there.
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    const url = event.detail.xhr.responseURL;
+    if (url && new URL(url).pathname === body.dataset.login) {
+      event.detail.shouldSwap = false;
+      location.reload();
+    }
+  });
+  const retry = (detail) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "btn";
+    button.dataset.dismiss = "";
+    button.textContent = "Try again";
+    button.addEventListener("click", () => {
+      const { path, verb } = detail.requestConfig || {};
+      if (path && verb === "get") window.htmx.ajax("GET", path, { target: detail.target, source: detail.elt });
+    });
+    return button;
+  };
+  const failed = (event) => {
+    const { detail } = event;
+    const target = detail.target;
+    if (detail.xhr && detail.xhr.status >= 400 && detail.xhr.status < 500) return;
+    const busy = target && $("[aria-busy=true]", target);
+    const text = "This part could not be loaded. Everything else works, and what you typed is kept.";
+    if (busy) {
+      const notice = document.createElement("div");
+      notice.className = "notice bad";
+      const p = document.createElement("p");
+      p.textContent = text;
+      notice.append(p, retry(detail));
+      busy.replaceWith(notice);
+    } else if (detail.requestConfig?.verb !== "get") {
+      toast("Not done: the tower could not be reached. What you typed is kept.");
+    } else if (!detail.elt.closest("[data-quiet], .nav")) {
+      toast(text, retry(detail));
+    }
+  };
+  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) body.addEventListener(name, failed);
+  body.addEventListener("htmx:afterSettle", (event) => freshen(event.detail.elt));
+
+  // One title for all tabs: the number of waiting approvals comes first.
+  const bareTitle = document.title;
+  const countTitle = () => {
+    const n = Number($("#nav-waiting")?.dataset.n || 0);
+    document.title = n ? `(${n}) ${bareTitle}` : bareTitle;
+  };
+  countTitle();
+  body.addEventListener("htmx:afterSettle", countTitle);
+
+  window.tower = { now, freshen, toast, announce, open, $, $$ };
+})();
