@@ -1,0 +1,55 @@
+"""Which case arrives next at a desk: reference cases, and recorded ones where the data is there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from controltower.cases.scripts import Case, recorded_case, reference_case
+from controltower.world import loading
+
+RECORDED_EVERY = 2  # with recordings at hand every second case is a recorded one
+
+
+def case_number(domain: str, index: int) -> Case:
+    """The case with this index, in a world of its own. The row of cases never ends: it starts over
+    in fresh worlds. Raises ``PackMissingError`` when the domain's data isn't on this machine."""
+    world = f"desk/{domain}/{index}"
+    recordings = _recordings(domain)
+    if recordings and index % RECORDED_EVERY:
+        at = _spread(index // RECORDED_EVERY, len(recordings))
+        return recorded_case(recordings[at], world=world)
+    tasks = _tasks(domain)
+    number = index // RECORDED_EVERY if recordings else index
+    mutating = frozenset(t["name"] for t in loading.load_tool_schemas(domain) if t["mutates"])
+    return reference_case(tasks[number % len(tasks)], domain=domain, mutating=mutating, world=world)
+
+
+def _spread(index: int, size: int) -> int:
+    """Visit all of ``size`` in an order that mixes models, which lie in runs in the file."""
+    stride = next(s for s in range(max(size * 382 // 1000, 1), 2 * size + 2) if _coprime(s, size))
+    return index * stride % size
+
+
+def _coprime(a: int, b: int) -> bool:
+    while b:
+        a, b = b, a % b
+    return a == 1
+
+
+@lru_cache(maxsize=4)
+def _tasks(domain: str) -> Sequence[dict[str, Any]]:
+    return [t for t in loading.load_tasks(domain) if t["evaluation_criteria"].get("actions")]
+
+
+@lru_cache(maxsize=4)
+def _recordings(domain: str) -> Sequence[dict[str, Any]]:
+    folder = loading.data_dir()
+    path = folder / f"episodes_{domain}.jsonl.gz" if folder else None
+    if path is None or not path.is_file():
+        return ()
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]

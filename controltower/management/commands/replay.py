@@ -1,0 +1,74 @@
+"""``manage.py replay FILE.jsonl.gz…``: the scorecard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from apps.kernel.errors import TowerError
+from controltower.replay.crew import Crew
+from controltower.replay.reading import read
+from controltower.replay.report import curves, show, witness
+from controltower.replay.running import Replay
+from controltower.replay.scoring import score
+from controltower.world.loading import DOMAINS
+
+REVIEWERS = ("none", "approve", "reject", "oracle")
+
+
+class Command(BaseCommand):
+    help = (
+        "Start one run per recorded episode through the real engine, policies, approvals and tool"
+        " services, and score afterwards what the tower did against the labels."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument("--limit", type=int, help="at most this many episodes")
+        parser.add_argument("--rate", type=float, help="runs started a second (default: no limit)")
+        parser.add_argument("--reviewer", choices=REVIEWERS, default="none")
+        parser.add_argument("--json", type=Path, metavar="OUT", help="write the scorecard here")
+        parser.add_argument(
+            "--patience", type=float, default=120.0, help="seconds without progress"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        episodes, bad = read(options["files"], domains=frozenset(DOMAINS), limit=options["limit"])
+        if not episodes:
+            raise CommandError("\n".join(["There is no episode to replay.", *map(str, bad)]))
+        replay = Replay(episodes, reviewer=options["reviewer"], rate=options["rate"])
+        try:
+            with Crew(stderr=self.stderr):
+                self._play(replay, options["patience"])
+                card = self._card(replay)
+        except TowerError as error:
+            raise CommandError(str(error)) from error
+        show(card, self.stdout)
+        if options["json"]:
+            options["json"].write_text(json.dumps(card, indent=2) + "\n")
+        if bad:
+            lines = [f"{len(bad)} malformed; the other {len(episodes)} were run:", *map(str, bad)]
+            raise CommandError("\n".join(lines))
+
+    def _play(self, replay: Replay, patience_s: float) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn()) as progress:
+            begun = progress.add_task("Runs started", total=len(replay.episodes))
+            done = progress.add_task("Runs settled", total=len(replay.episodes))
+
+            def tell(started: int, settled: int) -> None:
+                progress.update(begun, completed=started)
+                progress.update(done, completed=settled)
+
+            replay.play(progress=tell, patience_s=patience_s)
+
+    def _card(self, replay: Replay) -> dict[str, Any]:
+        played = replay.gather()
+        card = score(
+            played, seconds=replay.seconds, steps=replay.steps(), ledger=witness(replay.name)
+        )
+        return card | {"reviewer": replay.reviewer, "curve": curves(replay, played)}

@@ -1,0 +1,152 @@
+"""Start one run per episode, play the reviewer, wait, and gather what the tower did."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+
+from apps.accounts.domain.roles import Role
+from apps.approvals import services as approvals
+from apps.approvals.models import Approval
+from apps.kernel.errors import ConflictError
+from apps.kernel.ids import new_id
+from apps.runs.models import Run, Step
+from controltower.cases.scripts import recorded_case
+from controltower.cases.starting import start_cases
+from controltower.replay.scoring import Done, Played, labelled
+
+CHUNK = 20
+SETTLED = {"succeeded", "failed", "cancelled", "compensated", "shed", "confirmation_unknown"}
+REVIEWER = "replay-reviewer"
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Replay:
+    """One replay of some episodes. ``reviewer``: none, approve, reject or oracle."""
+
+    episodes: Sequence[Mapping[str, Any]]
+    reviewer: str = "none"
+    rate: float | None = None  # runs started a second; as fast as they are accepted without it
+    name: str = field(default_factory=lambda: f"replay-{str(new_id())[-12:]}")
+    runs: dict[UUID, Mapping[str, Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def play(self, *, progress: Progress, patience_s: float = 120.0) -> None:
+        """Start the runs and wait until each has ended or waits for a person nobody plays. Stops
+        waiting when nothing has moved for ``patience_s``."""
+        started = last_move = time.monotonic()
+        before, begun = -1, 0
+        while True:
+            begun = self._begin(begun, started)
+            self._review()
+            settled = self._settled()
+            progress(begun, settled)
+            if settled != before:
+                before, last_move = settled, time.monotonic()
+            if begun >= len(self.episodes) and settled >= len(self.episodes):
+                break
+            if time.monotonic() - last_move > patience_s:
+                break
+            time.sleep(0.2)
+        self.seconds = time.monotonic() - started
+
+    def _begin(self, begun: int, started: float) -> int:
+        upto = len(self.episodes)
+        if self.rate:
+            upto = min(upto, int((time.monotonic() - started) * self.rate) + 1)
+        chunk = self.episodes[begun : min(upto, begun + CHUNK)]
+        if not chunk:
+            return begun
+        cases = [recorded_case(e, world=f"{self.name}/{begun + n}") for n, e in enumerate(chunk)]
+        ids = start_cases(cases, source="replay", actor="replay")
+        self.runs.update(zip(ids, chunk, strict=True))
+        return begun + len(chunk)
+
+    def _settled(self) -> int:
+        wanted = SETTLED if self.reviewer != "none" else SETTLED | {"waiting_approval"}
+        return Run.objects.filter(id__in=self.runs, state__in=wanted).count()
+
+    # --- the reviewer ---------------------------------------------------------------------------
+
+    def _review(self) -> None:
+        if self.reviewer == "none":
+            return
+        waiting = Approval.objects.filter(run_id__in=self.runs, state="pending")
+        refs = dict(
+            Step.objects.filter(id__in=waiting.values("step_id")).values_list("id", "script_ref")
+        )
+        for approval in waiting:
+            self._decide(approval, refs.get(approval.step_id, ""))
+
+    def _decide(self, approval: Approval, ref: str) -> None:
+        approve = self._verdict(self.runs[approval.run_id], ref)
+        try:
+            approvals.decide(
+                approval.pk,
+                user=_reviewer(approval),
+                approve=approve,
+                reason=f"Replay reviewer “{self.reviewer}”.",
+                digest=approval.digest,
+                nonce=str(new_id()),
+                dwell_ms=None,
+            )
+        except ConflictError:
+            return  # it expired or was decided between the query and the decision
+
+    def _verdict(self, episode: Mapping[str, Any], ref: str) -> bool:
+        if self.reviewer in {"approve", "reject"}:
+            return self.reviewer == "approve"
+        labels = {index: step["gt"] for index, step in labelled(episode)}
+        return ref.isdigit() and labels.get(int(ref)) == "match"
+
+    # --- afterwards -----------------------------------------------------------------------------
+
+    def gather(self) -> list[Played]:
+        """What became of each episode, read from the tower's own tables."""
+        answers = dict(
+            Approval.objects.filter(run_id__in=self.runs)
+            .order_by("created_at")
+            .values_list("step_id", "state")
+        )
+        done: dict[UUID, dict[int, Done]] = defaultdict(dict)
+        for step in Step.objects.filter(run_id__in=self.runs, kind="tool"):
+            if step.script_ref.isdigit():
+                done[step.run_id][int(step.script_ref)] = Done(
+                    step.tool_name, step.arguments, step.disposition, answers.get(step.id, "")
+                )
+        return [
+            Played(self.runs[run.id], run.state, run.outcome, _seconds(run), done[run.id])
+            for run in Run.objects.filter(id__in=self.runs).order_by("created_at")
+        ]
+
+    def steps(self) -> int:
+        """Tool calls that the tower dealt with."""
+        return (
+            Step.objects.filter(run_id__in=self.runs, kind="tool").exclude(disposition="").count()
+        )
+
+
+def _reviewer(approval: Approval) -> Any:
+    """A stand-in operator that can't log in; a second one where two people have to agree."""
+    voted = set(approval.votes.values_list("user__username", flat=True))
+    name = REVIEWER if REVIEWER not in voted else f"{REVIEWER}-2"
+    user, made = get_user_model().objects.get_or_create(
+        username=name, defaults={"role": Role.OPERATOR.value}
+    )
+    if made:
+        user.set_unusable_password()
+        user.save()
+    return user
+
+
+def _seconds(run: Run) -> float | None:
+    if run.finished_at is None:
+        return None
+    return (run.finished_at - run.created_at).total_seconds()
