@@ -113,6 +113,6 @@ def show(card: Mapping[str, Any], out: Any) -> None:
     for point in card.get("curve", ()):
         bar = "█" * round(point["wrong_stopped"] * 40)
         console.print(
-            f"limits × {point['limit_factor']:<8g} wrong stopped {point['wrong_stopped']:6.1%}"
+            f"limits x {point['limit_factor']:<8g} wrong stopped {point['wrong_stopped']:6.1%}"
             f"  right held {point['right_held']:6.1%} {bar}"
         )

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.runs.domain.states import NEEDS_A_PERSON, TERMINAL, TRANSITIONS, State, is_legal
+
+
+def test_every_state_has_a_row_in_the_table() -> None:
+    assert set(TRANSITIONS) == set(State)
+
+
+@given(st.sampled_from(sorted(TERMINAL)), st.sampled_from(list(State)))
+def test_terminal_states_are_left_for_compensation_only(old: State, new: State) -> None:
+    assert not is_legal(old, new) or new is State.COMPENSATING
+
+
+@given(st.sampled_from(list(State)))
+def test_every_state_that_needs_a_person_can_be_left(state: State) -> None:
+    assert state not in NEEDS_A_PERSON or TRANSITIONS[state]
+
+
+def test_every_open_state_can_reach_an_end() -> None:
+    reached = set(TERMINAL)
+    while more := {s for s in State if s not in reached and TRANSITIONS[s] & reached}:
+        reached |= more
+
+    assert reached == set(State)
