@@ -66,6 +66,8 @@ def serve(records: SystemOfRecord, port: int, announce: Path | None, faults: Fau
             build_app(records, faults),
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
+            server_header=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,13 @@ def load_world(domain: str) -> dict[str, dict[str, dict[str, Any]]]:
 
     Every call returns fresh objects that the caller may change.
     """
-    loaded: dict[str, dict[str, dict[str, Any]]] = json.loads(_database(_known(domain)))
+    folder = data_dir()
+    published = folder / f"db_{_known(domain)}.json.gz" if folder else None
+    if published is None or not published.is_file():
+        published = _packed(domain, "db.json.gz")
+    loaded: dict[str, dict[str, dict[str, Any]]] = json.loads(
+        gzip.decompress(published.read_bytes())
+    )
     return loaded
 
 
@@ -127,15 +132,6 @@ def _unpack(wheel: Path, target: Path) -> None:
             for name in PACKED_FILES:
                 member = f"inspect_evals/tau2/data/domains/{domain}/{name}"
                 (target / domain / name).write_bytes(archive.read(member))
-
-
-@cache
-def _database(domain: str) -> bytes:
-    folder = data_dir()
-    published = folder / f"db_{domain}.json.gz" if folder else None
-    if published is None or not published.is_file():
-        published = _packed(domain, "db.json.gz")
-    return gzip.decompress(published.read_bytes())
 
 
 def _packed_json(domain: str, name: str) -> Any:
