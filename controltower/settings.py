@@ -263,6 +263,7 @@ LOGGING = {
     "loggers": {
         "rq": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
         "mcp": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
     },

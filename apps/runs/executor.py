@@ -13,7 +13,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,21 +104,26 @@ class Witness(httpx2.AsyncHTTPTransport):
 
 
 class ToolClient:
-    """One MCP client a tool server, shared by all concurrent calls of a drain."""
+    """One MCP client a tool server, shared by all concurrent calls of a drain.
+
+    Each is kept by a task of its own: the SDK's scopes have to be left by the task that entered
+    them, and no call that times out may take the shared connection with it.
+    """
 
     def __init__(self) -> None:
-        self._stack = AsyncExitStack()
-        self._clients: dict[str, tuple[mcp.Client, Witness]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._stop = asyncio.Event()
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._ready: dict[str, asyncio.Future[tuple[mcp.Client, Witness]]] = {}
 
     async def __aenter__(self) -> ToolClient:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        try:
-            await asyncio.wait_for(self._stack.aclose(), 5)
-        except Exception:
-            logger.warning("closing the tool clients failed", exc_info=True)
+        self._stop.set()
+        if self._keepers:
+            _, late = await asyncio.wait(self._keepers.values(), timeout=5)
+            for task in late:
+                task.cancel()
 
     async def call(
         self,
@@ -153,21 +157,29 @@ class ToolClient:
             return _read_failure(error, trace, started)
 
     async def _client(self, server: str) -> tuple[mcp.Client, Witness]:
-        lock = self._locks.setdefault(server, asyncio.Lock())
-        async with lock:
-            if server not in self._clients:
-                self._clients[server] = await self._connect(server_url(server))
-            return self._clients[server]
+        ready = self._ready.get(server)
+        if ready is None or (ready.done() and (ready.cancelled() or ready.exception())):
+            ready = self._ready[server] = asyncio.get_running_loop().create_future()
+            self._keepers[server] = asyncio.create_task(self._keep(server, ready))
+        return await asyncio.shield(ready)
 
-    async def _connect(self, url: str) -> tuple[mcp.Client, Witness]:
+    async def _keep(self, server: str, ready: asyncio.Future[tuple[mcp.Client, Witness]]) -> None:
         witness = Witness()
-        http = httpx2.AsyncClient(
-            transport=witness, timeout=httpx2.Timeout(60, connect=3), trust_env=False
-        )
-        await self._stack.enter_async_context(http)
-        client = mcp.Client(streamable_http_client(url, http_client=http))
-        await self._stack.enter_async_context(client)
-        return client, witness
+        timeout = httpx2.Timeout(60, connect=3)
+        try:
+            async with (
+                httpx2.AsyncClient(transport=witness, timeout=timeout, trust_env=False) as http,
+                mcp.Client(streamable_http_client(server_url(server), http_client=http)) as client,
+            ):
+                ready.set_result((client, witness))
+                await self._stop.wait()
+        except Exception as error:
+            if not ready.done():
+                ready.set_exception(error)
+                ready.exception()  # told to whoever waits; not an unretrieved one
+            else:
+                logger.warning("a tool client broke down", exc_info=True)
+                self._ready.pop(server, None)
 
 
 def server_url(slug: str) -> str:
