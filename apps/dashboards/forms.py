@@ -1,0 +1,157 @@
+"""What the outcome page is asked for: all of it stands in the address, so it can be shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+
+from apps.runs.selectors.outcomes import DIMENSIONS, Scope, floor_to
+
+RANGES: dict[str, tuple[str, timedelta]] = {
+    "15m": ("15 min", timedelta(minutes=15)),
+    "1h": ("1 h", timedelta(hours=1)),
+    "6h": ("6 h", timedelta(hours=6)),
+    "24h": ("24 h", timedelta(days=1)),
+    "7d": ("7 days", timedelta(days=7)),
+    "30d": ("30 days", timedelta(days=30)),
+    "90d": ("90 days", timedelta(days=90)),
+}
+DEFAULT = "24h"
+LONGEST = timedelta(days=366)
+REFRESH = {0: "Off", 30: "30 s", 300: "5 min"}
+BY = {"job": "Job", "contract": "Contract version", "agent": "Agent"}
+MOST_BUCKETS = 48
+WIDTHS = [timedelta(seconds=s) for s in (30, 60, 120, 300, 900, 1800)] + [
+    timedelta(hours=h) for h in (1, 2, 6, 12, 24, 48, 168, 336)
+]
+FILTERS = ("domain", "job", "contract", "agent", "source")
+LONGEST_VALUE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One view of the outcomes. ``range`` is empty when the times are absolute."""
+
+    now: datetime
+    since: datetime
+    until: datetime
+    range: str = DEFAULT
+    compare: bool = False
+    refresh: int = 0
+    by: str = "job"
+    domain: str = ""
+    job: str = ""
+    contract: int | None = None
+    agent: str = ""
+    source: str = ""
+    problem: str = ""
+
+    @property
+    def width(self) -> timedelta:
+        return bucket_width(self.until - self.since)
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The filters that are set, in the order in which they are shown."""
+        found = {name: getattr(self, name) for name in FILTERS}
+        return {name: value for name, value in found.items() if value not in ("", None)}
+
+    def scope(self) -> Scope:
+        return Scope(self.since, self.until, **self.filters)
+
+    def previous(self) -> Scope:
+        """The stretch of the same length just before."""
+        return Scope(self.since - (self.until - self.since), self.since, **self.filters)
+
+    def params(self) -> dict[str, Any]:
+        """What the address has to say; defaults are left out."""
+        times = {"range": self.range} if self.range else {}
+        if not self.range:
+            times = {"from": iso(self.since), "to": iso(self.until)}
+        found = {
+            **times,
+            "compare": int(self.compare),
+            "refresh": self.refresh,
+            "by": self.by,
+            **self.filters,
+        }
+        plain = {"range": DEFAULT, "compare": 0, "refresh": 0, "by": "job"}
+        return {k: v for k, v in found.items() if plain.get(k) != v}
+
+    def url(self, **changes: Any) -> str:
+        """This view with some of its parameters changed; None takes one out."""
+        return address(reverse("dashboards:outcomes"), {**self.params(), **changes})
+
+    def csv_url(self, chart: str) -> str:
+        return address(reverse("dashboards:csv", args=[chart]), self.params())
+
+
+def iso(at: datetime) -> str:
+    """UTC, to the second, as it stands in addresses and exports."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def address(path: str, params: Mapping[str, Any]) -> str:
+    """A path with a query string; empty values are left out, lists repeat their name."""
+    given = {k: v for k, v in params.items() if v not in (None, "", [])}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+def bucket_width(span: timedelta) -> timedelta:
+    """The finest round width that keeps a chart under fifty bars."""
+    return next((w for w in WIDTHS if span / w <= MOST_BUCKETS), WIDTHS[-1])
+
+
+def read_query(params: Mapping[str, str], now: datetime) -> Query:
+    """Understand an address. What can't be understood falls back to the default and is told."""
+    contract = params.get("contract", "")
+    refresh = params.get("refresh", "")
+    texts = {n: params.get(n, "")[:LONGEST_VALUE].replace("\x00", "") for n in FILTERS}
+    since, until, chosen, problem = _times(params, now)
+    return Query(
+        now=now,
+        since=since,
+        until=until,
+        range=chosen,
+        problem=problem,
+        compare=params.get("compare") == "1",
+        refresh=int(refresh) if refresh in {str(s) for s in REFRESH} else 0,
+        by=params["by"] if params.get("by") in DIMENSIONS else "job",
+        **{
+            **texts,
+            "contract": int(contract) if contract.isdecimal() and len(contract) < 9 else None,
+        },
+    )
+
+
+def _times(params: Mapping[str, str], now: datetime) -> tuple[datetime, datetime, str, str]:
+    if params.get("from") or params.get("to"):
+        since, until = _moment(params.get("from", "")), _moment(params.get("to", "")) or now
+        if since and since < until and until - since <= LONGEST:
+            return since, until, "", ""
+        problem = "These times make no range of at most a year; showing the last 24 h instead."
+        return *_relative(DEFAULT, now), DEFAULT, problem
+    chosen = params["range"] if params.get("range") in RANGES else DEFAULT
+    return *_relative(chosen, now), chosen, ""
+
+
+def _relative(chosen: str, now: datetime) -> tuple[datetime, datetime]:
+    # The first bucket is whole: a half one would look like a dip.
+    span = RANGES[chosen][1]
+    return floor_to(now - span, bucket_width(span)), now
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,288 @@
+"""Reads for the dashboards that no single app below offers: answers of people and of policy over a
+cohort of runs, publications, and what stands on the home page.
+
+Other apps' tables are read through the app registry: a page of numbers is no reason for an app to
+grow an interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import connection
+from django.db.models import Aggregate, Count, ExpressionWrapper, F, Max, Min, Q, Sum
+from django.db.models.fields import DurationField, FloatField
+from django.db.models.functions import Extract, Now
+from django.utils import timezone
+
+from apps.dashboards.kpis import Human
+from apps.runs.selectors.outcomes import Scope
+
+HOLD, DENY = "hold", "deny"
+MOST_MARKS = 200
+
+
+class Percentile(Aggregate):
+    """PostgreSQL's percentile_cont."""
+
+    name = "percentile"
+    function = "percentile_cont"
+    template = "percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+    def __init__(self, expression: Any, fraction: float, **extra: Any) -> None:
+        super().__init__(expression, fraction=float(fraction), **extra)
+
+
+def _model(name: str) -> Any:
+    return apps.get_model(name)
+
+
+def human(scope: Scope) -> Human:
+    """Questions that the cohort's runs asked people, and how these answered."""
+    asked = _model("approvals.Approval").objects.filter(
+        created_at__gte=scope.since, run_id__in=scope.runs().values("id")
+    )
+    waited = Extract(
+        ExpressionWrapper(F("decided_at") - F("created_at"), output_field=DurationField()), "epoch"
+    )
+    states = ("approved", "rejected", "expired", "void", "pending")
+    answered = Q(state__in=["approved", "rejected"])
+    found = asked.aggregate(
+        asked=Count("*"),
+        wait_p50_s=Percentile(waited, 0.5, filter=answered),
+        wait_p95_s=Percentile(waited, 0.95, filter=answered),
+        **{state: Count("*", filter=Q(state=state)) for state in states},
+    )
+    votes = _model("approvals.Vote").objects.filter(
+        dwell_ms__isnull=False, approval__in=asked.values("id")
+    )
+    dwell = votes.aggregate(
+        n=Count("*"), total=Sum("dwell_ms", default=0), p50=Percentile("dwell_ms", 0.5)
+    )
+    return Human(
+        **found,
+        dwell_p50_s=None if dwell["p50"] is None else dwell["p50"] / 1000,
+        dwell_total_s=dwell["total"] / 1000,
+        dwell_n=dwell["n"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How often one rule held or denied: steps, and the runs they belong to."""
+
+    rule: str
+    reason: str
+    answer: str
+    steps: int
+    runs: int
+
+
+def rules(scope: Scope) -> list[RuleCount]:
+    """Rules of policy that held or denied steps of the cohort, most runs first. In a denial only
+    hard rules count (a hold rule beside them decided nothing); a denial that no rule explains
+    means that nothing permitted the step."""
+    cohort, params = scope.cohort_sql("id")
+    statement = (
+        f"WITH cohort AS MATERIALIZED ({cohort})"  # noqa: S608  # a table name and our own SQL
+        " SELECT coalesce(rule->>'id', ''), coalesce(max(rule->>'reason'), ''), d.answer,"
+        " count(DISTINCT d.step_id), count(DISTINCT d.run_id)"
+        f" FROM {_model('policy.Decision')._meta.db_table} d JOIN cohort c ON c.id = d.run_id"
+        " LEFT JOIN LATERAL jsonb_array_elements(d.rules) rule"
+        "   ON d.answer = 'hold' OR jsonb_array_length(coalesce(rule->'roles', '[]')) = 0"
+        " WHERE d.at >= %s AND d.answer IN ('hold', 'deny')"
+        " GROUP BY 1, 3 ORDER BY 5 DESC, 1"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, scope.since])
+        return [RuleCount(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A contract or a policy that changed: a reason why numbers may move."""
+
+    at: datetime
+    what: str  # contract | policy
+    name: str
+    number: int
+    note: str
+
+
+def publications(scope: Scope) -> list[Publication]:
+    """Contracts and policies published in the scope, oldest first. Read from the versions
+    themselves: their table is small, the log of everything isn't."""
+    contracts = _model("catalog.ContractVersion").objects.filter(
+        published_at__gte=scope.since, published_at__lt=scope.until
+    )
+    policies = _model("policy.PolicyVersion").objects.filter(
+        published_at__gte=scope.since, published_at__lt=scope.until
+    )
+    if scope.domain:
+        contracts = contracts.filter(job__domain__slug=scope.domain)
+        policies = policies.filter(policy_set__domain_slug=scope.domain)
+    if scope.job:
+        contracts = contracts.filter(job__slug=scope.job)
+    rows = [
+        Publication(at, "contract", slug, number, note)
+        for at, slug, number, note in contracts.values_list(
+            "published_at", "job__slug", "number", "note"
+        )[:MOST_MARKS]
+    ] + [
+        Publication(at, "policy", slug, number, note)
+        for at, slug, number, note in policies.values_list(
+            "published_at", "policy_set__slug", "number", "note"
+        )[:MOST_MARKS]
+    ]
+    return sorted(rows, key=lambda p: (p.at, p.what, p.name))
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    slug: str
+    name: str
+    domain: str
+    version_id: int | None
+
+
+def jobs() -> dict[str, JobName]:
+    """Active jobs by slug, with the contract version in force."""
+    current = Q(versions__number=F("current_number"))
+    rows = (
+        _model("catalog.Job")
+        .objects.filter(is_active=True)
+        .annotate(version_id=Max("versions__id", filter=current))
+        .values_list("slug", "name", "domain__slug", "version_id")
+        .order_by("name")
+    )
+    return {row[0]: JobName(*row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Questions that wait for a person, now."""
+
+    total: int
+    by_risk: dict[int, int]
+    overdue: int
+    soon: int
+    oldest: datetime | None
+    next_due: datetime | None
+
+
+def waiting_approvals() -> Waiting:
+    """What operators owe an answer, by risk; overdue by the database's clock."""
+    pending = _model("approvals.Approval").objects.filter(state="pending")
+    late = Q(expires_at__lt=Now())
+    found = pending.aggregate(
+        total=Count("*"),
+        overdue=Count("*", filter=late),
+        soon=Count("*", filter=Q(expires_at__lt=Now() + timedelta(minutes=10)) & ~late),
+        oldest=Min("created_at"),
+        next_due=Min("expires_at"),
+    )
+    by_risk = dict(pending.values_list("risk").annotate(n=Count("*")).order_by("-risk"))
+    return Waiting(by_risk=by_risk, **found)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRow:
+    what: str  # contract | policy
+    slug: str
+    name: str
+    author: str
+    updated_at: datetime
+    in_review: bool
+
+
+def drafts() -> list[DraftRow]:
+    """Contracts and policies that somebody is changing; those in review first."""
+    contracts = _model("catalog.ContractDraft").objects.values_list(
+        "job__slug", "job__name", "author__username", "updated_at", "state"
+    )
+    policies = _model("policy.PolicyDraft").objects.values_list(
+        "policy_set__slug", "policy_set__name", "author__username", "updated_at", "state"
+    )
+    rows = [
+        DraftRow(what, *row[:4], in_review=row[4] == "in_review")
+        for what, found in (("contract", contracts), ("policy", policies))
+        for row in found
+    ]
+    return sorted(rows, key=lambda r: (not r.in_review, r.updated_at))
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRow:
+    """One desk, and what its switch shows."""
+
+    domain: str
+    name: str
+    is_open: bool
+    per_minute: float
+    next_in_s: float
+    changed_by: str
+    changed_at: datetime | None
+
+
+def desks() -> list[DeskRow]:
+    """Every desk; the next case is due by the database's clock."""
+    names = dict(_model("catalog.Domain").objects.values_list("slug", "name"))
+    left = ExpressionWrapper(F("next_case_at") - Now(), output_field=DurationField())
+    rows = (
+        _model("runs.Desk")
+        .objects.annotate(left=left)
+        .values_list("domain_slug", "is_open", "per_minute", "left", "changed_by", "changed_at")
+        .order_by("domain_slug")
+    )
+    return [
+        DeskRow(slug, names.get(slug, slug), is_open, rate, max(left.total_seconds(), 0), by, at)
+        for slug, is_open, rate, left, by, at in rows
+    ]
+
+
+def domains_without_jobs() -> list[str]:
+    """Domains whose pack lies here without its jobs."""
+    rows = _model("catalog.Domain").objects.annotate(n=Count("jobs")).filter(n=0)
+    return list(rows.values_list("slug", flat=True).order_by("slug"))
+
+
+def has_any_job() -> bool:
+    return bool(_model("catalog.Job").objects.exists())
+
+
+def recent_runs(limit: int = 8) -> Sequence[Any]:
+    """The latest runs, newest first."""
+    rows = _model("runs.Run").objects.order_by("-created_at", "-id").defer("input")
+    return list(rows[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    finished: int
+    succeeded: int
+    failed: int
+    median_s: float | None
+
+
+def last_hour() -> LastHour:
+    """What finished in the last hour. Runs end at most a deadline after they start, and the start
+    is what is indexed: a day back is looked through."""
+    now = timezone.now()
+    rows = _model("runs.Run").objects.filter(
+        created_at__gte=now - timedelta(days=1), finished_at__gte=now - timedelta(hours=1)
+    )
+    took = Extract(
+        ExpressionWrapper(F("finished_at") - F("created_at"), output_field=DurationField()), "epoch"
+    )
+    found = rows.aggregate(
+        finished=Count("*"),
+        succeeded=Count("*", filter=Q(state="succeeded")),
+        failed=Count("*", filter=Q(state__in=["failed", "shed"])),
+        median_s=Percentile(took, 0.5),
+    )
+    return LastHour(**found)
