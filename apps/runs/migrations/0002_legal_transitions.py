@@ -25,7 +25,8 @@ INSERT INTO runs_transition (old, new) VALUES
   {PAIRS};
 CREATE FUNCTION runs_legal_transition() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM runs_transition WHERE old = OLD.state AND new = NEW.state) THEN
+  IF NOT EXISTS (
+    SELECT FROM runs_transition t WHERE t.old = OLD.state AND t.new = NEW.state) THEN
     RAISE EXCEPTION '% % may not go from % to %', TG_TABLE_NAME, OLD.id, OLD.state, NEW.state
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;

@@ -1,0 +1,241 @@
+"""The multi-row statements, against the real database."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from apps.kernel.ids import new_id
+from apps.runs import journal
+from apps.runs.journal import lost
+from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
+from apps.runs.work import Claimed
+from tests.runs.conftest import Scene
+
+pytestmark = pytest.mark.django_db
+
+
+def step_row(run: Run, seq: int = 1, **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": new_id(),
+        "run_id": run.id,
+        "seq": seq,
+        "after_message": 0,
+        "kind": "tool",
+        "tool_version_id": None,
+        "tool_name": "refund",
+        "effect": "irreversible",
+        "idempotency": "keyed",
+        "arguments": {"order": "#1\u0000"},
+        "arguments_digest": "x",
+        "idempotency_key": "k",
+        "script_ref": "0",
+        "lane": "normal",
+        "priority": 50,
+    }
+    return row | changes
+
+
+def claim_one() -> Claimed:
+    [work] = journal.claim("normal", limit=10, owner="w1", lease_s=30)
+    return work
+
+
+def settle_row(work: Claimed, **changes: Any) -> dict[str, Any]:
+    row = {
+        "step_id": work.step_id,
+        "lease_token": work.lease_token,
+        "state": "succeeded",
+        "disposition": "executed",
+        "result": {"content": "ok"},
+        "error_class": "",
+        "error": "",
+        "deduplicated_from": None,
+    }
+    return row | changes
+
+
+def attempt_row(work: Claimed, number: int = 1) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "step_id": work.step_id,
+        "run_id": work.run_id,
+        "number": number,
+        "lease_token": work.lease_token,
+        "worker": "w1",
+    }
+
+
+def intent_row(work: Claimed, key: str = "k") -> dict[str, Any]:
+    return {
+        "step_id": work.step_id,
+        "run_id": work.run_id,
+        "key": key,
+        "lease_token": work.lease_token,
+        "approval_id": None,
+    }
+
+
+def test_a_claimed_step_carries_its_runs_pins_and_starts_the_run(scene: Scene) -> None:
+    run = scene.run(world="w", customer="ana")
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+
+    work = claim_one()
+
+    assert (work.run_id, work.world, work.customer, work.mutates) == (run.id, "w", "ana", True)
+    assert work.arguments == {"order": "#1\ufffd"}  # PostgreSQL can't store U+0000
+    run.refresh_from_db()
+    assert (run.state, run.started_at is None) == ("running", False)
+    assert journal.claim("normal", limit=10, owner="w2", lease_s=30) == []
+
+
+def test_urgent_steps_are_claimed_first(scene: Scene) -> None:
+    run = scene.run()
+    rows = [step_row(run, seq, priority=p) for seq, p in ((1, 50), (2, 5), (3, 20))]
+    journal.add_steps(rows, owner="", lease_s=None)
+
+    works = [journal.claim("normal", limit=1, owner="w", lease_s=30)[0] for _ in rows]
+
+    assert [w.seq for w in works] == [2, 3, 1]
+
+
+def test_a_late_write_is_fenced_off(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+    [sleeper] = journal.claim("normal", limit=1, owner="w1", lease_s=-1)
+    assert [row.state for row in lost.expire_leases(most_losses=3)] == ["queued"]
+    successor = claim_one()
+
+    assert journal.settle([settle_row(sleeper)]) == set()
+    assert journal.settle([settle_row(successor)]) == {successor.step_id}
+
+
+def test_one_step_of_a_run_owns_a_mutation(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run, 1), step_row(run, 2)], owner="", lease_s=None)
+    first, second = journal.claim("normal", limit=2, owner="w", lease_s=30)
+
+    assert journal.open_intents([intent_row(first)]) == {first.step_id}
+    assert journal.open_intents([intent_row(second)]) == set()
+    assert journal.open_intents([intent_row(first)]) == {first.step_id}
+    owner = journal.owners_of([(run.id, "k")])[(run.id, "k")]
+    assert owner["step_id"] == first.step_id
+
+    journal.free_intents([first.step_id])
+    assert journal.open_intents([intent_row(second)]) == {second.step_id}
+    assert Intent.objects.count() == 1
+
+
+def test_attempts_receipts_and_ends_are_recorded(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+    work = claim_one()
+    attempt = attempt_row(work)
+    journal.open_attempts([attempt])
+    ended = {"duration_ms": 1.5, "outcome": "ok", "error_class": "", "error": ""}
+    journal.close_attempts([{"id": attempt["id"], "http_status": 200, **ended}])
+    receipt = {"idempotency_key": "k", "provider_ref": "", "response_digest": "r"}
+    journal.add_receipts(
+        [{"step_id": work.step_id, "run_id": run.id, "evidence": "answer", **receipt}]
+    )
+    journal.settle([settle_row(work)])
+
+    row = Attempt.objects.get()
+    assert (row.number, row.outcome, row.http_status) == (1, "ok", 200)
+    assert Receipt.objects.get().response_digest == "r"
+    step = Step.objects.get()
+    assert (step.state, step.attempts_made, step.result) == ("succeeded", 1, {"content": "ok"})
+
+
+def test_a_held_step_keeps_no_lease_and_wakes_ahead_of_others(scene: Scene) -> None:
+    run, approval = scene.run(), new_id()
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+    work = claim_one()
+    held = {"step_id": work.step_id, "run_id": run.id, "lease_token": work.lease_token}
+    assert journal.hold([{**held, "approval_id": approval}]) == {work.step_id}
+    run.refresh_from_db()
+    assert (run.state, run.had_hold) == ("waiting_approval", True)
+    assert lost.waiting_approvals() == [approval]
+
+    assert journal.wake([approval]) == ["normal"]
+    again = claim_one()
+    assert (again.approval_id, again.priority) == (approval, 10)
+
+
+def test_a_requeued_step_waits_and_counts_as_a_retry(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+    work = claim_one()
+    row = {"step_id": work.step_id, "lease_token": work.lease_token, "delay_s": 60}
+    assert journal.requeue([{**row, "error_class": "http_503", "error": "later"}])
+
+    assert journal.claim("normal", limit=1, owner="w", lease_s=30) == []
+    run.refresh_from_db()
+    assert run.retries == 1
+
+
+def test_going_on_writes_messages_script_and_run(scene: Scene) -> None:
+    run = scene.run([{"say": "a"}])
+    journal.add_messages([{"run_id": run.id, "seq": 1, "role": "agent", "content": "“a”\u0000"}])
+    journal.move_scripts([{"run_id": run.id, "cursor": 1, "more": [{"done": "x"}]}])
+    moved = journal.update_runs([run_row(run.id, state="running")])
+
+    assert moved == {run.id}
+    assert Message.objects.get().content == "“a”\ufffd"
+    script = RunScript.objects.get()
+    assert (script.cursor, script.items) == (1, [{"say": "a"}, {"done": "x"}])
+
+
+def test_a_cancelled_run_is_left_alone(scene: Scene) -> None:
+    run = scene.run(state="cancelled")
+
+    assert journal.update_runs([run_row(run.id, state="succeeded")]) == set()
+
+
+def run_row(run_id: UUID, **changes: Any) -> dict[str, Any]:
+    row = {
+        "run_id": run_id,
+        "state": "queued",
+        "outcome": "",
+        "error_class": "",
+        "summary": "",
+        "steps_total": 1,
+        "has_violation": False,
+        "tokens_in": 0,
+        "tokens_out": 0,
+        "cost_microusd": None,
+    }
+    return row | changes
+
+
+def test_an_unkeyed_mutation_of_a_lost_worker_is_unknown(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run, idempotency="none")], owner="", lease_s=None)
+    [work] = journal.claim("normal", limit=1, owner="w", lease_s=-1)
+    journal.open_intents([intent_row(work)])
+    journal.open_attempts([attempt_row(work)])
+
+    [row] = lost.expire_leases(most_losses=3)
+
+    assert row.state == "confirmation_unknown"
+    assert Attempt.objects.get().outcome == "lease_lost"
+
+
+def test_a_step_that_takes_workers_with_it_is_poison(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+    for expected in ("queued", "queued", "failed"):
+        journal.claim("normal", limit=1, owner="w", lease_s=-1)
+        assert [row.state for row in lost.expire_leases(most_losses=3)] == [expected]
+
+    assert Step.objects.get().error_class == "poison"
+
+
+def test_overdue_runs_end_unless_a_call_is_on_its_way(scene: Scene) -> None:
+    late = scene.run(deadline_at="2020-01-01T00:00:00Z")
+    busy = scene.run(deadline_at="2020-01-01T00:00:00Z")
+    journal.add_steps([step_row(busy)], owner="w", lease_s=30)
+
+    assert lost.end_overdue() == [late.id]
