@@ -65,6 +65,7 @@ class Document:
     places: dict[Path, Place] = field(default_factory=dict)
     key_places: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
 
     def problem(
         self, path: Path, message: str, fix: str = "", *, severity: str = "error", key: bool = False
@@ -105,7 +106,7 @@ def load(text: str) -> Document:
         return _refused("The text is empty.", "Write the document, or start from a version.")
     reader = _Reader()
     value = reader.read(node, ())
-    return Document(value, reader.places, reader.key_places, reader.problems)
+    return Document(value, reader.places, reader.key_places, reader.problems, reader.unreadable)
 
 
 def _refused(message: str, fix: str) -> Document:
@@ -144,11 +145,13 @@ class _Reader:
         self.places: dict[Path, Place] = {}
         self.key_places: dict[Path, Place] = {}
         self.problems: list[Problem] = []
+        self.unreadable: set[str] = set()
         self._seen: set[int] = set()
 
     def read(self, node: Node, path: Path) -> Any:
         self.places[path] = _place(node)
         if id(node) in self._seen or node.anchor is not None:
+            self.unreadable.add(path_text(path))
             self._say(node, path, "Anchors and aliases are not supported.", "Write the value out.")
             return None
         self._seen.add(id(node))
@@ -197,14 +200,17 @@ class _Reader:
         except ValueError:
             pass
         kind = "a date" if tag == "timestamp" else f"of the type {tag}"
+        self.unreadable.add(path_text(path))
         self._say(node, path, f"“{text[:40]}” is read as {kind}.", f'Quote it: "{text[:40]}".')
         return None
 
     def _number(self, node: Node, path: Path, value: float) -> float | None:
         if isinstance(value, float) and not math.isfinite(value):
+            self.unreadable.add(path_text(path))
             self._say(node, path, "A number must be finite.", "Write a number.")
             return None
         if abs(value) > MAX_INTEGER:
+            self.unreadable.add(path_text(path))
             self._say(node, path, "The number is too large to be exact.", "Write a smaller one.")
             return None
         return value

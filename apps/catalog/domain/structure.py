@@ -37,9 +37,8 @@ def structure_problems(document: Document, schema: dict[str, Any]) -> list[Probl
 
 def read_problems(document: Document, schema: dict[str, Any]) -> list[Problem]:
     """What reading found, then what the schema says; a value that couldn't be read is said once."""
-    said = {p.path for p in document.problems}
     found = structure_problems(document, schema)
-    return document.problems + [p for p in found if p.path not in said]
+    return document.problems + [p for p in found if p.path not in document.unreadable]
 
 
 def _problems_of(document: Document, error: ValidationError) -> list[Problem]:

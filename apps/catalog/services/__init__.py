@@ -3,6 +3,33 @@
 from __future__ import annotations
 
 from apps.catalog.services.applying import Applied, Report, apply_packs
+from apps.catalog.services.drafts import (
+    Check,
+    check_text,
+    discard,
+    known_for,
+    publish_draft,
+    rebase,
+    roll_back,
+    save_draft,
+    submit_draft,
+    withdraw,
+)
 from apps.catalog.services.reading import PackError
 
-__all__ = ["Applied", "PackError", "Report", "apply_packs"]
+__all__ = [
+    "Applied",
+    "Check",
+    "PackError",
+    "Report",
+    "apply_packs",
+    "check_text",
+    "discard",
+    "known_for",
+    "publish_draft",
+    "rebase",
+    "roll_back",
+    "save_draft",
+    "submit_draft",
+    "withdraw",
+]

@@ -1,0 +1,101 @@
+"""Change one value in a YAML text and leave every other character as its author wrote it.
+
+A form edit must not reflow a document or lose its comments, so nothing is dumped again: the old
+value's place is found and only it is replaced. Each patch is read back before it is believed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from apps.catalog.domain.documents import Path, load, path_text
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./@()-]*[A-Za-z0-9.)]|[A-Za-z]")
+
+
+def patch(text: str, path: Path, value: Any) -> str:
+    """``text`` with the scalar at ``path`` set to ``value``; missing keys are added. Raises
+    ValueError when the text can't be read or has no place for it."""
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
+    except (YAMLError, RecursionError) as error:
+        raise ValueError("The text isn't YAML at the moment.") from error
+    if not isinstance(root, MappingNode):
+        raise ValueError("The text isn't a group of keys.")
+    changed = _patched(text, root, path, value)
+    if _value_at(load(changed).value, path) != value:
+        raise ValueError(f"{path_text(path)} can't be changed here; change it in the text.")
+    return changed
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value.rstrip("\n") if isinstance(value, str) else value
+
+
+def _patched(text: str, root: MappingNode, path: Path, value: Any) -> str:
+    node: Node = root
+    column = 0
+    for depth, part in enumerate(path):
+        pair = _child(node, part)
+        if pair is None:
+            return _added(text, node, path[depth:], value)
+        key, node = pair
+        column = key.start_mark.column if key is not None else column
+    if not isinstance(node, ScalarNode):
+        raise ValueError(f"{path_text(path)} is a group; change it in the text.")
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.style in {"|", ">"}:
+        return text[:start] + _block(node.style, str(value), column + 2) + text[end:]
+    if not text[start:end].strip():  # "key:" with nothing after it
+        return f"{text[:start]} {scalar(value)}{text[end:]}"
+    return text[:start] + scalar(value) + text[end:]
+
+
+def _child(node: Node, part: str | int) -> tuple[ScalarNode | None, Node] | None:
+    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    if isinstance(node, MappingNode):
+        return next(((k, v) for k, v in node.value if k.value == part), None)
+    return None
+
+
+def _added(text: str, node: Node, rest: Path, value: Any) -> str:
+    if not isinstance(node, MappingNode) or not all(isinstance(p, str) for p in rest):
+        raise ValueError(f"There is no place for {path_text(rest)}; add it in the text.")
+    entry = scalar(value)
+    for part in reversed(rest[1:]):
+        entry = f"{{{part}: {entry}}}"
+    entry = f"{rest[0]}: {entry}"
+    if node.flow_style:
+        at = node.start_mark.index + 1
+        return f"{text[:at]}{entry}{', ' if node.value else ''}{text[at:]}"
+    first = node.value[0][0].start_mark
+    if node.start_mark.column == 0 and first.column == 0:
+        return f"{text.rstrip()}\n{entry}\n"
+    at = first.index
+    return f"{text[:at]}{entry}\n{' ' * first.column}{text[at:]}"
+
+
+def _block(style: str, value: str, indent: int) -> str:
+    lines = (f"{' ' * indent}{line}".rstrip() for line in value.strip("\n").split("\n"))
+    gap = "\n\n" if style == ">" else "\n"
+    return f"{style}\n{gap.join(lines)}\n"
+
+
+def scalar(value: Any) -> str:
+    """One value as YAML on one line, quoted when it could be read as something else."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = _PLAIN.fullmatch(value) is not None and load(f"v: {value}").value == {"v": value}
+    return value if plain else json.dumps(value, ensure_ascii=False)

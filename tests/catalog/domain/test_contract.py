@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from apps.catalog.domain.contract import Known, parse
+from apps.catalog.domain.documents import load
+from apps.catalog.domain.patching import patch, scalar
+from tests.factories.catalog import CONTRACT
+
+
+def said(text: str, known: Known | None = None) -> list[str]:
+    return [str(p) for p in parse(text, known).problems]
+
+
+def test_a_sound_contract_has_every_default_filled_in() -> None:
+    contract = parse(CONTRACT).contract
+
+    assert contract is not None
+    assert contract.decisions.votes == 2
+    assert contract.tool("find_order").retry.attempts == 4
+    assert contract.limits.tokens == 200_000
+    assert contract.tool("nothing") is None
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
+    text = CONTRACT.replace("owner:", "ownr:").replace("votes: 2", "votes: 0\n  votes: 3")
+    text = text.replace("target: 0.9", "target: 2024-01-01").replace("to: operators", "to: ''")
+
+    problems = parse(text).problems
+
+    assert [p.path for p in problems] == [
+        "owner",
+        "ownr",
+        "outcome.target",
+        "decisions.votes",
+        "decisions.votes",
+        "decisions.escalation[0].to",
+    ]
+    assert [p.line for p in problems] == sorted(p.line for p in problems)
+    assert "Did you mean “owner”?" in str(problems[1])
+    assert "Quote it" in str(problems[2])
+    assert "is written twice; the first is on line" in str(problems[4])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("when_any_of: [refund]", "when_any_of: [refnd]", "Did you mean “refund”?"),
+        ("timeout_s: 15", "compensation: refund", "“refund” undoes itself"),
+        ("timeout_s: 15", "compensation: take_back", "is undone by “take_back”"),
+        ("- name: find_order", "- name: refund", "“refund” is listed twice"),
+        ("cap_s: 30", "cap_s: 0.1", "less than its first wait"),
+        ("timeout_s: 5", "timeout_s: 50000", "longer than the whole run"),
+        ("{at: 0.5, to: operators}", "{at: 0.5, to: a}, {at: 0.4, to: b}", "ladder goes down"),
+        ("window_s: 3600", "window_s: 36000", "but the run ends after"),
+        ("criticality: high", "signals: {a: '(b'}", "The pattern can't be used"),
+        ("criticality: high", "signals: {a: '(b+)+'}", "repeats a repetition"),
+        ("criticality: high", "input: {type: objct}", "This is not a JSON Schema"),
+        ("criticality: high", "criticality: huge", "Choose one of: low"),
+        ("criticality: high", "slo: {latency_p95_s: 9, latency_budget_s: 8}", "above the budget"),
+        ("criticality: high", "priority: .nan", "must be finite"),
+        ("criticality: high", "priority: &a 4", "Anchors and aliases"),
+    ],
+)
+def test_a_mistake_is_named_with_its_fix(old: str, new: str, says: str) -> None:
+    assert old in CONTRACT
+
+    assert any(says in s for s in said(CONTRACT.replace(old, new, 1))), said(
+        CONTRACT.replace(old, new, 1)
+    )
+
+
+def test_names_are_checked_against_what_exists() -> None:
+    known = Known(
+        tools={"find_order": "read", "refunds": "write"},
+        agents=frozenset({"toys-referee"}),
+        policies=frozenset({"toy"}),
+        job="toys-return",
+    )
+
+    problems = said(CONTRACT, known)
+
+    assert len(problems) == 4
+    assert all("Did you mean" in p for p in problems if "draft can't rename" not in p)
+
+
+def test_a_warning_does_not_stop_a_contract() -> None:
+    parsed = parse(CONTRACT.replace("window_s: 3600", "window_s: 36000"))
+
+    assert parsed.contract is not None
+    assert [p.severity for p in parsed.problems] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "- 1", "[" * 5000, "\x00", "x" * 300_000, "a: &x 1\nb: *x", "? [a]\n: 1"]
+)
+def test_odd_texts_are_refused_in_words(text: str) -> None:
+    parsed = parse(text)
+
+    assert parsed.contract is None
+    assert parsed.errors
+
+
+@given(st.text(max_size=200))
+def test_parse_never_raises(text: str) -> None:
+    parsed = parse(text)
+
+    assert parsed.contract is None or not parsed.errors
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32).filter(lambda f: abs(f) < 2**53)
+    | st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("abcxyz", min_size=1, max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text("abcxyz", min_size=1, max_size=5), JSON, min_size=1, max_size=4))
+def test_load_reads_what_yaml_wrote(value: dict[str, object]) -> None:
+    out = io.StringIO()
+    YAML(typ="safe", pure=True).dump(value, out)
+
+    document = load(out.getvalue())
+
+    assert document.value == YAML(typ="safe", pure=True).load(out.getvalue())
+
+
+SCALARS = (
+    st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.text(
+        st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=60
+    )
+)
+PATHS = st.sampled_from(
+    [
+        ("name",),
+        ("decisions", "votes"),
+        ("limits", "steps"),
+        ("limits", "tokens"),
+        ("slo", "latency_p95_s"),
+        ("tools", 0, "timeout_s"),
+        ("tools", 1, "retry", "attempts"),
+        ("tools", 0, "retry", "attempts"),
+        ("data", "freshness_s"),
+        ("priority",),
+    ]
+)
+
+
+@given(PATHS, SCALARS)
+def test_a_patch_changes_one_value_and_keeps_the_rest(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    before = load(CONTRACT).value
+
+    changed = patch(CONTRACT, path, value)
+
+    after = load(changed).value
+    found = after
+    for part in path:
+        found = found[part]
+    assert found == value
+    assert "# the only thing that costs money" in changed
+    assert "# What a refund promises." in changed
+    top = path[0]
+    assert {k: v for k, v in after.items() if k != top} == {
+        k: v for k, v in before.items() if k != top
+    }
+
+
+def test_a_folded_text_stays_folded() -> None:
+    changed = patch(CONTRACT, ("purpose",), "Money back.\nAnd a smile.")
+
+    assert "purpose: >\n  Money back.\n\n  And a smile.\noutcome:" in changed
+
+
+@given(SCALARS)
+def test_a_scalar_reads_back_as_itself(value: object) -> None:
+    assert load(f"v: {scalar(value)}").value == {"v": value}
+
+
+def test_a_broken_text_is_not_patched() -> None:
+    with pytest.raises(ValueError, match="isn't YAML"):
+        patch("a: [", ("a",), 1)
+    with pytest.raises(ValueError, match="is a group"):
+        patch("a: {b: 1}", ("a",), 1)
