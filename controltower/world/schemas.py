@@ -66,7 +66,7 @@ def misfit(schema: Schema, args: dict[str, Any]) -> str | None:
     if unknown and not schema.get("additionalProperties", True):
         return f"Unknown argument: {', '.join(sorted(unknown))}"
     for name, part in properties.items():
-        if not _fits(part, args[name]):
+        if name in args and not _fits(part, args[name]):
             return f"Argument {name} should be {_wanted(part)}"
     return None
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from controltower.world.errors import WorldError
 from controltower.world.state import Entity
@@ -85,7 +84,7 @@ class Storage:
     def close(self) -> None:
         """Close the file and let another process have it."""
         self._db.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def entities(self, world: str) -> Iterator[tuple[str, str, Entity]]:
         """Yield what a world has changed: table, id, entity."""
@@ -162,11 +161,11 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _locked(path: Path) -> int:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+def _locked(path: Path) -> IO[bytes]:
+    handle = path.open("ab")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        os.close(handle)
+        handle.close()
         raise WorldError(f"{path.name} is held: another process serves this file") from error
     return handle

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from controltower.world.loading import load_world
+from controltower.world.loading import CHECKOUT, load_world
 from controltower.world.records import SystemOfRecord
 
 
@@ -183,3 +189,91 @@ def records(
 def fresh_retail(tiny_pack: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TOWER_DATA", str(tiny_pack))
     return load_world("retail")
+
+
+@dataclass
+class RunningService:
+    """A service in a process of its own, and the means to end it."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    db: Path
+    announcement: dict[str, Any]
+
+    def post(
+        self, tool: str, args: dict[str, Any], timeout: float = 10, **meta: Any
+    ) -> httpx.Response:
+        """Call a tool over bare HTTP, on a connection of its own."""
+        params = {"name": tool, "arguments": args, "_meta": meta}
+        return httpx.post(
+            self.url,
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+            headers={"accept": "application/json, text/event-stream"},
+            timeout=timeout,
+        )
+
+    def call(self, tool: str, args: dict[str, Any], **meta: Any) -> dict[str, Any]:
+        """Call a tool and return the MCP result."""
+        response = self.post(tool, args, **meta)
+        assert response.status_code == 200, response.text
+        result: dict[str, Any] = response.json()["result"]
+        return result
+
+    def tower(self, name: str, /, **args: Any) -> dict[str, Any]:
+        """Call a ``tower_`` tool and return its object."""
+        answer: dict[str, Any] = self.call(name, args)["structuredContent"]
+        return answer
+
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """End it as a supervisor does, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=10)
+
+
+Starter = Callable[..., RunningService]
+
+
+def start_service(pack: Path, folder: Path, db: Path, *options: str) -> RunningService:
+    announce = folder / f"announce-{len(list(folder.iterdir()))}.json"
+    command = [sys.executable, "-m", "controltower.world", "--domain", "retail", "--port", "0"]
+    command += ["--db", str(db), "--announce", str(announce), *options]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "TOWER_DATA": str(pack)},
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 20
+    while not announce.exists():
+        assert process.poll() is None, f"the service ended with {process.returncode}"
+        assert time.monotonic() < deadline, "the service did not start"
+        time.sleep(0.02)
+    announcement = json.loads(announce.read_text())
+    return RunningService(process, announcement["url"], db, announcement)
+
+
+@pytest.fixture
+def start(tiny_pack: Path, tmp_path: Path) -> Iterator[Starter]:
+    started: list[RunningService] = []
+
+    def starter(*options: str, db: Path | None = None) -> RunningService:
+        path = db or tmp_path / "retail.sqlite"
+        started.append(start_service(tiny_pack, tmp_path, path, *options))
+        return started[-1]
+
+    yield starter
+    for service in started:
+        service.kill()
+
+
+@pytest.fixture(scope="module")
+def faulty(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    folder = tmp_path_factory.mktemp("faulty")
+    service = start_service(tiny_pack, folder, folder / "retail.sqlite", "--allow-faults")
+    yield service
+    service.kill()
