@@ -83,6 +83,12 @@ class Approval(models.Model):
             ),
             models.Index(fields=["step_id"], name="approvals_step"),
             models.Index(fields=["decided_at"], name="approvals_decided"),
+            models.Index(fields=["run_id"], name="approvals_run"),
+            models.Index(
+                fields=["tool_name", "-decided_at"],
+                condition=models.Q(state__in=["approved", "rejected"]),
+                name="approvals_precedent",
+            ),
         ]
 
     def __str__(self) -> str:

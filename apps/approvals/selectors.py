@@ -1,20 +1,243 @@
-"""Reads of the queue."""
+"""Reads of the queue. Waiting rows come overdue first, then by due time, risk and age."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from apps.approvals.models import Approval
+from apps.accounts.models import User
+from apps.approvals.models import Approval, Vote
+
+PAGE = 50
+State = Approval.State
+DECIDED = (State.APPROVED, State.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the address bar says: the one state of the list."""
+
+    tab: str = "waiting"
+    mine: bool = False
+    unclaimed: bool = False
+    risk: int = 0
+    domain: str = ""
+    job: str = ""
+    agent: str = ""
+    q: str = ""
+    after: tuple[str, ...] = ()
+
+
+# --- for the engine -------------------------------------------------------------------------------
+
+
+def states_of(approval_ids: Sequence[UUID]) -> dict[UUID, Approval]:
+    """How these approvals stand: ``state`` and ``reason`` are what a step needs to go on."""
+    rows = Approval.objects.filter(pk__in=approval_ids)
+    return {row.pk: row for row in rows.only("id", "state", "reason", "decided_at")}
+
+
+def decided_among(approval_ids: Sequence[UUID]) -> list[UUID]:
+    """Those that no longer wait for anybody."""
+    rows = Approval.objects.filter(pk__in=approval_ids).exclude(state=State.PENDING)
+    return list(rows.values_list("pk", flat=True))
+
+
+# --- for the pages --------------------------------------------------------------------------------
 
 
 def waiting_count() -> int:
     """How many questions wait for a person."""
-    return Approval.objects.filter(state=Approval.State.PENDING).count()
+    return Approval.objects.filter(state=State.PENDING).count()
 
 
 def waiting_context(request: HttpRequest) -> dict[str, Any]:
     """The number on the navigation of every page; counted only where it is shown."""
     return {"waiting_count": SimpleLazyObject(waiting_count)}
+
+
+def waiting(limit: int = 10) -> list[Approval]:
+    """The most urgent questions, for the home page."""
+    return list(_ordered(Approval.objects.filter(state=State.PENDING), "waiting")[:limit])
+
+
+def counts() -> dict[str, Any]:
+    """How many wait, by risk, and how many are overdue."""
+    found = Approval.objects.filter(state=State.PENDING).aggregate(
+        total=Count("pk"),
+        overdue=Count("pk", filter=Q(expires_at__lte=Now())),
+        **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
+    )
+    return {
+        "total": found["total"],
+        "overdue": found["overdue"],
+        "by_risk": [(n, found[f"risk{n}"]) for n in (4, 3, 2, 1) if found[f"risk{n}"]],
+    }
+
+
+def queue(filters: Filters, user: User) -> tuple[list[Approval], tuple[str, ...] | None]:
+    """One page of the list and the key after which the next page starts, if there is one."""
+    rows = _ordered(_filtered(filters, user), filters.tab)
+    if filters.after:
+        rows = rows.filter(_beyond(filters))
+    found = list(rows.select_related("claimed_by", "decided_by")[: PAGE + 1])
+    next_key = _key(found[PAGE - 1], filters.tab) if len(found) > PAGE else None
+    page = found[:PAGE]
+    _count_votes(page)
+    return page, next_key
+
+
+def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
+    rows = _of_tab(filters.tab, user)
+    if filters.mine:
+        rows = rows.filter(claimed_by=user, claimed_until__gt=Now())
+    if filters.unclaimed:
+        rows = rows.filter(Q(claimed_by=None) | Q(claimed_until__lte=Now()))
+    if filters.risk:
+        rows = rows.filter(risk__gte=filters.risk)
+    for column, value in (
+        ("domain_slug", filters.domain),
+        ("job_slug", filters.job),
+        ("agent_slug", filters.agent),
+    ):
+        rows = rows.filter(**{column: value}) if value else rows
+    return rows.filter(_text(filters.q)) if filters.q else rows
+
+
+def _text(q: str) -> Q:
+    match = Q(sentence__icontains=q) | Q(customer__icontains=q) | Q(tool_name__icontains=q)
+    try:
+        wanted = UUID(q)
+    except ValueError:
+        return match
+    return match | Q(pk=wanted) | Q(run_id=wanted)
+
+
+def _of_tab(tab: str, user: User) -> QuerySet[Approval]:
+    if tab == "mine":
+        return Approval.objects.filter(votes__user=user).exclude(decided_at=None)
+    if tab == "decided":
+        return Approval.objects.filter(state__in=DECIDED)
+    if tab == "expired":
+        return Approval.objects.filter(state=State.EXPIRED)
+    return Approval.objects.filter(state=State.PENDING)
+
+
+def _ordered(rows: QuerySet[Approval], tab: str) -> QuerySet[Approval]:
+    if tab == "waiting":
+        return rows.order_by("expires_at", "-risk", "created_at", "id")
+    return rows.order_by("-decided_at", "-id")
+
+
+def _key(row: Approval, tab: str) -> tuple[str, ...]:
+    if tab == "waiting":
+        return (row.expires_at.isoformat(), str(row.risk), row.created_at.isoformat(), str(row.pk))
+    return (row.decided_at.isoformat() if row.decided_at else "", str(row.pk))
+
+
+def _beyond(filters: Filters) -> Q:
+    """Rows that stand after the key, in the order of the tab."""
+    if filters.tab != "waiting":
+        when, last = filters.after
+        return Q(decided_at__lt=when) | Q(decided_at=when, id__lt=last)
+    due, risk, created, last = filters.after
+    same = Q(expires_at=due, risk=risk)
+    return (
+        Q(expires_at__gt=due)
+        | Q(expires_at=due, risk__lt=risk)
+        | (same & (Q(created_at__gt=created) | Q(created_at=created, id__gt=last)))
+    )
+
+
+def _count_votes(rows: Iterable[Approval]) -> None:
+    found = {row.pk: row for row in rows}
+    votes = Vote.objects.filter(approval_id__in=found, approve=True)
+    tally = dict(votes.values_list("approval_id").annotate(Count("pk")))
+    for pk, row in found.items():
+        row.votes_given = tally.get(pk, 0)  # type: ignore[attr-defined]  # for the page
+
+
+def choices(tab: str) -> dict[str, list[str]]:
+    """What the filters of the list offer: values that occur."""
+    state = State.PENDING if tab == "waiting" else State.EXPIRED
+    rows = Approval.objects.filter(state=state) if tab in {"waiting", "expired"} else None
+    if rows is None:
+        recent = timezone.now() - timedelta(days=30)
+        rows = Approval.objects.filter(state__in=DECIDED, decided_at__gte=recent)
+    found = set(rows.values_list("domain_slug", "job_slug", "agent_slug").distinct()[:500])
+    return {
+        name: sorted({row[i] for row in found if row[i]})
+        for i, name in enumerate(("domain", "job", "agent"))
+    }
+
+
+def one(approval_id: UUID) -> Approval | None:
+    """An approval with the people on it."""
+    rows = Approval.objects.select_related("claimed_by", "decided_by")
+    found = rows.filter(pk=approval_id).first()
+    if found is not None:
+        _count_votes([found])
+    return found
+
+
+def votes_of(approval: Approval) -> list[Vote]:
+    """Who said what, in order."""
+    return list(approval.votes.select_related("user").order_by("at"))
+
+
+def precedents(approval: Approval, limit: int = 5) -> list[Approval]:
+    """The last decisions about the same tool and customer, or the same tool if there are none."""
+    rows = Approval.objects.filter(tool_name=approval.tool_name, state__in=DECIDED)
+    rows = rows.exclude(pk=approval.pk).select_related("decided_by").order_by("-decided_at")
+    same = list(rows.filter(customer=approval.customer)[:limit]) if approval.customer else []
+    return same or list(rows[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one person decides."""
+
+    last_hour: int
+    last_at: datetime | None
+
+
+def pace_of(user: User) -> Pace:
+    """This person's answers in the last hour, and when the last one was."""
+    votes = Vote.objects.filter(user=user)
+    recent = votes.filter(at__gt=Now() - timedelta(hours=1)).count()
+    last = votes.order_by("-at").values_list("at", flat=True).first()
+    return Pace(last_hour=recent, last_at=last)
+
+
+def last_decision() -> Approval | None:
+    """The latest decision of anybody."""
+    rows = Approval.objects.filter(state__in=DECIDED).select_related("decided_by")
+    return rows.order_by("-decided_at").first()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to a list since it was drawn."""
+
+    new: int
+    critical: int
+    rows: list[Approval]
+
+
+def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datetime) -> Changes:
+    """Rows of this list that are new since it was drawn, and how the shown ones stand now."""
+    fresh = _filtered(filters, user).filter(created_at__gt=since)
+    risks = list(fresh.values_list("risk", flat=True)[: 10 * PAGE])
+    rows = Approval.objects.filter(pk__in=shown).select_related("claimed_by", "decided_by")
+    found = list(rows)
+    _count_votes(found)
+    return Changes(new=len(risks), critical=sum(r >= 4 for r in risks), rows=found)

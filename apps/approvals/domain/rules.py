@@ -1,0 +1,113 @@
+"""Who may answer a question, when, and what the answers add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+LEASE = timedelta(minutes=5)
+HIGH = 3
+DECISIONS_AN_HOUR = 30
+REASON_MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An approval as it stands at one moment of the database's clock."""
+
+    state: str
+    digest: str
+    risk: int
+    roles: tuple[str, ...]
+    votes_required: int
+    expires_at: datetime
+    claimed_by: int | None = None
+    claimed_until: datetime | None = None
+    approved_by: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one person wants to say."""
+
+    user_id: int
+    role: str
+    approve: bool
+    reason: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an answer does not count: a stable code and a sentence."""
+
+    code: str
+    sentence: str
+
+
+def needs_reason(*, approve: bool, risk: int) -> bool:
+    """A rejection always says why; an approval does from High up."""
+    return not approve or risk >= HIGH
+
+
+def may_decide(role: str, roles: Collection[str]) -> bool:
+    """Whether the question was put to people of this role. Agents have none."""
+    return role in (roles or ("operator",))
+
+
+def is_claimed_by_other(standing: Standing, user_id: int, now: datetime) -> bool:
+    """Whether somebody else holds a live claim."""
+    return (
+        standing.claimed_by is not None
+        and standing.claimed_by != user_id
+        and standing.claimed_until is not None
+        and standing.claimed_until > now
+    )
+
+
+def refusal(standing: Standing, answer: Answer, now: datetime) -> Refusal | None:
+    """The first reason for which this answer can't count, or nothing.
+
+    A question that is gone comes first: no other fault matters to somebody who was too late."""
+    if standing.state == "expired" or (standing.state == "pending" and now >= standing.expires_at):
+        return Refusal("expired", "The time to decide has run out, so nothing will be carried out.")
+    if standing.state != "pending":
+        return Refusal("decided", f"This was {standing.state} meanwhile.")
+    if answer.digest != standing.digest:
+        return Refusal("digest", "What is asked here is not what you looked at. Look again.")
+    if not may_decide(answer.role, standing.roles):
+        asked = " or ".join(standing.roles) or "operator"
+        return Refusal("role", f"This question is for {asked}.")
+    if is_claimed_by_other(standing, answer.user_id, now):
+        return Refusal("claimed", "Somebody else is on it. Take it over, with a reason, to decide.")
+    if answer.user_id in standing.approved_by:
+        return Refusal("voted", "You have voted; the next vote has to be another person's.")
+    if needs_reason(approve=answer.approve, risk=standing.risk) and not answer.reason.strip():
+        word = "approve at this risk" if answer.approve else "reject"
+        return Refusal("reason", f"Say why: a reason is needed to {word}.")
+    return None
+
+
+def outcome(standing: Standing, answer: Answer) -> str:
+    """The state after this answer: one rejection ends it, approvals must be enough."""
+    if not answer.approve:
+        return "rejected"
+    votes = {*standing.approved_by, answer.user_id}
+    return "approved" if len(votes) >= standing.votes_required else "pending"
+
+
+def is_hurried(decisions_last_hour: int) -> bool:
+    """Whether somebody decides faster than a person can look."""
+    return decisions_last_hour > DECISIONS_AN_HOUR
+
+
+def approve_label(sentence: str, most: int = 72) -> str:
+    """The words of the button: the consequence, never a bare "OK"."""
+    short = sentence if len(sentence) <= most else sentence[: most - 1].rstrip() + "…"
+    return f"Approve: {short}"
+
+
+def votes_text(approved_by: Sequence[int], required: int) -> str:
+    """``1/2``."""
+    return f"{len(set(approved_by))}/{required}"

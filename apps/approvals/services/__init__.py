@@ -1,0 +1,28 @@
+"""Ask people, take their answers, and let each answer serve once.
+
+The database's clock decides what is in time. Every change of state is a guarded update, so that of
+any two who act at once exactly one succeeds and the other is told who and when.
+"""
+
+from __future__ import annotations
+
+from apps.approvals.selectors import decided_among, states_of
+from apps.approvals.services.asking import Question, consume, consume_batch, request_batch
+from apps.approvals.services.claiming import claim, release
+from apps.approvals.services.deciding import decide, is_signed
+from apps.approvals.services.ending import expire_due, void_for_run
+
+__all__ = [
+    "Question",
+    "claim",
+    "consume",
+    "consume_batch",
+    "decide",
+    "decided_among",
+    "expire_due",
+    "is_signed",
+    "release",
+    "request_batch",
+    "states_of",
+    "void_for_run",
+]

@@ -1,0 +1,71 @@
+"""The row of an approval: locked, timed by the database, and told to the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import DateTimeField, Func, QuerySet
+
+from apps.accounts.models import User
+from apps.approvals.models import Approval
+from apps.audit import services as audit
+from apps.kernel.errors import NotFoundError
+from apps.kernel.transactions import participant
+
+State = Approval.State
+
+
+class ClockTimestamp(Func):
+    """The database's clock at this very statement; ``now()`` would be the transaction's start."""
+
+    template = "clock_timestamp()"
+    output_field = DateTimeField()
+
+
+def database_now() -> datetime:
+    """The only clock that decides what is in time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cast(datetime, cursor.fetchone()[0])
+
+
+@participant
+def locked(approval_id: UUID) -> Approval:
+    """The approval, with its row held until the transaction ends."""
+    rows = Approval.objects.select_for_update(of=("self",))
+    found = rows.select_related("claimed_by", "decided_by").filter(pk=approval_id).first()
+    if found is None:
+        raise NotFoundError("There is no such approval.")
+    return found
+
+
+@participant
+def make_void(rows: QuerySet[Approval]) -> int:
+    """Take questions back. Locked in one order, so that two who do it can't wait for each other."""
+    found = list(rows.order_by("pk").select_for_update().only("id", "run_id", "step_id"))
+    if found:
+        Approval.objects.filter(pk__in=[row.pk for row in found]).update(
+            state=State.VOID, claimed_by=None, claimed_until=None
+        )
+        audit.record_many([fact("void", row, "tower") for row in found])
+    return len(found)
+
+
+def actor(user: User) -> str:
+    """How the audit log names a person."""
+    return f"user:{user.username}"
+
+
+def fact(kind: str, approval: Approval, by: str, **payload: Any) -> audit.Fact:
+    """An event about one approval."""
+    return audit.Fact(
+        kind=f"approval.{kind}",
+        actor=by,
+        subject_type="approval",
+        subject_id=str(approval.pk),
+        run_id=approval.run_id,
+        payload={"step_id": str(approval.step_id), **payload},
+    )

@@ -1,0 +1,127 @@
+"""Many at once on a real database: exactly one wins, everybody else is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import close_old_connections, connection, transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.approvals import services
+from apps.approvals.models import Approval, Vote
+from apps.kernel.errors import ConflictError
+from tests.factories.accounts import UserFactory
+from tests.factories.approvals import ApprovalFactory
+
+ROUNDS = 12
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def together(calls: Sequence[Callable[[], str]]) -> list[str]:
+    """Run ``calls`` in threads that start at the same moment, each on its own connection."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], str]) -> str:
+        close_old_connections()
+        barrier.wait()
+        try:
+            return call()
+        except ConflictError as error:
+            return error.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(run, call) for call in calls]]
+
+
+def decider(approval: Approval, user: User, approve: bool, nonce: str = "") -> Callable[[], str]:
+    def call() -> str:
+        return services.decide(
+            approval_id=approval.pk,
+            user=user,
+            approve=approve,
+            reason="race",
+            digest=approval.digest,
+            nonce=nonce or f"nonce-{user.pk}",
+        ).state
+
+    return call
+
+
+def test_of_four_who_decide_at_once_one_wins() -> None:
+    users = UserFactory.create_batch(4)
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create()
+
+        said = together([decider(approval, u, i % 2 == 0) for i, u in enumerate(users)])
+
+        state = Approval.objects.get(pk=approval.pk).state
+        assert sorted(said) == sorted([state, "decided", "decided", "decided"])
+        assert Vote.objects.filter(approval=approval).count() == 1
+
+
+def test_a_double_click_is_one_answer() -> None:
+    user = UserFactory.create()
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create()
+
+        said = together([decider(approval, user, True, "one") for _ in range(3)])
+
+        assert said == ["approved"] * 3
+        assert Vote.objects.filter(approval=approval).count() == 1
+
+
+def test_an_approval_is_consumed_once() -> None:
+    user = UserFactory.create()
+
+    def use(approval: Approval) -> Callable[[], str]:
+        def call() -> str:
+            with transaction.atomic():
+                return str(services.consume(approval.pk, approval.digest))
+
+        return call
+
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create()
+        decider(approval, user, True)()
+
+        said = together([use(approval) for _ in range(3)])
+
+        assert sorted(said) == ["False", "False", "True"]
+
+
+def test_the_clock_and_a_person_never_both_win() -> None:
+    user = UserFactory.create()
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create(expires_at=timezone.now() + timedelta(milliseconds=15))
+
+        said = together([decider(approval, user, True), lambda: str(services.expire_due())])
+
+        state = Approval.objects.get(pk=approval.pk).state
+        assert (said[0] == "approved") == (state == "approved")
+        assert Vote.objects.filter(approval=approval).count() == (state == "approved")
+        services.expire_due()
+
+
+def test_one_of_two_claims_holds() -> None:
+    users = UserFactory.create_batch(2)
+
+    def claim(approval: Approval, user: User) -> Callable[[], str]:
+        def call() -> str:
+            services.claim(approval_id=approval.pk, user=user)
+            return "mine"
+
+        return call
+
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create()
+
+        said = together([claim(approval, user) for user in users])
+
+        assert sorted(said) == ["claimed", "mine"]

@@ -1,0 +1,77 @@
+"""Questions to people, as the gate would have asked them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import factory
+from django.utils import timezone
+
+from apps.approvals.domain.binding import binding, binding_digest
+from apps.approvals.models import Approval
+from apps.kernel.ids import new_id
+
+ARGUMENTS = {"reservation_id": "Q69X3R", "reason": "change of plan"}
+
+
+def bound(run_id: UUID, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What an approval of this run's cancellation is bound to."""
+    return binding(
+        tool="airline/cancel_reservation",
+        tool_fingerprint="f" * 64,
+        contract_digest="c" * 64,
+        policy_digest="p" * 64,
+        agent="airline-reference:reference",
+        subject="sofia_kim_7287",
+        arguments=ARGUMENTS if arguments is None else arguments,
+        run_id=str(run_id),
+    )
+
+
+class ApprovalFactory(factory.django.DjangoModelFactory[Approval]):
+    class Meta:
+        model = Approval
+
+    id = factory.LazyFunction(new_id)
+    run_id = factory.LazyFunction(new_id)
+    step_id = factory.LazyFunction(new_id)
+    decision_id = factory.LazyFunction(new_id)
+    arguments = factory.LazyFunction(lambda: dict(ARGUMENTS))
+    binding = factory.LazyAttribute(lambda o: bound(o.run_id, o.arguments))
+    digest = factory.LazyAttribute(lambda o: binding_digest(o.binding))
+    sentence = "Cancel reservation Q69X3R of Sofia Kim and refund $1,240.00"
+    domain_slug = "airline"
+    job_slug = "airline-cancel-reservation"
+    contract_number = 3
+    tool_name = "cancel_reservation"
+    agent_slug = "airline-reference"
+    agent_label = "reference"
+    customer = "sofia_kim_7287"
+    amount_cents = 124000
+    risk = 2
+    rules = factory.LazyFunction(
+        lambda: [
+            {
+                "id": "not-confirmed",
+                "reason": "The customer did not clearly say yes to this change",
+                "observed": ["context.conversation.confirmed is false"],
+            }
+        ]
+    )
+    roles = factory.LazyFunction(lambda: ["operator"])
+    preview = factory.LazyFunction(
+        lambda: {
+            "changes": [
+                {
+                    "path": "/reservations/Q69X3R/status",
+                    "before": None,
+                    "after": "cancelled",
+                }
+            ],
+            "refusal": None,
+        }
+    )
+    agent_text = "I have everything I need. Shall I cancel the reservation?"
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=4))
