@@ -26,6 +26,7 @@ from controltower.world.loading import load_world
 from controltower.world.state import Layer, Tables
 from controltower.world.tools import call_tool
 
+SHARE_REQUIRED = 0.99
 UNAVAILABLE = "Error: 503 Service Unavailable"
 VALIDATION_LINK = re.compile(r"https://errors\.pydantic\.dev/[\d.]+/")
 
@@ -98,14 +99,20 @@ def explain(recorded: Any, replayed: Any) -> str:
     return "; ".join(parts)[:600]
 
 
+def equal_share(outcomes: Sequence[Outcome]) -> float:
+    """Return the share of equal answers among the calls that reached the tool."""
+    answered = [outcome for outcome in outcomes if outcome.verdict != "not_answered"]
+    equal = sum(outcome.verdict == "equal" for outcome in answered)
+    return equal / len(answered) if answered else 0.0
+
+
 def report(outcomes: Sequence[Outcome]) -> str:
     """Word the result of a replay for people."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     answered = counts["equal"] + counts["different"]
-    share = counts["equal"] / answered if answered else 0.0
     lines = [
         f"{len(outcomes)} recorded calls, {counts['not_answered']} never reached the tool (503), "
-        f"{answered} answered: {counts['equal']} equal = {share:.2%}"
+        f"{answered} answered: {counts['equal']} equal = {equal_share(outcomes):.2%}"
     ]
     lines += [
         f"  {outcome.episode_id} step {outcome.step} {outcome.tool}: {outcome.reason}"
@@ -116,12 +123,16 @@ def report(outcomes: Sequence[Outcome]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Replay the files named and print a report for each."""
+    """Replay the files named and print a report for each; 1 when one has too few equal answers."""
     parser = argparse.ArgumentParser(prog="python -m controltower.world.fidelity")
     parser.add_argument("files", nargs="+", type=Path, help="episodes_*.jsonl.gz")
+    code = 0
     for path in parser.parse_args(argv).files:
-        sys.stdout.write(f"{path.name}: {report(list(replay_file(path)))}\n")
-    return 0
+        outcomes = list(replay_file(path))
+        sys.stdout.write(f"{path.name}: {report(outcomes)}\n")
+        if equal_share(outcomes) < SHARE_REQUIRED:
+            code = 1
+    return code
 
 
 def _outcome(

@@ -93,7 +93,8 @@ class SystemOfRecord:
         """Say what a call would change, on a copy that is then forgotten.
 
         ``before`` and ``after`` hold the touched entities by table and id, ``changes`` their
-        differences; ``refusal`` is the company's text when it would say no.
+        differences; ``refusal`` is the company's text when it would say no. Not to be changed: the
+        entities may be the world's own.
         """
         with self._mutex:
             world = self._world(context.world)
