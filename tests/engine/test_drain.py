@@ -1,0 +1,195 @@
+"""A lane drained in this process, against a real database and a real tool service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from apps.approvals.models import Approval
+from apps.approvals.services import decide
+from apps.audit.models import Event
+from apps.audit.services import seal, verify
+from apps.policy.models import Decision
+from apps.runs.engine.drain import Drain
+from apps.runs.models import Attempt, Message, Receipt, Run, Step
+from apps.runs.services import cancel_run
+from tests.engine.conftest import Tower
+from tests.engine.shop import address, busy_script, call
+from tests.factories.accounts import UserFactory
+
+RETURN = {"order_id": "#D", "item_ids": ["red"], "payment_method_id": "card"}
+
+
+def drain(**changes: Any) -> Any:
+    """Drain the lane once in a loop of its own."""
+    values = {"lane": "normal", "seconds": 20, "lease_s": 30, "in_flight": 50, **changes}
+    return asyncio.run(Drain(**values).run())
+
+
+def ledger(tower: Tower, run: Run) -> list[dict[str, Any]]:
+    found = asyncio.run(tower.service.ask("tower_ledger", world=run.world))
+    return found["entries"]
+
+
+def test_runs_are_carried_to_their_end_with_evidence(tower: Tower) -> None:
+    runs = tower.start([busy_script(3)] * 20)
+
+    report = drain()
+
+    assert set(Run.objects.values_list("state", "outcome")) == {("succeeded", "resolved")}
+    assert report.steps == 20 * 6
+    assert report.commits < report.steps
+    assert Receipt.objects.count() == Decision.objects.count() == 20 * 6
+    assert Attempt.objects.filter(outcome="ok").count() == 20 * 6
+    for run in Run.objects.filter(id__in=runs[:3]):
+        assert len(ledger(tower, run)) == 3
+
+
+def test_an_identical_mutation_is_answered_with_the_first_receipt(tower: Tower) -> None:
+    same = [call("modify_user_address", n, **address(1)) for n in range(3)]
+    [run_id] = tower.start([[*same, {"done": "x"}]])
+
+    drain()
+
+    steps = list(Step.objects.filter(run_id=run_id).order_by("seq"))
+    assert [s.disposition for s in steps] == ["executed", "deduplicated", "deduplicated"]
+    assert steps[1].result == steps[0].result
+    assert steps[2].deduplicated_from == steps[0].id
+    assert len(ledger(tower, Run.objects.get())) == 1
+
+
+def test_a_refusal_leaves_the_mutation_free_to_be_proposed_again(tower: Tower) -> None:
+    gone = call("cancel_pending_order", 0, order_id="#D", reason="no longer needed")
+    tower.start([[gone, gone, {"done": "x"}]])
+
+    drain()
+
+    assert set(Step.objects.values_list("disposition", flat=True)) == {"refused_by_tool"}
+    assert Run.objects.get().outcome == "tool_refused"
+
+
+def test_a_tool_outside_the_contract_is_denied_and_the_run_told(tower: Tower) -> None:
+    tower.start([[call("calculate", 0, expression="1+1"), {"done": "x"}]])
+
+    drain()
+
+    step = Step.objects.get()
+    assert (step.disposition, step.gate, step.attempts.count()) == ("denied", "deny", 0)
+    assert Message.objects.filter(role="tower", content__contains="calculate").exists()
+    run = Run.objects.get()
+    assert (run.outcome, run.has_violation) == ("denied", True)
+
+
+def test_arguments_that_do_not_fit_the_schema_never_reach_the_tool(tower: Tower) -> None:
+    tower.start([[call("modify_user_address", 0, user_id=3), {"done": "x"}]])
+
+    drain()
+
+    step = Step.objects.get()
+    assert (step.disposition, step.error_class) == ("denied", "schema")
+    assert ledger(tower, Run.objects.get()) == []
+
+
+def held(tower: Tower, *more: dict[str, Any]) -> Approval:
+    tower.start([[call("return_delivered_order_items", 0, **RETURN), *more, {"done": "x"}]])
+    drain()
+    run = Run.objects.get()
+    assert run.state == "waiting_approval"
+    assert ledger(tower, run) == []
+    return Approval.objects.get()
+
+
+def answer(approval: Approval, *, approve: bool) -> None:
+    decide(
+        approval_id=approval.id,
+        user=UserFactory.create(role="operator"),
+        approve=approve,
+        reason="looked at it",
+        digest=approval.digest,
+        nonce="n1",
+    )
+
+
+def test_an_approved_step_resumes_by_itself_and_uses_its_approval_up(tower: Tower) -> None:
+    approval = held(tower)
+
+    answer(approval, approve=True)
+    drain()
+
+    step = Step.objects.get()
+    assert (step.state, step.disposition, step.gate) == ("succeeded", "executed", "permit")
+    approval.refresh_from_db()
+    assert approval.consumed_at is not None
+    [entry] = ledger(tower, Run.objects.get())
+    assert entry["key"] == step.idempotency_key
+
+
+def test_a_rejected_step_is_not_carried_out_and_the_run_goes_on(tower: Tower) -> None:
+    approval = held(tower, call("modify_user_address", 1, **address(2)))
+
+    answer(approval, approve=False)
+    drain()
+
+    assert [s.disposition for s in Step.objects.order_by("seq")] == ["rejected", "executed"]
+    assert Message.objects.filter(role="tower", content__contains="looked at it").exists()
+    assert [e["tool"] for e in ledger(tower, Run.objects.get())] == ["modify_user_address"]
+
+
+def test_a_cancelled_run_asks_nobody_and_does_nothing_more(tower: Tower) -> None:
+    approval = held(tower)
+
+    cancel_run(Run.objects.get().id, actor="ops", reason="customer called back")
+    drain()
+
+    approval.refresh_from_db()
+    assert approval.state == "void"
+    assert Step.objects.get().state == "cancelled"
+    assert ledger(tower, Run.objects.get()) == []
+
+
+@pytest.mark.parametrize("fault", [{"kind": "error_before"}, {"kind": "error_after"}])
+def test_a_keyed_mutation_survives_an_error_of_the_server(
+    tower: Tower, fault: dict[str, Any]
+) -> None:
+    asyncio.run(
+        tower.service.ask(
+            "tower_faults", faults=[{**fault, "tool": "modify_user_address", "count": 1}]
+        )
+    )
+    tower.start([busy_script(1)])
+
+    drain(linger_s=3)
+
+    attempts = Attempt.objects.filter(step__tool_name="modify_user_address").order_by("number")
+    assert [a.outcome for a in attempts] == ["retryable", "ok"]
+    assert len(ledger(tower, Run.objects.get())) == 1
+
+
+@pytest.mark.unkeyed
+def test_an_unkeyed_mutation_whose_answer_is_lost_waits_for_a_person(tower: Tower) -> None:
+    fault = {"kind": "drop_reply", "tool": "modify_user_address", "count": 1}
+    asyncio.run(tower.service.ask("tower_faults", faults=[fault]))
+    tower.start([busy_script(1)])
+
+    drain(linger_s=1)
+
+    step = Step.objects.get(tool_name="modify_user_address")
+    assert (step.state, step.attempts.count()) == ("confirmation_unknown", 1)
+    assert Run.objects.get().state == "confirmation_unknown"
+    assert len(ledger(tower, Run.objects.get())) == 1
+
+
+def test_every_transition_is_in_the_sealed_chain(tower: Tower) -> None:
+    tower.start([busy_script(1)])
+    drain()
+
+    while seal():
+        pass
+
+    kinds = set(Event.objects.values_list("kind", flat=True))
+    assert {"run.accepted", "step.succeeded", "run.succeeded"} <= kinds
+    assert verify() == (Event.objects.count(), None)
+    connections.close_all()
