@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
+
+from controltower.replay import scoring
 from controltower.replay.scoring import Done, Played, score
 
 
@@ -63,3 +68,11 @@ def test_only_a_repeat_of_something_carried_out_counts_as_a_repeat() -> None:
     card = score(played, seconds=1.0, steps=3, ledger={"effects": 1, "duplicates": 0})
 
     assert card["repeats"] == {"total": 1, "deduplicated": 1}
+
+
+def test_a_card_fits_its_published_schema() -> None:
+    schema = Path(scoring.__file__).with_name("scorecard.schema.json").read_text()
+
+    card = score([], seconds=0.0, steps=0, ledger={"effects": 0, "duplicates": 0})
+
+    jsonschema.validate(card | {"reviewer": "none", "curve": []}, json.loads(schema))
