@@ -39,7 +39,6 @@ DURABLE: Mapping[str, str] = {}
 DISPOSABLE: Mapping[str, str] = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
 }
 
 

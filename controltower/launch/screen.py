@@ -37,7 +37,8 @@ class Screen:
         started = time.monotonic()
         latest = ""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        plain = not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=plain) as progress:
             task = progress.add_task(escape(title))
 
             def detail(text: str) -> None:

