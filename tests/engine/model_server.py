@@ -1,0 +1,84 @@
+"""A local server that speaks the OpenAI chat protocol and answers from a list."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Model:
+    """``answers``: a text, a list of (tool, arguments), or an HTTP status to fail with."""
+
+    answers: list[Any]
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+    def next(self) -> Any:
+        return self.answers.pop(0) if self.answers else "Nothing more to do."
+
+
+def completion(answer: Any, model: str) -> dict[str, Any]:
+    """A chat completion with a text or tool calls."""
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    if isinstance(answer, str):
+        message["content"] = answer
+    else:
+        message["tool_calls"] = [
+            {
+                "id": f"c{n}",
+                "type": "function",
+                "function": {"name": tool, "arguments": json.dumps(arguments)},
+            }
+            for n, (tool, arguments) in enumerate(answer)
+        ]
+    reason = "stop" if isinstance(answer, str) else "tool_calls"
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [{"index": 0, "finish_reason": reason, "message": message}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+    }
+
+
+@contextmanager
+def serve(answers: Sequence[Any]) -> Iterator[Model]:
+    """Run the server on a free port of the loopback."""
+    model = Model(list(answers))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            model.asked.append(body)
+            answer = model.next()
+            status = answer if isinstance(answer, int) else 200
+            payload = {"error": {"message": "no"}}
+            if status == 200:
+                payload = completion(answer, body["model"])
+            data = json.dumps(payload).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    model.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield model
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

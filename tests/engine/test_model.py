@@ -1,0 +1,66 @@
+"""A live model drives runs, over the real protocol, against a local server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.runs.models import Message, Run, Step
+from tests.engine.conftest import Tower
+from tests.engine.model_server import serve
+from tests.engine.shop import address
+from tests.engine.test_drain import drain
+
+HEAR = [{"hear": "Please move me to 5 Road."}]
+
+
+def configure(settings: Any, url: str) -> None:
+    settings.MODEL, settings.MODEL_URL, settings.MODEL_KEY = "test-model", url, "k"
+
+
+def test_a_models_tool_calls_are_proposals_that_the_gate_sees(tower: Tower, settings: Any) -> None:
+    look = ("get_user_details", {"user_id": "ada_byron_1"})
+    with serve([[look], [("modify_user_address", address(5))], "Done, enjoy 5 Road."]) as model:
+        configure(settings, model.url)
+        tower.start([HEAR], agent_kind="model")
+        drain()
+
+    run = Run.objects.get()
+    assert (run.state, run.outcome) == ("succeeded", "resolved")
+    assert (run.tokens_in, run.tokens_out) == (300, 60)
+    done = [(s.kind, s.disposition, s.gate) for s in Step.objects.order_by("seq")]
+    turn, tool = ("agent", "executed", ""), ("tool", "executed", "permit")
+    assert done == [turn, tool, turn, tool, turn]
+    assert [m["role"] for m in model.asked[1]["messages"]][-2:] == ["assistant", "tool"]
+    assert Message.objects.filter(role="agent", content="Done, enjoy 5 Road.").exists()
+
+
+def test_a_denied_call_is_told_to_the_model(tower: Tower, settings: Any) -> None:
+    with serve([[("calculate", {"expression": "1"})], "I can't do that."]) as model:
+        configure(settings, model.url)
+        tower.start([HEAR], agent_kind="model")
+        drain()
+
+    assert Run.objects.get().outcome == "denied"
+    assert "denied" in str(model.asked[1]["messages"])
+
+
+def test_a_failing_provider_is_retried_then_the_run_fails(tower: Tower, settings: Any) -> None:
+    with serve([503, 503, "All done."]) as model:
+        configure(settings, model.url)
+        tower.start([HEAR], agent_kind="model")
+        drain(linger_s=4)
+
+    assert Step.objects.get().attempts.count() == 3
+    assert Run.objects.get().state == "failed"  # it answered, but moved nobody
+
+
+def test_without_a_key_the_run_says_what_to_set(tower: Tower, settings: Any) -> None:
+    settings.MODEL = settings.MODEL_URL = ""
+    tower.start([HEAR], agent_kind="model")
+
+    drain()
+
+    step = Step.objects.get()
+    assert (step.state, step.error_class) == ("failed", "not_configured")
+    assert "TOWER_MODEL" in step.error
+    assert Run.objects.get().state == "failed"
