@@ -20,7 +20,6 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.runs import course, journal
 from apps.runs.domain.retry import Verdict, decide
-from apps.runs.domain.states import State
 from apps.runs.engine import asking, ending
 from apps.runs.journal import breakers
 from apps.runs.models import Run, RunScript
@@ -82,13 +81,13 @@ class Batch:
         if not ended:
             return []
         self._append_thoughts(ended)
-        unknown = {s.work.run_id for s in ended if s.state == State.CONFIRMATION_UNKNOWN}
+        stuck = {s.work.run_id: ending.stuck(s) for s in ended if ending.stuck(s)}
         runs = {r.id: r for r in Run.objects.filter(id__in={s.work.run_id for s in ended})}
         live = [r for r in runs.values() if r.state in {"queued", "running", "waiting_approval"}]
-        path = course.plot([r for r in live if r.id not in unknown], notes=ending.notes(ended))
+        path = course.plot([r for r in live if r.id not in stuck], notes=ending.notes(ended))
         for run in live:
-            if run.id in unknown:
-                path.runs[run.id] = course.run_row(run, state="confirmation_unknown")
+            if run.id in stuck:
+                path.runs[run.id] = course.run_row(run, **stuck[run.id])
         self._count(path.runs, ended)
         moved = journal.update_runs(list(path.runs.values()))
         self.facts += ending.run_facts(path.runs, runs, moved, self.owner)

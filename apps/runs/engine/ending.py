@@ -27,6 +27,23 @@ NOTE_OF = {
 }
 
 
+def stuck(step: Settled) -> dict[str, str]:
+    """How a run stops that can't go on from this step: nobody knows whether a mutation happened,
+    or its agent can't be asked. Empty when the run goes on."""
+    if step.state == State.CONFIRMATION_UNKNOWN:
+        return {"state": "confirmation_unknown", "error_class": step.error_class[:40]}
+    if step.work.kind == "agent" and step.state == State.FAILED:
+        error_class = step.error_class[:40]
+        summary = f"The agent could not be asked: {step.error}"[:500]
+        return {
+            "state": "failed",
+            "outcome": "error",
+            "error_class": error_class,
+            "summary": summary,
+        }
+    return {}
+
+
 def attempt_row(done: Finished, verdict: Verdict) -> dict[str, Any]:
     result = done.result
     outcome = {
