@@ -88,6 +88,17 @@ class Query:
         """This view with some of its parameters changed; None takes one out."""
         return address(reverse("dashboards:outcomes"), {**self.params(), **changes})
 
+    def with_range(self, chosen: str) -> str:
+        """This view over another relative range."""
+        given = None if chosen == DEFAULT else chosen
+        return self.url(**{"range": given, "from": None, "to": None})
+
+    def around(self, at: datetime) -> str:
+        """This view over the hours in which ``at`` lies."""
+        start = floor_to(at, timedelta(hours=1))
+        times = {"from": iso(start - timedelta(hours=5)), "to": iso(start + timedelta(hours=1))}
+        return self.url(range=None, **times)
+
     def csv_url(self, chart: str) -> str:
         return address(reverse("dashboards:csv", args=[chart]), self.params())
 
@@ -110,6 +121,8 @@ def bucket_width(span: timedelta) -> timedelta:
 
 def read_query(params: Mapping[str, str], now: datetime) -> Query:
     """Understand an address. What can't be understood falls back to the default and is told."""
+    # Whole seconds, so that a link with these times lists exactly the runs that were counted.
+    now = now.replace(microsecond=0) + timedelta(seconds=1)
     contract = params.get("contract", "")
     refresh = params.get("refresh", "")
     texts = {n: params.get(n, "")[:LONGEST_VALUE].replace("\x00", "") for n in FILTERS}

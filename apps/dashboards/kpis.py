@@ -300,7 +300,7 @@ def cost_per_outcome(numbers: Numbers) -> Measure:
     return Measure(value, usd_words(value), note, spark=spark)
 
 
-@kpi("human", "Human time per run", unit="seconds", better="down", drill={"had_hold": "1"})
+@kpi("human", "Human time per run", unit="seconds", better="down", drill={"approval": "any"})
 def human_time(numbers: Numbers) -> Measure:
     """Seconds for which a request was visible to the person who answered it, summed over all
     answers ÷ runs in the range, also those that asked nobody.
@@ -324,7 +324,7 @@ def waiting_now(numbers: Numbers) -> Measure:
     return Measure(numbers.waiting_now, f"{numbers.waiting_now:,}", oldest)
 
 
-@kpi("violations", "Violations", unit="count", better="down", drill={"has_violation": "1"})
+@kpi("violations", "Violations", unit="count", better="down", drill={"violation": "1"})
 def violations(numbers: Numbers) -> Measure:
     """Runs in which a hard rule of policy denied at least one proposed action. The action was not
     carried out: this counts attempts that were stopped."""

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from apps.dashboards import views
 
 app_name = "dashboards"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.home, name="home"),
+    path("home/<slug:part>/", views.part, name="part"),
+    path("desk/<slug:domain>/", views.desk, name="desk"),
+    path("outcomes/", views.outcomes, name="outcomes"),
+    path("outcomes/<slug:chart>.csv", views.csv, name="csv"),
+]

@@ -1,0 +1,1 @@
+"""How series become pictures: Plotly figures as plain dicts, the tables beside them, sparklines."""

@@ -1,0 +1,236 @@
+"""What the home page says: what needs this person now, and how jobs stand against their targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.domain.roles import Role
+from apps.dashboards import selectors
+from apps.dashboards.forms import address, iso
+from apps.dashboards.kpis import Share, Tally, percent, tally_by
+from apps.runs.selectors import health, outcomes
+from apps.runs.selectors.outcomes import FINISHED, Scope, Terms, floor_to
+
+WINDOW = timedelta(days=7)
+WEEK = timedelta(days=7)
+RISKS = {4: "critical", 3: "high", 2: "medium", 1: "low"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing to do. ``level`` is bad, warn or info; ``since`` how long it has been so."""
+
+    level: str
+    icon: str
+    title: str
+    detail: str
+    href: str
+    action: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job against its target over the last seven days; bar positions are per cents."""
+
+    slug: str
+    name: str
+    domain: str
+    share: Share
+    target: float | None
+    href: str
+
+    @property
+    def distance(self) -> float | None:
+        if self.share.is_too_few or self.share.value is None or self.target is None:
+            return None
+        return self.share.value - self.target
+
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say."""
+        if self.distance is None or self.target is None:
+            return "too few"
+        low, high = self.share.interval
+        if high < self.target:
+            return "under"
+        if low >= self.target:
+            return "met"
+        return "maybe under" if self.distance < 0 else "maybe met"
+
+    @property
+    def verdict_words(self) -> str:
+        return {
+            "under": "Under target",
+            "maybe under": "Under, within error",
+            "maybe met": "Met, within error",
+            "met": "Met",
+            "too few": "Too few runs",
+        }[self.verdict]
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Where the bar's parts stand, in per cent of its width."""
+        low, high = self.share.interval
+        return {
+            "low": f"{low * 100:.1f}",
+            "width": f"{(high - low) * 100:.1f}",
+            "value": f"{(self.share.value or 0) * 100:.1f}",
+            "target": f"{(self.target or 0) * 100:.1f}",
+        }
+
+    @property
+    def spoken(self) -> str:
+        aim = "" if self.target is None else f", target {percent(self.target)}"
+        return f"{self.name}: {self.share.words}{aim}, {self.share.n} finished runs"
+
+
+def window(now: datetime) -> Scope:
+    """The seven days that the home page judges by."""
+    return Scope(floor_to(now - WINDOW, timedelta(hours=1)), now + timedelta(seconds=1))
+
+
+def job_rows() -> list[JobRow]:
+    """Every active job, farthest below its target first; those without enough runs last."""
+    now = timezone.now()
+    scope, names = window(now), selectors.jobs()
+    groups = tally_by(outcomes.cells(scope, WEEK), lambda cell: cell.job_slug)
+    current = {j.version_id for j in names.values() if j.version_id}
+    terms = outcomes.terms(current)
+    rows = [_job_row(job, groups.get(slug) or Tally(), terms, scope) for slug, job in names.items()]
+    return sorted(rows, key=lambda r: (r.distance is None, r.distance or -r.share.n, r.name))
+
+
+def _job_row(
+    job: selectors.JobName, group: Tally, terms: Mapping[int, Terms], scope: Scope
+) -> JobRow:
+    promised = terms.get(job.version_id or 0)
+    states = [str(s) for s in FINISHED]
+    params = {"job": job.slug, "from": iso(scope.since), "to": iso(scope.until), "state": states}
+    return JobRow(
+        job.slug,
+        job.name,
+        job.domain,
+        group.success,
+        promised.target if promised else None,
+        address(reverse("runs:list"), params),
+    )
+
+
+def approvals_due() -> list[Need]:
+    waiting = selectors.waiting_approvals()
+    if not waiting.total:
+        return []
+    risks = ", ".join(f"{n} {RISKS[r]}" for r, n in sorted(waiting.by_risk.items(), reverse=True))
+    late = f" · {waiting.overdue} overdue" if waiting.overdue else ""
+    soon = f" · {waiting.soon} due within 10 min" if waiting.soon else ""
+    urgent = waiting.overdue or any(risk >= 3 for risk in waiting.by_risk)
+    noun = "approval waits" if waiting.total == 1 else "approvals wait"
+    return [
+        Need(
+            "bad" if waiting.overdue else "warn" if urgent or soon else "info",
+            "approvals",
+            f"{waiting.total} {noun} for a decision",
+            f"{risks}{late}{soon}",
+            reverse("approvals:queue"),
+            "Decide",
+            waiting.oldest,
+        )
+    ]
+
+
+def unknown_runs() -> list[Need]:
+    standing = outcomes.standing()
+    n = standing.by_state.get("confirmation_unknown", 0)
+    if not n:
+        return []
+    return [
+        Need(
+            "bad",
+            "st-unknown",
+            f"{n} {'run has' if n == 1 else 'runs have'} an unconfirmed effect",
+            "The last call may or may not have taken effect; a person has to look.",
+            address(reverse("runs:list"), {"state": "confirmation_unknown"}),
+            "Look",
+            standing.oldest_unknown,
+        )
+    ]
+
+
+def jobs_under_target() -> list[Need]:
+    return [
+        Need(
+            "bad" if row.verdict == "under" else "warn",
+            "outcomes",
+            f"{row.name} is under its target",
+            f"{row.share.words} of {row.share.n} runs, target {percent(row.target or 0)}"
+            f" · 95 % interval {row.share.interval_words}",
+            address(reverse("dashboards:outcomes"), {"job": row.slug, "range": "7d"}),
+            "See why",
+        )
+        for row in job_rows()
+        if row.verdict in ("under", "maybe under")
+    ][:5]
+
+
+def violations() -> list[Need]:
+    now = timezone.now()
+    scope = Scope(now - timedelta(days=1), now)
+    n = scope.runs().filter(has_violation=True).count()
+    if not n:
+        return []
+    params = {"violation": "1", "from": iso(scope.since), "to": iso(scope.until)}
+    return [
+        Need(
+            "warn",
+            "policies",
+            f"{n} {'run' if n == 1 else 'runs'} broke a hard rule in 24 h",
+            "Policy denied the action, so nothing was carried out.",
+            address(reverse("runs:list"), params),
+            "See which",
+        )
+    ]
+
+
+def drafts() -> list[Need]:
+    names = {"contract": "catalog:draft", "policy": "policy:draft"}
+    return [
+        Need(
+            "warn" if row.in_review else "info",
+            "st-review" if row.in_review else "st-draft",
+            f"{row.name}: next {row.what} "
+            + ("awaits review" if row.in_review else "is being written"),
+            f"by {row.author}",
+            reverse(names[row.what], args=[row.slug]),
+            "Review" if row.in_review else "Open",
+            row.updated_at,
+        )
+        for row in selectors.drafts()
+    ][:5]
+
+
+def unhealthy() -> list[Need]:
+    return [
+        Need("bad", "warning", sentence, "", reverse("api:system"), "System")
+        for sentence in health.overview().problems
+    ][:5]
+
+
+NEEDS: dict[str, tuple[Callable[[], list[Need]], ...]] = {
+    Role.OPERATOR: (approvals_due, unknown_runs),
+    Role.PRODUCT_MANAGER: (jobs_under_target, violations, unknown_runs),
+    Role.ADMIN: (unhealthy, drafts, unknown_runs, jobs_under_target),
+    Role.AUDITOR: (violations, unknown_runs, drafts),
+}
+LEVELS = {"bad": 0, "warn": 1, "info": 2}
+
+
+def needs(role: str) -> list[Need]:
+    """What a person of this role should look at, gravest first."""
+    found = [need for source in NEEDS.get(role, ()) for need in source()]
+    return sorted(found, key=lambda need: LEVELS[need.level])

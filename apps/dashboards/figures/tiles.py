@@ -1,0 +1,68 @@
+"""The row of tiles: each KPI with its change, target, sparkline and definition."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from django.urls import reverse
+
+from apps.dashboards.figures import plot
+from apps.dashboards.figures.panels import runs_url
+from apps.dashboards.figures.reading import Reading
+from apps.dashboards.forms import address
+from apps.dashboards.kpis import KPIS, change
+from apps.runs.selectors.outcomes import FINISHED
+
+log = logging.getLogger(__name__)
+STANDING = ("waiting", "unknown")  # as of now, whatever the range
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A KPI as a tile."""
+
+    key: str
+    title: str
+    words: str
+    note: str
+    how: list[str]
+    target: str = ""
+    met: bool | None = None
+    change: tuple[str, str, bool | None] | None = None
+    spark: list[str] = field(default_factory=list)
+    href: str = ""
+    failed: bool = False
+
+
+def tiles(reading: Reading) -> list[Tile]:
+    """All KPIs; one that fails says so and the others stand."""
+    return [_tile(key, reading) for key in KPIS]
+
+
+def _tile(key: str, reading: Reading) -> Tile:
+    kpi = KPIS[key]
+    try:
+        now = kpi.compute(reading.numbers)
+        moved = None
+        if reading.query.compare and key not in STANDING:
+            moved = change(kpi, now, kpi.compute(reading.before))
+        drill = {"state": [str(s) for s in FINISHED]} if key == "time" else kpi.drill
+        url = runs_url(reading, **drill)
+        if key in STANDING:
+            url = address(reverse("runs:list"), {**reading.query.filters, **drill})
+    except Exception:
+        log.exception("The KPI %s failed", key)
+        return Tile(key, kpi.title, "failed", "Other numbers are not affected.", [], failed=True)
+    return Tile(
+        key,
+        kpi.title,
+        now.words,
+        now.note,
+        kpi.how,
+        now.target,
+        now.met,
+        moved,
+        plot.sparkline(now.spark),
+        url,
+    )

@@ -1,0 +1,159 @@
+"""The home page and the outcome page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.authn import requires
+from apps.dashboards import forms, selectors
+from apps.dashboards.figures import home as tower
+from apps.dashboards.figures.export import as_csv
+from apps.dashboards.figures.panels import PANELS, build
+from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.tiles import tiles
+from apps.kernel.errors import NotFoundError, UnavailableError
+from apps.runs.domain.states import State
+from apps.runs.selectors import health
+from apps.runs.selectors import outcomes as series
+from apps.runs.services import set_desk
+
+Context = dict[str, Any]
+LIVE = (
+    State.ACCEPTED,
+    State.QUEUED,
+    State.RUNNING,
+    State.WAITING_APPROVAL,
+    State.CONFIRMATION_UNKNOWN,
+)
+
+
+def _needs(request: HttpRequest) -> Context:
+    return {"needs": tower.needs(cast(Any, request.user).role)}
+
+
+def _counters(request: HttpRequest) -> Context:
+    counts = series.standing().by_state
+    return {
+        "counters": [(str(s), counts.get(s, 0)) for s in LIVE],
+        "hour": selectors.last_hour(),
+    }
+
+
+def _jobs(request: HttpRequest) -> Context:
+    return {"jobs": tower.job_rows()}
+
+
+def _health(request: HttpRequest) -> Context:
+    return {"health": health.overview()}
+
+
+def _recent(request: HttpRequest) -> Context:
+    return {"runs": selectors.recent_runs()}
+
+
+def _desk(request: HttpRequest) -> Context:
+    return {
+        "desks": selectors.desks(),
+        "domains_without_jobs": selectors.domains_without_jobs(),
+        "has_any_job": selectors.has_any_job(),
+    }
+
+
+PARTS: dict[str, Callable[[HttpRequest], Context]] = {
+    "needs": _needs,
+    "counters": _counters,
+    "jobs": _jobs,
+    "health": _health,
+    "recent": _recent,
+    "desk": _desk,
+}
+
+
+@require_GET
+@requires("tower.view")
+def home(request: HttpRequest) -> HttpResponse:
+    """What needs me now, and how everything stands."""
+    context: Context = {}
+    for read in PARTS.values():
+        context |= read(request)
+    return render(request, "dashboards/home.html", context)
+
+
+@require_GET
+@requires("tower.view")
+def part(request: HttpRequest, part: str) -> HttpResponse:
+    """One panel of the home page, read anew."""
+    if part not in PARTS:
+        raise NotFoundError("The home page has no such part.")
+    return render(request, f"dashboards/_{part}.html", PARTS[part](request))
+
+
+@require_POST
+@requires("desk.control")
+def desk(request: HttpRequest, domain: str) -> HttpResponse:
+    """Open or close a desk."""
+    is_open = request.POST.get("open") == "1"
+    set_desk(domain, is_open, cast(Any, request.user).username)
+    told = "is open: new cases arrive" if is_open else "is closed: no new case arrives"
+    messages.success(request, f"The {domain} desk {told}.")
+    return redirect("dashboards:home")
+
+
+@require_GET
+@requires("outcomes.view")
+def outcomes(request: HttpRequest) -> HttpResponse:
+    """Every KPI and chart of one range and filter."""
+    query = forms.read_query(request.GET, timezone.now())
+    reading = Reading(query)
+    context: Context = {
+        "query": query,
+        "tiles": tiles(reading),
+        "panels": [build(key, reading) for key in PANELS],
+        "is_empty": not reading.cells,
+        "choices": series.choices(query.since, query.until),
+        **_controls(query),
+    }
+    if context["is_empty"] and (last := series.last_started(reading.scope)):
+        context |= {"last": last, "last_url": query.around(last)}
+    fragment = bool(getattr(request, "htmx", False))
+    name = "_outcomes.html" if fragment else "outcomes.html"
+    return render(request, f"dashboards/{name}", context)
+
+
+def _controls(query: forms.Query) -> Context:
+    """Links of the header: each is this view with one thing changed."""
+    nothing = dict.fromkeys(forms.FILTERS)
+    return {
+        "ranges": [(key, text, query.with_range(key)) for key, (text, _) in forms.RANGES.items()],
+        "span_words": forms.RANGES[query.range][0] if query.range else "stretch of this length",
+        "compare_url": query.url(compare=None if query.compare else 1),
+        "by_choices": list(forms.BY.items()),
+        "by_links": [(k, v, query.url(by=k if k != "job" else None)) for k, v in forms.BY.items()],
+        "refresh_choices": list(forms.REFRESH.items()),
+        "refresh_words": forms.REFRESH[query.refresh],
+        "active": [(n, v, query.url(**{n: None})) for n, v in query.filters.items()],
+        "clear_url": query.url(**nothing),
+    }
+
+
+@require_GET
+@requires("outcomes.view")
+def csv(request: HttpRequest, chart: str) -> HttpResponse:
+    """One chart's table as a file."""
+    if chart not in PANELS:
+        raise NotFoundError("There is no such chart.")
+    query = forms.read_query(request.GET, timezone.now())
+    panel = build(chart, Reading(query))
+    if panel.failed:
+        raise UnavailableError("This chart could not be computed; nothing else is affected.")
+    name = f"{chart}-{query.since:%Y%m%dT%H%M}-{query.until:%Y%m%dT%H%M}.csv"
+    response = HttpResponse(as_csv(panel), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
