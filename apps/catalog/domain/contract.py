@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from apps.catalog.domain.contract_schema import CONTRACT
-from apps.catalog.domain.documents import Document, Path, Problem, load
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
+from apps.kernel.documents import Document, Path, Problem, load
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.domain.contract_schema import SLUG, TOOL_NAME, choice, group, list_of
-from apps.catalog.domain.documents import Document, Path, Problem, load
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
+from apps.kernel.documents import Document, Path, Problem, load
 
 EFFECTS = ("read", "draft", "write", "irreversible")
 FACT_TYPES = ("bool", "long", "string", "set")

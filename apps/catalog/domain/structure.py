@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 
-from apps.catalog.domain.documents import Document, Path, Problem
+from apps.kernel.documents import Document, Path, Problem
 
 _TYPE_WORDS = {
     "string": "text",

@@ -14,6 +14,7 @@ from apps.catalog.domain.contract import Contract, build
 from apps.catalog.models import (
     Agent,
     AgentVersion,
+    ContractDraft,
     ContractVersion,
     Job,
     Prompt,
@@ -120,6 +121,10 @@ def get_job(slug: str) -> Job:
 
 def current_version(job: Job) -> ContractVersion | None:
     return job.versions.filter(number=job.current_number).first()
+
+
+def draft_of(job: Job) -> ContractDraft | None:
+    return ContractDraft.objects.select_related("author").filter(job=job).first()
 
 
 def get_tool(domain_slug: str, name: str) -> Tool:

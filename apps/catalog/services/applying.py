@@ -12,7 +12,6 @@ from django.db import connection, transaction
 from apps.audit.services import record
 from apps.catalog.domain.contract import Contract, Parsed, build
 from apps.catalog.domain.diff import compare
-from apps.catalog.domain.documents import Problem
 from apps.catalog.models import (
     Agent,
     AgentVersion,
@@ -27,6 +26,7 @@ from apps.catalog.models import (
 from apps.catalog.services.publishing import contract_digest, publish_version, resolve
 from apps.catalog.services.reading import PackError, PackFiles, read_packs
 from apps.kernel.canonical import digest
+from apps.kernel.documents import Problem
 from apps.kernel.errors import InvalidInputError
 from apps.kernel.transactions import command, participant
 from apps.policy import services as policy

@@ -17,9 +17,9 @@ from apps.audit.services import record
 from apps.catalog import selectors
 from apps.catalog.domain.contract import Known, Parsed, build, parse
 from apps.catalog.domain.diff import Change, Kind, compare
-from apps.catalog.domain.documents import Problem
 from apps.catalog.models import ContractDraft, ContractVersion, Job
 from apps.catalog.services.publishing import publish_version, resolve
+from apps.kernel.documents import Problem
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
 from apps.kernel.textdiff import Row, side_by_side
 from apps.kernel.transactions import command, participant

@@ -12,7 +12,6 @@ from typing import Any
 
 from apps.catalog import adapters, selectors
 from apps.catalog.domain.contract import Known, Parsed, parse
-from apps.catalog.domain.documents import Problem
 from apps.catalog.domain.pack import (
     FileEntry,
     Pack,
@@ -22,6 +21,7 @@ from apps.catalog.domain.pack import (
     sentence_problems,
     unknown_tools,
 )
+from apps.kernel.documents import Problem
 from apps.kernel.errors import InvalidInputError, UnavailableError
 from apps.policy import selectors as policies
 from apps.policy import services as policy

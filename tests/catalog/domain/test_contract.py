@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from apps.catalog.domain.contract import Known, parse
-from apps.catalog.domain.documents import load
-from apps.catalog.domain.patching import patch, scalar
+from apps.kernel.documents import load
+from apps.kernel.patching import patch, scalar
 from tests.factories.catalog import CONTRACT
 
 

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from apps.catalog.domain.documents import Path, load, path_text
+from apps.kernel.documents import Path, load, path_text
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./@()-]*[A-Za-z0-9.)]|[A-Za-z]")
 

@@ -1,0 +1,215 @@
+"""Reads of the catalog's pages. Each list costs the same number of queries for any number of
+rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
+
+from apps.catalog.domain.contract import Contract, build
+from apps.catalog.domain.diff import Change, Kind, compare
+from apps.catalog.models import (
+    Agent,
+    AgentVersion,
+    ContractDraft,
+    ContractVersion,
+    Domain,
+    Job,
+    Prompt,
+    Tool,
+    ToolVersion,
+)
+from apps.catalog.selectors.contracts import contract, tool_versions_for
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    job: Job
+    version: ContractVersion
+    contract: Contract
+    draft: ContractDraft | None
+
+
+def _current_contracts() -> QuerySet[ContractVersion]:
+    return ContractVersion.objects.filter(number=F("job__current_number"))
+
+
+def jobs(
+    *,
+    q: str = "",
+    domain: str = "",
+    owner: str = "",
+    criticality: str = "",
+    draft: bool = False,
+    after: str = "",
+    size: int = 20,
+) -> tuple[list[JobRow], str]:
+    """One page of published jobs in the order of their slugs, and the slug the next page starts
+    after (empty on the last)."""
+    found = _current_contracts().select_related("job__domain", "job__draft__author")
+    if q:
+        words = Q()
+        for word in q.split():
+            words &= (
+                Q(job__name__icontains=word)
+                | Q(job__slug__icontains=word)
+                | Q(job__owner__icontains=word)
+                | Q(job__purpose__icontains=word)
+            )
+        found = found.filter(words)
+    exact = {
+        "job__domain__slug": domain,
+        "job__owner": owner,
+        "job__criticality": criticality,
+        "job__slug__gt": after,
+    }
+    found = found.filter(**{k: v for k, v in exact.items() if v})
+    if draft:
+        found = found.filter(job__draft__isnull=False)
+    rows = list(found.order_by("job__slug")[: size + 1])
+    more = rows[size - 1].job.slug if len(rows) > size else ""
+    return [_row(v) for v in rows[:size]], more
+
+
+def _row(version: ContractVersion) -> JobRow:
+    draft = getattr(version.job, "draft", None)
+    return JobRow(version.job, version, contract(version.pk), draft)
+
+
+def filter_choices() -> dict[str, list[str]]:
+    """What the filters may be set to."""
+    return {
+        "domains": list(Domain.objects.order_by("slug").values_list("slug", flat=True)),
+        "owners": list(Job.objects.order_by("owner").values_list("owner", flat=True).distinct()),
+    }
+
+
+def counts() -> dict[str, int]:
+    """How many of each the catalog holds."""
+    return {
+        "jobs": Job.objects.filter(current_number__gt=0).count(),
+        "tools": Tool.objects.count(),
+        "agents": Agent.objects.count(),
+        "prompts": Prompt.objects.count(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLine:
+    """A tool as a contract uses it: the contract's terms beside what the tool is."""
+
+    terms: Any
+    version: ToolVersion | None
+
+
+def tool_lines(version: ContractVersion, found: Contract) -> list[ToolLine]:
+    pinned = tool_versions_for(version)
+    return [ToolLine(terms, pinned.get(terms.name)) for terms in found.tools]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    version: ContractVersion
+    changes: list[Change]
+
+    @property
+    def weaker(self) -> int:
+        return sum(c.kind == Kind.WEAKER for c in self.changes)
+
+
+def versions(job: Job, effects: dict[str, str], limit: int = 50) -> list[VersionRow]:
+    """Versions of a job, newest first, each with what it changed."""
+    rows = list(job.versions.select_related("author", "approver").order_by("-number")[: limit + 1])
+    out = []
+    for row, older in zip(rows, [*rows[1:], None], strict=True):
+        changes = compare(build(older.document), build(row.document), effects) if older else []
+        out.append(VersionRow(row, changes))
+    return out[:limit]
+
+
+def tools(domain: str = "") -> list[ToolVersion]:
+    found = ToolVersion.objects.filter(number=F("tool__current_number")).select_related(
+        "tool__domain", "tool__server"
+    )
+    if domain:
+        found = found.filter(tool__domain__slug=domain)
+    return list(found.order_by("tool__domain__slug", "tool__name"))
+
+
+def tool_use() -> Counter[tuple[str, str]]:
+    """``{(domain, tool): how many current contracts list it}``."""
+    found: Counter[tuple[str, str]] = Counter()
+    rows = _current_contracts().values_list("job__domain__slug", "document__tools")
+    for domain, entries in rows:
+        found.update((domain, entry["name"]) for entry in entries)
+    return found
+
+
+def jobs_using(tool: Tool) -> list[ContractVersion]:
+    """Current contracts that list the tool."""
+    return list(
+        _current_contracts()
+        .filter(job__domain=tool.domain, document__tools__contains=[{"name": tool.name}])
+        .select_related("job")
+        .order_by("job__slug")
+    )
+
+
+def agents() -> list[AgentVersion]:
+    return list(
+        AgentVersion.objects.filter(number=F("agent__current_number"))
+        .select_related("agent")
+        .order_by("agent__slug")
+    )
+
+
+def agent_use() -> Counter[str]:
+    """``{agent slug: how many current contracts name it}``, fallbacks included."""
+    found: Counter[str] = Counter()
+    for agent in _current_contracts().values_list("document__agent", flat=True):
+        found.update({agent["slug"], *agent.get("fallbacks", ())})
+    return found
+
+
+def prompts() -> list[Prompt]:
+    return list(
+        Prompt.objects.select_related("domain")
+        .annotate(version_count=Count("versions"))
+        .order_by("slug")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a tool, for people."""
+
+    name: str
+    kind: str
+    required: bool
+    description: str
+    choices: str = ""
+
+
+def arguments(schema: dict[str, Any]) -> list[Argument]:
+    required = set(schema.get("required") or ())
+    return [
+        Argument(
+            name=name,
+            kind=_kind(entry),
+            required=name in required,
+            description=str(entry.get("description", "")),
+            choices=", ".join(str(v) for v in entry.get("enum") or ()),
+        )
+        for name, entry in (schema.get("properties") or {}).items()
+        if isinstance(entry, dict)
+    ]
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    kind = entry.get("type", "any")
+    if kind == "array" and isinstance(entry.get("items"), dict):
+        return f"list of {_kind(entry['items'])}"
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
