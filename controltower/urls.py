@@ -11,6 +11,6 @@ urlpatterns = [
     path("runs/", include("apps.runs.urls")),
     path("catalog/", include("apps.catalog.urls")),
     path("policies/", include("apps.policy.urls")),
-    path("audit/", include("apps.audit.urls")),
+    path("audit/", include("apps.api.urls.audit")),
     path("", include("apps.api.urls")),
 ]

@@ -17,6 +17,7 @@ from apps.audit.models import Event
 PAGE = 50
 HEAD_WINDOW = 10_000  # a head older than this many events is reported as 0: nobody waits for it
 EXPORT_LIMIT = 50_000
+EXPORT_CHUNK = 2_000
 RUN = "run:"
 
 
@@ -94,26 +95,20 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """One page of the log and how to go on from it."""
+    """One page of the log; ``older`` is where the next one begins, if there is one."""
 
     rows: list[Event]
     older: int | None
-    newer: int | None
 
 
-def page(wanted: LogFilter, *, before: int | None = None, after: int | None = None) -> LogPage:
-    """A page by key: events before or after an id, so that new ones never shift what is read."""
+def page(wanted: LogFilter, *, before: int | None = None) -> LogPage:
+    """A page by key: events before an id, so that new ones never shift what is read."""
     rows = wanted.rows()
-    if after is not None:
-        found = list(rows.filter(id__gt=after).order_by("id")[: PAGE + 1])
-        more, found = len(found) > PAGE, found[:PAGE][::-1]
-        return LogPage(found, found[-1].pk if found else None, found[0].pk if more else None)
     if before is not None:
         rows = rows.filter(id__lt=before)
     found = list(rows[: PAGE + 1])
     more, found = len(found) > PAGE, found[:PAGE]
-    newer = found[0].pk if found and before is not None else None
-    return LogPage(found, found[-1].pk if more else None, newer)
+    return LogPage(found, found[-1].pk if more else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +131,28 @@ def chain_head() -> ChainHead:
 
 
 def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
-    """Matching events as plain values, oldest of the newest ``EXPORT_LIMIT`` last."""
-    for row in wanted.rows()[:EXPORT_LIMIT].iterator(chunk_size=2000):
-        yield {
-            "id": row.pk,
-            "at": row.at.isoformat(),
-            "kind": row.kind,
-            "actor": row.actor,
-            "subject_type": row.subject_type,
-            "subject_id": row.subject_id,
-            "run_id": str(row.run_id) if row.run_id else None,
-            "payload": row.payload,
-            "position": row.position,
-            "hash": row.hash,
-        }
+    """The newest ``EXPORT_LIMIT`` matching events as plain values, newest first; read in chunks by
+    key, so that no cursor stays open while a slow browser reads."""
+    before: int | None = None
+    for _ in range(EXPORT_LIMIT // EXPORT_CHUNK):
+        rows = wanted.rows()
+        found = list((rows if before is None else rows.filter(id__lt=before))[:EXPORT_CHUNK])
+        yield from map(_plain, found)
+        if len(found) < EXPORT_CHUNK:
+            return
+        before = found[-1].pk
+
+
+def _plain(row: Event) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "at": row.at.isoformat(),
+        "kind": row.kind,
+        "actor": row.actor,
+        "subject_type": row.subject_type,
+        "subject_id": row.subject_id,
+        "run_id": str(row.run_id) if row.run_id else None,
+        "payload": row.payload,
+        "position": row.position,
+        "hash": row.hash,
+    }

@@ -144,6 +144,9 @@
     show();
   }
 
+  // A part that was drawn at event n has seen everything up to n.
+  for (const node of document.querySelectorAll("[data-live-seq]")) seen.set(node.dataset.live, Number(node.dataset.liveSeq));
+
   const Tower = window.Tower = window.Tower || {};
   Tower.live = {
     on(stream, call) {
@@ -158,13 +161,7 @@
   };
 
   document.addEventListener("click", (event) => { if (event.target.closest("[data-live-pause]")) pause(); });
-  document.addEventListener("keydown", (event) => {
-    const field = event.target.closest && event.target.closest("input,textarea,select,[contenteditable]");
-    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-    // Single letters can be switched off or moved to Alt in the settings (body[data-keys]).
-    const asked = body.dataset.keys === "off" ? false : body.dataset.keys === "alt" ? event.altKey && !event.ctrlKey && !event.metaKey : plain;
-    if (!field && asked && event.key.toLowerCase() === "l") { pause(); event.preventDefault(); }
-  });
+  window.tower?.keys?.(body, { l: () => pause() });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { hiddenSince = Date.now(); return; }
     hiddenSince = 0;

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from apps.api.views import doors
+
+app_name = "api"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", doors.alive, name="health"),
+    path("readyz", doors.ready, name="ready"),
+    path("events/head/", doors.heads, name="heads"),
+    path("events/", doors.events, name="events"),
+    path("system/", doors.system, name="system"),
+]

@@ -1,0 +1,113 @@
+"""The filters of the runs list, from and to the URL; and the reason for a cancellation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from apps.runs.domain.states import State
+from apps.runs.selectors.runs import RunFilter
+
+WORD = 200
+MOMENT = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
+
+LABELS = {
+    "state": "state",
+    "domain": "domain",
+    "job": "job",
+    "contract": "contract version",
+    "agent": "agent",
+    "outcome": "outcome",
+    "error_class": "error",
+    "tool": "tool",
+    "rule": "policy rule",
+    "source": "source",
+    "needs": "needs a person",
+    "violation": "has a violation",
+    "problems": "failed or unknown only",
+    "from": "from",
+    "to": "to",
+    "q": "text",
+}
+
+
+class RunFilterForm(forms.Form):
+    """What the URL may say about a list of runs. A value that makes no sense is dropped and
+    named, so that an old link still shows a list."""
+
+    state = forms.MultipleChoiceField(choices=[(s, s) for s in State], required=False)
+    domain = forms.SlugField(required=False)
+    job = forms.SlugField(required=False)
+    contract = forms.IntegerField(min_value=1, max_value=2**31 - 1, required=False)
+    agent = forms.CharField(max_length=WORD, required=False)
+    outcome = forms.CharField(max_length=40, required=False)
+    error_class = forms.CharField(max_length=40, required=False)
+    tool = forms.CharField(max_length=80, required=False)
+    rule = forms.CharField(max_length=120, required=False)
+    source = forms.CharField(max_length=16, required=False)
+    needs = forms.BooleanField(required=False)
+    violation = forms.BooleanField(required=False)
+    problems = forms.BooleanField(required=False)
+    q = forms.CharField(max_length=WORD, required=False)
+
+    def __init__(self, data: QueryDict) -> None:
+        super().__init__(data)
+        # "from" is a word of Python, so these two can't be class attributes.
+        self.fields["from"] = forms.DateTimeField(input_formats=MOMENT, required=False)
+        self.fields["to"] = forms.DateTimeField(input_formats=MOMENT, required=False)
+
+    def wanted(self) -> RunFilter:
+        """The filter that the valid fields ask for."""
+        self.is_valid()
+        value = self.cleaned_data.get
+        return RunFilter(
+            states=tuple(value("state") or ()),
+            domain=value("domain") or "",
+            job=value("job") or "",
+            contract=value("contract"),
+            agent=value("agent") or "",
+            outcome=value("outcome") or "",
+            error_class=value("error_class") or "",
+            tool=value("tool") or "",
+            rule=value("rule") or "",
+            source=value("source") or "",
+            needs_me=bool(value("needs")),
+            violation=bool(value("violation")),
+            problems=bool(value("problems")),
+            since=value("from"),
+            until=value("to"),
+            text=value("q") or "",
+        )
+
+    def active(self) -> list[tuple[str, str, str]]:
+        """The filters in force as (field, label, value), for chips that take one out."""
+        self.is_valid()
+        found = []
+        for name, label in LABELS.items():
+            value: Any = self.cleaned_data.get(name)
+            if value is True:
+                found.append((name, label, ""))
+            elif value:
+                found.append((name, label, self._words(name)))
+        return found
+
+    def _words(self, name: str) -> str:
+        if name == "state":
+            return ", ".join(s.replace("_", " ") for s in self.cleaned_data["state"])
+        return str(self.data.get(name, ""))
+
+    def dropped(self) -> list[str]:
+        """Labels of the filters that could not be understood."""
+        return [LABELS.get(name, name) for name in self.errors]
+
+
+class CancelForm(forms.Form):
+    """Why a run is stopped."""
+
+    reason = forms.CharField(
+        max_length=500,
+        error_messages={"required": "Say why: it is written to the audit log."},
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )

@@ -1,0 +1,265 @@
+"""One run with everything that belongs to it, in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.kernel.errors import NotFoundError
+from apps.runs.domain.states import TERMINAL
+from apps.runs.models import Attempt, Message, Receipt, Run, Step
+from apps.runs.selectors.runs import cost_words
+
+PROBLEM_DISPOSITIONS = frozenset(
+    {"denied", "rejected", "expired", "refused_by_tool", "failed", "unknown"}
+)
+
+
+@dataclass(slots=True)
+class StepView:
+    """A step with its attempts, decisions, approval and receipt."""
+
+    step: Step
+    attempts: list[Attempt] = field(default_factory=list)
+    decisions: list[Any] = field(default_factory=list)
+    approvals: list[Any] = field(default_factory=list)
+    receipt: Receipt | None = None
+    original: Step | None = None  # whose receipt answered it, if it was a repeat
+
+    @property
+    def is_problem(self) -> bool:
+        return (
+            self.step.disposition in PROBLEM_DISPOSITIONS
+            or self.step.state in {"failed", "confirmation_unknown"}
+            or any(a.outcome not in {"", "ok"} for a in self.attempts)
+        )
+
+    @property
+    def word(self) -> str:
+        """What became of it, or where it stands."""
+        return self.step.disposition or self.step.state
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self.step.finished_at
+
+    @property
+    def lost_contact_at(self) -> datetime | None:
+        """When the last attempt ended without an answer."""
+        ends = [a.ended_at or a.started_at for a in self.attempts if a.outcome != "ok"]
+        return max(ends, default=None)
+
+    @property
+    def last_proof_at(self) -> datetime | None:
+        """The last moment at which the tool's server was heard of in this step."""
+        heard = [a.ended_at for a in self.attempts if a.http_status and a.ended_at]
+        return max(heard, default=None)
+
+    @property
+    def states(self) -> list[tuple[str, datetime]]:
+        """The moments of its life, in order."""
+        step = self.step
+        last = self.approvals[-1] if self.approvals else None
+        moments = [
+            ("proposed", step.created_at),
+            ("first claimed", step.started_at),
+            (f"gate: {step.gate}" if step.gate else "gate", step.gated_at),
+            ("waiting for a person", last.created_at if last else None),
+            (last.state if last else "", last.decided_at if last else None),
+            ("receipt", self.receipt.received_at if self.receipt else None),
+            (self.word.replace("_", " "), step.finished_at),
+        ]
+        return sorted(((w, at) for w, at in moments if at), key=lambda pair: pair[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A run, its steps and its conversation."""
+
+    run: Run
+    steps: list[StepView]
+    messages: list[Message]
+    now: datetime
+
+    @property
+    def is_over(self) -> bool:
+        return self.run.state in TERMINAL
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.run.finished_at or self.now
+
+    @property
+    def duration(self) -> timedelta:
+        return self.ended_at - (self.run.started_at or self.run.created_at)
+
+    @property
+    def cost(self) -> str:
+        return cost_words(self.run.cost_microusd)
+
+    @property
+    def problems(self) -> list[StepView]:
+        return [s for s in self.steps if s.is_problem]
+
+    @property
+    def unknown(self) -> list[StepView]:
+        return [s for s in self.steps if s.step.state == "confirmation_unknown"]
+
+    @property
+    def waiting(self) -> list[StepView]:
+        return [s for s in self.steps if s.step.state == "waiting_approval"]
+
+    def step(self, seq: int) -> StepView | None:
+        return next((s for s in self.steps if s.step.seq == seq), None)
+
+
+def run_by_id(run_id: UUID) -> Run:
+    """The run, or ``NotFoundError``."""
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotFoundError("There is no such run.")
+    return run
+
+
+def run_detail(run_id: UUID) -> Detail:
+    """Everything about a run: seven queries, however many steps."""
+    run = run_by_id(run_id)
+    steps = list(Step.objects.filter(run_id=run_id).order_by("seq"))
+    return Detail(run, _complete(run_id, steps), conversation(run_id), timezone.now())
+
+
+def step_detail(run_id: UUID, seq: int) -> StepView:
+    """One step with everything about it, or ``NotFoundError``."""
+    step = Step.objects.select_related("run").filter(run_id=run_id, seq=seq).first()
+    if step is None:
+        raise NotFoundError("This run has no such step.")
+    return _complete(run_id, [step])[0]
+
+
+def _complete(run_id: UUID, steps: list[Step]) -> list[StepView]:
+    ids = [s.id for s in steps]
+    attempts = _by_step(Attempt.objects.filter(step_id__in=ids).order_by("number"))
+    decisions = _by_step(_decisions(ids))
+    approvals = _by_step(_approvals(ids))
+    receipts = {r.step_id: r for r in Receipt.objects.filter(step_id__in=ids)}
+    originals = _originals(steps)
+    return [
+        StepView(
+            step,
+            attempts[step.id],
+            decisions[step.id],
+            approvals[step.id],
+            receipts.get(step.id),
+            originals.get(step.deduplicated_from) if step.deduplicated_from else None,
+        )
+        for step in steps
+    ]
+
+
+def _by_step(rows: Iterable[Any]) -> defaultdict[UUID, list[Any]]:
+    found: defaultdict[UUID, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row.step_id].append(row)
+    return found
+
+
+def _originals(steps: list[Step]) -> dict[UUID, Step]:
+    known = {s.id: s for s in steps}
+    wanted = {s.deduplicated_from for s in steps if s.deduplicated_from} - known.keys()
+    if wanted:
+        known |= {s.id: s for s in Step.objects.filter(pk__in=wanted)}
+    return known
+
+
+def _decisions(step_ids: list[UUID]) -> Iterable[Any]:
+    model = apps.get_model("policy", "Decision")
+    rows = model.objects.filter(step_id__in=step_ids)
+    return rows.select_related("policy_version__policy_set").order_by("at", "id")
+
+
+def _approvals(step_ids: list[UUID]) -> Iterable[Any]:
+    model = apps.get_model("approvals", "Approval")
+    rows = model.objects.filter(step_id__in=step_ids)
+    return rows.select_related("decided_by", "claimed_by").order_by("created_at", "id")
+
+
+# --- conversation ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a conversation: something said, or a step in between."""
+
+    message: Message | None = None
+    step: Step | None = None
+
+
+def conversation(run_id: UUID) -> list[Message]:
+    """What was said, in order."""
+    return list(Message.objects.filter(run_id=run_id).order_by("seq"))
+
+
+def interleave(messages: Iterable[Message], steps: Iterable[Step]) -> list[Line]:
+    """Messages and steps in the order in which they happened."""
+    keyed = [((m.seq, 0, 0), Line(message=m)) for m in messages]
+    keyed += [((s.after_message, 1, s.seq), Line(step=s)) for s in steps]
+    return [line for _, line in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def conversation_until(run_id: UUID, upto: int | None) -> list[Line]:
+    """The conversation with its steps; with ``upto``, as it stood when that step was proposed."""
+    steps = Step.objects.filter(run_id=run_id).order_by("seq")
+    messages = Message.objects.filter(run_id=run_id)
+    if upto is not None:
+        steps = steps.filter(seq__lte=upto)
+        last = steps.last()
+        messages = messages.filter(seq__lte=last.after_message if last else 0)
+    return interleave(messages.order_by("seq"), steps)
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+_HIDDEN = frozenset({"binding", "signature"})
+
+
+def as_document(detail: Detail) -> dict[str, Any]:
+    """A run as plain values, for a file that can be read without this program."""
+    return {
+        "format": "control-tower.run.v1",
+        "run": _values(detail.run),
+        "messages": [_values(m) for m in detail.messages],
+        "steps": [
+            {
+                **_values(view.step),
+                "attempts": [_values(a) for a in view.attempts],
+                "decisions": [_values(d) for d in view.decisions],
+                "approvals": [_values(a) for a in view.approvals],
+                "receipt": _values(view.receipt) if view.receipt else None,
+            }
+            for view in detail.steps
+        ],
+    }
+
+
+def _values(row: Any) -> dict[str, Any]:
+    return {
+        f.attname: getattr(row, f.attname)
+        for f in row._meta.concrete_fields
+        if f.attname not in _HIDDEN
+    }
+
+
+def find_run(text: str) -> UUID | None:
+    """The run that a pasted run or trace id means."""
+    try:
+        return Run.objects.filter(Q(pk=UUID(text)) | Q(trace_id=UUID(text))).get().pk
+    except (ValueError, Run.DoesNotExist, Run.MultipleObjectsReturned):
+        return None

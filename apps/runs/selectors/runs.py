@@ -1,0 +1,414 @@
+"""Lists of runs: one filter for the page, its histogram, its export and its live refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connection
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from apps.runs.domain.states import NEEDS_A_PERSON, State
+from apps.runs.models import Run, Step
+
+PAGE = 50
+COUNT_LIMIT = 10_000
+EXPORT_LIMIT = 50_000
+EXPORT_CHUNK = 2_000
+FACET_WINDOW = 2_000
+PROBLEMS = (State.FAILED, State.CONFIRMATION_UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are asked for; every field is optional. The URL carries exactly these."""
+
+    states: tuple[str, ...] = ()
+    domain: str = ""
+    job: str = ""
+    contract: int | None = None
+    agent: str = ""
+    outcome: str = ""
+    error_class: str = ""
+    tool: str = ""
+    rule: str = ""
+    source: str = ""
+    needs_me: bool = False
+    violation: bool = False
+    problems: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""
+
+    def rows(self) -> QuerySet[Run]:
+        """Matching runs, in no order."""
+        rows = Run.objects.filter(**self._exact())
+        if states := self._states():
+            rows = rows.filter(state__in=states)
+        if self.tool:
+            rows = rows.filter(
+                Exists(Step.objects.filter(run_id=OuterRef("pk"), tool_name=self.tool))
+            )
+        if self.rule:
+            rows = rows.filter(pk__in=self._ruled())
+        return rows.filter(_text(self.text)) if self.text else rows
+
+    def _exact(self) -> dict[str, Any]:
+        asked: dict[str, Any] = {
+            "domain_slug": self.domain,
+            "job_slug": self.job,
+            "contract_number": self.contract,
+            "agent_label": self.agent,
+            "outcome": self.outcome,
+            "error_class": self.error_class,
+            "source": self.source,
+            "has_violation": self.violation,
+            "created_at__gte": self.since,
+            "created_at__lt": self.until,
+        }
+        return {name: value for name, value in asked.items() if value}
+
+    def _states(self) -> set[str]:
+        """The states that all switches together leave; an impossible mix leaves one that no run
+        is in, so that nothing is shown."""
+        asked = [set(self.states)] if self.states else []
+        if self.needs_me:
+            asked.append({str(s) for s in NEEDS_A_PERSON})
+        if self.problems:
+            asked.append({str(s) for s in PROBLEMS})
+        return (set.intersection(*asked) or {""}) if asked else set()
+
+    def _ruled(self) -> QuerySet[Any]:
+        """Runs in which a policy rule had a say."""
+        decisions = apps.get_model("policy", "Decision").objects.filter(
+            rules__contains=[{"id": self.rule}]
+        )
+        if self.since:
+            decisions = decisions.filter(at__gte=self.since)
+        return decisions.values("run_id")
+
+
+def _text(text: str) -> Q:
+    found = Q(customer__icontains=text) | Q(case_ref__icontains=text) | Q(request__icontains=text)
+    try:
+        return found | Q(pk=UUID(text))
+    except ValueError:
+        return found | Q(id__endswith=text.lower()) if _may_end_an_id(text) else found
+
+
+def _may_end_an_id(text: str) -> bool:
+    return 4 <= len(text) <= 12 and all(c in "0123456789abcdef" for c in text.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the list, newest first."""
+
+    created_at: datetime
+    run_id: UUID
+
+    def __str__(self) -> str:
+        micros = (self.created_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        return f"{micros}.{self.run_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor | None:
+        """The cursor that ``text`` names, ``None`` if it names none."""
+        micros, _, run_id = text.partition(".")
+        if not micros.isdecimal() or len(micros) > 17:
+            return None
+        try:
+            moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
+            return cls(moment, UUID(run_id))
+        except (ValueError, OverflowError):
+            return None
+
+    @classmethod
+    def at(cls, run: Run) -> Cursor:
+        return cls(run.created_at, run.id)
+
+
+def cost_words(microusd: int | None) -> str:
+    """Dollars to a hundredth of a cent; empty where nobody knows the cost."""
+    return "" if microusd is None else f"${microusd / 1_000_000:,.4f}"
+
+
+@dataclass(slots=True)
+class RunRow:
+    """One line of a list: the run and whom or what it waits for."""
+
+    run: Run
+    waits_for: str = ""
+    waits_since: datetime | None = None
+
+    @property
+    def duration(self) -> timedelta | None:
+        run = self.run
+        if run.finished_at is None:
+            return None
+        return run.finished_at - (run.started_at or run.created_at)
+
+    @property
+    def cost(self) -> str:
+        return cost_words(self.run.cost_microusd)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    rows: list[RunRow]
+    older: str
+    newest: str
+
+
+def page(wanted: RunFilter, *, before: Cursor | None = None, size: int = PAGE) -> RunPage:
+    """A page by key, newest first: two queries, however many rows."""
+    found = list(_before(wanted.rows(), before)[: size + 1])
+    more, found = len(found) > size, found[:size]
+    older = str(Cursor.at(found[-1])) if more else ""
+    newest = str(Cursor.at(found[0])) if found else ""
+    return RunPage(_with_waits(found), older, newest)
+
+
+def _before(rows: QuerySet[Run], cursor: Cursor | None) -> QuerySet[Run]:
+    rows = rows.order_by("-created_at", "-id")
+    if cursor is None:
+        return rows
+    # The first condition is what the index can seek; the second settles equal moments.
+    return rows.filter(created_at__lte=cursor.created_at).filter(
+        Q(created_at__lt=cursor.created_at) | Q(id__lt=cursor.run_id)
+    )
+
+
+def _with_waits(runs: Sequence[Run]) -> list[RunRow]:
+    open_steps = (
+        Step.objects.filter(run_id__in=[r.id for r in runs])
+        .filter(state__in=["waiting_approval", "confirmation_unknown", "queued", "running"])
+        .order_by("run_id", "seq")
+        .values_list("run_id", "state", "tool_name", "attempts_made", "gated_at", "created_at")
+    )
+    waits: dict[UUID, tuple[str, datetime]] = {}
+    for run_id, state, tool, attempts, gated_at, created_at in open_steps:
+        waits[run_id] = (_wait_words(state, tool, attempts), gated_at or created_at)
+    return [RunRow(run, *waits.get(run.id, ("", None))) for run in runs]
+
+
+def _wait_words(state: str, tool: str, attempts: int) -> str:
+    if state == State.WAITING_APPROVAL:
+        return f"a person: {tool}"
+    if state == State.CONFIRMATION_UNKNOWN:
+        return f"proof: {tool}"
+    if state == State.QUEUED and attempts:
+        return f"retry: {tool}"
+    return tool
+
+
+def rows_by_id(run_ids: Sequence[UUID]) -> list[RunRow]:
+    """The named runs as list rows, for refreshing what a page already shows."""
+    return _with_waits(list(Run.objects.filter(pk__in=run_ids)))
+
+
+def newer_than(wanted: RunFilter, cursor: Cursor) -> int:
+    """How many matching runs came after ``cursor`` (counted up to 100)."""
+    rows = wanted.rows().filter(created_at__gte=cursor.created_at)
+    fresh = rows.filter(Q(created_at__gt=cursor.created_at) | Q(id__gt=cursor.run_id))
+    return fresh.order_by()[:100].count()
+
+
+def count(wanted: RunFilter) -> int:
+    """How many runs match, counted up to ``COUNT_LIMIT`` + 1."""
+    return wanted.rows().order_by()[: COUNT_LIMIT + 1].count()
+
+
+def export(wanted: RunFilter) -> Iterator[Run]:
+    """Matching runs, newest first, up to ``EXPORT_LIMIT``; read in chunks by key, so that no
+    cursor or transaction stays open while a slow browser reads."""
+    cursor: Cursor | None = None
+    for _ in range(EXPORT_LIMIT // EXPORT_CHUNK):
+        found = list(_before(wanted.rows(), cursor)[:EXPORT_CHUNK])
+        yield from found
+        if len(found) < EXPORT_CHUNK:
+            return
+        cursor = Cursor.at(found[-1])
+
+
+# --- histogram ------------------------------------------------------------------------------------
+
+WIDTHS = tuple(
+    timedelta(seconds=s)
+    for s in (10, 30, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400)
+)
+BUCKETS = 60
+HISTORY = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    since: datetime
+    until: datetime
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def histogram(wanted: RunFilter, *, now: datetime) -> list[Bucket]:
+    """Matching runs over time by state, in at most ``BUCKETS`` buckets of an even width. Looks
+    back 90 days at most."""
+    floor = max(wanted.since or now - HISTORY, now - HISTORY)
+    rows = replace(wanted, since=floor).rows()
+    since = wanted.since or rows.aggregate(first=Min("created_at"))["first"]
+    until = min(wanted.until or now, now)
+    if since is None or since >= until:
+        return []
+    width = next((w for w in WIDTHS if (until - since) / w <= BUCKETS), WIDTHS[-1])
+    origin = datetime(1970, 1, 5, tzinfo=UTC)  # a Monday
+    start = origin + (max(since, floor) - origin) // width * width
+    buckets = {}
+    while start < until:
+        buckets[start] = Bucket(start, start + width)
+        start += width
+    binned = RawSQL("date_bin(%s, runs_run.created_at, %s)", [width, origin])
+    for bucket, state, n in (
+        rows.annotate(bucket=binned).values_list("bucket", "state").annotate(n=Count("*"))
+    ).order_by():
+        if bucket in buckets:
+            buckets[bucket].counts[state] = n
+    return list(buckets.values())
+
+
+# --- what can be filtered by ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """Values seen in the latest runs, and names from the catalog, for the filter fields."""
+
+    agents: list[str]
+    outcomes: list[str]
+    errors: list[str]
+    sources: list[str]
+    contracts: list[int]
+    jobs: list[tuple[str, str]]
+    domains: list[tuple[str, str]]
+    tools: list[str]
+
+
+def facets() -> Facets:
+    """Four queries, independent of how many runs there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(DISTINCT agent_label), array_agg(DISTINCT outcome),"
+            " array_agg(DISTINCT error_class), array_agg(DISTINCT source),"
+            " array_agg(DISTINCT contract_number) FROM (SELECT agent_label, outcome, error_class,"
+            " source, contract_number FROM runs_run ORDER BY created_at DESC, id DESC LIMIT %s) r",
+            [FACET_WINDOW],
+        )
+        seen = [[value for value in values or () if value] for values in cursor.fetchone()]
+    catalog = apps.get_app_config("catalog")
+    return Facets(
+        *seen,
+        jobs=list(catalog.get_model("Job").objects.order_by("name").values_list("slug", "name")),
+        domains=list(
+            catalog.get_model("Domain").objects.order_by("name").values_list("slug", "name")
+        ),
+        tools=list(
+            catalog.get_model("Tool")
+            .objects.order_by("name")
+            .values_list("name", flat=True)
+            .distinct()
+        ),
+    )
+
+
+# --- numbers for other pages ----------------------------------------------------------------------
+
+
+def of_job(slug: str, *, limit: int = 10) -> list[RunRow]:
+    """The latest runs of a job."""
+    rows = Run.objects.filter(job_slug=slug).order_by("-created_at", "-id")[:limit]
+    return _with_waits(list(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class JobStats:
+    """A job's last seven days. ``success`` is a share of ``finished``."""
+
+    runs: int = 0
+    finished: int = 0
+    succeeded: int = 0
+    waiting: int = 0
+
+    @property
+    def success(self) -> float | None:
+        return self.succeeded / self.finished if self.finished else None
+
+
+def job_stats(slugs: Sequence[str], *, now: datetime) -> dict[str, JobStats]:
+    """Numbers of the last seven days for each of ``slugs``, in one query."""
+    ended = Q(state__in=["succeeded", "failed", "compensated"])
+    rows = (
+        Run.objects.filter(job_slug__in=slugs, created_at__gte=now - timedelta(days=7))
+        .values("job_slug")
+        .annotate(
+            runs=Count("*"),
+            finished=Count("*", filter=ended),
+            succeeded=Count("*", filter=Q(state="succeeded")),
+            waiting=Count("*", filter=Q(state="waiting_approval")),
+        )
+        .order_by()
+    )
+    found = {row.pop("job_slug"): JobStats(**row) for row in rows}
+    return {slug: found.get(slug, JobStats()) for slug in slugs}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolHealth:
+    """A tool's attempts in the last day."""
+
+    calls: int
+    failed: int
+    unknown: int
+    refused: int
+    p50_ms: float | None
+    p95_ms: float | None
+    breaker: str
+    breaker_reason: str
+    open_until: datetime | None
+
+    @property
+    def error_percent(self) -> float | None:
+        return 100 * (self.failed + self.unknown) / self.calls if self.calls else None
+
+
+def tool_health(domain: str, name: str) -> ToolHealth:
+    """Calls, errors and latency of one tool over 24 hours, and its breaker, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(a.id), count(*) FILTER (WHERE a.outcome IN ('retryable', 'timeout')),"
+            " count(*) FILTER (WHERE a.outcome = 'unknown'),"
+            " count(*) FILTER (WHERE a.outcome = 'tool_error'),"
+            " percentile_cont(0.5) WITHIN GROUP (ORDER BY a.duration_ms),"
+            " percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms),"
+            " coalesce(max(b.state), 'closed'), coalesce(max(b.reason), ''), max(b.open_until)"
+            " FROM (SELECT 1) one LEFT JOIN runs_breaker b ON b.tool_name = %s"
+            " LEFT JOIN (runs_step s JOIN runs_run r ON r.id = s.run_id AND r.domain_slug = %s"
+            "   JOIN runs_attempt a ON a.step_id = s.id AND a.ended_at IS NOT NULL)"
+            " ON s.tool_name = %s AND s.created_at > clock_timestamp() - interval '24 hours'",
+            [f"{domain}/{name}", domain, name],
+        )
+        return ToolHealth(*cursor.fetchone())
+
+
+def newest_at() -> datetime | None:
+    """When the latest run was accepted, whatever the filter."""
+    return (
+        Run.objects.order_by(F("created_at").desc(), "-id")
+        .values_list("created_at", flat=True)
+        .first()
+    )
