@@ -6,5 +6,13 @@ from apps.approvals import views
 
 app_name = "approvals"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.queue, name="queue"),
     path("count/", views.count, name="count"),
+    path("counts/", views.counts, name="counts"),
+    path("changes/", views.changes, name="changes"),
+    path("<uuid:approval_id>/", views.detail, name="detail"),
+    path("<uuid:approval_id>/decide/", views.decide, name="decide"),
+    path("<uuid:approval_id>/claim/", views.claim, name="claim"),
+    path("<uuid:approval_id>/release/", views.release, name="release"),
+    path("<uuid:approval_id>/after/", views.after, name="after"),
 ]

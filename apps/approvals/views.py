@@ -2,12 +2,222 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+import secrets
+from typing import Any, cast
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import trigger_client_event
 
 from apps.accounts.authn import requires
-from apps.approvals import selectors
+from apps.accounts.domain.words import RISKS
+from apps.accounts.models import User
+from apps.approvals import forms, selectors, services
+from apps.approvals.domain import rules, showing
+from apps.approvals.models import Approval
+from apps.kernel.errors import NotFoundError, TowerError
+
+
+@require_GET
+@requires("approvals.view")
+def queue(request: HttpRequest) -> HttpResponse:
+    """The list; with ``open`` in the address, one question beside it."""
+    user = cast(User, request.user)
+    filters = forms.filters_from(request.GET)
+    rows, next_key = selectors.queue(filters, user)
+    context = {
+        "filters": filters,
+        "tabs": forms.TABS,
+        "rows": [{"approval": r, "flags": showing.flags(r.arguments, r.preview)} for r in rows],
+        "next_key": forms.key_text(next_key),
+        "drawn_at": timezone.now(),
+        "page_size": selectors.PAGE,
+        "risk_levels": sorted(RISKS.items()),
+        "is_filtered": _is_filtered(filters),
+        "pace": selectors.pace_of(user),
+    }
+    if getattr(request, "htmx", False):
+        return render(request, "approvals/_list.html", context)
+    context |= {
+        "counts": selectors.counts(),
+        "choices": selectors.choices(filters.tab),
+        "is_hurried": rules.is_hurried(context["pace"].last_hour),
+        "last": selectors.last_decision() if not rows else None,
+    }
+    opened = _opened(request)
+    context |= _review(request, opened) if opened else {}
+    return render(request, "approvals/queue.html", context)
+
+
+def _is_filtered(filters: selectors.Filters) -> bool:
+    return filters != selectors.Filters(tab=filters.tab)
+
+
+def _opened(request: HttpRequest) -> Approval | None:
+    try:
+        return selectors.one(UUID(request.GET.get("open", "")))
+    except ValueError:
+        return None
+
+
+@require_GET
+@requires("approvals.view")
+def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """One question: a page of its own, or the panel beside the list."""
+    name = "approvals/_review.html" if getattr(request, "htmx", False) else "approvals/detail.html"
+    return render(request, name, _review(request, _one(approval_id)))
+
+
+def _one(approval_id: UUID) -> Approval:
+    approval = selectors.one(approval_id)
+    if approval is None:
+        raise NotFoundError("There is no such approval.")
+    return approval
+
+
+def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
+    user = cast(User, request.user)
+    now = timezone.now()
+    live_claim = bool(approval.claimed_until and approval.claimed_until > now)
+    return {
+        "approval": approval,
+        "is_open": approval.state == Approval.State.PENDING,
+        "is_overdue": approval.expires_at <= now,
+        "claim_is_mine": live_claim and approval.claimed_by_id == user.pk,
+        "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
+        "can_decide": user.may("approvals.decide") and rules.may_decide(user.role, approval.roles),
+        "values": showing.values(approval.arguments),
+        "entities": showing.entities(approval.preview.get("changes") or []),
+        "has_preview": "changes" in approval.preview,
+        "flags": showing.flags(approval.arguments, approval.preview),
+        "votes": selectors.votes_of(approval),
+        "precedents": selectors.precedents(approval),
+        "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
+        "approve_label": rules.approve_label(approval.sentence),
+        "nonce": secrets.token_urlsafe(12),
+        "digest_tail": approval.digest[-8:],
+        "pace": selectors.pace_of(user),
+        **more,
+    }
+
+
+@require_POST
+@requires("approvals.decide")
+def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """One person's answer. Whatever goes wrong, the typed reason comes back with the panel."""
+    form = forms.DecideForm(request.POST)
+    typed = request.POST.get("reason", "")[: rules.REASON_MOST]
+    if not form.is_valid():
+        error = {"error": "That answer was not complete: look again.", "fields": form.errors}
+        return _answered(request, _one(approval_id), status=422, typed=typed, **error)
+    given = form.cleaned_data
+    try:
+        approval = services.decide(
+            approval_id=approval_id,
+            user=cast(User, request.user),
+            approve=given["answer"] == "approve",
+            reason=given["reason"],
+            digest=given["digest"],
+            nonce=given["nonce"],
+            dwell_ms=given["dwell_ms"],
+        )
+    except TowerError as refused:
+        more = {"error": refused, "detail": refused.detail, "step": given["answer"]}
+        return _answered(request, _one(approval_id), status=refused.status, typed=typed, **more)
+    if not getattr(request, "htmx", False):
+        return redirect("approvals:detail", approval_id)
+    response = _answered(request, _one(approval_id), just_decided=True)
+    told = {"id": str(approval.pk), "state": approval.state}
+    return trigger_client_event(response, "approval:decided", told)
+
+
+def _answered(
+    request: HttpRequest, approval: Approval, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    name = "approvals/_review.html" if getattr(request, "htmx", False) else "approvals/detail.html"
+    return render(request, name, _review(request, approval, **more), status=status)
+
+
+@require_POST
+@requires("approvals.decide")
+def claim(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Take a question, renew it, or take it over with a reason."""
+    form = forms.ClaimForm(request.POST)
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    more: dict[str, Any] = {}
+    try:
+        services.claim(approval_id=approval_id, user=cast(User, request.user), reason=reason)
+    except NotFoundError:
+        raise
+    except TowerError as refused:
+        more = {"claim_error": refused}
+    return _claimed(request, approval_id, **more)
+
+
+@require_POST
+@requires("approvals.decide")
+def release(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Give a question back."""
+    services.release(approval_id=approval_id, user=cast(User, request.user))
+    return _claimed(request, approval_id)
+
+
+def _claimed(request: HttpRequest, approval_id: UUID, **more: Any) -> HttpResponse:
+    status = more["claim_error"].status if more else 200
+    if not getattr(request, "htmx", False):
+        context = _review(request, _one(approval_id), **more)
+        return render(request, "approvals/detail.html", context, status=status)
+    context = _review(request, _one(approval_id), **more)
+    return render(request, "approvals/_claim.html", context, status=status)
+
+
+@require_GET
+@requires("approvals.view")
+def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """What became of an answer: the run takes it up by itself."""
+    return render(request, "approvals/_after.html", {"approval": _one(approval_id)})
+
+
+@require_GET
+@requires("approvals.view")
+def changes(request: HttpRequest) -> HttpResponse:
+    """What happened to a drawn list since: how many are new, and how its rows stand now."""
+    user = cast(User, request.user)
+    shown, since = forms.since_from(request.GET)
+    found = selectors.changes(
+        forms.filters_from(request.GET), user, shown=shown, since=since or timezone.now()
+    )
+    return JsonResponse(
+        {
+            "new": found.new,
+            "critical": found.critical,
+            "rows": [_row_now(row, user) for row in found.rows],
+        }
+    )
+
+
+def _row_now(row: Approval, user: User) -> dict[str, Any]:
+    claimed = row.claimed_by if row.claimed_until and row.claimed_until > timezone.now() else None
+    claimed_words = "you" if claimed == user else claimed.display_name if claimed else ""
+    decided_by = row.decided_by.display_name if row.decided_by else ""
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "claimed": claimed_words,
+        "votes": f"{row.votes_given}/{row.votes_required}",  # type: ignore[attr-defined]
+        "by": "you" if row.decided_by == user else decided_by,
+        "at": row.decided_at.isoformat() if row.decided_at else "",
+    }
+
+
+@require_GET
+@requires("approvals.view")
+def counts(request: HttpRequest) -> HttpResponse:
+    """The line of numbers above the list."""
+    return render(request, "approvals/_counts.html", {"counts": selectors.counts()})
 
 
 @require_GET

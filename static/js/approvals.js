@@ -1,0 +1,287 @@
+// The queue: one tab stop, keys, rows that tell of changes, and a panel that is armed slowly.
+"use strict";
+
+(() => {
+  const { $, $$, announce, now } = window.tower;
+  const area = $("#approvals");
+  const review = $("#review");
+  if (!area) return;
+  const HIGH = 3, ARM_MS = 1500, RENEW_MS = 60000;
+
+  // --- rows: a grid is one tab stop, the arrow keys move inside it ------------------------------
+  const rows = () => $$("#grid tbody tr");
+  const current = () => $("#grid tbody tr[tabindex='0']") || rows()[0];
+  const focusRow = (row) => {
+    if (!row) return;
+    for (const other of rows()) other.tabIndex = other === row ? 0 : -1;
+    row.focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
+  };
+  const move = (by) => {
+    const all = rows();
+    const at = all.indexOf(current());
+    const onRow = all.includes(document.activeElement);
+    focusRow(onRow ? all[Math.min(Math.max(at + by, 0), all.length - 1)] : all[Math.max(at, 0)]);
+  };
+  const beside = () => review && $("#list") && review.offsetTop < $("#list").offsetTop + 200 && innerWidth >= 720
+    && review.getBoundingClientRect().left > $("#list").getBoundingClientRect().left + 100;
+  const select = (id) => { for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.id === id)); };
+
+  const load = async (row) => {
+    if (!beside()) { location.href = row.dataset.url; return; }
+    select(row.dataset.id);
+    $("#panel")?.classList.add("busy");
+    await window.htmx.ajax("GET", row.dataset.url, { target: "#review", swap: "innerHTML" });
+    const url = new URL(location.href);
+    url.searchParams.set("open", row.dataset.id);
+    history.replaceState(history.state, "", url);
+  };
+  const ensure = async () => {
+    const row = current();
+    const inGrid = row && rows().includes(document.activeElement);
+    if (inGrid && $("#panel")?.dataset.id !== row.dataset.id) await load(row);
+  };
+
+  area.addEventListener("click", (event) => {
+    if (event.target.closest("[data-show-new]")) { showNew(); return; }
+    const row = event.target.closest("#grid tbody tr");
+    if (!row || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    if (!beside()) { if (!event.target.closest("a")) location.href = row.dataset.url; return; }
+    event.preventDefault();
+    focusRow(row);
+    load(row);
+  });
+
+  // --- the panel --------------------------------------------------------------------------------
+  let opened = 0, visibleSince = 0, dwell = 0, armedAt = 0, unseen = new Set(), watcher = null, ticking = 0;
+
+  const panelReady = () => {
+    const panel = $("#panel");
+    watcher?.disconnect();
+    clearInterval(ticking);
+    if (!panel) return;
+    opened = performance.now();
+    dwell = 0;
+    visibleSince = document.hidden ? 0 : opened;
+    armedAt = opened + (Number(panel.dataset.risk) >= HIGH ? ARM_MS : 0);
+    unseen = new Set($$("[data-value] [data-end]", panel));
+    watcher = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) { unseen.delete(entry.target); watcher.unobserve(entry.target); }
+      gate();
+    }, { rootMargin: "2px" });
+    for (const end of unseen) watcher.observe(end);
+    ticking = setInterval(gate, 250);
+    gate();
+    select(panel.dataset.id);
+  };
+
+  // What still keeps the answer from being given, in the order in which a person would mend it.
+  const missing = (answer) => {
+    const panel = $("#panel"), form = $("#decide");
+    if (!form) return "";
+    const reason = $("#reason").value.trim();
+    if ($("#claim")?.dataset.anothers) return "Somebody else is on it: take it over first.";
+    if (answer === "reject") return reason ? "" : "Say why you reject.";
+    if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown: scroll to ${unseen.size > 1 ? "them" : "it"}.`;
+    if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
+    if (performance.now() < armedAt) return "Ready in a moment…";
+    return Number(panel.dataset.risk) >= HIGH ? "" : "";
+  };
+  let said = "";
+  const gate = () => {
+    const form = $("#decide");
+    if (!form) return;
+    for (const button of $$("[data-answer]", form)) {
+      const answer = button.dataset.answer;
+      // A rejection without a reason leads to the field; an approval stays closed until it may be.
+      const closed = Boolean(missing(answer)) && (answer === "approve" || $("#claim")?.dataset.anothers);
+      button.setAttribute("aria-disabled", String(Boolean(closed)));
+    }
+    const step = form.dataset.step || "approve";
+    const text = missing(step) || (form.dataset.step ? `Ctrl+Enter to ${form.dataset.step}` : "");
+    if (text !== said) { said = text; $("#decide-hint").textContent = text; }
+  };
+
+  const step = async (answer) => {
+    await ensure();
+    const form = $("#decide");
+    if (!form) { announce("Nothing to decide here"); return; }
+    form.dataset.step = answer;
+    if (!$("#claim")?.dataset.mine) claimQuietly();
+    const reason = $("#reason");
+    reason.focus();
+    announce(answer === "approve" ? "Approve: reason" : "Reject: reason");
+    gate();
+  };
+  const commit = () => {
+    const form = $("#decide");
+    const answer = form?.dataset.step;
+    if (!answer) return;
+    const why = missing(answer);
+    if (why) { said = ""; gate(); announce(why); return; }
+    form.requestSubmit($(`[data-answer=${answer}]`, form));
+  };
+
+  review?.addEventListener("input", (event) => {
+    if (event.target.id !== "reason") return;
+    if (!$("#claim")?.dataset.mine && !$("#claim")?.dataset.anothers) claimQuietly();
+    gate();
+  });
+  review?.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-answer]");
+    if (!button) return;
+    const why = missing(button.dataset.answer);
+    if (!why) return;
+    event.preventDefault();
+    $("#decide").dataset.step = button.dataset.answer;
+    gate();
+    announce(why);
+    if (/why/i.test(why)) $("#reason").focus();
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("#review")) {
+      event.preventDefault();
+      commit();
+    }
+    if (event.key === "Escape" && event.target.closest?.("#decide") && !$("dialog[open]")) {
+      delete $("#decide").dataset.step;
+      if ($("#grid")) focusRow(rows().find((r) => r.dataset.id === $("#panel").dataset.id) || current());
+      else $("#panel-title").focus();
+    }
+  });
+
+  // How long it could be seen: measured, never judged by itself.
+  const seenFor = () => Math.round(dwell + (visibleSince ? performance.now() - visibleSince : 0));
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { dwell = seenFor(); visibleSince = 0; } else visibleSince = performance.now();
+  });
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    if (event.target.id === "decide") event.detail.parameters.set("dwell_ms", String(seenFor()));
+  });
+
+  // --- claims -----------------------------------------------------------------------------------
+  let claiming = false;
+  const claimQuietly = async () => {
+    const button = $("[data-claim-url]");
+    if (!button || claiming) return;
+    claiming = true;
+    try { await window.htmx.ajax("POST", button.dataset.claimUrl, { target: "#claim", swap: "outerHTML" }); } finally { claiming = false; }
+  };
+  setInterval(() => {
+    if (!$("#claim")?.dataset.mine || document.hidden || !document.hasFocus()) return;
+    window.htmx.ajax("POST", `${$("#decide").getAttribute("action").replace("decide/", "claim/")}`, { target: "#claim", swap: "outerHTML" });
+  }, RENEW_MS);
+
+  // --- after an answer ----------------------------------------------------------------------------
+  const strike = (row, words) => {
+    if (row.dataset.gone) return;
+    row.dataset.gone = "1";
+    const cell = row.querySelector("[data-claimed]");
+    if (cell) { cell.className = "gone-note"; cell.textContent = words; }
+  };
+  document.body.addEventListener("approval:decided", (event) => {
+    const { id, state } = event.detail;
+    const all = rows();
+    const row = all.find((r) => r.dataset.id === id);
+    if (!row) { announce(`Done: ${state}`); setTimeout(() => $("#panel-title")?.focus(), 50); return; }
+    if (state !== "pending") strike(row, `${state} by you`);
+    const next = all.slice(all.indexOf(row) + 1).find((r) => !r.dataset.gone) || all.find((r) => !r.dataset.gone) || row;
+    announce(state === "pending" ? "Your vote counts; another person has to agree" : `Done: ${state}. ${all.filter((r) => !r.dataset.gone).length} left on this page`);
+    setTimeout(() => focusRow(next), 50);
+  });
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id === "review") { panelReady(); if ($("#decide-error")) $("#reason")?.focus(); }
+    if (event.target.id === "claim" || event.detail.elt?.id === "claim") gate();
+  });
+
+  // --- live: new rows gather, shown ones are marked, nothing moves under the reader ---------------
+  let waiting = 0, lastSaid = 0;
+  const refresh = async () => {
+    const list = $("#list");
+    if (!list || document.hidden) return;
+    const url = new URL(area.dataset.changes, location.href);
+    url.search = location.search;
+    url.searchParams.delete("open");
+    url.searchParams.delete("after");
+    url.searchParams.set("since", list.dataset.since);
+    url.searchParams.set("ids", rows().map((r) => r.dataset.id).join(","));
+    let found;
+    try {
+      const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "error", cache: "no-store" });
+      if (!answer.ok) return;
+      found = await answer.json();
+    } catch { return; }
+    const isWaiting = (url.searchParams.get("tab") || "waiting") === "waiting";
+    if (!isWaiting) return;
+    for (const row of rows()) {
+      const state = found.rows.find((r) => r.id === row.dataset.id);
+      if (!state) continue;
+      if (state.state !== "pending") {
+        const at = state.at ? new Date(state.at).toLocaleTimeString([], { hour12: false }) : "";
+        strike(row, `${state.state}${state.by ? ` by ${state.by}` : ""} ${at}`.trim());
+      } else if (!row.dataset.gone) {
+        const claimed = row.querySelector("[data-claimed]");
+        if (claimed && claimed.textContent !== state.claimed) claimed.textContent = state.claimed;
+        const votes = row.querySelector("[data-votes]");
+        if (votes && votes.textContent !== state.votes) votes.textContent = state.votes;
+      }
+    }
+    const open = found.rows.find((r) => r.id === $("#panel")?.dataset.id);
+    if (open && open.state !== "pending" && $("#panel").dataset.state === "pending" && !$("#reason")?.value) {
+      window.htmx.ajax("GET", rows().find((r) => r.dataset.id === open.id).dataset.url, { target: "#review", swap: "innerHTML" });
+    }
+    $("#news").hidden = !found.new;
+    $("#news-text").textContent = `${found.new} new${found.critical ? `, ${found.critical} critical` : ""} –`;
+    if (found.new > waiting && Date.now() - lastSaid > 5000) {
+      lastSaid = Date.now();
+      announce(`${found.new} new approval${found.new > 1 ? "s" : ""}${found.critical ? `, ${found.critical} critical` : ""}`);
+    }
+    waiting = found.new;
+    if (!rows().length && found.new) showNew();
+  };
+  const showNew = async () => {
+    const keep = current()?.dataset.id;
+    const had = rows().includes(document.activeElement) || document.activeElement.closest("#news");
+    await window.htmx.ajax("GET", location.pathname + location.search, { target: "#list", swap: "outerHTML" });
+    $("#news").hidden = true;
+    waiting = 0;
+    select($("#panel")?.dataset.id);
+    if (had) focusRow(rows().find((r) => r.dataset.id === keep) || rows()[0]);
+  };
+  let timer = 0;
+  document.body.addEventListener("tick:approvals", () => {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, 400);
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+
+  // --- keys ---------------------------------------------------------------------------------------
+  const onRow = () => rows().includes(document.activeElement);
+  window.tower.keys(area, {
+    j: () => move(1), k: () => move(-1),
+    a: () => step("approve"), r: () => step("reject"),
+    c: async () => { await ensure(); $("[data-claim]")?.click(); },
+    ".": () => showNew(),
+    "/": () => { $("#q")?.focus(); },
+  });
+  area.addEventListener("keydown", (event) => {
+    if (!onRow()) return;
+    const acts = { ArrowDown: () => move(1), ArrowUp: () => move(-1), Home: () => focusRow(rows()[0]), End: () => focusRow(rows().at(-1)),
+      Enter: () => load(current()), " ": () => load(current()) };
+    if (event.ctrlKey || event.metaKey || event.altKey || !acts[event.key]) return;
+    event.preventDefault();
+    acts[event.key]();
+  });
+  // The keys of the list also work while nothing at all has the focus.
+  document.addEventListener("keydown", (event) => {
+    if (event.target !== document.body || document.body.dataset.keys === "off" || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    if (event.key === "j" || event.key === "k" || event.key === "ArrowDown") { event.preventDefault(); focusRow(current()); }
+    if (event.key === "/") { event.preventDefault(); $("#q")?.focus(); }
+    if (event.key === ".") showNew();
+  });
+
+  const help = $("#page-keys");
+  if (help) $("#help-keys")?.append(help.content.cloneNode(true));
+  panelReady();
+  if (now() && $("#grid") && document.activeElement === document.body && beside()) focusRow(current());
+})();
