@@ -56,7 +56,7 @@ def human(scope: Scope) -> Human:
         asked=Count("*"),
         wait_p50_s=Percentile(waited, 0.5, filter=answered),
         wait_p95_s=Percentile(waited, 0.95, filter=answered),
-        **{state: Count("*", filter=Q(state=state)) for state in states},
+        **{state: Count("pk", filter=Q(state=state)) for state in states},
     )
     votes = _model("approvals.Vote").objects.filter(
         dwell_ms__isnull=False, approval__in=asked.values("id")
@@ -181,8 +181,8 @@ def waiting_approvals() -> Waiting:
     late = Q(expires_at__lt=Now())
     found = pending.aggregate(
         total=Count("*"),
-        overdue=Count("*", filter=late),
-        soon=Count("*", filter=Q(expires_at__lt=Now() + timedelta(minutes=10)) & ~late),
+        overdue=Count("pk", filter=late),
+        soon=Count("pk", filter=Q(expires_at__lt=Now() + timedelta(minutes=10)) & ~late),
         oldest=Min("created_at"),
         next_due=Min("expires_at"),
     )
@@ -281,8 +281,8 @@ def last_hour() -> LastHour:
     )
     found = rows.aggregate(
         finished=Count("*"),
-        succeeded=Count("*", filter=Q(state="succeeded")),
-        failed=Count("*", filter=Q(state__in=["failed", "shed"])),
+        succeeded=Count("pk", filter=Q(state="succeeded")),
+        failed=Count("pk", filter=Q(state__in=["failed", "shed"])),
         median_s=Percentile(took, 0.5),
     )
     return LastHour(**found)

@@ -165,9 +165,9 @@ def cells(scope: Scope, width: timedelta) -> list[Cell]:
         )
         .annotate(
             runs=Count("*"),
-            violations=Count("*", filter=Q(has_violation=True)),
-            held=Count("*", filter=Q(had_hold=True)),
-            metered=Count("*", filter=Q(tokens_in__gt=0) | Q(tokens_out__gt=0)),
+            violations=Count("pk", filter=Q(has_violation=True)),
+            held=Count("pk", filter=Q(had_hold=True)),
+            metered=Count("pk", filter=Q(tokens_in__gt=0) | Q(tokens_out__gt=0)),
             priced=Count("cost_microusd"),
             tokens_in=Sum("tokens_in"),
             tokens_out=Sum("tokens_out"),
