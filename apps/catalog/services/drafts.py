@@ -41,6 +41,24 @@ class Check:
         return self.parsed.problems
 
     @property
+    def has_errors(self) -> bool:
+        return bool(self.parsed.errors)
+
+    @property
+    def impact_lines(self) -> list[str]:
+        """What publishing would mean for work on its way and for control, in sentences."""
+        lines = [
+            f"{count} {'run stays' if count == 1 else 'runs stay'} on v{number}."
+            for number, count in self.impact.items()
+        ]
+        lines = lines or ["No run is on its way: nothing stays on an older version."]
+        lines.append("Runs that start after publishing follow the new version.")
+        if self.weaker:
+            count = len(self.weaker)
+            lines.append(f"{count} {'control gets' if count == 1 else 'controls get'} weaker.")
+        return lines
+
+    @property
     def weaker(self) -> tuple[Change, ...]:
         return tuple(c for c in self.changes if c.kind == Kind.WEAKER)
 

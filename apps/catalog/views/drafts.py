@@ -77,6 +77,7 @@ def _editor(
         "mine": draft is not None and draft.author_id == request.user.pk,
         "behind": draft is not None and draft.base_number != job.current_number,
         "urls": _urls(job),
+        "next_number": job.current_number + 1,
     }
     return render(request, "catalog/draft.html", context, status=status)
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.catalog import adapters, selectors, services
+from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.diff import Kind
 from apps.catalog.forms import JobFilter
 from apps.catalog.selectors import pages
@@ -29,6 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "sizes": JobFilter.SIZES,
         "choices": pages.filter_choices(),
+        "criticalities": CRITICALITIES[::-1],
         "counts": pages.counts(),
         "is_filtered": any(chosen[k] for k in ("q", "domain", "owner", "criticality", "draft")),
     }

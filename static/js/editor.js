@@ -1,0 +1,244 @@
+// The editor of contracts and policies. The text is the one source: the form's edits are written
+// into it by the server, and whatever goes wrong, the text stays on the page.
+"use strict";
+
+(() => {
+  const form = document.getElementById("editor");
+  if (!form) return;
+  const area = document.getElementById("text");
+  const findings = document.getElementById("findings");
+  const state = document.getElementById("save-state");
+  const conflict = document.getElementById("conflict");
+  const announce = document.getElementById("announce");
+  const readOnly = "readOnly" in form.dataset;
+  const CHECK_AFTER = 400, SAVE_AFTER = 1500, RETRY_AFTER = 5000;
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const title = document.title.replace(/^\(\d+\) /, "");
+
+  let ace = null, saved = area.value, problems = [], at = -1, replacing = false;
+  let checkTimer = 0, saveTimer = 0, checks = 0, saving = false, again = false, halted = false, leaving = false;
+
+  // --- the text ----------------------------------------------------------------------------------
+  const text = () => (ace ? ace.getValue() : area.value);
+  const sync = () => { area.value = text(); };
+  const dirty = () => text() !== saved;
+
+  // Replace only what differs, so that the cursor, the undo history and the scroll stay.
+  const setText = (wanted) => {
+    const now = text();
+    if (now === wanted) return;
+    replacing = true;
+    if (ace) {
+      let start = 0, end = 0;
+      const most = Math.min(now.length, wanted.length);
+      while (start < most && now[start] === wanted[start]) start += 1;
+      while (end < most - start && now[now.length - 1 - end] === wanted[wanted.length - 1 - end]) end += 1;
+      const doc = ace.session.getDocument();
+      const range = window.ace.Range.fromPoints(doc.indexToPosition(start, 0), doc.indexToPosition(now.length - end, 0));
+      ace.session.replace(range, wanted.slice(start, wanted.length - end));
+    } else {
+      const keep = area.selectionStart;
+      area.value = wanted;
+      area.setSelectionRange(keep, keep);
+    }
+    replacing = false;
+  };
+
+  const goTo = (line, column) => {
+    if (ace) {
+      ace.gotoLine(line, column - 1, false);
+      ace.focus();
+      return;
+    }
+    const lines = area.value.split("\n");
+    const start = lines.slice(0, line - 1).reduce((n, l) => n + l.length + 1, 0) + column - 1;
+    area.focus();
+    area.setSelectionRange(start, start);
+    area.scrollTop = Math.max(0, (line - 5) * parseFloat(getComputedStyle(area).lineHeight));
+  };
+
+  // --- checking ----------------------------------------------------------------------------------
+  const post = (url) => {
+    sync();
+    return fetch(url, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" }, redirect: "manual" });
+  };
+
+  const showProblems = (found) => {
+    problems = found;
+    at = -1;
+    document.title = found.length ? `(${found.length}) ${title}` : title;
+    if (!ace) return;
+    ace.session.setAnnotations(found.map((p) => ({ row: p.line - 1, column: p.column - 1, text: p.text, type: p.severity })));
+  };
+
+  const showFields = (values, errors) => {
+    for (const [name, value] of Object.entries(values)) {
+      const field = form.elements[`f:${name}`];
+      const old = form.elements[`i:${name}`];
+      if (!field || errors[name]) continue;
+      if (field.tagName === "SELECT" && ![...field.options].some((o) => o.value === value)) field.add(new Option(value, value));
+      if (field !== document.activeElement || field.value === old.value) field.value = value;
+      old.value = value;
+    }
+    for (const note of form.querySelectorAll("[data-error]")) {
+      const said = errors[note.dataset.error] || "";
+      note.textContent = said;
+      note.hidden = !said;
+      const field = form.elements[`f:${note.dataset.error}`];
+      if (said) field.setAttribute("aria-invalid", "true"); else field.removeAttribute("aria-invalid");
+    }
+  };
+
+  const check = async () => {
+    clearTimeout(checkTimer);
+    const turn = ++checks;
+    const sent = text();
+    findings.setAttribute("aria-busy", "true");
+    try {
+      const answer = await post(form.dataset.check);
+      if (!answer.ok) throw new Error(String(answer.status));
+      const said = await answer.json();
+      if (turn !== checks) return;
+      if (said.text !== sent && text() === sent) { setText(said.text); scheduleSave(); }
+      showFields(said.fields, said.field_errors);
+      const open = document.getElementById("text-diff").open;
+      const had = problems.length;
+      findings.innerHTML = said.html; // rendered and escaped by our server
+      document.getElementById("text-diff").open = open;
+      showProblems(said.problems);
+      if (had !== problems.length) announce.textContent = problems.length ? `${problems.length} problems` : "No problems";
+    } catch {
+      if (turn === checks) announce.textContent = "The text could not be checked; it will be tried again.";
+    } finally {
+      if (turn === checks) findings.removeAttribute("aria-busy");
+    }
+  };
+
+  // --- saving ------------------------------------------------------------------------------------
+  const say = (words, kind) => { state.textContent = words; state.dataset.kind = kind || ""; };
+
+  const save = async (over) => {
+    clearTimeout(saveTimer);
+    if (readOnly || (halted && !over)) return;
+    if (saving) { again = true; return; }
+    saving = true;
+    const sent = text();
+    if (over) form.elements.revision.value = over;
+    say("Saving…");
+    try {
+      const answer = await post(form.action);
+      if (answer.status === 409) { showConflict(await answer.json()); return; }
+      if (answer.type === "opaqueredirect" || answer.status === 403) { say("Not saved: log in again in another tab, then save. Your text is kept here.", "bad"); return; }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const said = await answer.json();
+      form.elements.revision.value = said.revision;
+      for (const other of document.querySelectorAll('form:not(#editor) input[name="revision"]')) other.value = said.revision;
+      saved = sent;
+      if (said.text !== sent && text() === sent) { setText(said.text); saved = said.text; }
+      halted = false;
+      conflict.hidden = true;
+      say(`Saved ${clock.format(new Date(said.saved_at))}`, "good");
+    } catch {
+      say("Not saved yet: the server can't be reached. Your text is kept here.", "bad");
+      saveTimer = setTimeout(save, RETRY_AFTER);
+    } finally {
+      saving = false;
+      if (again) { again = false; save(); }
+    }
+  };
+
+  const showConflict = (said) => {
+    halted = true;
+    const [head, when] = conflict.querySelectorAll("p");
+    head.textContent = said.message;
+    when.textContent = said.who ? `By ${said.who}, ${clock.format(new Date(said.when))}.` : "";
+    const button = document.getElementById("save-over");
+    button.dataset.revision = said.revision;
+    button.hidden = !said.revision;
+    conflict.hidden = false;
+    say("Not saved: somebody was first", "bad");
+  };
+
+  const scheduleSave = () => { clearTimeout(saveTimer); saveTimer = setTimeout(save, SAVE_AFTER); };
+  const changed = () => {
+    if (replacing) return;
+    if (dirty()) say("Unsaved changes");
+    clearTimeout(checkTimer);
+    checkTimer = setTimeout(check, CHECK_AFTER);
+    scheduleSave();
+  };
+
+  // --- keys --------------------------------------------------------------------------------------
+  const nextProblem = (step) => {
+    if (!problems.length) { announce.textContent = "No problems"; return; }
+    at = at < 0 ? (step > 0 ? 0 : problems.length - 1) : (at + step + problems.length) % problems.length;
+    const problem = problems[at];
+    goTo(problem.line, problem.column);
+    announce.textContent = `Line ${problem.line}: ${problem.text}`;
+  };
+  const toggleDiff = () => {
+    const diff = document.getElementById("text-diff");
+    diff.open = !diff.open;
+    if (diff.open) diff.scrollIntoView({ block: "nearest" });
+  };
+  const submit = () => { const button = document.getElementById("submit"); if (button) form.requestSubmit(button); };
+
+  document.addEventListener("keydown", (event) => {
+    const ctrl = event.ctrlKey || event.metaKey;
+    let act = null;
+    if (ctrl && event.key.toLowerCase() === "s") act = () => save();
+    else if (ctrl && event.key === "Enter") act = submit;
+    else if (event.altKey && event.key === "ArrowDown") act = () => nextProblem(1);
+    else if (event.altKey && event.key === "ArrowUp") act = () => nextProblem(-1);
+    else if (event.altKey && event.code === "KeyD") act = toggleDiff;
+    if (!act || ((event.key === "s" || event.key === "Enter") && readOnly)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  }, true);
+
+  findings.addEventListener("click", (event) => {
+    const jump = event.target.closest(".jump");
+    if (jump) goTo(Number(jump.dataset.line), Number(jump.dataset.column));
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.name && event.target.name.startsWith("f:")) check();
+  });
+  form.addEventListener("submit", (event) => {
+    sync();
+    if (event.submitter && event.submitter.id === "save") { event.preventDefault(); save(); return; }
+    leaving = true;
+  });
+  document.getElementById("save-over").addEventListener("click", (event) => save(event.currentTarget.dataset.revision));
+  area.addEventListener("input", changed);
+  window.addEventListener("beforeunload", (event) => { if (dirty() && !leaving && !readOnly) event.preventDefault(); });
+
+  // --- Ace, where there is room and a keyboard -----------------------------------------------------
+  const startAce = () => {
+    if (!window.ace || window.matchMedia("(width < 720px), (pointer: coarse)").matches) return;
+    window.ace.define("ace/theme/tower", ["require", "exports", "module"], (_require, exports) => {
+      Object.assign(exports, { cssClass: "ace-tower", cssText: "", isDark: false });
+    });
+    const box = document.getElementById("ace");
+    box.hidden = false;
+    ace = window.ace.edit(box, {
+      mode: `ace/mode/${form.dataset.mode}`, theme: "ace/theme/tower", useWorker: false, readOnly, value: area.value,
+      tabSize: 2, useSoftTabs: true, showPrintMargin: false, minLines: 20, maxLines: 60, wrap: false,
+      enableKeyboardAccessibility: true, fontSize: 13, showFoldWidgets: false, textInputAriaLabel: "The text of the draft",
+    });
+    ace.session.setUndoManager(new window.ace.UndoManager());
+    for (const name of ["movelinesup", "movelinesdown"]) ace.commands.removeCommand(name);
+    ace.session.on("change", changed);
+    area.hidden = true;
+    document.querySelector('label[for="text"]').addEventListener("click", () => ace.focus());
+  };
+
+  document.documentElement.classList.add("js");
+  startAce();
+  const first = [...findings.querySelectorAll(".problems li")].map((li) => {
+    const jump = li.querySelector(".jump");
+    return { line: Number(jump.dataset.line), column: Number(jump.dataset.column), text: li.querySelector("p").textContent.trim(), severity: li.dataset.severity };
+  });
+  showProblems(first);
+  if (!conflict.hidden || document.getElementById("editor-error")) halted = Boolean(document.querySelector("[name=over]"));
+})();
