@@ -356,10 +356,10 @@ def job_stats(slugs: Sequence[str], *, now: datetime) -> dict[str, JobStats]:
         Run.objects.filter(job_slug__in=slugs, created_at__gte=now - timedelta(days=7))
         .values("job_slug")
         .annotate(
-            runs=Count("*"),
-            finished=Count("*", filter=ended),
-            succeeded=Count("*", filter=Q(state="succeeded")),
-            waiting=Count("*", filter=Q(state="waiting_approval")),
+            runs=Count("pk"),
+            finished=Count("pk", filter=ended),
+            succeeded=Count("pk", filter=Q(state="succeeded")),
+            waiting=Count("pk", filter=Q(state="waiting_approval")),
         )
         .order_by()
     )

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.runs.models import Run
+from apps.runs.selectors.runs import Cursor
+from tests.factories.runs import RunFactory, StepFactory, eventful_run, step_done
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(response) -> str:
+    assert response.status_code == 200, response.status_code
+    return response.content.decode()
+
+
+def test_list_shows_what_a_run_waits_for(client_as):
+    run = eventful_run()
+
+    page = text_of(client_as("operator").get(reverse("runs:list")))
+
+    assert str(run.id) in page
+    assert "recorded gpt-4o" in page
+    assert "a person: update_reservation_flights" in page
+
+
+def test_list_without_runs_says_how_one_comes(client_as):
+    page = text_of(client_as("auditor").get(reverse("runs:list")))
+
+    assert "No runs yet" in page
+
+
+def test_list_that_nothing_matches_offers_to_clear_the_filters(client_as):
+    RunFactory.create(done=True)
+
+    page = text_of(client_as("operator").get(reverse("runs:list"), {"outcome": "denied"}))
+
+    assert "Nothing matches" in page
+    assert "Clear all filters" in page
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": ["failed", "running"]},
+        {"domain": "airline", "job": "x", "contract": "3", "agent": "a", "source": "desk"},
+        {"tool": "cancel_reservation", "rule": "refund-above-limit", "error_class": "timeout"},
+        {"needs": "1", "violation": "1", "problems": "1"},
+        {"from": "2026-01-01T00:00", "to": "2026-02-01T00:00:00", "q": "sofia"},
+        {"from": "yesterday", "contract": "three", "state": "sleeping", "before": "rubbish"},
+        {"q": "' OR 1=1 --"},
+        {"before": "99999999999999999.00000000-0000-0000-0000-000000000000"},
+    ],
+)
+def test_list_takes_every_filter_and_survives_nonsense(client_as, query):
+    eventful_run()
+
+    text_of(client_as("operator").get(reverse("runs:list"), query))
+
+
+def test_a_pasted_run_id_goes_to_its_run(client_as):
+    run = RunFactory.create()
+
+    response = client_as("operator").get(reverse("runs:list"), {"q": str(run.id)})
+
+    assert response.headers["Location"] == reverse("runs:detail", args=[run.id])
+
+
+def test_news_tells_rows_as_they_are_and_counts_new_ones(client_as):
+    old = RunFactory.create(done=True, created_at=timezone.now() - timedelta(minutes=5))
+    RunFactory.create_batch(2)
+    query = {"ids": f"{old.id},rubbish", "newest": str(Cursor.at(old))}
+
+    page = text_of(client_as("operator").get(reverse("runs:news"), query))
+
+    assert 'data-fresh="2"' in page
+    assert page.count("<tr ") == 1
+
+
+def test_csv_has_every_run_and_no_formula(client_as):
+    RunFactory.create(done=True, customer='=HYPERLINK("http://evil")')
+    RunFactory.create(done=True, customer="@sum")
+    RunFactory.create(state="failed", outcome="denied")
+
+    response = client_as("auditor").get(reverse("runs:export_csv"), {"state": "succeeded"})
+
+    rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
+    assert [r["customer"] for r in rows] == ["'@sum", '\'=HYPERLINK("http://evil")']
+
+
+@pytest.mark.parametrize(
+    "tab",
+    ["timeline", "conversation", "steps", "decisions", "receipts", "approvals", "audit", "raw"],
+)
+def test_every_tab_of_an_eventful_run(client_as, tab):
+    run = eventful_run()
+
+    page = text_of(client_as("auditor").get(reverse("runs:detail", args=[run.id]), {"tab": tab}))
+
+    assert "recorded gpt-4o" in page
+    assert "isn&#x27;t known whether step 6" in page or "isn't known whether step 6" in page
+
+
+def test_timeline_bars_say_what_happened(client_as):
+    run = eventful_run()
+
+    page = text_of(client_as("operator").get(reverse("runs:detail", args=[run.id])))
+
+    for name in [
+        "Step 2 get_reservation_details, attempt 1 of 3, will retry, 50 ms, HTTP 503",
+        "Step 2 get_reservation_details, attempt 2 of 3, timed out, 300 ms, timeout",
+        "Step 3 cancel_reservation, waiting for a person 30 m 00 s, Approved",
+        "Step 6 book_reservation, not known whether it happened, for",
+    ]:
+        assert name in page
+
+
+def test_text_of_the_conversation_is_never_markup(client_as):
+    run = eventful_run()
+
+    page = text_of(client_as("operator").get(reverse("runs:conversation", args=[run.id])))
+
+    assert "<b onclick" not in page
+    assert "&lt;b onclick" in page
+    assert "U+202E" in page
+
+
+def test_conversation_until_a_step_ends_with_it(client_as):
+    run = eventful_run()
+
+    url = reverse("runs:conversation", args=[run.id])
+    page = text_of(client_as("operator").get(url, {"upto": "2"}))
+
+    assert "get_reservation_details" in page
+    assert "cancel_reservation" not in page
+    assert "Yes please" not in page
+
+
+def test_step_drawer_names_the_receipt_that_answered_a_repeat(client_as):
+    run = eventful_run()
+
+    page = text_of(client_as("operator").get(reverse("runs:step", args=[run.id, 4])))
+
+    assert "answered with the receipt of" in page
+    assert "step 3" in page
+
+
+def test_step_drawer_shows_numbers_exactly(client_as):
+    run = eventful_run()
+
+    page = text_of(client_as("operator").get(reverse("runs:step", args=[run.id, 5])))
+
+    assert "9007199254740991" in page
+
+
+def test_unknown_run_and_step_are_not_found(client_as):
+    client, run = client_as("operator"), RunFactory.create()
+
+    assert client.get(reverse("runs:detail", args=[uuid4()])).status_code == 404
+    assert client.get(reverse("runs:step", args=[run.id, 9])).status_code == 404
+
+
+def test_export_has_everything(client_as):
+    run = eventful_run()
+
+    response = client_as("auditor").get(reverse("runs:export_json", args=[run.id]))
+
+    document = json.loads(response.content)
+    assert [len(document["steps"]), len(document["messages"])] == [7, 3]
+    assert document["steps"][1]["attempts"][0]["http_status"] == 503
+
+
+def test_cancel_needs_a_reason(client_as):
+    run = RunFactory.create()
+
+    response = client_as("operator").post(reverse("runs:cancel", args=[run.id]), {"reason": " "})
+
+    assert response.status_code == 422
+    assert Run.objects.get().state == "running"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cancel_stops_a_run_once(client_as):
+    run = RunFactory.create()
+    client, url = client_as("operator"), reverse("runs:cancel", args=[run.id])
+
+    first = client.post(url, {"reason": "The customer called"})
+    second = client.post(url, {"reason": "Again"})
+
+    assert [first.status_code, second.status_code] == [302, 409]
+    assert Run.objects.get().state == "cancelled"
+
+
+def test_cancel_is_not_for_readers(client_as):
+    run = RunFactory.create()
+
+    response = client_as("auditor").post(reverse("runs:cancel", args=[run.id]), {"reason": "x"})
+
+    assert response.status_code == 403
+
+
+def test_parts_for_other_pages(client_as):
+    client = client_as("product_manager")
+    run = RunFactory.create(done=True)
+    step_done(run, 1, at=timezone.now())
+    StepFactory.create(run=run, seq=2)
+
+    stats = client.get(reverse("runs:job_stats"), {"slugs": f"{run.job_slug},other"}).json()
+
+    assert stats == {
+        run.job_slug: {"runs": 1, "finished": 1, "succeeded": 1, "success": 1.0, "waiting": 0},
+        "other": {"runs": 0, "finished": 0, "succeeded": 0, "success": None, "waiting": 0},
+    }
+    assert str(run.id) in text_of(client.get(reverse("runs:for_job", args=[run.job_slug])))
+    health = reverse("runs:tool_health", args=["airline", "cancel_reservation"])
+    assert "0 of 1" in text_of(client.get(health))
+    assert run.agent_label in text_of(client.get(reverse("runs:state", args=[run.id])))
