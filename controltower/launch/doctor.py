@@ -8,12 +8,14 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from controltower.launch import bootstrap, files, servers
 from controltower.launch.places import ROOT, Places, is_running
@@ -22,6 +24,8 @@ from controltower.launch.screen import Screen
 
 LEAST_FREE_BYTES = 1_000_000_000
 DEEP_QUEUE = 100
+# A process that was restarted and then stays up this long is well again.
+STEADY_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,20 @@ def _services(places: Places) -> Iterator[Finding]:
     if not services:
         yield Finding("Processes", "none yet", "wait until `make up` says that the tower is up")
     for service in services:
-        subject, log = f"Process {service['name']}", Path(service["log"])
-        if service["state"] == "running":
-            again = f", restarted {service['restarts']} times" if service["restarts"] else ""
-            yield Finding(subject, f"runs as {service['pid']}{again}")
-        else:
-            last = tail(log, lines=1)
-            detail = f"{service['problem']}; last line: {last}"
-            yield Finding(subject, detail, f"read {log}; it is started again by itself")
+        yield _process(service)
+
+
+def _process(service: Mapping[str, Any]) -> Finding:
+    subject, log = f"Process {service['name']}", Path(service["log"])
+    mend = f"read {log}; the supervisor starts it again by itself"
+    if service["state"] != "running":
+        last = tail(log, lines=1)
+        return Finding(subject, f"{service['problem']}; last line: {last}", mend)
+    running = f"runs as {service['pid']}"
+    if not service["restarts"]:
+        return Finding(subject, running)
+    detail = f"{running}, restarted {service['restarts']} times; before: {service['problem']}"
+    return Finding(subject, detail, mend if time.time() - service["since"] < STEADY_SECONDS else "")
 
 
 def _servers(environment: Mapping[str, str], places: Places) -> Iterator[Finding]:

@@ -204,11 +204,13 @@ class EmbeddedPostgres:
         return [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
 
     def _clear_leftovers(self) -> None:
-        # A killed tower leaves postmaster.pid behind, and perhaps backends that are still ending.
-        # PostgreSQL refuses to start when the number in that file was given to another process
-        # since, so the file goes once nobody works in the data directory.
+        # A killed tower leaves lock files behind, and perhaps backends that are still ending.
+        # PostgreSQL refuses to start when the number in such a file is a zombie's or was given to
+        # another process since, so the files go once nobody works in the data directory.
         evict(self.data_dir, executable="postgres", polite=signal.SIGINT)
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        for stale in files.socket_dir(self.run_dir).glob(".s.PGSQL.*"):
+            stale.unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         # Into a neighbour first: an interrupted initdb must not look like a database.

@@ -100,16 +100,17 @@ class Watched:
     restarts: int = 0
     due_at: float | None = None
     problem: str = ""
+    since: int = 0  # by the clock on the wall, for people
 
-    def status(self, now: float) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         waiting = self.due_at is not None
         return {
             "name": self.service.name,
             "pid": None if waiting else self.service.pid,
             "state": "restarting" if waiting else "running",
             "restarts": self.restarts,
-            "up_seconds": 0 if waiting else int(now - self.started_at),
-            "problem": self.problem if waiting else "",
+            "since": self.since,
+            "problem": self.problem,
             "log": str(self.service.log),
         }
 
@@ -132,7 +133,7 @@ class Supervisor:
         # Listed first: a service that fails half way is stopped with the others.
         self.watched.append(watched)
         service.start()
-        watched.started_at = self.clock()
+        watched.started_at, watched.since = self.clock(), int(time.time())
 
     def request_stop(self, signum: int = 0, frame: object = None) -> None:
         """Signal handler: only a flag, the loop does the work."""
@@ -154,7 +155,7 @@ class Supervisor:
             elif (code := watched.service.poll()) is not None:
                 self._note_crash(watched, f"ended with {_ending(code)}")
             rotate(watched.service.log)
-        self._report_changes(now)
+        self._report_changes()
 
     def stop(self) -> None:
         """Stop everything, the last stage first; kills what overstays its grace."""
@@ -194,17 +195,16 @@ class Supervisor:
     def _restart(self, watched: Watched) -> None:
         watched.due_at = None
         watched.restarts += 1
-        watched.started_at = self.clock()
+        watched.started_at, watched.since = self.clock(), int(time.time())
         try:
             watched.service.start()
         except StartError as error:
             self._note_crash(watched, str(error).splitlines()[0])
 
-    def _report_changes(self, now: float) -> None:
-        status = [watched.status(now) for watched in self.watched]
-        essence = [{**entry, "up_seconds": 0} for entry in status]
-        if essence != self._reported:
-            self._reported = essence
+    def _report_changes(self) -> None:
+        status = [watched.status() for watched in self.watched]
+        if status != self._reported:
+            self._reported = status
             self.report(status)
 
 

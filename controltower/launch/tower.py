@@ -176,13 +176,16 @@ class Tower:
         mark = done.setdefault(self._database_mark(), {})
         if mark.get("cases") or self.supervisor.stopping:
             return
-        first = subprocess.Popen(
-            [sys.executable, "manage.py", "desk", "--first"],
-            cwd=ROOT,
-            env={**self.env, "TOWER_PROCESS": "desk"},
-            stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent(signal.SIGKILL),
-        )
+        log = self.places.log("first-cases")
+        with open_log(log) as errors:
+            first = subprocess.Popen(
+                [sys.executable, "manage.py", "desk", "--first"],
+                cwd=ROOT,
+                env={**self.env, "TOWER_PROCESS": "desk"},
+                stdin=subprocess.DEVNULL,
+                stderr=errors,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
         self.supervisor.run(until=lambda: first.poll() is not None)
         if first.poll() is None:
             first.terminate()
@@ -191,7 +194,10 @@ class Tower:
             mark["cases"] = True
             files.write_json(self.places.first_start, done)
         else:
-            self.screen.warn("The first cases could not be played; the tower runs without them.")
+            self.screen.warn(
+                f"The first cases could not be played ({tail(log, lines=1)}); the tower runs"
+                " without them and tries again at the next start."
+            )
 
     def _start(self, service: Program, *, stage: int = programs.WORK) -> None:
         grace = programs.grace_seconds(service.name)

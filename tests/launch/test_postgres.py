@@ -83,7 +83,9 @@ def test_server_of_a_killed_tower_is_evicted(postgres: EmbeddedPostgres) -> None
 def test_lock_file_that_names_another_process_does_not_block(postgres: EmbeddedPostgres) -> None:
     write(postgres, "kept")
     postgres.stop()
-    (postgres.data_dir / "postmaster.pid").write_text(f"{os.getpid()}\n{postgres.data_dir}\n")
+    # Number 1 always lives, as a zombie nobody reaps or a stranger's process would.
+    (postgres.data_dir / "postmaster.pid").write_text(f"1\n{postgres.data_dir}\n")
+    (postgres.run_dir / f".s.PGSQL.{postgres.port}.lock").write_text("1\n")
 
     postgres.start()
 
