@@ -1,0 +1,338 @@
+"""Cedar behind one evaluator: a text is parsed once, asked in batches, and checked with places.
+
+Nothing outside this module knows the language. No schema is needed to answer (requests are typed
+when their context is built); it is needed to check a text before it is published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+import cedarpy
+
+from apps.policy.domain.decision import Outcome, Verdict, combine, roles_to_ask
+from apps.policy.domain.document import Problem
+from apps.policy.domain.locate import (
+    Span,
+    first_bad_offset,
+    line_and_column,
+    offset_of_annotation,
+    offset_of_subject,
+    policy_spans,
+)
+from apps.policy.domain.request import Request
+from apps.policy.domain.rules import Rule, annotation_faults, names_read, read_rule
+from apps.policy.domain.schema import EFFECTS, declared_facts, with_limits
+
+EVALUATORS_KEPT = 64  # versions in use at a time, by far
+END_OF_INPUT = "unexpected end of input"
+
+Json = dict[str, Any]
+
+
+class Evaluator:
+    """One published text, parsed. Raises ``ValueError`` when the text is no Cedar."""
+
+    def __init__(self, policies: str, limits: Mapping[str, int], schema: Mapping[str, Any]) -> None:
+        self._policies = cedarpy.PolicySet.from_str(policies)
+        self._limits = dict(limits)
+        self._facts = declared_facts(schema)
+        # Sets can be long: one that no rule mentions is not sent. Should a rule reach it in a way
+        # that this test doesn't see, the missing attribute is an error, and an error denies.
+        self._unread = [name for name in ("seen", "reads_before") if name not in policies]
+        stored = _policies_as_json(policies)
+        self.rules: dict[str, Rule] = {key: read_rule(key, p) for key, p in stored.items()}
+
+    def evaluate_batch(
+        self, requests: Sequence[Request], *, limits: Mapping[str, int] | None = None
+    ) -> list[Verdict]:
+        """Answer requests in their order. Never raises for a request: what can't be evaluated is
+        denied with the error. ``limits`` asks as if the text had other limits."""
+        used = self._limits if limits is None else limits
+        contexts = [self._context(r, used) for r in requests]
+        first = self._ask(requests, contexts)
+        retried = [i for i, outcome in enumerate(first) if roles_to_ask(outcome)]
+        approved = self._ask(
+            [requests[i] for i in retried],
+            [_with_approvals(contexts[i], roles_to_ask(first[i])) for i in retried],
+        )
+        second = dict(zip(retried, approved, strict=True))
+        return [
+            combine(
+                outcome,
+                second.get(i),
+                [rule.shown(contexts[i]) for rule in outcome.rules],
+            )
+            for i, outcome in enumerate(first)
+        ]
+
+    def _context(self, request: Request, limits: Mapping[str, int]) -> Json:
+        context = request.context(self._facts.get(request.tool, {}), limits)
+        for name in self._unread:
+            context["run"].pop(name)
+        return context
+
+    def _ask(self, requests: Sequence[Request], contexts: Sequence[Json]) -> list[Outcome]:
+        answers: dict[int, Outcome] = {}
+        askable = []
+        for i, request in enumerate(requests):
+            if error := self._unknown(request):
+                answers[i] = Outcome(allowed=False, errors=(error,))
+            else:
+                askable.append(i)
+        for entities, members in _compatible(requests, askable):
+            asked = [_question(requests[i], contexts[i]) for i in members]
+            for i, outcome in zip(members, self._batch(asked, entities), strict=True):
+                answers[i] = outcome
+        return [answers[i] for i in range(len(requests))]
+
+    def _unknown(self, request: Request) -> str:
+        """Why the rules can't speak about this request: they would not apply, so a general permit
+        would let it pass."""
+        if request.tool not in self._facts:
+            return f"this policy was published without knowing the tool “{request.tool}”"
+        if request.effect not in EFFECTS:
+            return f"“{request.effect}” is no effect class"
+        return ""
+
+    def _batch(self, asked: list[Json], entities: tuple[str, ...]) -> list[Outcome]:
+        known = _entities(entities)
+        try:
+            results = cedarpy.is_authorized_batch(asked, self._policies, known)
+        except Exception as error:
+            # Fail closed: one bad question must neither pass nor take the worker down.
+            failed = Outcome(allowed=False, errors=(f"{type(error).__name__}: {error}"[:300],))
+            return [failed] * len(asked)
+        return [self._outcome(result) for result in results]
+
+    def _outcome(self, result: cedarpy.AuthzResult) -> Outcome:
+        found = sorted((self.rules[key] for key in result.diagnostics.reasons), key=_rule_order)
+        errors = tuple(str(e)[:300] for e in result.diagnostics.errors)
+        if not errors and result.decision is cedarpy.Decision.NoDecision:
+            errors = ("the question could not be evaluated",)
+        return Outcome(result.allowed, tuple(found), errors)
+
+
+def evaluator_of(
+    digest: str, policies: str, limits: Mapping[str, int], schema: Mapping[str, Any]
+) -> Evaluator:
+    """The evaluator of a published version, parsed once a process; ``digest`` names the text,
+    limits and schema together."""
+    return _evaluator(digest, policies, json.dumps(limits), json.dumps(schema))
+
+
+@lru_cache(maxsize=EVALUATORS_KEPT)
+def _evaluator(digest: str, policies: str, limits: str, schema: str) -> Evaluator:
+    return Evaluator(policies, json.loads(limits), json.loads(schema))
+
+
+def check_policies(
+    policies: str, limits: Mapping[str, int], schema: Mapping[str, Any], roles: Sequence[str]
+) -> list[Problem]:
+    """Everything wrong with a text, by place in it (lines and columns from 1): syntax first and
+    alone, then annotations, names and types."""
+    try:
+        cedarpy.PolicySet.from_str(policies)
+    except ValueError as error:
+        return [_syntax_problem(policies, str(error))]
+    stored = _policies_as_json(policies)
+    if not stored:
+        return [Problem(1, 1, "policies", "there is no rule, so everything would be denied")]
+    spans = dict(zip(stored, policy_spans(policies), strict=True))
+    named = {key: (read_rule(key, policy).id, spans[key]) for key, policy in stored.items()}
+    found = [
+        *_annotation_problems(policies, stored, named, roles),
+        *_same_ids(policies, named),
+        *_unknown_facts(policies, stored, named, schema),
+        *_type_problems(policies, limits, schema, named),
+    ]
+    return sorted(set(found), key=lambda p: (p.line, p.column, p.message))
+
+
+def rules_of(policies: str) -> list[tuple[Rule, int, str]]:
+    """Each rule of a right text with its line and its source, in the order of the text."""
+    stored = _policies_as_json(policies)
+    spans = policy_spans(policies)
+    return [
+        (read_rule(key, policy), line_and_column(policies, span.start)[0], _source(policies, span))
+        for (key, policy), span in zip(stored.items(), spans, strict=True)
+    ]
+
+
+Named = Mapping[str, tuple[str, Span]]
+
+
+def _source(text: str, span: Span) -> str:
+    return text[span.start : span.end]
+
+
+def _syntax_problem(text: str, message: str) -> Problem:
+    offset = first_bad_offset(text, _is_wrong)
+    line, column = line_and_column(text, offset)
+    ended = END_OF_INPUT in message
+    fix = "close what is open, and end each rule with “;”" if ended else ""
+    return Problem(line, column, "policies", message, fix)
+
+
+def _is_wrong(prefix: str) -> bool:
+    try:
+        cedarpy.PolicySet.from_str(prefix)
+    except ValueError as error:
+        return END_OF_INPUT not in str(error)
+    return False
+
+
+def _annotation_problems(
+    text: str, stored: Mapping[str, Json], named: Named, roles: Sequence[str]
+) -> Iterator[Problem]:
+    for key, policy in stored.items():
+        rule_id, span = named[key]
+        for annotation, message, fix in annotation_faults(policy, roles):
+            line, column = line_and_column(text, offset_of_annotation(text, span, annotation))
+            yield Problem(line, column, f"policies.{rule_id}", message, fix)
+
+
+def _same_ids(text: str, named: Named) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for rule_id, span in named.values():
+        if rule_id in seen:
+            line, column = line_and_column(text, offset_of_annotation(text, span, "id"))
+            message = f"another rule is already called “{rule_id}”"
+            yield Problem(line, column, f"policies.{rule_id}", message, "give it its own id")
+        seen.add(rule_id)
+
+
+def _unknown_facts(
+    text: str, stored: Mapping[str, Json], named: Named, schema: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """A ``has`` test of a fact that no tool declares is legal Cedar and never true: a typing
+    mistake that would switch a rule off without a word."""
+    facts = declared_facts(schema)
+    known = sorted({name for declared in facts.values() for name in declared})
+    for key, policy in stored.items():
+        rule_id, span = named[key]
+        for name in sorted(names_read(policy, "facts") - set(known)):
+            offset = offset_of_subject(text, span, f"`{name}`")
+            message = f"no tool supplies the fact “{name}”"
+            at = line_and_column(text, offset)
+            yield Problem(*at, f"policies.{rule_id}", message, _nearest(name, known))
+
+
+def _type_problems(
+    text: str, limits: Mapping[str, int], schema: Mapping[str, Any], named: Named
+) -> Iterator[Problem]:
+    result = cedarpy.validate_policies(text, json.dumps(with_limits(schema, limits)))
+    names = {"limits": list(limits), "facts": sorted(_all_facts(schema))}
+    seen: set[tuple[str, str]] = set()
+    for error in result.errors:
+        rule_id, span = named.get(error.policy_id, ("", Span(0, len(text))))
+        message = error.error.removeprefix(f"for policy `{error.policy_id}`, ")
+        short = message.partition(" in context for Action::")[0]
+        if (rule_id, short) in seen:  # said once, not once for each action it concerns
+            continue
+        seen.add((rule_id, short))
+        line, column = line_and_column(text, offset_of_subject(text, span, short))
+        path = f"policies.{rule_id}" if rule_id else "policies"
+        yield Problem(line, column, path, message, _fix(message, names))
+
+
+def _fix(message: str, names: Mapping[str, Sequence[str]]) -> str:
+    if "optional attribute" in message:
+        return "ask first whether it is known: context.facts has <name> && …"
+    for group, known in names.items():
+        if f"`{group}." in message:
+            wanted = message.partition(f"`{group}.")[2].partition("`")[0]
+            return _nearest(wanted, known)
+    return ""
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    found = get_close_matches(word, known, n=1, cutoff=0.55)
+    if found:
+        return f"did you mean “{found[0]}”?"
+    return f"known: {', '.join(known)}" if known else ""
+
+
+def _all_facts(schema: Mapping[str, Any]) -> set[str]:
+    return {name for declared in declared_facts(schema).values() for name in declared}
+
+
+def _policies_as_json(policies: str) -> dict[str, Json]:
+    """Policies in the order of the text: Cedar numbers them policy0, policy1, …"""
+    stored = json.loads(cedarpy.policies_to_json_str(policies))["staticPolicies"]
+    return {key: stored[key] for key in sorted(stored, key=lambda key: int(key[6:]))}
+
+
+def _rule_order(rule: Rule) -> tuple[bool, int, int]:
+    """Hard rules first, then by risk, then as written: the first is the reason that people see."""
+    return rule.is_hold, -rule.risk, int(rule.key[6:])
+
+
+def _with_approvals(context: Json, roles: Sequence[str]) -> Json:
+    return {**context, "approvals": sorted({*context["approvals"], *roles})}
+
+
+def _question(request: Request, context: Json) -> Json:
+    return {
+        "principal": {"type": "Agent", "id": request.agent},
+        "action": {"type": "Action", "id": request.tool},
+        "resource": {"type": "Tool", "id": f"{request.domain}/{request.tool}"},
+        "context": context,
+    }
+
+
+def _compatible(
+    requests: Sequence[Request], chosen: Sequence[int]
+) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+    """Group requests that see one set of entities: a tool that one contract lists and another
+    doesn't can't be both in a single question to Cedar."""
+    groups: list[tuple[dict[str, str], list[int]]] = []
+    for index in chosen:
+        wanted = _own_entities(requests[index])
+        for known, members in groups:
+            if all(known.get(uid, text) == text for uid, text in wanted.items()):
+                known.update(wanted)
+                members.append(index)
+                break
+        else:
+            groups.append((dict(wanted), [index]))
+    for known, members in groups:
+        yield tuple(sorted(known.values())), members
+
+
+def _own_entities(request: Request) -> dict[str, str]:
+    r = request
+    agent = (r.agent, r.agent_kind, r.agent_model)
+    return _entities_of(agent, r.domain, r.tool, r.effect, listed=r.listed)
+
+
+@lru_cache(maxsize=4096)
+def _entities_of(
+    agent: tuple[str, str, str], domain: str, tool: str, effect: str, *, listed: bool
+) -> dict[str, str]:
+    slug, kind, model = agent
+    uid = f"{domain}/{tool}"
+    attributes = {"domain": domain, "name": tool, "effect": effect, "listed": listed}
+    group = {"type": "Action", "id": effect}
+    return {
+        f"Agent {slug}": _entity("Agent", slug, {"kind": kind, "model": model}),
+        f"Tool {uid}": _entity("Tool", uid, attributes),
+        f"Action {tool}": _entity("Action", tool, {}, [group]),
+    }
+
+
+def _entity(kind: str, name: str, attributes: Json, parents: Sequence[Json] = ()) -> str:
+    uid = {"type": kind, "id": name}
+    return json.dumps({"uid": uid, "attrs": attributes, "parents": list(parents)})
+
+
+EFFECT_GROUPS = tuple(_entity("Action", effect, {}) for effect in EFFECTS)
+
+
+@lru_cache(maxsize=1024)
+def _entities(members: tuple[str, ...]) -> cedarpy.Entities:
+    return cedarpy.Entities.from_json_str(f"[{','.join([*EFFECT_GROUPS, *members])}]")

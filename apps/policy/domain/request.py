@@ -1,0 +1,139 @@
+"""What the gate asks: may this agent take this action on this tool, in these circumstances?
+
+The JSON form is what a decision row keeps, so that any later text can be asked the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from apps.kernel.canonical import digest
+
+MAX_LONG = 2**53 - 1  # what JSON carries exactly
+CONVERSATION = {
+    "confirmed": "bool",
+    "agent_asked": "bool",
+    "customer_messages": "long",
+    "signals": "set",
+    "spelled_out": "bool",
+    "price_quoted": "bool",
+}
+RUN = {
+    "same_tool_before": "long",
+    "same_resource_before": "long",
+    "mutations_before": "long",
+    "reads_before": "set",
+    "seen": "set",
+    "refused_before": "long",
+    "steps": "long",
+}
+EMPTY: dict[str, Any] = {"bool": False, "long": 0, "string": "", "set": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the decision point: who (agent), what (tool, with the effect class that the
+    catalog gives it; ``listed``: the run's contract names it), and the circumstances."""
+
+    agent: str
+    tool: str
+    domain: str
+    effect: str
+    listed: bool
+    agent_kind: str = ""
+    agent_model: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    conversation: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    approvals: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that is stored, digested and asked again."""
+        stored = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            **stored,
+            "facts": _plain(self.facts),
+            "conversation": _plain(self.conversation),
+            "run": _plain(self.run),
+            "arguments": dict(self.arguments),
+            "approvals": sorted(self.approvals),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Request:
+        """Read a stored request. Keys of another release are left out."""
+        known = {f.name for f in fields(cls)}
+        kept = {name: value for name, value in stored.items() if name in known}
+        return cls(**{**kept, "approvals": frozenset(kept.get("approvals", ()))})
+
+    def digest(self) -> str:
+        """SHA-256 over the canonical form."""
+        return digest(self.to_json(), purpose="policy-request")
+
+    def context(self, facts: Mapping[str, str], limits: Mapping[str, int]) -> dict[str, Any]:
+        """What rules see as ``context``; ``facts`` gives the types that this tool declares.
+
+        Conversation and run attributes are always there (the empty value where nothing is known);
+        a fact is there only when it is known and has its declared type.
+        """
+        return {
+            "facts": typed(self.facts, facts),
+            "conversation": _filled(self.conversation, CONVERSATION),
+            "run": _filled(self.run, RUN),
+            "arguments": scalar_arguments(self.arguments),
+            "limits": dict(limits),
+            "approvals": sorted(self.approvals),
+        }
+
+
+def scalar_arguments(arguments: Mapping[str, Any]) -> list[str]:
+    """``name=value`` for each scalar top-level argument, as rules compare them."""
+    return sorted(
+        f"{name}={text}"
+        for name, value in arguments.items()
+        if (text := scalar_text(value)) is not None
+    )
+
+
+def scalar_text(value: Any) -> str | None:
+    """A scalar as rules see it (``true``, ``3``, ``abc``); ``None`` for anything nested."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def typed(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    """Keep the declared values that have the declared type. What is undeclared, null or of
+    another type is left out: rules then see it as not known, never as something it isn't."""
+    return {
+        name: value
+        for name, kind in types.items()
+        if (value := _typed(values.get(name), kind)) is not None
+    }
+
+
+def _filled(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    return {**{name: EMPTY[kind] for name, kind in types.items()}, **typed(values, types)}
+
+
+def _typed(value: Any, kind: str) -> Any:
+    if kind == "bool":
+        return value if isinstance(value, bool) else None
+    if kind == "long":
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return value if whole and abs(value) <= MAX_LONG else None
+    if kind == "string":
+        return value if isinstance(value, str) else None
+    return _texts(value) if isinstance(value, list | tuple | set | frozenset) else None
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    sets = (set, frozenset, tuple, list)
+    return {k: _texts(v) if isinstance(v, sets) else v for k, v in values.items()}
+
+
+def _texts(values: Any) -> list[str]:
+    return sorted({str(value) for value in values})
