@@ -79,7 +79,6 @@ class Tally:
     finished: int = 0
     succeeded: int = 0
     violations: int = 0
-    held: int = 0
     unknown: int = 0
     metered: int = 0
     priced: int = 0
@@ -94,7 +93,7 @@ class Tally:
         self.finished += finished
         self.succeeded += cell.runs * cell.is_success
         self.unknown += cell.runs * (cell.state == State.CONFIRMATION_UNKNOWN)
-        for name in ("violations", "held", "metered", "priced"):
+        for name in ("violations", "metered", "priced"):
             setattr(self, name, getattr(self, name) + getattr(cell, name))
         self.tokens_in += cell.tokens_in
         self.tokens_out += cell.tokens_out

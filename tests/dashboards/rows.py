@@ -48,7 +48,12 @@ class Shop:
         name = slug.replace("-", " ").capitalize()
         job, _ = Job.objects.update_or_create(
             slug=slug,
-            defaults={"domain": self.domain, "name": name, "owner": "Ida", "current_number": number},
+            defaults={
+                "domain": self.domain,
+                "name": name,
+                "owner": "Ida",
+                "current_number": number,
+            },
         )
         self.contracts[slug, number] = ContractVersion.objects.create(
             job=job,

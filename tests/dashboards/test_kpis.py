@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from apps.dashboards import kpis
 from apps.dashboards.kpis import KPIS, Human, Measure, Numbers, Share, change, wilson
 from apps.runs.selectors.outcomes import Cell, Durations, DurationSeries, Terms
 
-AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TERMS = {1: Terms(0.8, 60, 300), 2: Terms(0.9, 30, 100)}
 counts = st.integers(0, 5000).flatmap(
     lambda n: st.tuples(st.integers(0, n), st.just(n)) if n else st.just((0, 0))
@@ -20,25 +17,7 @@ counts = st.integers(0, 5000).flatmap(
 
 
 def cell(state: str, runs: int, **more: object) -> Cell:
-    values: dict[str, object] = {
-        "bucket": AT,
-        "domain_slug": "shop",
-        "job_slug": "refund",
-        "contract_number": 1,
-        "contract_version_id": 1,
-        "agent_label": "reference",
-        "state": state,
-        "outcome": "",
-        "error_class": "",
-        "runs": runs,
-        "violations": 0,
-        "held": 0,
-        "metered": 0,
-        "priced": 0,
-        "tokens_in": 0,
-        "tokens_out": 0,
-        "cost_microusd": 0,
-    }
+    values = {"contract_number": 1, "contract_version_id": 1, "state": state, "runs": runs}
     return Cell(**{**values, **more})  # type: ignore[arg-type]  # test values
 
 

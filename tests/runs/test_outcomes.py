@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import Durations, Scope, Terms
+from apps.runs.selectors.outcomes import Cell, Durations, Scope, Terms
 from tests.dashboards.rows import NOON, Shop
 
 pytestmark = pytest.mark.django_db
@@ -23,32 +24,44 @@ def shop() -> Shop:
     return shop
 
 
-def scope(**more: object) -> Scope:
-    return Scope(NOON - HOUR, NOON + 3 * HOUR, **more)  # type: ignore[arg-type]  # test values
+def scope(**more: Any) -> Scope:
+    return Scope(NOON - HOUR, NOON + 3 * HOUR, **more)
 
 
 def test_buckets_cover_the_scope_also_where_nothing_happened() -> None:
     assert list(outcomes.buckets(scope(), HOUR)) == [NOON + n * HOUR for n in (-1, 0, 1, 2)]
 
 
-def test_cells_count_what_agrees_and_leave_out_what_started_elsewhere(shop: Shop) -> None:
+def test_counts_tell_time_and_kind_and_leave_out_what_started_elsewhere(shop: Shop) -> None:
     shop.runs(3, "refund")
-    shop.runs(2, "refund", state="failed", outcome="denied", has_violation=True)
+    shop.runs(2, "return", state="failed", outcome="denied", has_violation=True)
     shop.runs(1, "refund", at=NOON + HOUR, tokens_in=5, tokens_out=2, cost_microusd=40)
     shop.runs(9, "refund", at=NOON + 3 * HOUR)
     shop.runs(9, "refund", at=NOON - HOUR - timedelta(microseconds=1))
 
-    found = outcomes.cells(scope(), HOUR)
+    found = outcomes.counts(scope(), HOUR)
 
-    counted = {(c.bucket, c.state, c.outcome): (c.runs, c.violations) for c in found}
-    assert counted == {
-        (NOON, "succeeded", "resolved"): (3, 0),
-        (NOON, "failed", "denied"): (2, 2),
-        (NOON + HOUR, "succeeded", "resolved"): (1, 0),
-    }
-    priced = next(c for c in found if c.bucket == NOON + HOUR)
-    assert (priced.metered, priced.priced) == (1, 1)
-    assert (priced.tokens_in, priced.tokens_out, priced.cost_microusd) == (5, 2, 40)
+    priced = {"metered": 1, "priced": 1, "tokens_in": 5, "tokens_out": 2, "cost_microusd": 40}
+    assert sorted(found.by_bucket, key=str) == sorted(
+        [
+            Cell(NOON, state="succeeded", runs=3),
+            Cell(NOON, state="failed", runs=2, violations=2),
+            Cell(NOON + HOUR, state="succeeded", runs=1, **priced),
+        ],
+        key=str,
+    )
+    assert sorted(found.by_kind, key=str) == sorted(
+        [
+            kind(shop, "refund", state="succeeded", outcome="resolved", runs=4, **priced),
+            kind(shop, "return", state="failed", outcome="denied", runs=2, violations=2),
+        ],
+        key=str,
+    )
+
+
+def kind(shop: Shop, job: str, **values: Any) -> Cell:
+    pinned = {"contract_number": 1, "contract_version_id": shop.contracts[job, 1].pk}
+    return Cell(domain_slug="shop", job_slug=job, agent_label="reference", **pinned, **values)
 
 
 def test_every_filter_narrows(shop: Shop) -> None:
@@ -56,8 +69,8 @@ def test_every_filter_narrows(shop: Shop) -> None:
     shop.runs(2, "refund", number=2)
     shop.runs(4, "return", agent_label="recorded gpt-4o", source="replay")
 
-    def n(**more: object) -> int:
-        return sum(c.runs for c in outcomes.cells(scope(**more), HOUR))
+    def n(**more: Any) -> int:
+        return sum(c.runs for c in outcomes.counts(scope(**more), HOUR).by_kind)
 
     assert n() == 7
     assert n(job="refund") == 3
@@ -139,17 +152,17 @@ def test_choices_are_what_the_stretch_has(shop: Shop) -> None:
     assert (found.domains, found.agents, found.sources) == (("shop",), ("reference",), ("desk",))
 
 
-@pytest.mark.parametrize("read", ["cells", "durations", "terms"])
-def test_reads_take_one_query_however_many_rows(
-    shop: Shop, django_assert_num_queries: object, read: str
+@pytest.mark.parametrize(("read", "queries"), [("counts", 2), ("durations", 1), ("terms", 1)])
+def test_reads_take_as_many_queries_however_many_rows(
+    shop: Shop, django_assert_num_queries: Any, read: str, queries: int
 ) -> None:
     shop.runs(30, "refund")
     shop.runs(30, "return", number=1, state="failed")
     calls = {
-        "cells": lambda: outcomes.cells(scope(), HOUR),
+        "counts": lambda: outcomes.counts(scope(), HOUR),
         "durations": lambda: outcomes.durations(scope(), HOUR, "contract"),
         "terms": lambda: outcomes.terms([shop.contracts["return", 1].pk]),
     }
 
-    with django_assert_num_queries(1):  # type: ignore[operator]  # pytest-django's fixture
+    with django_assert_num_queries(queries):
         calls[read]()

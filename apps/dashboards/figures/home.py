@@ -99,7 +99,7 @@ def job_rows() -> list[JobRow]:
     """Every active job, farthest below its target first; those without enough runs last."""
     now = timezone.now()
     scope, names = window(now), selectors.jobs()
-    groups = tally_by(outcomes.cells(scope, WEEK), lambda cell: cell.job_slug)
+    groups = tally_by(outcomes.counts(scope, WEEK).by_kind, lambda cell: cell.job_slug)
     current = {j.version_id for j in names.values() if j.version_id}
     terms = outcomes.terms(current)
     rows = [_job_row(job, groups.get(slug) or Tally(), terms, scope) for slug, job in names.items()]

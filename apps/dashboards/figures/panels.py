@@ -111,7 +111,9 @@ def over_time(reading: Reading) -> Panel:
     panel.wide = True
     groups = [(str(s), (str(s),), state_look(s).word, *look) for s, look in STACK.items()]
     groups.append(("other", tuple(str(s) for s in OTHER), "Other", *OTHER_LOOK))
-    counts = _by_bucket(reading.cells, {s: key for key, states, *_ in groups for s in states})
+    counts = _by_bucket(
+        reading.counts.by_bucket, {s: key for key, states, *_ in groups for s in states}
+    )
     starts, series = reading.starts, []
     for key, states, word, color, pattern in groups:
         values = [counts.get((at, key), 0) for at in starts]
@@ -145,8 +147,10 @@ def over_time(reading: Reading) -> Panel:
     return panel
 
 
-def _by_bucket(cells: Sequence[Cell], group: Mapping[str, str]) -> dict[tuple[datetime, str], int]:
-    found: dict[tuple[datetime, str], int] = {}
+def _by_bucket(
+    cells: Sequence[Cell], group: Mapping[str, str]
+) -> dict[tuple[datetime | None, str], int]:
+    found: dict[tuple[datetime | None, str], int] = {}
     for cell in cells:
         key = (cell.bucket, group[cell.state])
         found[key] = found.get(key, 0) + cell.runs
@@ -388,10 +392,10 @@ def errors(reading: Reading) -> Panel:
 
 def rules(reading: Reading) -> Panel:
     """Runs in which a rule of policy held a step for a person, or denied it. A run counts once for
-    each rule and answer; in a denial only hard rules count. A denial without a rule means that
-    nothing permitted the step."""
+    each rule and answer, however often; in a denial only hard rules count. A denial without a rule
+    means that nothing permitted the step."""
     panel = Panel("rules", "Policy: held and denied, by rule", "Which rules bite?", [])
-    panel.columns = ["Rule", "Why", "Runs held", "Runs denied", "Steps held", "Steps denied"]
+    panel.columns = ["Rule", "Why", "Runs held", "Runs denied", "Times held", "Times denied"]
     found: dict[str, dict[str, Any]] = {}
     for one in reading.rules:
         found.setdefault(one.rule, {"reason": one.reason})[one.answer] = one
@@ -408,7 +412,7 @@ def rules(reading: Reading) -> Panel:
             drawn[answer][1].append(Mark(url, f"{name} {verb} steps of {runs:,} runs"))
         counts = [
             getattr(answers[a], unit) if a in answers else 0
-            for unit in ("runs", "steps")
+            for unit in ("runs", "times")
             for a in (HOLD, DENY)
         ]
         links = [url, url, "", ""]

@@ -11,7 +11,7 @@ from apps.dashboards import selectors
 from apps.dashboards.forms import Query
 from apps.dashboards.kpis import Human, Numbers, tally, tally_by
 from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import Cell, DurationSeries, Scope, Standing, Terms
+from apps.runs.selectors.outcomes import Cell, Counts, DurationSeries, Scope, Standing, Terms
 
 
 class Reading:
@@ -22,8 +22,13 @@ class Reading:
         self.scope: Scope = query.scope()
 
     @cached_property
+    def counts(self) -> Counts:
+        return outcomes.counts(self.scope, self.query.width)
+
+    @property
     def cells(self) -> list[Cell]:
-        return outcomes.cells(self.scope, self.query.width)
+        """The cohort by kind: everything but the moment."""
+        return self.counts.by_kind
 
     @cached_property
     def starts(self) -> list[datetime]:
@@ -60,7 +65,7 @@ class Reading:
     @cached_property
     def numbers(self) -> Numbers:
         """Everything tiles are made of."""
-        by_bucket = tally_by(self.cells, lambda cell: cell.bucket)
+        by_bucket = tally_by(self.counts.by_bucket, lambda cell: cell.bucket)
         times = self.durations.by_bucket
         return Numbers(
             all=tally(self.cells),
@@ -79,7 +84,7 @@ class Reading:
     def before(self) -> Numbers:
         """The same numbers of the stretch just before; what stands now has no before."""
         scope = self.query.previous()
-        cells = outcomes.cells(scope, self.query.width)
+        cells = outcomes.counts(scope, self.query.width).by_kind
         return Numbers(
             all=tally(cells),
             buckets=(),

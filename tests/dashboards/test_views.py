@@ -1,0 +1,202 @@
+"""The home page and the outcome page, by role, in every state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.http import QueryDict
+from django.test import Client
+from django.utils import timezone
+
+from apps.audit.models import Event
+from apps.dashboards.views import PARTS
+from apps.runs.forms import RunFilterForm
+from apps.runs.models import Desk
+from tests.dashboards.rows import Shop
+
+pytestmark = pytest.mark.django_db
+ClientAs = Callable[[str], Client]
+
+
+@pytest.fixture
+def busy(shop: Shop, people: dict[str, Any]) -> Shop:
+    """A morning at the desk, an hour ago."""
+    at = timezone.now() - timedelta(hours=1)
+    shop.job("refund", target=0.9)
+    shop.job("return", target=0.5)
+    good = shop.runs(24, "refund", at=at)
+    denied = shop.runs(16, "refund", at=at, state="failed", outcome="denied", error_class="denied")
+    shop.runs(30, "return", at=at, took_s=30)
+    shop.runs(2, "return", at=at, state="confirmation_unknown")
+    waiting = shop.runs(1, "refund", at=at, state="waiting_approval")
+    shop.ask(waiting[0], "pending", risk=4)
+    shop.ask(good[0], "approved", user=people["operator"], dwell_ms=2000)
+    rule = {"id": "no-cash", "reason": "No cash", "roles": []}
+    shop.decide(denied, "deny", [rule], at=at)
+    Desk.objects.create(domain_slug="shop", per_minute=2, next_case_at=timezone.now())
+    return shop
+
+
+def html(client: Client, url: str, **headers: str) -> str:
+    response = client.get(url, headers=headers)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        ("operator", ["1 approval waits for a decision", "2 runs have an unconfirmed effect"]),
+        ("product_manager", ["Refund is under its target", "2 runs have an unconfirmed effect"]),
+        ("admin", ["No worker has been heard of", "Refund is under its target"]),
+        ("auditor", ["2 runs have an unconfirmed effect"]),
+    ],
+)
+def test_home_tells_each_role_what_needs_it(
+    busy: Shop, client_as: ClientAs, role: str, told: list[str]
+) -> None:
+    page = html(client_as(role), "/home/needs/")
+
+    assert [words for words in told if words not in page] == []
+
+
+def test_home_says_when_nothing_needs_anyone(db: None, client_as: ClientAs) -> None:
+    page = html(client_as("operator"), "/")
+
+    assert "Nothing needs you now" in page
+    assert "No pack is loaded" in page
+    assert "No run yet" in page
+
+
+def test_home_shows_jobs_with_interval_and_target(busy: Shop, client_as: ClientAs) -> None:
+    page = html(client_as("product_manager"), "/home/jobs/")
+
+    assert "Refund: 60 %, target 90 %, 40 finished runs" in page
+    assert page.index("Refund") < page.index("Return")
+    assert "Under target" in page
+
+
+@pytest.mark.parametrize("part", list(PARTS))
+def test_each_part_reads_anew(busy: Shop, client_as: ClientAs, part: str) -> None:
+    assert "<html" not in html(client_as("auditor"), f"/home/{part}/")
+
+
+def test_home_has_no_other_part(client_as: ClientAs) -> None:
+    assert client_as("admin").get("/home/secrets/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [("operator", 302), ("admin", 302), ("product_manager", 403), ("auditor", 403)],
+)
+def test_desk_is_switched_by_those_who_may(
+    busy: Shop, client_as: ClientAs, role: str, status: int
+) -> None:
+    response = client_as(role).post("/desk/shop/", {"open": "0"})
+
+    assert response.status_code == status
+    assert Desk.objects.get().is_open is (status == 403)
+    assert Event.objects.filter(kind="desk.closed").exists() is (status == 302)
+
+
+def test_desk_switch_is_hidden_from_those_who_may_not(busy: Shop, client_as: ClientAs) -> None:
+    assert "Close the desk" in html(client_as("operator"), "/home/desk/")
+    assert "Close the desk" not in html(client_as("auditor"), "/home/desk/")
+    assert "2 cases a minute, next in" in html(client_as("auditor"), "/home/desk/")
+
+
+def test_a_desk_that_is_not_there_is_not_found(busy: Shop, client_as: ClientAs) -> None:
+    assert client_as("admin").post("/desk/moon/", {"open": "1"}).status_code == 404
+    assert client_as("admin").get("/desk/shop/").status_code == 405
+
+
+@pytest.mark.parametrize("role", ["operator", "product_manager", "admin", "auditor"])
+def test_outcomes_are_open_to_everyone_who_works_here(
+    busy: Shop, client_as: ClientAs, role: str
+) -> None:
+    page = html(client_as(role), "/outcomes/?by=contract&compare=1")
+
+    assert page.count('role="application"') >= 5
+    assert "could not be computed" not in page
+    assert "Refund v1" in page
+
+
+@pytest.mark.parametrize("url", ["/", "/home/needs/", "/outcomes/", "/outcomes/states.csv"])
+def test_strangers_are_asked_to_log_in(db: None, client: Client, url: str) -> None:
+    response = client.get(url)
+
+    assert response.status_code == 302
+    assert response["Location"].startswith("/accounts/login/")
+
+
+def test_a_refresh_sends_the_middle_only(busy: Shop, client_as: ClientAs) -> None:
+    page = html(client_as("auditor"), "/outcomes/?refresh=30", **{"HX-Request": "true"})
+
+    assert "<html" not in page
+    assert 'id="panel-states"' in page
+
+
+def test_an_empty_range_points_to_the_last_run(busy: Shop, client_as: ClientAs) -> None:
+    page = html(client_as("auditor"), "/outcomes/?from=2026-01-01T00:00&to=2026-01-02T00:00")
+
+    assert "No runs in this range" in page
+    link = re.search(r'class="btn" href="([^"]+)">Go there', page)
+    assert link
+    there = html(client_as("auditor"), link[1].replace("&amp;", "&"))
+    assert 'id="panel-states"' in there
+
+
+def test_filters_that_match_nothing_can_be_cleared(busy: Shop, client_as: ClientAs) -> None:
+    page = html(client_as("auditor"), "/outcomes/?agent=nobody")
+
+    assert "Nothing matches the filters" in page
+    assert "take this filter out" in page
+
+
+def test_links_of_the_tables_list_exactly_the_runs_counted(busy: Shop, client_as: ClientAs) -> None:
+    page = html(client_as("auditor"), "/outcomes/")
+    links = re.findall(r'<td class="r"><a href="(/runs/[^"]+)">([\d,]+)</a>', page)
+    assert len(links) > 8
+
+    wrong = []
+    for href, shown in links:
+        query = urlsplit(href.replace("&amp;", "&")).query
+        if "approval" in parse_qs(query):
+            continue
+        found = RunFilterForm(QueryDict(query)).wanted().rows().count()
+        if found != int(shown.replace(",", "")):
+            wrong.append((href, shown, found))
+    assert wrong == []
+
+
+def test_csv_has_iso_times_and_a_name(busy: Shop, client_as: ClientAs) -> None:
+    response = client_as("auditor").get("/outcomes/states.csv?range=6h")
+
+    lines = response.content.decode().splitlines()
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert re.match(
+        r'attachment; filename="states-\d{8}T\d{4}-\d{8}T\d{4}.csv"',
+        response["Content-Disposition"],
+    )
+    assert lines[0].startswith("From (UTC),Succeeded,Failed")
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ,54,16,1,2,0,73$", lines[1])
+
+
+def test_csv_of_an_unknown_chart_is_not_found(client_as: ClientAs) -> None:
+    assert client_as("auditor").get("/outcomes/secrets.csv").status_code == 404
+
+
+def test_outcomes_ask_the_same_number_of_questions_however_many_rows(
+    busy: Shop, client_as: ClientAs, django_assert_max_num_queries: Any
+) -> None:
+    client = client_as("auditor")
+    html(client, "/outcomes/")
+    busy.runs(50, "return", at=timezone.now() - timedelta(hours=2), agent_label="other")
+
+    with django_assert_max_num_queries(18):
+        html(client, "/outcomes/")
