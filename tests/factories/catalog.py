@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -21,7 +22,9 @@ permit(principal, action, resource) when { resource.listed };
 @reason("The refund is above the desk's limit")
 @purpose("Money above the limit leaves only when a person agrees")
 forbid(principal, action == Action::"refund", resource)
-  when { context.facts has amount_cents && context.facts.amount_cents > context.limits.refund_cents }
+  when {
+    context.facts has amount_cents && context.facts.amount_cents > context.limits.refund_cents
+  }
   unless { context.approvals.contains("operator") };
 """
 
@@ -98,6 +101,12 @@ runbook: |
 """
 
 
+def policy_text(policies: str = POLICY, *, refund_cents: int = 5000) -> str:
+    """The toy shop's policy document."""
+    head = f"policy: toys\nname: Toy desk\nlimits:\n  refund_cents: {refund_cents}\npolicies: |\n"
+    return head + indent(policies, "  ")
+
+
 def write_pack(
     directory: Path,
     *,
@@ -112,8 +121,7 @@ def write_pack(
         (pack / folder).mkdir(parents=True, exist_ok=True)
     yaml = YAML()
     yaml.dump({**copy.deepcopy(PACK), **(change or {})}, pack / "pack.yaml")
-    policy = {"policy": "toys", "name": "Toy desk", "limits": {"refund_cents": 5000}}
-    yaml.dump({**policy, "policies": policies}, pack / "policies" / "toys.yaml")
+    (pack / "policies" / "toys.yaml").write_text(policy_text(policies))
     (pack / "prompts" / "agent.md").write_text("You work at the desk of a toy shop.\n")
     (pack / "jobs" / "refund.yaml").write_text(contract)
     return pack

@@ -164,7 +164,7 @@ def _read_policies(files: PackFiles, problems: list[Problem]) -> None:
         if frame is None:
             continue
         problems += [
-            Problem(p.message, p.fix, line=p.line, column=p.column, file=name)
+            Problem(p.message, p.fix, p.path, p.line, p.column, file=name)
             for p in policy.validate(text=body, schema=files.schema)
         ]
         files.policies.append((frame, body))
