@@ -35,12 +35,17 @@ class StepView:
     original: Step | None = None  # whose receipt answered it, if it was a repeat
 
     @property
+    def ended_badly(self) -> bool:
+        return self.step.disposition in PROBLEM_DISPOSITIONS or self.step.state in {
+            "failed",
+            "confirmation_unknown",
+        }
+
+    @property
     def is_problem(self) -> bool:
-        return (
-            self.step.disposition in PROBLEM_DISPOSITIONS
-            or self.step.state in {"failed", "confirmation_unknown"}
-            or any(a.outcome not in {"", "ok"} for a in self.attempts)
-        )
+        """Whether somebody who looks for trouble should stop here: it ended badly, or an attempt
+        did."""
+        return self.ended_badly or any(a.outcome not in {"", "ok"} for a in self.attempts)
 
     @property
     def word(self) -> str:

@@ -1,0 +1,125 @@
+"""Live updates in a browser: ticks, gaps, the stale banner, and life without a socket."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from apps.audit.services import record
+from apps.runs.models import Run
+from tests.e2e.conftest import PageAs
+from tests.factories.runs import RunFactory
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def finish(run: Run) -> None:
+    """What the engine does at a run's end: the row, the event, and the tick after commit."""
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk).update(state="succeeded", outcome="resolved")
+        record(
+            kind="run.finished", actor="engine", subject_type="run", subject_id=run.pk,
+            run_id=run.pk,
+        )  # fmt: skip
+
+
+def conn(page: Page, state: str, timeout: float = 5_000) -> None:
+    expect(page.locator("body")).to_have_attribute("data-conn", state, timeout=timeout)
+
+
+def test_a_tick_refreshes_the_page_of_the_run(page_as: PageAs) -> None:
+    run = RunFactory.create()
+    page = page_as("operator")
+    page.goto(f"/runs/{run.id}/")
+    conn(page, "live")
+
+    finish(run)
+
+    expect(page.locator("#run-head")).to_contain_text("Resolved", timeout=3_000)
+
+
+def test_the_list_changes_rows_in_place_and_holds_new_ones_back(page_as: PageAs) -> None:
+    run = RunFactory.create()
+    page = page_as("operator")
+    page.goto("/runs/")
+    conn(page, "live")
+
+    RunFactory.create()
+    finish(run)
+
+    expect(page.locator(f"#run-{run.id}")).to_contain_text("Resolved", timeout=5_000)
+    expect(page.locator("tr[data-run]")).to_have_count(1)
+    expect(page.locator("#fresh")).to_contain_text("1 new run: show")
+    page.keyboard.press(".")
+    expect(page.locator("tr[data-run]")).to_have_count(2)
+
+
+def test_paused_pages_wait_and_catch_up(page_as: PageAs) -> None:
+    run = RunFactory.create()
+    page = page_as("operator")
+    page.goto(f"/runs/{run.id}/")
+    conn(page, "live")
+
+    page.keyboard.press("l")
+    conn(page, "paused")
+    finish(run)
+    expect(page.locator("#conn-text")).to_contain_text("new", timeout=3_000)
+    expect(page.locator("#run-head")).not_to_contain_text("Resolved")
+    page.keyboard.press("l")
+
+    expect(page.locator("#run-head")).to_contain_text("Resolved", timeout=3_000)
+
+
+def test_without_a_socket_the_page_asks_every_five_seconds(page_as: PageAs) -> None:
+    run = RunFactory.create()
+    page = page_as("operator")
+    page.route_web_socket("**/ws/live/**", lambda ws: ws.close())
+    page.goto(f"/runs/{run.id}/")
+    conn(page, "polling", 10_000)
+
+    finish(run)
+
+    expect(page.locator("#run-head")).to_contain_text("Resolved", timeout=8_000)
+
+
+def test_a_dead_line_is_shown_as_stale_and_mends(page_as: PageAs) -> None:
+    run = RunFactory.create()
+    page = page_as("operator")
+    cut = {"is": False}
+    sockets: list[WebSocketRoute] = []
+
+    def wire(ws: WebSocketRoute) -> None:
+        if cut["is"]:
+            ws.close()
+            return
+        sockets.append(ws)
+        ws.connect_to_server()
+
+    def ask(route: Route) -> None:
+        if cut["is"]:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route_web_socket("**/ws/live/**", wire)
+    page.route("**/events/head/**", ask)
+    page.goto(f"/runs/{run.id}/")
+    conn(page, "live")
+
+    cut["is"] = True
+    for ws in sockets:
+        ws.close()
+    finish(run)
+
+    conn(page, "stale", 16_000)
+    banner = page.locator("#conn-banner")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("stale since")
+    expect(page.locator("#run-head")).not_to_contain_text("Resolved")
+
+    cut["is"] = False
+
+    expect(page.locator("#run-head")).to_contain_text("Resolved", timeout=10_000)
+    expect(banner).to_be_hidden()
+    conn(page, "live", 35_000)
