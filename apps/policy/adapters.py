@@ -14,8 +14,9 @@ from typing import Any
 
 import cedarpy
 
+from apps.kernel.documents import Problem
 from apps.policy.domain.decision import Outcome, Verdict, combine, roles_to_ask
-from apps.policy.domain.document import Problem
+from apps.policy.domain.document import read_document
 from apps.policy.domain.locate import (
     Span,
     first_bad_offset,
@@ -118,16 +119,23 @@ class Evaluator:
 
 
 def evaluator_of(
-    digest: str, policies: str, limits: Mapping[str, int], schema: Mapping[str, Any]
+    digest: str, text: str, limits: Mapping[str, int], schema: Mapping[str, Any]
 ) -> Evaluator:
-    """The evaluator of a published version, parsed once a process; ``digest`` names the text,
-    limits and schema together."""
-    return _evaluator(digest, policies, json.dumps(limits), json.dumps(schema))
+    """The evaluator of a published document, parsed once a process; ``digest`` names text, limits
+    and schema together. Raises ``ValueError`` for a text that holds no rules."""
+    known = _EVALUATORS.get(digest)
+    if known is None:
+        document, _ = read_document(text)
+        if document is None:
+            raise ValueError("the text holds no policy document")
+        known = Evaluator(document.policies, limits, schema)
+        if len(_EVALUATORS) >= EVALUATORS_KEPT:
+            _EVALUATORS.clear()
+        _EVALUATORS[digest] = known
+    return known
 
 
-@lru_cache(maxsize=EVALUATORS_KEPT)
-def _evaluator(digest: str, policies: str, limits: str, schema: str) -> Evaluator:
-    return Evaluator(policies, json.loads(limits), json.loads(schema))
+_EVALUATORS: dict[str, Evaluator] = {}
 
 
 def check_policies(
@@ -141,7 +149,7 @@ def check_policies(
         return [_syntax_problem(policies, str(error))]
     stored = _policies_as_json(policies)
     if not stored:
-        return [Problem(1, 1, "policies", "there is no rule, so everything would be denied")]
+        return [_problem(1, 1, "policies", "there is no rule, so everything would be denied")]
     spans = dict(zip(stored, policy_spans(policies), strict=True))
     named = {key: (read_rule(key, policy).id, spans[key]) for key, policy in stored.items()}
     found = [
@@ -166,6 +174,16 @@ def rules_of(policies: str) -> list[tuple[Rule, int, str]]:
 Named = Mapping[str, tuple[str, Span]]
 
 
+def _problem(line: int, column: int, path: str, message: str, fix: str = "") -> Problem:
+    """Messages and fixes start in lower case here, as Cedar's do; people see sentences."""
+    return Problem(_sentence(message), _sentence(fix), path, line, column)
+
+
+def _sentence(text: str) -> str:
+    whole = text[:1].upper() + text[1:]
+    return whole if not whole or whole.endswith((".", "?", ";", ")", "…")) else f"{whole}."
+
+
 def _source(text: str, span: Span) -> str:
     return text[span.start : span.end]
 
@@ -175,7 +193,7 @@ def _syntax_problem(text: str, message: str) -> Problem:
     line, column = line_and_column(text, offset)
     ended = END_OF_INPUT in message
     fix = "close what is open, and end each rule with “;”" if ended else ""
-    return Problem(line, column, "policies", message, fix)
+    return _problem(line, column, "policies", message, fix)
 
 
 def _is_wrong(prefix: str) -> bool:
@@ -193,7 +211,7 @@ def _annotation_problems(
         rule_id, span = named[key]
         for annotation, message, fix in annotation_faults(policy, roles):
             line, column = line_and_column(text, offset_of_annotation(text, span, annotation))
-            yield Problem(line, column, f"policies.{rule_id}", message, fix)
+            yield _problem(line, column, f"policies.{rule_id}", message, fix)
 
 
 def _same_ids(text: str, named: Named) -> Iterator[Problem]:
@@ -202,7 +220,7 @@ def _same_ids(text: str, named: Named) -> Iterator[Problem]:
         if rule_id in seen:
             line, column = line_and_column(text, offset_of_annotation(text, span, "id"))
             message = f"another rule is already called “{rule_id}”"
-            yield Problem(line, column, f"policies.{rule_id}", message, "give it its own id")
+            yield _problem(line, column, f"policies.{rule_id}", message, "give it its own id")
         seen.add(rule_id)
 
 
@@ -219,7 +237,7 @@ def _unknown_facts(
             offset = offset_of_subject(text, span, f"`{name}`")
             message = f"no tool supplies the fact “{name}”"
             at = line_and_column(text, offset)
-            yield Problem(*at, f"policies.{rule_id}", message, _nearest(name, known))
+            yield _problem(*at, f"policies.{rule_id}", message, _nearest(name, known))
 
 
 def _type_problems(
@@ -237,7 +255,7 @@ def _type_problems(
         seen.add((rule_id, short))
         line, column = line_and_column(text, offset_of_subject(text, span, short))
         path = f"policies.{rule_id}" if rule_id else "policies"
-        yield Problem(line, column, path, message, _fix(message, names))
+        yield _problem(line, column, path, message, _fix(message, names))
 
 
 def _fix(message: str, names: Mapping[str, Sequence[str]]) -> str:

@@ -5,28 +5,15 @@ Positions matter more than anything here: a person who types must be shown the l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.scalarstring import LiteralScalarString
+from apps.kernel.documents import MAX_INTEGER, Document, Problem, load
 
 KEYS = ("policy", "name", "limits", "policies")
-MAX_LIMIT = 2**53 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something to mend before a document can be published."""
-
-    line: int
-    column: int
-    path: str
-    message: str
-    fix: str = ""
+LITERAL_BLOCK = re.compile(r"policies\s*:\s*\|[-+0-9]*\s*(#.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,97 +35,70 @@ class PolicyDocument:
 def read_document(text: str) -> tuple[PolicyDocument | None, list[Problem]]:
     """Read a document strictly. With problems of structure there may still be a document, so that
     its Cedar text can be judged as well; there is none when the YAML itself can't be read."""
-    try:
-        value = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        return None, [_yaml_problem(error)]
-    except (YAMLError, ValueError) as error:
-        return None, [Problem(1, 1, "", f"this is not YAML: {error}".strip())]
-    if not isinstance(value, CommentedMap):
-        fix = "start with “policy: a-name”, then limits and policies"
-        return None, [Problem(1, 1, "", "the document is not a group of keys", fix)]
-    problems = [*_key_problems(value), *_limit_problems(value)]
-    return _document(value, text), problems
+    source = load(text)
+    if not isinstance(source.value, dict):
+        fix = "Start with “policy: a-name”, then limits and policies."
+        return None, source.problems or [Problem("The document is not a group of keys.", fix)]
+    problems = [*source.problems, *_key_problems(source, text), *_limit_problems(source)]
+    return _document(source, text), problems
 
 
-def _document(value: CommentedMap, text: str) -> PolicyDocument:
-    policies = value.get("policies")
-    first_line, indent = 1, 0
-    if "policies" in value:
-        line, column = value.lc.value("policies")
-        first_line, indent = line + 1, column
-        if isinstance(policies, LiteralScalarString):
-            first_line, indent = line + 2, _indent(text, line + 1)
-    limits = value.get("limits")
+def _document(source: Document, text: str) -> PolicyDocument:
+    value = source.value
+    policies, limits = value.get("policies"), value.get("limits")
+    line = source.place(("policies",), key=True).line if "policies" in value else 0
     return PolicyDocument(
         slug=str(value.get("policy") or ""),
         name=str(value.get("name") or ""),
-        limits={str(k): v for k, v in limits.items() if _whole(v)} if _is_map(limits) else {},
-        policies=str(policies) if isinstance(policies, str) else "",
-        first_line=first_line,
-        indent=indent,
+        limits={k: v for k, v in limits.items() if _whole(v)} if isinstance(limits, dict) else {},
+        policies=policies if isinstance(policies, str) else "",
+        first_line=line + 1,
+        indent=_indent(text, line),
     )
 
 
-def _key_problems(value: CommentedMap) -> Iterator[Problem]:
+def _key_problems(source: Document, text: str) -> Iterator[Problem]:
+    value = source.value
     for key in value:
         if key not in KEYS:
-            fix = f"use only {', '.join(KEYS)}"
-            yield Problem(*_at_key(value, key), str(key), f"unknown key “{key}”", fix)
+            fix = f"Use only {', '.join(KEYS)}."
+            yield source.problem((key,), f"“{key}” is not a key here.", fix, key=True)
     for key in ("policy", "name", "policies"):
-        found = value.get(key)
-        if found is None:
-            yield Problem(1, 1, key, f"“{key}” is missing", f"add “{key}: …”")
-        elif not isinstance(found, str) or not found.strip():
-            yield Problem(*_at_key(value, key), key, f"“{key}” must be text")
-    policies = value.get("policies")
-    if isinstance(policies, str) and not isinstance(policies, LiteralScalarString):
-        fix = "write “policies: |” and indent the rules below it"
-        yield Problem(*_at_key(value, "policies"), "policies", "rules need a literal block", fix)
+        if key not in value:
+            yield source.problem((), f"“{key}” is missing.", f"Add “{key}: …”.")
+        elif not isinstance(value[key], str) or not value[key].strip():
+            yield source.problem((key,), f"“{key}” must be text.")
+    if isinstance(value.get("policies"), str):
+        line = source.place(("policies",), key=True).line
+        if not LITERAL_BLOCK.search(text.split("\n")[line - 1]):
+            fix = "Write “policies: |” and indent the rules below it."
+            yield source.problem(("policies",), "The rules need a literal block.", fix, key=True)
 
 
-def _limit_problems(value: CommentedMap) -> Iterator[Problem]:
-    limits = value.get("limits")
+def _limit_problems(source: Document) -> Iterator[Problem]:
+    limits = source.value.get("limits")
     if limits is None:
         return
-    if not _is_map(limits):
-        fix = "write one “name: number” a line"
-        yield Problem(*_at_key(value, "limits"), "limits", "limits are not a group of keys", fix)
+    if not isinstance(limits, dict):
+        fix = "Write one “name: number” a line."
+        yield source.problem(("limits",), "Limits are not a group of keys.", fix)
         return
     for name, number in limits.items():
-        path = f"limits.{name}"
-        if not str(name).isidentifier():
-            fix = "use letters, digits and _ in names"
-            yield Problem(*_at_key(limits, name), path, f"“{name}” can't be a limit's name", fix)
+        if not (name.isascii() and name.isidentifier()):
+            fix = "Use letters, digits and _ in names."
+            yield source.problem(("limits", name), f"“{name}” can't be a limit's name.", fix)
         elif not _whole(number):
-            fix = "use a whole number, such as 50000"
-            yield Problem(*_at_key(limits, name), path, f"“{name}” is not a whole number", fix)
-
-
-def _yaml_problem(error: MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    return Problem(line, column, "", f"this is not YAML: {error.problem or error.context}")
-
-
-def _at_key(value: CommentedMap, key: Any) -> tuple[int, int]:
-    line, column = value.lc.key(key)
-    return line + 1, column + 1
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, CommentedMap)
+            fix = "Use a whole number, such as 50000."
+            yield source.problem(("limits", name), f"“{name}” is not a whole number.", fix)
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_LIMIT
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER
 
 
 def _indent(text: str, after_line: int) -> int:
-    """The least indentation of the block that starts after a line."""
-    found = 0
+    """The indentation of the block that starts after a line."""
     for line in text.split("\n")[after_line:]:
         if line.strip():
-            found = len(line) - len(line.lstrip(" "))
-            break
-    return found
+            return len(line) - len(line.lstrip(" "))
+    return 0

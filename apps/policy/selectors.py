@@ -1,0 +1,94 @@
+"""Reads about policies: what is in force, what it consists of, and how often it spoke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import F
+
+from apps.policy.models import Decision, PolicyDraft, PolicySet, PolicyVersion
+
+MUTATING = ("draft", "write", "irreversible")
+
+
+def slugs() -> set[str]:
+    """Slugs of all policy sets."""
+    return set(PolicySet.objects.values_list("slug", flat=True))
+
+
+def policy_sets() -> list[PolicySet]:
+    """All policy sets, by domain and name."""
+    return list(PolicySet.objects.order_by("domain_slug", "name"))
+
+
+def policy_set(slug: str) -> PolicySet | None:
+    """The set of this slug, if there is one."""
+    return PolicySet.objects.filter(slug=slug).first()
+
+
+def published(wanted: Iterable[str]) -> dict[str, PolicyVersion]:
+    """The versions in force of these policy sets, in one query."""
+    versions = PolicyVersion.objects.filter(
+        policy_set__slug__in=list(wanted), number=F("policy_set__current_number")
+    ).select_related("policy_set")
+    return {version.policy_set.slug: version for version in versions}
+
+
+def current_version(slug: str) -> PolicyVersion | None:
+    """The version in force; None before the first."""
+    return published([slug]).get(slug)
+
+
+def current_digest(slug: str) -> str:
+    """The digest of the version in force; empty before the first."""
+    found = PolicyVersion.objects.filter(
+        policy_set__slug=slug, number=F("policy_set__current_number")
+    )
+    return found.values_list("digest", flat=True).first() or ""
+
+
+def versions(policy_set: PolicySet) -> list[PolicyVersion]:
+    """Every version, newest first, with who wrote and who published it."""
+    return list(policy_set.versions.select_related("author", "approver"))
+
+
+def draft_of(policy_set: PolicySet) -> PolicyDraft | None:
+    """The draft of the next version, if one is being written."""
+    return PolicyDraft.objects.select_related("author").filter(policy_set=policy_set).first()
+
+
+def rule_hits(policy_set: PolicySet, *, since: datetime | None = None) -> dict[str, dict[str, int]]:
+    """How often each rule determined an answer: rule id → answer → count. Denials that no rule
+    explains stand under the empty id."""
+    statement = """
+        SELECT coalesce(rule->>'id', ''), d.answer, count(*)
+        FROM policy_decision d
+        JOIN policy_policyversion v ON v.id = d.policy_version_id
+        LEFT JOIN LATERAL jsonb_array_elements(d.rules) rule ON true
+        WHERE v.policy_set_id = %s AND (%s::timestamptz IS NULL OR d.at >= %s)
+          AND d.request->>'effect' <> 'read' AND d.request->'approvals' = '[]'
+        GROUP BY 1, 2"""
+    hits: dict[str, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [policy_set.pk, since, since])
+        for rule_id, answer, count in cursor.fetchall():
+            hits.setdefault(rule_id, {})[answer] = count
+    return hits
+
+
+def recorded_decisions(
+    policy_set: PolicySet,
+    *,
+    since: datetime | None = None,
+    limit: int = 1_000,
+    mutations_only: bool = True,
+) -> list[Decision]:
+    """The latest first-time questions asked of this set, newest first."""
+    found = Decision.objects.filter(policy_version__policy_set=policy_set, request__approvals=[])
+    if mutations_only:
+        found = found.filter(request__effect__in=MUTATING)
+    if since is not None:
+        found = found.filter(at__gte=since)
+    return list(found.order_by("-at", "-id")[:limit])

@@ -1,0 +1,51 @@
+"""What the policy app does for others: decide, publish, and say what another text would do."""
+
+from __future__ import annotations
+
+from apps.policy.services.deciding import Ask, decide_batch
+from apps.policy.services.drafting import (
+    Check,
+    check_text,
+    discard,
+    publish_draft,
+    rebase,
+    roll_back,
+    save_draft,
+    submit_draft,
+    withdraw,
+)
+from apps.policy.services.publishing import apply_policy, publish, validate
+from apps.policy.services.reading import RuleRow, rules
+from apps.policy.services.simulating import (
+    ChangedAnswer,
+    LimitPoint,
+    Simulation,
+    rejudge,
+    simulate,
+    simulate_limits,
+)
+
+__all__ = [
+    "Ask",
+    "ChangedAnswer",
+    "Check",
+    "LimitPoint",
+    "RuleRow",
+    "Simulation",
+    "apply_policy",
+    "check_text",
+    "decide_batch",
+    "discard",
+    "publish",
+    "publish_draft",
+    "rebase",
+    "rejudge",
+    "roll_back",
+    "rules",
+    "save_draft",
+    "simulate",
+    "simulate_limits",
+    "submit_draft",
+    "validate",
+    "withdraw",
+]

@@ -1,0 +1,131 @@
+"""A text becomes a version: checked, numbered, and never changed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.accounts.domain.roles import Permission, Role, allows
+from apps.audit.services import record
+from apps.kernel.canonical import digest
+from apps.kernel.documents import Problem
+from apps.kernel.errors import ConflictError, InvalidInputError
+from apps.kernel.transactions import participant
+from apps.policy.adapters import check_policies
+from apps.policy.domain.document import PolicyDocument, read_document
+from apps.policy.models import PolicySet, PolicyVersion
+
+Json = Mapping[str, Any]
+DECIDING_ROLES = tuple(r.value for r in Role if allows(r, Permission.APPROVALS_DECIDE))
+
+
+def validate(*, text: str, schema: Json) -> list[Problem]:
+    """Everything wrong with a policy document, in the order of its text; empty: publishable."""
+    document, problems = read_document(text)
+    if document is None:
+        return problems
+    for found in check_policies(document.policies, document.limits, schema, DECIDING_ROLES):
+        line, column = document.position(found.line, found.column)
+        at = (found.path, line, column)
+        problems.append(Problem(found.message, found.fix, *at))
+    return sorted(problems, key=lambda p: (p.line, p.column))
+
+
+def checked(text: str, schema: Json, slug: str) -> PolicyDocument:
+    """The document, or ``InvalidInputError`` with its problems."""
+    problems = validate(text=text, schema=schema)
+    document, _ = read_document(text)
+    if document is not None and document.slug != slug:
+        message = f"The document is about “{document.slug}”, not “{slug}”."
+        problems.append(Problem(message, f"Write “policy: {slug}”.", "policy"))
+    if problems or document is None:
+        count = len(problems)
+        message = f"{count} problem{'' if count == 1 else 's'} must be mended first."
+        raise InvalidInputError(f"{message} {problems[0]}", problems=problems)
+    return document
+
+
+def version_digest(text: str, schema: Json) -> str:
+    """Names a version: what is asked under it depends on its text and its schema."""
+    return digest({"text": text, "schema": schema}, purpose="policy-version")
+
+
+@participant
+def publish(
+    policy_set: PolicySet,
+    *,
+    text: str,
+    schema: Json,
+    actor: str,
+    author_id: int | None = None,
+    approver_id: int | None = None,
+    note: str = "",
+) -> PolicyVersion:
+    """Publish ``text`` as the next version: from this commit on, every question is asked under it.
+    Raises ``InvalidInputError`` with problems, ``ConflictError`` when somebody was first."""
+    document = checked(text, schema, policy_set.slug)
+    number = policy_set.current_number + 1
+    # Of two publishers that read the same number one moves it; the other is told.
+    moved = PolicySet.objects.filter(
+        pk=policy_set.pk, current_number=policy_set.current_number
+    ).update(current_number=number, name=document.name)
+    if moved != 1:
+        raise ConflictError(f"Another version of “{policy_set.slug}” was published meanwhile.")
+    version = PolicyVersion.objects.create(
+        policy_set=policy_set,
+        number=number,
+        text=text,
+        limits=dict(document.limits),
+        schema=dict(schema),
+        digest=version_digest(text, schema),
+        note=note,
+        author_id=author_id,
+        approver_id=approver_id,
+    )
+    policy_set.current_number, policy_set.name = number, document.name
+    record(
+        kind="policy.published",
+        actor=actor,
+        subject_type="policy",
+        subject_id=policy_set.slug,
+        payload={"number": number, "digest": version.digest, "note": note},
+    )
+    return version
+
+
+@participant
+def apply_policy(
+    *,
+    slug: str,
+    name: str,
+    domain_slug: str,
+    text: str,
+    schema: Json,
+    note: str = "",
+    actor: str = "pack",
+    force: bool = False,
+) -> str:
+    """Bring a pack's document into force: ``new``, ``changed``, ``unchanged``, or ``kept`` when
+    the pack says what it said before and somebody has published in the browser since. Raises
+    ``InvalidInputError`` when both have changed and ``force`` is not said."""
+    policy_set, made = PolicySet.objects.get_or_create(
+        slug=slug, defaults={"name": name, "domain_slug": domain_slug}
+    )
+    if policy_set.domain_slug != domain_slug:
+        raise InvalidInputError(
+            f"The policy “{slug}” belongs to another domain, {policy_set.domain_slug}."
+        )
+    current = policy_set.versions.filter(number=policy_set.current_number).first()
+    if current is not None and current.digest == version_digest(text, schema):
+        return "unchanged"
+    if current is not None and current.author_id is not None and current.text != text and not force:
+        applied = policy_set.versions.filter(author=None).first()
+        if applied is not None and applied.text == text:
+            return "kept"
+        raise InvalidInputError(
+            f"The policy “{slug}” changed in the pack, but v{current.number} was published in the"
+            " browser since the pack was last applied. Take the edit over into the pack, or apply"
+            " with --force."
+        )
+    publish(policy_set, text=text, schema=schema, actor=actor, note=note)
+    return "new" if made or current is None else "changed"

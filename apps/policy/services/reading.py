@@ -1,0 +1,42 @@
+"""A published text as its page shows it: rule by rule, with how often each spoke."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.policy import selectors
+from apps.policy.adapters import Evaluator, evaluator_of, rules_of
+from apps.policy.domain.document import read_document
+from apps.policy.domain.rules import Rule
+from apps.policy.models import PolicyVersion
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """A rule as its page shows it: where it stands, and how often it decided in the time asked."""
+
+    rule: Rule
+    line: int
+    source: str
+    permit: int = 0
+    hold: int = 0
+    deny: int = 0
+
+
+def evaluator(version: PolicyVersion) -> Evaluator:
+    """The version, parsed (once a process)."""
+    return evaluator_of(version.digest, version.text, version.limits, version.schema)
+
+
+def rules(version: PolicyVersion, *, since: datetime | None = None) -> list[RuleRow]:
+    """The rules of a version in the order of its text, with how often each permitted, held or
+    denied a changing step since then, under any version that had a rule of that id."""
+    document, _ = read_document(version.text)
+    if document is None:
+        return []
+    hits = selectors.rule_hits(version.policy_set, since=since)
+    return [
+        RuleRow(rule, document.first_line + line - 1, source, **hits.get(rule.id, {}))
+        for rule, line, source in rules_of(document.policies)
+    ]
