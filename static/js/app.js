@@ -105,7 +105,7 @@
   const open = (id) => {
     const dialog = document.getElementById(id);
     if (!dialog || dialog.open) return;
-    const input = $("input", dialog);
+    const input = $("input:not([type=hidden])", dialog);
     if (input) { input.value = ""; input.dispatchEvent(new Event("input")); }
     dialog.showModal();
   };
