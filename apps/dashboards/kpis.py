@@ -344,7 +344,7 @@ def unknown_open(numbers: Numbers) -> Measure:
 def change(definition: Kpi, now: Measure, before: Measure) -> tuple[str, str, bool | None]:
     """How a measure moved: words, direction, and whether that is for the better."""
     if now.value is None or before.value is None:
-        return "no comparison", "", None
+        return "nothing to compare with", "", None
     step = now.value - before.value
     if abs(step) < 1e-9:
         return "unchanged", "", None

@@ -149,7 +149,7 @@ def test_human_time_is_spread_over_all_runs() -> None:
         ("time", 90.0, 30.0, ("1 m 00 s", "up", False)),
         ("violations", 1.0, 4.0, ("3", "down", True)),
         ("violations", 4.0, 4.0, ("unchanged", "", None)),
-        ("cost", 1.0, None, ("no comparison", "", None)),
+        ("cost", 1.0, None, ("nothing to compare with", "", None)),
     ],
 )
 def test_change_says_which_way_and_whether_that_is_good(
