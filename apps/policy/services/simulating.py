@@ -81,14 +81,14 @@ def simulate(
     published = selectors.current_version(policy_set.slug)
     used = schema or (published.schema if published else {})
     document = checked(text, used, policy_set.slug)
-    evaluator = Evaluator(document.policies, document.limits, used)
+    judge = Evaluator(document.policies, document.limits, used)
     recorded = selectors.recorded_decisions(
         policy_set, since=since, limit=min(limit, MAX_ASKED), mutations_only=mutations_only
     )
     counts: Counter[tuple[str, str]] = Counter()
     rules: Counter[str] = Counter()
     changed: list[ChangedAnswer] = []
-    for decision, verdict in _asked(evaluator, recorded):
+    for decision, verdict in _asked(judge, recorded):
         counts[(decision.answer, verdict.answer.value)] += 1
         if verdict.answer != "permit":
             rules.update(str(rule["id"]) for rule in verdict.rules)
