@@ -126,8 +126,7 @@ def _thought(answer: Any, *, first: str) -> Thought:
                 items.append({"call": {"tool": part.tool_name, "args": part.args_as_dict()}})
     if not any("call" in item for item in items):
         items.append({"done": str(answer.output)[:2000]})
-    used = answer.usage
-    usage = used() if callable(used) else used
+    usage = answer.usage
     model = next(
         (m.model_name for m in answer.new_messages() if isinstance(m, ModelResponse)), first
     )

@@ -23,6 +23,8 @@ from django.db import connection
 
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
+from apps.catalog.services.reading import PackError
+from apps.kernel.ids import new_id
 from apps.runs.executor import ToolClient
 from apps.runs.models import Run
 from apps.runs.services import NewRun, start_runs
@@ -60,15 +62,15 @@ class Tower:
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start ``manage.py`` with these arguments, in a process group of its own."""
-        log = (self.folder / f"{len(self.processes)}-{arguments[0]}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            cwd=settings.BASE_DIR,
-            env=self.env,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / f"{len(self.processes)}-{arguments[0]}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=settings.BASE_DIR,
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.processes.append(process)
         return process
 
@@ -80,7 +82,6 @@ class Tower:
         contract = pinned.current_contract("retail-shop")
         kind = changes.pop("agent_kind", "reference")
         agent = pinned.agent_of_kind("retail", kind)
-        first = Run.objects.count()
         cases = [
             NewRun(
                 job_slug="retail-shop",
@@ -92,10 +93,10 @@ class Tower:
                 domain_slug="retail",
                 contract_number=contract.number,
                 customer="ada_byron_1",
-                world=f"test/{first + n}",
+                world=f"test/{new_id()}",
                 **changes,
             )
-            for n, items in enumerate(scripts)
+            for items in scripts
         ]
         return start_runs(cases, actor="test")
 
@@ -166,7 +167,10 @@ def tower(
     """The shop's pack applied, bells empty, and nothing running yet."""
     settings.TOOL_SERVERS = {"retail": service.url}
     unkeyed = request.node.get_closest_marker("unkeyed") is not None
-    apply_packs([write_shop(tmp_path, unkeyed=unkeyed)])
+    try:
+        apply_packs([write_shop(tmp_path, unkeyed=unkeyed)])
+    except PackError as error:
+        pytest.fail(str(error.detail))
     django_rq.get_connection("normal").flushdb()
     made = Tower(service, environment(service), tmp_path)
     yield made

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
 
 POLICY = """\
 @id("tools-of-the-contract") @reason("The contract lists this tool")
@@ -83,7 +84,9 @@ def write_shop(directory: Path, *, unkeyed: bool = False) -> Path:
         pack / "pack.yaml",
     )
     policy = {"policy": "retail", "name": "Shop", "limits": {"amount_cents": 1}}
-    yaml.dump({**policy, "policies": POLICY}, pack / "policies" / "retail.yaml")
+    yaml.dump(
+        {**policy, "policies": LiteralScalarString(POLICY)}, pack / "policies" / "retail.yaml"
+    )
     yaml.dump(CONTRACT, pack / "jobs" / "shop.yaml")
     (pack / "prompts" / "agent.md").write_text("You work at the desk of a shop.\n")
     return pack

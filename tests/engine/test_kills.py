@@ -29,8 +29,9 @@ RUNS, MOVES = 60, 6
 def effects(tower: Tower, runs: list[UUID]) -> Counter[tuple[str, str]]:
     """Effects by (world, key), as the witness counted them."""
 
+    worlds = list(Run.objects.filter(id__in=runs).values_list("world", flat=True))
+
     async def ask() -> list[dict[str, str]]:
-        worlds = list(Run.objects.filter(id__in=runs).values_list("world", flat=True))
         found = []
         for world in worlds:
             found += (await tower.service.ask("tower_ledger", world=world))["entries"]

@@ -35,7 +35,7 @@ def test_a_models_tool_calls_are_proposals_that_the_gate_sees(tower: Tower, sett
 
 
 def test_a_denied_call_is_told_to_the_model(tower: Tower, settings: Any) -> None:
-    with serve([[("calculate", {"expression": "1"})], "I can't do that."]) as model:
+    with serve([[("modify_user_address", {"user_id": 3})], "I can't do that."]) as model:
         configure(settings, model.url)
         tower.start([HEAR], agent_kind="model")
         drain()

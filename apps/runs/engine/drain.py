@@ -73,7 +73,7 @@ class Drain:
             finally:
                 for task in self._tasks:
                     task.cancel()
-                await self._in_db(connection.close)
+                await self._in_db(lambda: connection.close())  # the thread's own
                 self._db.shutdown(wait=True)
         return self.report
 
