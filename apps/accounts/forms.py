@@ -24,7 +24,9 @@ class LogInForm(AuthenticationForm):
 
 
 class NewUserForm(forms.Form):
-    username = forms.CharField(max_length=60, validators=[UnicodeUsernameValidator()])
+    username = forms.CharField(
+        max_length=60, label="User name", validators=[UnicodeUsernameValidator()]
+    )
     full_name = forms.CharField(max_length=120, required=False, label="Name")
     role = forms.ChoiceField(choices=ROLE_CHOICES)
 

@@ -77,7 +77,7 @@
 
   // What still keeps the answer from being given, in the order in which a person would mend it.
   const missing = (answer) => {
-    const panel = $("#panel"), form = $("#decide");
+    const form = $("#decide");
     if (!form) return "";
     const reason = $("#reason").value.trim();
     if ($("#claim")?.dataset.anothers) return "Somebody else is on it: take it over first.";
@@ -85,7 +85,7 @@
     if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown: scroll to ${unseen.size > 1 ? "them" : "it"}.`;
     if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
     if (performance.now() < armedAt) return "Ready in a moment…";
-    return Number(panel.dataset.risk) >= HIGH ? "" : "";
+    return "";
   };
   let said = "";
   const gate = () => {
@@ -109,7 +109,7 @@
     form.dataset.step = answer;
     if (!$("#claim")?.dataset.mine) claimQuietly();
     const reason = $("#reason");
-    reason.focus();
+    reason.focus({ preventScroll: true }); // the step is always in view; the values must stay so
     announce(answer === "approve" ? "Approve: reason" : "Reject: reason");
     gate();
   };
@@ -136,7 +136,7 @@
     $("#decide").dataset.step = button.dataset.answer;
     gate();
     announce(why);
-    if (/why/i.test(why)) $("#reason").focus();
+    if (/why/i.test(why)) $("#reason").focus({ preventScroll: true });
   }, true);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("#review")) {
@@ -156,7 +156,12 @@
     if (document.hidden) { dwell = seenFor(); visibleSince = 0; } else visibleSince = performance.now();
   });
   document.body.addEventListener("htmx:configRequest", (event) => {
-    if (event.target.id === "decide") event.detail.parameters.set("dwell_ms", String(seenFor()));
+    if (event.target.id !== "decide") return;
+    const { parameters, triggeringEvent } = event.detail;
+    parameters.set("dwell_ms", String(seenFor()));
+    // htmx adds the button that was clicked; one that the keyboard stands for it has to be told.
+    const answer = triggeringEvent?.submitter?.dataset.answer;
+    if (answer) parameters.set("answer", answer);
   });
 
   // --- claims -----------------------------------------------------------------------------------
@@ -177,7 +182,7 @@
     if (row.dataset.gone) return;
     row.dataset.gone = "1";
     const cell = row.querySelector("[data-claimed]");
-    if (cell) { cell.className = "gone-note"; cell.textContent = words; }
+    if (cell) cell.textContent = words;
   };
   document.body.addEventListener("approval:decided", (event) => {
     const { id, state } = event.detail;

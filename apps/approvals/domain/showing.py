@@ -48,13 +48,18 @@ def values(arguments: Any, path: str = "") -> list[Value]:
 
 def _values(value: Any, path: str) -> Iterator[Value]:
     if isinstance(value, Mapping) and value:
-        for key, item in value.items():
+        # The database keeps no order of keys: plain values first, then what is nested, by name.
+        for key, item in sorted(value.items(), key=lambda kv: (_is_nested(kv[1]), kv[0])):
             yield from _values(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
             yield from _values(item, f"{path}[{index}]")
     else:
         yield _value(value, path)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping | list) and bool(value)
 
 
 def _value(value: Any, path: str) -> Value:

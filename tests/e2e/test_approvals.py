@@ -1,0 +1,206 @@
+"""An operator's day at the queue, in a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from apps.accounts.models import User
+from apps.approvals import services
+from apps.approvals.models import Approval, Vote
+from tests.e2e.conftest import PageAs
+from tests.factories.approvals import ApprovalFactory
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+Check = Callable[[Page], None]
+
+
+@pytest.fixture
+def three(site_people: dict[str, User]) -> list[Approval]:
+    """Three questions in the order in which they stand in the list."""
+    now = timezone.now()
+    return [
+        ApprovalFactory.create(
+            sentence=f"Cancel reservation {code} and refund ${refund}.00",
+            risk=risk,
+            expires_at=now + timedelta(minutes=minutes),
+        )
+        for code, refund, risk, minutes in (
+            ("Q69X3R", 1240, 2, 9),
+            ("ZFA04Y", 310, 3, 30),
+            ("EHGLP3", 95, 1, 90),
+        )
+    ]
+
+
+def test_approve_and_reject_with_the_keyboard_only(page_as: PageAs, three: list[Approval]) -> None:
+    page = page_as("operator")
+    page.goto("/approvals/")
+    expect(page.locator("#grid tbody tr").first).to_be_focused()
+
+    page.keyboard.press("a")
+    expect(page.locator("#reason")).to_be_focused()
+    expect(page.locator("[data-answer=approve]")).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#grid tbody tr").nth(1)).to_be_focused()
+    expect(page.locator("#panel")).to_contain_text("Approved by you")
+    expect(page.locator("#grid tbody tr").first).to_contain_text("approved by you")
+
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    expect(page.locator("#reason")).to_be_focused()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#decide-hint")).to_have_text("Say why you reject.")
+    page.keyboard.type("Fare rules forbid it")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#panel")).to_contain_text("Rejected by you")
+
+    states = [Approval.objects.get(pk=a.pk).state for a in three]
+    assert states == ["approved", "pending", "rejected"]
+    assert Approval.objects.get(pk=three[2].pk).reason == "Fare rules forbid it"
+    assert all(v.dwell_ms is not None and v.dwell_ms > 0 for v in Vote.objects.all())
+
+
+def test_letters_typed_into_the_reason_decide_nothing(
+    page_as: PageAs, three: list[Approval]
+) -> None:
+    page = page_as("operator")
+    page.goto("/approvals/")
+    page.keyboard.press("a")
+    page.locator("#reason").focus()
+
+    page.keyboard.type("approve all racjk")
+
+    expect(page.locator("#reason")).to_have_value("approve all racjk")
+    assert Vote.objects.count() == 0
+
+
+def test_single_letters_can_be_turned_off(
+    page_as: PageAs, three: list[Approval], site_people: dict[str, User]
+) -> None:
+    User.objects.filter(username="operator").update(preferences={"single_keys": False})
+    page = page_as("operator")
+    page.goto("/approvals/")
+    page.locator("#grid tbody tr").first.focus()
+
+    page.keyboard.press("a")
+    page.keyboard.press("ArrowDown")
+
+    expect(page.locator("#grid tbody tr").nth(1)).to_be_focused()
+    expect(page.locator("#panel")).to_have_count(0)
+
+
+def test_a_high_risk_needs_a_reason_and_a_moment(page_as: PageAs, three: list[Approval]) -> None:
+    page = page_as("operator")
+    page.goto(f"/approvals/?open={three[1].pk}")
+    approve = page.locator("[data-answer=approve]")
+
+    expect(approve).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#decide-hint")).to_contain_text("the risk asks for a reason")
+    page.locator("#reason").fill("Checked the fare")
+    expect(approve).to_have_attribute("aria-disabled", "false")
+    approve.click()
+
+    expect(page.locator("#panel")).to_contain_text("Approved by you")
+    vote = Vote.objects.get()
+    assert vote.dwell_ms is not None
+    assert vote.dwell_ms >= 1500
+
+
+def test_padding_can_not_hide_a_value(page_as: PageAs, site_people: dict[str, User]) -> None:
+    arguments = {f"field_{n:03}": f"value {n}" for n in range(200)} | {"long": "\n" * 5000 + "end"}
+    approval = ApprovalFactory.create(arguments=arguments)
+    page = page_as("operator")
+    page.goto(f"/approvals/?open={approval.pk}")
+
+    expect(page.locator("[data-answer=approve]")).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#decide-hint")).to_contain_text("values not yet shown")
+    page.locator("[data-answer=approve]").click(force=True)
+
+    expect(page.locator("#decide-hint")).to_contain_text("values not yet shown")
+    assert Vote.objects.count() == 0
+
+
+def test_who_is_second_keeps_the_reason_and_sees_who_was_first(
+    page_as: PageAs, three: list[Approval], site_people: dict[str, User]
+) -> None:
+    page = page_as("operator")
+    page.goto(f"/approvals/{three[0].pk}/")
+    page.locator("#reason").fill("My carefully typed reason")
+    expect(page.locator("#claim")).to_contain_text("claimed by you")
+    services.claim(approval_id=three[0].pk, user=site_people["operator2"], reason="race")
+    services.decide(
+        approval_id=three[0].pk,
+        user=site_people["operator2"],
+        approve=False,
+        reason="no",
+        digest=three[0].digest,
+        nonce="other",
+    )
+
+    page.locator("[data-answer=approve]").click()
+
+    expect(page.locator("#decide-error")).to_contain_text("This was rejected meanwhile.")
+    expect(page.locator("#decide-error")).to_contain_text("operator2")
+    expect(page.locator("#kept")).to_have_value("My carefully typed reason")
+
+
+def test_new_rows_wait_for_the_reader_and_decided_ones_are_struck(
+    page_as: PageAs, three: list[Approval], site_people: dict[str, User]
+) -> None:
+    page = page_as("operator")
+    page.goto("/approvals/")
+    expect(page.locator("#conn-text")).to_have_text("Live")
+    ApprovalFactory.create(sentence="Brand new", risk=4)
+    services.decide(
+        approval_id=three[2].pk,
+        user=site_people["operator2"],
+        approve=True,
+        reason="",
+        digest=three[2].digest,
+        nonce="other",
+    )
+
+    expect(page.locator("#news-text")).to_contain_text("1 new, 1 critical")
+    expect(page.locator("#grid tbody tr").nth(2)).to_contain_text("approved by operator2")
+    expect(page.locator("#grid")).not_to_contain_text("Brand new")
+    page.keyboard.press(".")
+
+    expect(page.locator("#grid")).to_contain_text("Brand new")
+    expect(page.locator("#grid tbody tr")).to_have_count(3)
+    expect(page.locator("#nav-waiting")).to_contain_text("3")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
+def test_no_serious_accessibility_violation(
+    page_as: PageAs,
+    three: list[Approval],
+    no_serious_violations: Check,
+    phone: bool,
+    theme: str,
+) -> None:
+    page = page_as("operator", phone=phone, theme=theme)
+    page.goto("/approvals/")
+    no_serious_violations(page)
+    page.goto(f"/approvals/{three[1].pk}/" if phone else f"/approvals/?open={three[1].pk}")
+    page.locator("#reason").fill("Checked the fare")
+    no_serious_violations(page)
+
+
+def test_on_a_phone_a_row_opens_a_page_and_nothing_scrolls_sideways(
+    page_as: PageAs, three: list[Approval]
+) -> None:
+    page = page_as("operator", phone=True)
+    page.goto("/approvals/")
+    page.locator("#grid .sentence").first.click()
+
+    expect(page).to_have_url(re.compile(f"/approvals/{three[0].pk}/$"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.locator("[data-answer=approve]").click()
+    expect(page.locator("#panel")).to_contain_text("Approved by you")
