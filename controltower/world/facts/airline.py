@@ -150,13 +150,15 @@ def _certificate(world: Tables, args: Args) -> Found:
         if may and _gesture(reservation, state)
     }
     methods = user["payment_methods"].values()
+    largest = max(gestures, default=0)
     return {
         **standing,
         **stake(amount, "credit"),
         "compensation_eligible": member or any(entitled),
         "certificate_amount_plausible": amount in gestures,
         "certificate_for": gestures.get(amount or 0),
-        "largest_gesture_cents": max(gestures, default=0),
+        "largest_gesture_cents": largest,
+        "largest_gesture": money(largest),
         "airline_cancelled": any(bool(state["airline_cancelled"]) for _, state in held),
         "any_delayed": any(bool(state["any_delayed"]) for _, state in held),
         "certificates_held": sum(method["source"] == "certificate" for method in methods),
@@ -389,4 +391,4 @@ def _paid(reservation: Entity) -> int:
 
 
 def _people(passengers: Sequence[Entity]) -> str:
-    return ", ".join(f"{full_name(p)} (born {p.get('dob', 'unknown')})" for p in passengers)
+    return ", ".join(full_name(passenger) or "unnamed" for passenger in passengers)

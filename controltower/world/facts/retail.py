@@ -162,6 +162,7 @@ def _order(world: Tables, order: Entity | None) -> Found:
         "owner_name": full_name(user.get("name")) if user else None,
         "order_status": status,
         "order_total_cents": _paid(order),
+        "order_total": money(_paid(order)),
         "order_items": len(order["items"]),
         "already_modified": "modified" in status,
         "payment_methods_used": sorted(set(_methods_used(order))),
