@@ -168,7 +168,7 @@ def _site(url: str) -> Finding:
     if not url.startswith("http"):
         return Finding("Site", "not up yet", "wait until `make up` says that the tower is up")
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own address
             return Finding("Site", f"{url} answers {answer.status}")
     except urllib.error.HTTPError as error:
         return Finding("Site", f"{url} answers {error.code}", "read var/log/web.log")

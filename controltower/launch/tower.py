@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,7 +24,15 @@ from controltower.launch.places import (
     child_environment,
     choose_ports,
 )
-from controltower.launch.processes import StartError, die_with_parent, open_log, tail, wait_until
+from controltower.launch.processes import (
+    StartError,
+    die_with_parent,
+    kill_tree,
+    open_log,
+    tail,
+    wait_gone,
+    wait_until,
+)
 from controltower.launch.screen import Detail, Screen
 from controltower.launch.supervisor import Program, Supervisor
 from controltower.world import loading
@@ -155,8 +165,7 @@ class Tower:
         missing = [domain for domain in present if domain not in loaded]
         if not missing:
             return
-        load_packs(self.places, self.screen, self.env, domains=missing)
-        loaded.extend(missing)
+        loaded.extend(load_packs(self.places, self.screen, self.env, domains=missing))
         files.write_json(self.places.first_start, done)
 
     def _start_work(self) -> None:
@@ -167,6 +176,7 @@ class Tower:
         with self.screen.step("Site") as detail:
             self._start(site)
             await_port(site, self.ports["web"])
+            warm_up(f"http://{ports.LOOPBACK}:{self.ports['web']}")
             detail(self.url)
         self._write_state(url=self.url)
         self.supervisor.tick()
@@ -174,7 +184,7 @@ class Tower:
     def _play_first_cases(self) -> None:
         done = files.read_json(self.places.first_start)
         mark = done.setdefault(self._database_mark(), {})
-        if mark.get("cases") or self.supervisor.stopping:
+        if mark.get("cases") or not mark.get("packs") or self.supervisor.stopping:
             return
         log = self.places.log("first-cases")
         with open_log(log) as errors:
@@ -189,7 +199,9 @@ class Tower:
         self.supervisor.run(until=lambda: first.poll() is not None)
         if first.poll() is None:
             first.terminate()
-            first.wait()
+            if not wait_gone(first, timeout_seconds=10):
+                kill_tree(first.pid)
+                first.wait()
         elif first.returncode == 0:
             mark["cases"] = True
             files.write_json(self.places.first_start, done)
@@ -284,16 +296,18 @@ def load_packs(
     screen: Screen,
     env: Mapping[str, str],
     *,
-    domains: list[str] | None = None,
-) -> None:
-    """Apply the packs' folders to the catalog; applying one twice changes nothing."""
-    wanted = list(DOMAINS) if domains is None else domains
-    folders = [ROOT / "controltower" / "packs" / domain for domain in wanted]
-    here = [str(folder.relative_to(ROOT)) for folder in folders if folder.is_dir()]
-    if not here:
-        return
-    with screen.step(f"Packs {', '.join(wanted)}") as detail:
+    domains: Sequence[str] = DOMAINS,
+) -> list[str]:
+    """Apply packs to the catalog and name them; applying one twice changes nothing."""
+    packs = Path("controltower") / "packs"
+    present = [domain for domain in domains if (ROOT / packs / domain).is_dir()]
+    if not present:
+        return []
+    here = [str(packs / domain) for domain in present]
+    with screen.step(f"Packs {', '.join(present)}") as detail:
         run_command(["manage.py", "catalog", "apply", *here], places=places, env=env, detail=detail)
+        detail("")
+    return present
 
 
 def available_packs(places: Places, screen: Screen) -> list[str]:
@@ -324,6 +338,12 @@ def _with_data() -> list[str]:
     done = subprocess.run(probe, cwd=ROOT, capture_output=True, check=False)  # noqa: S603
     found = done.stdout.decode().split()
     return [domain for domain in DOMAINS if domain in found]
+
+
+def warm_up(url: str) -> None:
+    """Let the site load its pages' code now, not when its first visitor waits for it."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=60) as page:  # noqa: S310 - our own
+        page.read()
 
 
 def await_port(program: Program, port: int) -> None:

@@ -26,7 +26,7 @@ def launch(*arguments: str, var: Path, **environment: str) -> subprocess.Complet
         input="",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
