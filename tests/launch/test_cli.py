@@ -109,10 +109,13 @@ def test_doctor_names_what_is_wrong_and_how_to_mend_it(var: Path) -> None:
     assert "✗ Tower: does not run → `make up` starts it" in one_line(done.stdout)
 
 
-@pytest.mark.parametrize("name", ["web", "worker@", "sweeper"])
-def test_units_keep_to_what_the_page_promises(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kill_mode"),
+    [("web", "control-group"), ("worker@", "mixed"), ("sweeper", "control-group")],
+)
+def test_units_keep_to_what_the_page_promises(name: str, kill_mode: str) -> None:
     unit = (ROOT / "deploy" / "systemd" / f"tower-{name}.service").read_text()
 
-    promised = ("NoNewPrivileges=yes", "KillMode=control-group", "EnvironmentFile=", "Restart=")
+    promised = ("NoNewPrivileges=yes", f"KillMode={kill_mode}", "EnvironmentFile=", "Restart=")
 
     assert [line for line in promised if line not in unit] == []
