@@ -58,9 +58,8 @@
   };
 
   const draw = (el) => {
-    const source = document.getElementById(el.dataset.chart);
-    if (!source || !window.Plotly) return;
-    const figure = JSON.parse(source.textContent);
+    if (!window.Plotly) return;
+    const figure = JSON.parse(el.dataset.figure);
     const small = PHONE.matches;
     const layout = resolve(figure.layout);
     if (small) {
@@ -69,7 +68,7 @@
     }
     const before = drawn.get(el);
     drawn.set(el, { figure, marks: marksOf(figure), at: before ? before.at : -1 });
-    window.Plotly.react(el, resolve(figure.data), layout, config(el.dataset.name)).then(() => {
+    window.Plotly.react(el, resolve(figure.data), layout, config(el.dataset.chart)).then(() => {
       el.dataset.ready = "1";
       if (before) return;
       el.on("plotly_click", (event) => {

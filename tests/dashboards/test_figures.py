@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from apps.dashboards.figures import panels, plot
 from apps.dashboards.figures.export import as_csv, defused
-from apps.dashboards.figures.panels import PANELS, Panel, Value, build
+from apps.dashboards.figures.panels import PANELS, build
 from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.table import Panel, Value
 from apps.dashboards.forms import Query
 from apps.dashboards.kpis import TOO_FEW
 from tests.dashboards.rows import NOON, Shop

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any
 
-from apps.dashboards.figures.panels import Panel
+from apps.dashboards.figures.table import Panel
 
 # A cell that begins so is run as a formula by spreadsheets (OWASP: CSV injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from apps.accounts.domain.words import state_look
 from apps.dashboards.figures import plot
 from apps.dashboards.figures.plot import Line, Mark, Series
 from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.table import Panel, Value, number
 from apps.dashboards.forms import BY, address, iso
 from apps.dashboards.kpis import (
     DASH,
@@ -46,50 +46,6 @@ STACK = {
 }
 OTHER = tuple(s for s in State if s not in STACK)
 OTHER_LOOK = ("var(--line-strong)", "-")
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One cell of a table: what is shown, where it leads, and what an export writes."""
-
-    text: str
-    href: str = ""
-    raw: Any = None
-    is_number: bool = False
-
-    @property
-    def exported(self) -> Any:
-        return self.text if self.raw is None else self.raw
-
-
-@dataclass(slots=True)
-class Panel:
-    """One chart with its table."""
-
-    key: str
-    title: str
-    question: str
-    how: list[str]
-    columns: list[str] = field(default_factory=list)
-    rows: list[list[Value]] = field(default_factory=list)
-    figure: dict[str, Any] | None = None
-    facts: list[tuple[str, str]] = field(default_factory=list)
-    changes: list[Mark] = field(default_factory=list)
-    note: str = ""
-    empty: str = ""
-    failed: bool = False
-    wide: bool = False
-    csv: str = ""
-
-    @property
-    def figure_id(self) -> str:
-        return f"figure-{self.key}"
-
-
-def number(value: float | None, *, href: str = "", text: str | None = None) -> Value:
-    if value is None:
-        return Value(DASH, raw="", is_number=True)
-    return Value(f"{value:,.0f}" if text is None else text, href, value, is_number=True)
 
 
 def runs_url(reading: Reading, **more: Any) -> str:
