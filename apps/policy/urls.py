@@ -1,6 +1,22 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from apps.policy.views import drafts, pages
 
 app_name = "policy"
-urlpatterns: list[URLPattern | URLResolver] = []
+_DRAFT = "<slug:slug>/draft/"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", pages.index, name="index"),
+    path("<slug:slug>/", pages.detail, name="detail"),
+    path("<slug:slug>/versions/<int:number>/", pages.version, name="version"),
+    path("<slug:slug>/versions/<int:number>/roll-back/", pages.roll_back, name="roll_back"),
+    path(_DRAFT, drafts.draft, name="draft"),
+    path(f"{_DRAFT}save/", drafts.save, name="draft_save"),
+    path(f"{_DRAFT}check/", drafts.check, name="draft_check"),
+    path(f"{_DRAFT}submit/", drafts.submit, name="draft_submit"),
+    path(f"{_DRAFT}publish/", drafts.publish, name="draft_publish"),
+    path(f"{_DRAFT}withdraw/", drafts.withdraw, name="draft_withdraw"),
+    path(f"{_DRAFT}discard/", drafts.discard, name="draft_discard"),
+    path(f"{_DRAFT}rebase/", drafts.rebase, name="draft_rebase"),
+]

@@ -104,6 +104,7 @@
       const open = document.getElementById("text-diff").open;
       const had = problems.length;
       findings.innerHTML = said.html; // rendered and escaped by our server
+      document.getElementById("lines").innerHTML = said.lines;
       document.getElementById("text-diff").open = open;
       showProblems(said.problems);
       if (had !== problems.length) announce.textContent = problems.length ? `${problems.length} problems` : "No problems";

@@ -202,6 +202,7 @@ class _Writer:
                 text=text,
                 schema=self.files.schema,
                 note=f"Applied from the pack {self.domain.slug}",
+                actor=self.actor,
                 force=self.force,
             )
         except InvalidInputError as error:

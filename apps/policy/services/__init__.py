@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.policy.services.comparing import Findings, compare_texts, review_text
 from apps.policy.services.deciding import Ask, decide_batch
 from apps.policy.services.drafting import (
     Check,
@@ -29,17 +30,20 @@ __all__ = [
     "Ask",
     "ChangedAnswer",
     "Check",
+    "Findings",
     "LimitPoint",
     "RuleRow",
     "Simulation",
     "apply_policy",
     "check_text",
+    "compare_texts",
     "decide_batch",
     "discard",
     "publish",
     "publish_draft",
     "rebase",
     "rejudge",
+    "review_text",
     "roll_back",
     "rules",
     "save_draft",

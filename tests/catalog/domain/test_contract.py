@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -106,6 +106,7 @@ def test_odd_texts_are_refused_in_words(text: str) -> None:
     assert parsed.errors
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=200))
 def test_parse_never_raises(text: str) -> None:
     parsed = parse(text)
@@ -127,6 +128,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text("abcxyz", min_size=1, max_size=5), JSON, min_size=1, max_size=4))
 def test_load_reads_what_yaml_wrote(value: dict[str, object]) -> None:
     out = io.StringIO()
@@ -160,6 +162,7 @@ PATHS = st.sampled_from(
 )
 
 
+@settings(deadline=None, max_examples=60)  # each example reads YAML three times
 @given(PATHS, SCALARS)
 def test_a_patch_changes_one_value_and_keeps_the_rest(
     path: tuple[str | int, ...], value: object
@@ -187,6 +190,7 @@ def test_a_folded_text_stays_folded() -> None:
     assert "purpose: >\n  Money back.\n\n  And a smile.\noutcome:" in changed
 
 
+@settings(deadline=None, max_examples=60)
 @given(SCALARS)
 def test_a_scalar_reads_back_as_itself(value: object) -> None:
     assert load(f"v: {scalar(value)}").value == {"v": value}

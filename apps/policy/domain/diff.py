@@ -1,0 +1,116 @@
+"""What changed between two policy texts, in sentences, and whether a control got weaker.
+
+What can't be judged, such as a rewritten condition, is called weaker: a person should look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from apps.policy.domain.rules import Rule
+
+
+class Kind(StrEnum):
+    WEAKER = "weaker_control"
+    STRONGER = "stronger_control"
+    NEUTRAL = "neutral"
+
+
+_ORDER = list(Kind)
+_NUMBERS = (("votes", "votes needed"), ("risk", "risk"))
+_WORDS = (("reason", "the reason shown"), ("purpose", "what it is for"))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    path: str
+    kind: Kind
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One side: its rules by id, their conditions as written, its limits."""
+
+    rules: Mapping[str, Rule]
+    conditions: Mapping[str, str]
+    limits: Mapping[str, int]
+
+
+def compare(before: Text, after: Text) -> list[Change]:
+    """Every change, weaker controls first."""
+    found = [*_rules(before, after), *_limits(before, after)]
+    return sorted(found, key=lambda c: _ORDER.index(c.kind))
+
+
+def _rules(before: Text, after: Text) -> Iterator[Change]:
+    for key, rule in after.rules.items():
+        path = f"policies.{key}"
+        if key not in before.rules:
+            kind = Kind.STRONGER if rule.effect == "forbid" else Kind.WEAKER
+            yield Change(path, kind, f"New {_what(rule)} “{key}”: {rule.reason or rule.purpose}")
+        else:
+            yield from _rule(path, before, after, key)
+    for key, rule in before.rules.items():
+        if key not in after.rules:
+            kind = Kind.WEAKER if rule.effect == "forbid" else Kind.STRONGER
+            yield Change(f"policies.{key}", kind, f"The {_what(rule)} “{key}” is gone")
+
+
+def _what(rule: Rule) -> str:
+    if rule.effect == "permit":
+        return "permit"
+    return "hold rule" if rule.is_hold else "hard rule"
+
+
+def _rule(path: str, before: Text, after: Text, key: str) -> Iterator[Change]:
+    old, new = before.rules[key], after.rules[key]
+    if _what(old) != _what(new):
+        weaker = new.effect == "permit" or (old.effect == "forbid" and not old.is_hold)
+        kind = Kind.WEAKER if weaker else Kind.STRONGER
+        yield Change(path, kind, f"“{key}” was a {_what(old)} and is a {_what(new)}")
+    elif old.role != new.role:
+        yield Change(path, Kind.WEAKER, f"“{key}”: approved by {old.role} → {new.role}")
+    for name, label in _NUMBERS:
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now and _what(old) == _what(new):
+            kind = Kind.WEAKER if now < was else Kind.STRONGER
+            yield Change(path, kind, f"“{key}”: {label} {was} → {now}")
+    for name, label in _WORDS:
+        if getattr(old, name) != getattr(new, name):
+            yield Change(path, Kind.NEUTRAL, f"“{key}”: {label} changed")
+    if _squeezed(before.conditions[key]) != _squeezed(after.conditions[key]):
+        yield Change(path, Kind.WEAKER, f"“{key}”: its condition was rewritten")
+
+
+def _squeezed(source: str) -> str:
+    return "".join(source.split())
+
+
+def _limits(before: Text, after: Text) -> Iterator[Change]:
+    for name in sorted({*before.limits, *after.limits}):
+        was, now = before.limits.get(name), after.limits.get(name)
+        if was == now:
+            continue
+        shown = f"{_number(was)} → {_number(now)}"
+        kind = Kind.NEUTRAL if was is None else Kind.WEAKER
+        if was is not None and now is not None and _guards(after.rules.values(), name, now > was):
+            kind = Kind.STRONGER
+        yield Change(f"limits.{name}", kind, f"Limit {name}: {shown}")
+
+
+def _number(value: int | None) -> str:
+    return "none" if value is None else f"{value:,}"
+
+
+def _guards(rules: Iterable[Rule], name: str, raised: bool) -> bool:
+    """Whether moving the limit this way makes every rule that compares with it stricter."""
+    uses = [(r, o) for r in rules for o in r.observations if o.limit == name]
+    stricter = [
+        ((o.operator in {">", "≥"}) != raised) == (r.effect == "forbid")
+        for r, o in uses
+        if o.operator in {">", "≥", "<", "≤"}
+    ]
+    return bool(uses) and len(stricter) == len(uses) and all(stricter)
