@@ -52,8 +52,10 @@ def index(request: HttpRequest) -> HttpResponse:
     form = RunFilterForm(request.GET)
     wanted, now = form.wanted(), timezone.now()
     cursor = runs.Cursor.parse(request.GET.get("before", ""))
+    head = log.heads(["runs"])["runs"]  # before the rows, so that nothing falls in between
     page = runs.page(wanted, before=cursor)
     context = {
+        "head": head,
         "page": page,
         "form": form,
         "wanted": wanted,

@@ -75,8 +75,8 @@
     heard();
     attempt = 0;
     if (frame.head) return compare(frame.head);
-    if ((seen.get(frame.stream) || 0) >= frame.seq) return;
-    seen.set(frame.stream, frame.seq);
+    // Events can commit out of order, so an older number is news too.
+    seen.set(frame.stream, Math.max(frame.seq, seen.get(frame.stream) || 0));
     dispatch(frame.stream, frame);
   }
 
@@ -179,7 +179,13 @@
     if (socket && document.hidden && hiddenSince && Date.now() - hiddenSince > HIDDEN_MS) { const old = socket; socket = null; old.close(); }
     show();
   }, 1000);
-  poll = setInterval(() => { if (!socket || socket.readyState !== WebSocket.OPEN) catchUp(); }, POLL_MS);
+  let polls = 0;
+  poll = setInterval(() => {
+    if (socket && socket.readyState === WebSocket.OPEN) { polls = 0; return; }
+    catchUp();
+    // Heads can't tell of an event that committed late under an older number: now and then, all.
+    if (++polls % 6 === 0 && !failing && !document.hidden) for (const stream of wanted()) dispatch(stream, { stream, seq: seen.get(stream) || 0, kind: "poll", id: "" });
+  }, POLL_MS);
 
   // The clock of the server decides; say so when this one is off.
   const skew = Date.now() - Date.parse(body.dataset.now || "");

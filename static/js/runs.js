@@ -36,7 +36,8 @@
 
   window.addEventListener("DOMContentLoaded", () => {
     window.Tower?.live?.on("runs", () => {
-      if (!list) return location.reload();
+      // An empty page is drawn anew when the first run comes; an empty answer to a filter stays.
+      if (!list) { if (!location.search) location.reload(); return; }
       clearTimeout(timer);
       timer = setTimeout(refresh, Math.max(0, last + PAUSE_MS - Date.now()));
     });

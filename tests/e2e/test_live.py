@@ -110,6 +110,7 @@ def test_a_dead_line_is_shown_as_stale_and_mends(page_as: PageAs) -> None:
     cut["is"] = True
     for ws in sockets:
         ws.close()
+    expect(page.locator("body")).not_to_have_attribute("data-conn", "live")
     finish(run)
 
     conn(page, "stale", 16_000)
