@@ -10,6 +10,7 @@ from typing import Any
 
 from controltower.cases.scripts import Case, recorded_case, reference_case
 from controltower.world import loading
+from controltower.world.errors import PackMissingError
 
 RECORDED_EVERY = 2  # with recordings at hand every second case is a recorded one
 
@@ -18,11 +19,11 @@ def case_number(domain: str, index: int) -> Case:
     """The case with this index, in a world of its own. The row of cases never ends: it starts over
     in fresh worlds. Raises ``PackMissingError`` when the domain's data isn't on this machine."""
     world = f"desk/{domain}/{index}"
-    recordings = _recordings(domain)
-    if recordings and index % RECORDED_EVERY:
-        at = _spread(index // RECORDED_EVERY, len(recordings))
-        return recorded_case(recordings[at], world=world)
-    tasks = _tasks(domain)
+    recordings, tasks = _recordings(domain), _tasks_or_none(domain)
+    if recordings and (index % RECORDED_EVERY or tasks is None):
+        number = index // RECORDED_EVERY if tasks else index
+        return recorded_case(recordings[_spread(number, len(recordings))], world=world)
+    tasks = tasks or _tasks(domain)
     number = index // RECORDED_EVERY if recordings else index
     mutating = frozenset(t["name"] for t in loading.load_tool_schemas(domain) if t["mutates"])
     return reference_case(tasks[number % len(tasks)], domain=domain, mutating=mutating, world=world)
@@ -38,6 +39,13 @@ def _coprime(a: int, b: int) -> bool:
     while b:
         a, b = b, a % b
     return a == 1
+
+
+def _tasks_or_none(domain: str) -> Sequence[dict[str, Any]] | None:
+    try:
+        return _tasks(domain)
+    except PackMissingError:
+        return None
 
 
 @lru_cache(maxsize=4)

@@ -314,7 +314,7 @@ def available_packs(places: Places, screen: Screen) -> list[str]:
     """Packs whose data is on this machine, fetched the first time; says which are missing."""
     os.environ.setdefault("TOWER_PACKS", str(places.var / "packs"))
     present = _with_data()
-    if present == list(DOMAINS):
+    if present == list(DOMAINS) and _with_tasks():
         return present
     try:
         with screen.step("Data of the packs") as detail:
@@ -330,6 +330,14 @@ def available_packs(places: Places, screen: Screen) -> list[str]:
                 " Set TOWER_DATA to a folder that holds it, or go online, and `make up` again."
             )
     return present
+
+
+def _with_tasks() -> bool:
+    """Whether the reference cases are here too: a data folder has the worlds but no tasks."""
+    try:
+        return all(loading.load_tasks(domain) for domain in DOMAINS)
+    except PackMissingError:
+        return False
 
 
 def _with_data() -> list[str]:
