@@ -89,7 +89,7 @@ class Replay:
         approve = self._verdict(self.runs[approval.run_id], ref)
         try:
             approvals.decide(
-                approval.pk,
+                approval_id=approval.pk,
                 user=_reviewer(approval),
                 approve=approve,
                 reason=f"Replay reviewer “{self.reviewer}”.",
