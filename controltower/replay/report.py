@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.policy import services as policy
+from apps.policy.models import Decision
 from apps.runs.domain.retry import Ending
 from apps.runs.executor import ToolClient
 from apps.runs.models import Run, Step
@@ -66,11 +67,14 @@ def _labels(replay: Replay, played: Sequence[Played]) -> dict[Any, str]:
     }
     refs = {run: episode["episode_id"] for run, episode in replay.runs.items()}
     steps = Step.objects.filter(run_id__in=replay.runs).exclude(gate="")
-    found = {}
-    for run_id, ref, decision_id in steps.values_list("run_id", "script_ref", "decision_id"):
-        if label := wanted.get((refs[run_id], ref)):
-            found[decision_id] = label
-    return found
+    labels = {
+        step_id: wanted.get((refs[run_id], ref))
+        for step_id, run_id, ref in steps.values_list("id", "run_id", "script_ref")
+    }
+    # The first decision about a step: a later one may carry the reviewer's approval.
+    first = Decision.objects.filter(step_id__in=[s for s, label in labels.items() if label])
+    rows = first.order_by("step_id", "at", "id").distinct("step_id")
+    return {d: str(labels[step]) for step, d in rows.values_list("step_id", "id")}
 
 
 def _point(labels: Mapping[Any, str], answers: Mapping[Any, str]) -> dict[str, float]:
