@@ -248,7 +248,7 @@ def shares(rows: Sequence[ShareRow]) -> Figure:
     """A dot and its interval a row, with a tick where the target is."""
     shown = [(i, r) for i, r in enumerate(rows) if r.value is not None]
     few = [(i, r) for i, r in enumerate(rows) if r.value is None]
-    aims = [(i, r) for i, r in enumerate(rows) if r.target is not None]
+    aims = [(i, r.target) for i, r in enumerate(rows) if r.target is not None]
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
@@ -272,20 +272,7 @@ def shares(rows: Sequence[ShareRow]) -> Figure:
             },
             **_marks([r.mark for _, r in shown]),
         },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "Target",
-            "x": [r.target for _, r in aims],
-            "y": [i for i, _ in aims],
-            "marker": {
-                "symbol": "line-ns-open",
-                "size": 24,
-                "color": "var(--series-2)",
-                "line": {"color": "var(--series-2)", "width": 3},
-            },
-            "hoverinfo": "skip",
-        },
+        _aims("Target", aims),
     ]
     if few:
         data.append(
@@ -310,6 +297,24 @@ def shares(rows: Sequence[ShareRow]) -> Figure:
             xaxis=axis,
             yaxis=_row_axis([_two_lines(r.label, r.note) for r in rows]),
         ),
+    }
+
+
+def _aims(name: str, aims: Sequence[tuple[int, float]]) -> dict[str, Any]:
+    """A tick a row, where its promise stands."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [aim for _, aim in aims],
+        "y": [i for i, _ in aims],
+        "marker": {
+            "symbol": "line-ns-open",
+            "size": 24,
+            "color": "var(--series-2)",
+            "line": {"color": "var(--series-2)", "width": 3},
+        },
+        "hoverinfo": "skip",
     }
 
 
@@ -351,20 +356,7 @@ def times(rows: Sequence[TimeRow]) -> Figure:
         },
         _dots("Median", [r.p50 for r in rows], places, "circle", "var(--series-1)", marks),
         _dots("p95", [r.p95 for r in rows], places, "diamond", INK, marks),
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "Budget",
-            "x": [budget for _, budget in aims],
-            "y": [i for i, _ in aims],
-            "marker": {
-                "symbol": "line-ns-open",
-                "size": 24,
-                "color": "var(--series-2)",
-                "line": {"color": "var(--series-2)", "width": 3},
-            },
-            "hoverinfo": "skip",
-        },
+        _aims("Budget", aims),
     ]
     axis = _value_axis(
         type="log",
