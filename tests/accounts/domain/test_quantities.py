@@ -1,0 +1,73 @@
+"""Durations, moments and money as people read them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.accounts.domain import quantities as q
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 ms"),
+        (0.0401, "40 ms"),
+        (3.24, "3.2 s"),
+        (42.4, "42 s"),
+        (64, "1 m 04 s"),
+        (7500, "2 h 05 m"),
+        (273600, "3 d 4 h"),
+        (-64, "-1 m 04 s"),
+    ],
+)
+def test_duration_words(seconds: float, words: str) -> None:
+    assert q.duration_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (12, "12 s ago"),
+        (300, "5 min ago"),
+        (7300, "2 h ago"),
+        (200000, "2 d ago"),
+        (-90, "in 1 min"),
+    ],
+)
+def test_ago_words(seconds: int, words: str) -> None:
+    assert q.ago_words(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "urgent"),
+    [
+        (-40, "overdue 40 s", "late"),
+        (30, "30 s", "soon"),
+        (130, "2 m 10 s", ""),
+        (2280, "38 min", ""),
+        (7260, "2 h 01 m", ""),
+    ],
+)
+def test_due_words(seconds: int, words: str, urgent: str) -> None:
+    left = timedelta(seconds=seconds)
+
+    assert (q.due_words(left), q.urgency(left, None)) == (words, urgent)
+
+
+def test_a_fifth_of_the_window_is_soon() -> None:
+    window = timedelta(hours=4)
+
+    assert q.urgency(timedelta(minutes=47), window) == "soon"
+    assert q.urgency(timedelta(minutes=49), window) == ""
+
+
+@given(st.integers(-(10**17), 10**17))
+def test_money_is_exact(cents: int) -> None:
+    text = q.money_words(cents)
+
+    assert int(text.replace("$", "").replace(",", "").replace(".", "")) == cents
+    assert text.rpartition(".")[2].isdigit()
