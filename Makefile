@@ -18,10 +18,10 @@ export TOWER_MODEL := local
 SETUP_FLAGS := --local
 endif
 
-.PHONY: help python setup up down reset doctor packs test ci
+.PHONY: help python setup up down reset doctor packs test screenshots ci
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (apt-get install python3)." >&2; exit 2; }
@@ -47,6 +47,10 @@ packs: ## Load the packs again into the running tower (first start does it by it
 test: python ## Run every test (TESTS="-k name" chooses)
 	@$(BOOTSTRAP) --dev
 	@exec $(VENV_PYTHON) -m pytest $(TESTS)
+
+screenshots: ## Photograph the running tower for the README
+	@$(BOOTSTRAP) --dev
+	@exec $(VENV_PYTHON) -m tests.screenshots
 
 ci: ## Run every check, fastest first, then every test
 	@exec .ci/run

@@ -36,11 +36,11 @@ class Shot:
 
 SHOTS = (
     Shot("home", "operator", "/"),
-    Shot("approvals", "operator", "/approvals/", follow="[data-approval] a, tbody tr a"),
+    Shot("approvals", "operator", "/approvals/"),
     Shot("approvals-dark", "operator", "/approvals/", scheme="dark"),
     Shot("approvals-phone", "operator", "/approvals/", size=PHONE),
     Shot("runs", "operator", "/runs/"),
-    Shot("run", "operator", "/runs/?state=succeeded", follow="tbody tr a"),
+    Shot("run", "operator", "/runs/?state=succeeded", follow="table.runs tbody th a"),
     Shot("outcomes", "product_manager", "/outcomes/"),
     Shot("catalog", "admin", "/catalog/"),
     Shot("policies", "admin", "/policies/airline/"),
