@@ -3,6 +3,7 @@
 Owns: Domain, ToolServer, Tool, ToolVersion, Prompt, PromptVersion, Agent, AgentVersion, Job,
 ContractVersion, ContractDraft.
 Hides: how a pack of YAML becomes rows, how two versions are compared.
-Offers: services.apply_pack, services.publish_contract, selectors.contract_for_run,
-domain.contract.Contract.
+Offers: services.apply_packs; drafts (services.save_draft … publish_draft, roll_back: commands);
+selectors.contract_for_run, selectors.contract, selectors.tool_versions_for, selectors.pinned;
+adapters.address (of a tool server); domain.contract.Contract.
 """

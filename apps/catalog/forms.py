@@ -9,74 +9,74 @@ from django import forms
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES
 from apps.kernel.fields import Field, Section
 
+_ABOUT = Section(
+    "What it is",
+    (
+        Field(("name",), "Name"),
+        Field(("owner",), "Owner"),
+        Field(("purpose",), "Purpose", "long"),
+        Field(("criticality",), "Criticality", "choice", CRITICALITIES, default="normal"),
+        Field(
+            ("outcome", "target"),
+            "Success target",
+            "number",
+            help="Share of finished runs that succeed, 0 to 1",
+        ),
+    ),
+)
+_LIMITS = Section(
+    "Limits",
+    (
+        Field(("limits", "deadline_s"), "Deadline", "whole", unit="s", default=14400),
+        Field(("limits", "steps"), "Steps", "whole", default=60),
+        Field(("limits", "tokens"), "Tokens", "whole", default=200_000),
+        Field(("limits", "cost_usd"), "Cost", "number", unit="$", default=2.0),
+        Field(("slo", "latency_p95_s"), "Latency p95", "number", unit="s", default=120),
+        Field(("slo", "latency_budget_s"), "Latency budget", "number", unit="s", default=300),
+    ),
+)
+_ON_TIMEOUT = ("reject", "escalate")
+
 
 def contract_sections(
     document: Any, *, agents: frozenset[str], policies: frozenset[str]
 ) -> list[Section]:
     """The fields for ``document``: fixed ones, and a few for each tool it lists."""
     return [
-        Section(
-            "What it is",
-            (
-                Field(("name",), "Name"),
-                Field(("owner",), "Owner"),
-                Field(("purpose",), "Purpose", "long"),
-                Field(("criticality",), "Criticality", "choice", CRITICALITIES, default="normal"),
-                Field(
-                    ("outcome", "target"),
-                    "Success target",
-                    "number",
-                    help="Share of finished runs that succeed, 0 to 1",
-                ),
-            ),
-        ),
-        Section(
-            "Who decides",
-            (
-                Field(("decisions", "policy"), "Policy set", "choice", tuple(sorted(policies))),
-                Field(("decisions", "votes"), "Votes to approve", "whole", default=1),
-                Field(
-                    ("decisions", "window_s"), "Time to decide", "whole", unit="s", default=14400
-                ),
-                Field(
-                    ("decisions", "on_timeout"),
-                    "When nobody decides",
-                    "choice",
-                    ("reject", "escalate"),
-                    default="reject",
-                ),
-            ),
-        ),
-        Section(
-            "Limits",
-            (
-                Field(("limits", "deadline_s"), "Deadline", "whole", unit="s", default=14400),
-                Field(("limits", "steps"), "Steps", "whole", default=60),
-                Field(("limits", "tokens"), "Tokens", "whole", default=200_000),
-                Field(("limits", "cost_usd"), "Cost", "number", unit="$", default=2.0),
-                Field(("slo", "latency_p95_s"), "Latency p95", "number", unit="s", default=120),
-                Field(
-                    ("slo", "latency_budget_s"), "Latency budget", "number", unit="s", default=300
-                ),
-            ),
-        ),
-        Section(
-            "How it runs",
-            (
-                Field(("agent", "slug"), "Agent", "choice", tuple(sorted(agents))),
-                Field(("lane",), "Lane", "choice", ("urgent", "normal"), default="normal"),
-                Field(("priority",), "Priority", "whole", help="Lower is sooner", default=50),
-                Field(
-                    ("data", "classification"),
-                    "Data classification",
-                    "choice",
-                    CLASSIFICATIONS,
-                    default="internal",
-                ),
-            ),
-        ),
+        _ABOUT,
+        _deciding(tuple(sorted(policies))),
+        _LIMITS,
+        _running(tuple(sorted(agents))),
         *_tool_sections(document),
     ]
+
+
+def _deciding(policies: tuple[str, ...]) -> Section:
+    at = "decisions"
+    return Section(
+        "Who decides",
+        (
+            Field((at, "policy"), "Policy set", "choice", policies),
+            Field((at, "votes"), "Votes to approve", "whole", default=1),
+            Field((at, "window_s"), "Time to decide", "whole", unit="s", default=14400),
+            Field(
+                (at, "on_timeout"), "When nobody decides", "choice", _ON_TIMEOUT, default="reject"
+            ),
+        ),
+    )
+
+
+def _running(agents: tuple[str, ...]) -> Section:
+    data = ("data", "classification")
+    return Section(
+        "How it runs",
+        (
+            Field(("agent", "slug"), "Agent", "choice", agents),
+            Field(("lane",), "Lane", "choice", ("urgent", "normal"), default="normal"),
+            Field(("priority",), "Priority", "whole", help="Lower is sooner", default=50),
+            Field(data, "Data classification", "choice", CLASSIFICATIONS, default="internal"),
+        ),
+    )
 
 
 def _tool_sections(document: Any) -> list[Section]:

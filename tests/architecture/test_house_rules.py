@@ -21,6 +21,7 @@ KERNEL = {
     "canonical",
     "documents",
     "editor",
+    "editor",
     "errors",
     "fields",
     "ids",

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.catalog.models import ContractDraft, ContractVersion, Job
-from tests.factories.catalog import CONTRACT, toys_job
+from tests.factories.catalog import CONTRACT, policy_text, toys_job
 
 PageAs = Callable[..., Page]
 pytestmark = pytest.mark.browser
@@ -40,6 +40,9 @@ PAGES = {
     "tools": "/catalog/tools/",
     "tool": "/catalog/tools/toys/refund/",
     "draft": DRAFT,
+    "policies": "/policies/",
+    "policy": "/policies/toys/",
+    "policy-draft": "/policies/toys/draft/",
 }
 
 
@@ -131,6 +134,23 @@ def test_a_conflict_keeps_the_text_and_offers_both_ways(job: Job, page_as: PageA
     second.get_by_role("button", name="Save mine over it").click()
     expect(second.locator("#conflict")).to_be_hidden()
     assert ContractDraft.objects.get().text == mine
+
+
+def test_a_policy_is_checked_as_it_is_typed(job: Job, page_as: PageAs) -> None:
+    page = page_as("admin")
+    page.goto("/policies/toys/draft/")
+
+    write(page, policy_text().replace("amount_cents >", "amount_cent >"))
+
+    expect(page.locator("#findings .problems li").first).to_contain_text("amount_cent")
+    shot(page, "policy-draft-problem")
+    limit = page.get_by_label("refund cents")
+    write(page, policy_text())
+    expect(page.locator("#findings")).to_contain_text("No problems")
+    limit.fill("100000")
+    limit.press("Tab")
+    expect(page.locator("#findings")).to_contain_text("Limit refund_cents: 5,000 → 100,000")
+    shot(page, "policy-draft-weaker")
 
 
 def test_a_phone_edits_in_a_plain_field(job: Job, page_as: PageAs) -> None:
