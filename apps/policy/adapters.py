@@ -44,7 +44,7 @@ class Evaluator:
         self._facts = declared_facts(schema)
         # Sets can be long: one that no rule mentions is not sent. Should a rule reach it in a way
         # that this test doesn't see, the missing attribute is an error, and an error denies.
-        self._unread = [name for name in ("seen", "reads_before") if name not in policies]
+        self._unread = [name for name in ("seen", "answers") if name not in policies]
         stored = _policies_as_json(policies)
         self.rules: dict[str, Rule] = {key: read_rule(key, p) for key, p in stored.items()}
 

@@ -19,6 +19,8 @@ CONVERSATION = {
     "signals": "set",
     "spelled_out": "bool",
     "price_quoted": "bool",
+    "unspoken": "set",
+    "customer_named": "set",
 }
 RUN = {
     "same_tool_before": "long",
@@ -26,6 +28,7 @@ RUN = {
     "mutations_before": "long",
     "reads_before": "set",
     "seen": "set",
+    "answers": "set",
     "refused_before": "long",
     "steps": "long",
 }

@@ -17,36 +17,50 @@ CUSTOMER, AGENT = "customer", "agent"
 EXECUTED = ("executed",)
 MUTATIONS = ("draft", "write", "irreversible")
 REFUSED = ("refused_by_tool", "denied", "rejected")
+MAX_ANSWER = 80
+MAX_DETAIL, MAX_DETAILS = 160, 2
 RECENT_AGENT_MESSAGES = 3  # a proposal may be followed by an answer to a question about it
 
-_AGREES = re.compile(
-    r"""\b(
-      yes|yeah|yep|yup|yea|sure|okay|ok|absolutely|definitely|certainly|of\ course|agreed|
-      confirm(ed|ing)?|correct|proceed|go\ ahead|do\ it|do\ that|do\ so|perfect|exactly|
-      (that|it|this|everything|all)('s|\ is|\ are)?\ (all\ )?(right|correct|fine|good|great|perfect|ok(ay)?)|
-      (that|this|it|everything)\ (works|sounds|looks)(\ (good|great|fine|right|correct|perfect))?|
+# At the start of a sentence, after nothing but a filler.
+_SAYS_YES = re.compile(
+    r"""^\W*((um+|uh+|oh|well|thanks|thank\ you|great|alright|all\ right|hi|hello|and|so|then|\d+)\W+)*
+      (yes|yeah|yep|yup|yea|sure|okay|ok|absolutely|definitely|certainly|of\ course|agreed|correct|
+       confirmed|confirming|perfect|exactly|proceed|please\ proceed|go\ ahead|i\ confirm|i\ agree|i\ approve|i\ accept)\b""",
+    re.VERBOSE,
+)
+_TELLS_TO_PROCEED = re.compile(
+    r"""\b(go\ ahead|please\ (proceed|do\ (it|so|that)|continue|finali[sz]e|complete)|
+      proceed\ (with|now|as)|you\ (can|may)\ proceed|let's\ (do\ it|proceed|go)|
+      i('m|\ am)\ (ok(ay)?|fine|happy|good)\ with|i('d|\ would)\ like\ to\ (proceed|go\ ahead)|
+      (that|this|it|everything|all)('s|\ is|\ are)?\ (all\ )?(right|correct|fine|perfect)|
+      (that|this|it|everything)\ (works|(sounds|looks)\ (good|great|fine|right|correct|perfect))|
       (sounds|looks)\ (good|great|fine|right|correct|perfect)|works\ for\ me|
-      please\ (do|go|continue|finalize|finalise|complete|process|make|book|cancel|change|update|
-               modify|exchange|return|add|upgrade|submit|apply|use)|
-      i('m|\ am)\ (fine|ok(ay)?|good|happy|ready|sure)|i\ (agree|accept|approve)|let's\ (do|go)|
-      i('d|\ would)\ like\ to\ (proceed|go\ ahead|continue|confirm)|i('ll|\ will)\ (take|go\ with)
-    )\b""",
+      i\ (confirm|agree|approve|authori[sz]e)|i('ll|\ will)\ proceed)\b""",
     re.VERBOSE,
 )
 _REFUSES = re.compile(
-    r"""^\W*(no|nope|nah|not\ (yet|now|really|exactly)|never\ ?mind|wait|hold\ on|stop|actually)\b|
-      \b(don't|do\ not|please\ don't)\ (proceed|cancel|book|change|do|go|charge|make|want|process)\b|
-      \bi('d|\ would)?\ (rather\ not|changed\ my\ mind|(do\ not|don't)\ agree)\b|
-      \b(that|this|it)('s|\ is)\ (not|wrong|incorrect)\b|\bnot\ (correct|right)\b""",
+    r"""^\W*(no|nope|nah)(\W*$|\s*[,.!;-]|\ (thanks|thank|i|please|that|it|this|not|don't|do)\b)|
+      ^\W*(not\ (yet|now|really|exactly)|never\ ?mind|wait|hold\ on|stop)\b|
+      \b(don't|do\ not)\ (proceed|go\ ahead|cancel|book|change|charge|process|agree|submit)\b|
+      \b(don't|do\ not)\ want\ (to\ (proceed|cancel|book|change|do|pay)|that|it|this)\b|
+      \bi('d|\ would)?\ (rather\ not|changed\ my\ mind)\b|
+      \b(that|this|it)('s|\ is)\ (wrong|incorrect)\b|\bnot\ (correct|right|what\ i)\b""",
     re.VERBOSE,
 )
-_CONDITIONS = re.compile(
-    r"""\b(but\ (first|before|only|wait|not|i|can|could|what|please|if|make|also|instead|change)|
-      however|instead|before\ (you|we|i|that|proceeding|doing|making)|
-      only\ if|as\ long\ as|unless|except|hold\ on|on\ second\ thought|
-      what\ (about|if)|how\ (about|much)|(can|could|would)\ you\ (first|tell|check|let|explain|clarify|confirm|
-         find|look|also\ (tell|check|look))|is\ (it|there)|are\ there|do\ (i|you)|will\ (i|it|there|the)|
-      which|why|when\ (will|would|do))\b""",
+_CONDITION = re.compile(
+    r"""\b(but|if|unless|except|instead|before|as\ long\ as|provided|once\ you('ve|\ have)|
+      i('d|\ would)\ (rather|prefer))\b""",
+    re.VERBOSE,
+)
+_HALTS = re.compile(
+    r"""^\W*((also|and|but)\W+)?(before\ (you|we|i|that|this|proceeding|finali[sz]ing|doing)|
+      wait|hold\ on|first\b|actually|on\ second\ thought|but\ (first|only|can|could|what|wait|i)|
+      i('d|\ would)\ (rather|prefer)|can\ (we|you)\ (change|use|instead)|only\ if)""",
+    re.VERBOSE,
+)
+_WANTS_MORE = re.compile(
+    r"""\?|\b(also|instead|rather|cancel|change|book|add|remove|upgrade|downgrade|return|exchange|
+      modify|update|keep|different|another|other)\b""",
     re.VERBOSE,
 )
 _ASKS = re.compile(
@@ -84,12 +98,14 @@ def conversation_facts(
     asked = any(_ASKS.search(offer) for offer in offers[:1])
     told = "\n".join(offers)
     return {
-        "confirmed": bool(heard) and asked and agrees(heard[-1]),
+        "confirmed": asked and agreed(heard),
         "agent_asked": asked,
         "customer_messages": len(heard),
         "signals": sorted(signals_heard(heard, signals)),
         "spelled_out": bool(told) and not missing_values(told, arguments),
         "price_quoted": quotes(told, facts or {}),
+        "unspoken": sorted(set(missing_values(told, arguments))),
+        "customer_named": sorted(named_by_customer(heard, {**(facts or {}), **arguments})),
     }
 
 
@@ -108,23 +124,42 @@ def run_facts(
         "mutations_before": len(changed),
         "reads_before": sorted({s.tool for s in done if s.effect == "read"}),
         "seen": sorted({v for s in steps for v in _scalars(s.arguments.values())}),
+        "answers": sorted({a for s in done if s.effect == "read" and (a := _short_answer(s.result))}),
         "refused_before": sum(s.disposition in REFUSED for s in steps),
         "steps": len(steps),
     }
 
 
-def agrees(words: str) -> bool:
-    """Whether these words of a customer clearly agree: an agreeing phrase, and neither a refusal
-    nor a condition nor a question beside it. Doubt counts as no."""
-    text = _plain(words)
-    if _REFUSES.search(text):
-        return False
-    agreeing = False
-    for sentence in _SENTENCE.findall(text):
-        if sentence.endswith("?") or _CONDITIONS.search(sentence):
+def agreed(heard: Sequence[str]) -> bool:
+    """Whether the customer's last words agree, or only supply a detail that was asked for after an
+    agreement: naming the card to use doesn't take a yes back."""
+    for words in reversed(heard[-1 - MAX_DETAILS :]):
+        if agrees(words):
+            return True
+        if not _only_a_detail(words):
             return False
-        agreeing = agreeing or bool(_AGREES.search(sentence))
+    return False
+
+
+def agrees(words: str) -> bool:
+    """Whether these words of a customer clearly agree: a yes or a go-ahead in a sentence without a
+    condition, with no refusal or second thought anywhere. A question that follows doesn't take a
+    yes back. Doubt counts as no."""
+    agreeing = False
+    for sentence in _SENTENCE.findall(_plain(words)):
+        if _REFUSES.search(sentence) or _HALTS.search(sentence):
+            return False
+        said_yes = bool(_SAYS_YES.search(sentence))
+        if said_yes or (_TELLS_TO_PROCEED.search(sentence) and not sentence.endswith("?")):
+            agreeing = agreeing or not _CONDITION.search(sentence)
     return agreeing
+
+
+def _only_a_detail(words: str) -> bool:
+    """A short statement that neither asks, refuses, nor wants anything else done."""
+    return len(words) <= MAX_DETAIL and not any(
+        pattern.search(words) for pattern in (_REFUSES, _HALTS, _WANTS_MORE)
+    )
 
 
 def signals_heard(heard: Iterable[str], signals: Mapping[str, str]) -> set[str]:
@@ -141,16 +176,29 @@ def signals_heard(heard: Iterable[str], signals: Mapping[str, str]) -> set[str]:
     return found
 
 
+def named_by_customer(heard: Iterable[str], values: Mapping[str, Any]) -> set[str]:
+    """Names of the text values that the customer said, letter by letter: an id that nobody but
+    the agent ever mentioned isn't among them."""
+    said = "\n".join(heard)
+    return {
+        name
+        for name, value in values.items()
+        if isinstance(value, str) and len(value) > 2 and value.casefold().lstrip("#") in said
+    }
+
+
 def missing_values(told: str, arguments: Mapping[str, Any]) -> list[str]:
-    """Argument values that a person would have had to hear and that the agent's words lack.
+    """Names of top-level arguments with values that a person would have had to hear and that the
+    agent's words lack.
 
     Ids of people and of payment methods are left out (they are spoken of in other words), as are
     values that only a machine cares about; amounts, dates, flights, items, names, addresses stay.
     """
     text = _plain(told)
     return [
-        name
-        for name, value in _values("", arguments)
+        top
+        for top, whole in arguments.items()
+        for name, value in _values(top, whole)
         if (forms := value_forms(name, value)) and not any(form in text for form in forms)
     ]
 
@@ -173,6 +221,14 @@ def resource_of(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
+def _short_answer(result: Any) -> str:
+    """The text of an answer that is one short text, such as the id that a look-up found."""
+    text = result.get("content") if isinstance(result, Mapping) else result
+    if not isinstance(text, str) or len(text) > MAX_ANSWER:
+        return ""
+    return text.strip().strip('"')
+
+
 def _last_customer(messages: Sequence[tuple[str, str]]) -> int:
     found = [i for i, (role, _) in enumerate(messages) if role == CUSTOMER]
     return found[-1] if found else len(messages)
@@ -187,7 +243,7 @@ def _offers(messages: Sequence[tuple[str, str]], until: int) -> list[str]:
 def _plain(words: str) -> str:
     """Lower case, typographic signs as typed ones, markup signs and runs of spaces gone."""
     text = words.casefold().translate(_TYPED)
-    return re.sub(r"[ \t\u00a0*_`]+", " ", text)
+    return re.sub(r"[ \t\u00a0*`]+", " ", text)
 
 
 _TYPED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "‑": "-"})

@@ -82,6 +82,7 @@ def _flights(world: Tables, args: Args) -> Found:
         "segments_after": len(wanted),
         "segments_kept": sum(leg in held for leg in wanted),
         "route_kept": _route_kept(world, reservation, held, wanted),
+        **_cities(world, reservation, held, wanted),
         "flights_in_order": journeys.in_order(world, wanted),
         "flights_available": journeys.all_bookable(world, fresh, cabin, seats),
         "new_departure_passed": bool(journeys.state_of(world, fresh)["departure_passed"]),
@@ -249,7 +250,9 @@ def _method(world: Tables, reservation: Entity, args: Args) -> Found:
     user = entity(world, "users", reservation["user_id"])
     method = user["payment_methods"].get(text(args, "payment_id")) if user else None
     kind = str(method["source"]) if method else None
+    paid_with = {payment["payment_id"] for payment in reservation["payment_history"]}
     return {
+        "payment_was_used": text(args, "payment_id") in paid_with,
         "payment_in_profile": method is not None,
         "payment_kind": kind,
         "payment_kinds_ok": kind in ("credit_card", "gift_card"),
@@ -379,6 +382,18 @@ def _route_kept(
         return True
     trip = (reservation["origin"], reservation["destination"], reservation["flight_type"])
     return journeys.fits_route(world, wanted, *trip)
+
+
+def _cities(
+    world: Tables, reservation: Entity, held: list[journeys.Leg], wanted: list[journeys.Leg]
+) -> Found:
+    """Whether the record fits its own route, and whether the new journey serves the same cities,
+    if not the same airports."""
+    trip = (reservation["origin"], reservation["destination"], reservation["flight_type"])
+    return {
+        "route_on_record_fits": journeys.fits_route(world, held, *trip),
+        "route_same_city": journeys.fits_route(world, wanted, *trip, same_city=True),
+    }
 
 
 def _by_leg(reservation: Entity) -> dict[journeys.Leg, Entity]:

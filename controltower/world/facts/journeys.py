@@ -15,6 +15,7 @@ COMPANY_NOW = datetime.fromisoformat(NOW)
 FLOWN = ("landed", "flying")
 Found = dict[str, Fact | None]
 Leg = tuple[str, str]  # flight number, date
+SAME_CITY = {"LGA": "JFK", "EWR": "JFK"}  # New York's airports, as one
 
 
 def legs_of(flights: Sequence[Entity]) -> list[Leg]:
@@ -48,13 +49,22 @@ def described(legs: Sequence[Leg]) -> str:
 
 
 def fits_route(
-    world: Tables, legs: Sequence[Leg], origin: Any, destination: Any, trip: Any
+    world: Tables,
+    legs: Sequence[Leg],
+    origin: Any,
+    destination: Any,
+    trip: Any,
+    *,
+    same_city: bool = False,
 ) -> bool | None:
     """Whether the flights, in this order, lead from origin to destination, and back on a round
-    trip. ``None`` when a flight is unknown."""
+    trip. ``None`` when a flight is unknown; ``same_city`` takes the airports of a city as one."""
     ends = airports(world, legs)
     if ends is None:
         return None
+    if same_city:
+        ends = [(SAME_CITY.get(here, here), SAME_CITY.get(there, there)) for here, there in ends]
+        origin, destination = SAME_CITY.get(origin, origin), SAME_CITY.get(destination, destination)
     if not ends:
         return False
     connected = all(here[1] == there[0] for here, there in pairwise(ends))

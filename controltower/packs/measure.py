@@ -1,0 +1,287 @@
+"""How well do the packs' policies stop wrong actions? Measured on recorded episodes, offline.
+
+``python -m controltower.packs.measure FILE... [--json]`` replays each episode of the
+``episodes_*.jsonl.gz`` files named in a fresh world and asks the pack's policy about every mutation
+that the recording proposes. The recording goes on whatever the answer is, so every proposal is
+judged once. Labels are read after the last decision of an episode, and only to count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from apps.policy.adapters import Evaluator
+from apps.policy.domain.decision import Verdict
+from apps.policy.domain.document import read_document
+from apps.policy.domain.request import Request
+from apps.policy.domain.schema import ToolDeclaration, cedar_schema
+from apps.runs.domain.evidence import PastStep, conversation_facts, run_facts
+from controltower.cases.scripts import narrowest_job
+from controltower.world.dialect import Dialect
+from controltower.world.errors import ToolRefusedError
+from controltower.world.facts import airline, retail
+from controltower.world.loading import load_world
+from controltower.world.state import Layer, Tables
+from controltower.world.tools import call_tool
+
+PACKS = Path(__file__).parent
+FACTS = {"airline": airline.facts, "retail": retail.facts}
+ROLES = {"user": "customer", "assistant": "agent"}
+UNAVAILABLE = "Error: 503 Service Unavailable"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """What deciding needs of a pack: its policy, its tools, and its jobs' tools and signals."""
+
+    domain: str
+    evaluator: Evaluator
+    effects: Mapping[str, str]
+    jobs: Mapping[str, frozenset[str]]
+    signals: Mapping[str, Mapping[str, str]]
+
+    def job_for(self, tools: frozenset[str]) -> str:
+        return narrowest_job(tools, list(self.jobs.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One proposed mutation and the policy's answer. ``gt`` is filled in afterwards."""
+
+    episode: str
+    suite: str
+    index: int
+    request: Request
+    verdict: Verdict
+    repeat: bool
+    gt: str = ""
+
+    @property
+    def answer(self) -> str:
+        return "repeat" if self.repeat else self.verdict.answer.value
+
+    @property
+    def stopped(self) -> bool:
+        return not self.repeat and self.verdict.answer != "permit"
+
+
+@dataclass(slots=True)
+class Course:
+    """How far an episode has come."""
+
+    world: Layer
+    messages: list[tuple[str, str]] = field(default_factory=list)
+    steps: list[PastStep] = field(default_factory=list)
+    carried_out: set[str] = field(default_factory=set)
+
+
+@cache
+def load_pack(domain: str) -> Pack:
+    """Read a pack's tools, jobs and policy. Raises ``ValueError`` for a policy with problems."""
+    folder = PACKS / domain
+    pack = _yaml(folder / "pack.yaml")
+    schema = cedar_schema(
+        ToolDeclaration(t["name"], t["effect"], t.get("facts") or {}) for t in pack["tools"]
+    )
+    document, problems = read_document((folder / pack["policies"][0]).read_text(encoding="utf-8"))
+    if document is None or problems:
+        raise ValueError(f"{folder}: {problems}")
+    contracts = [_yaml(folder / path) for path in pack["jobs"]]
+    return Pack(
+        domain=domain,
+        evaluator=Evaluator(document.policies, document.limits, schema),
+        effects={t["name"]: t["effect"] for t in pack["tools"]},
+        jobs={c["job"]: frozenset(t["name"] for t in c["tools"]) for c in contracts},
+        signals={c["job"]: c.get("signals") or {} for c in contracts},
+    )
+
+
+def read_episodes(path: Path) -> Iterator[Json]:
+    """The episodes of a file, one a line."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def judge_episode(episode: Json, pristine: Tables) -> list[Judged]:
+    """Ask the policy about each mutation that the episode proposes, then read the labels."""
+    pack = load_pack(episode["domain"])
+    proposed = frozenset(s["tool"] for s in episode["steps"] if _is_call(s))
+    job = pack.job_for(proposed)
+    course = Course(Layer(pristine))
+    judged: list[Judged] = []
+    for step in episode["steps"]:
+        if step["role"] in ROLES:
+            course.messages.append((ROLES[step["role"]], str(step.get("content") or "")))
+        elif _is_call(step):
+            judged += _call(episode, pack, job, course, step)
+    labels = {s["i"]: s["gt"] for s in episode["steps"] if s.get("gt")}
+    return [_labelled(j, labels.get(j.index, "")) for j in judged]
+
+
+def _call(episode: Json, pack: Pack, job: str, course: Course, step: Json) -> list[Judged]:
+    tool, args = step["tool"], step["args"] or {}
+    effect = pack.effects.get(tool, "read")
+    dialect = Dialect.of_suite(episode["suite"])
+    judged: list[Judged] = []
+    same = json.dumps([tool, args], sort_keys=True)
+    if effect in ("write", "irreversible"):
+        request = _request(episode, pack, job, course, tool, args)
+        verdict = pack.evaluator.evaluate_batch([request])[0]
+        repeat = same in course.carried_out
+        judged = [
+            Judged(episode["episode_id"], episode["suite"], step["i"], request, verdict, repeat)
+        ]
+    result, disposition = _answer(pack.domain, course.world, step, dialect)
+    course.steps.append(PastStep(step["i"], tool, effect, disposition, args, result))
+    if disposition == "executed":
+        course.carried_out.add(same)
+    return judged
+
+
+def _request(
+    episode: Json, pack: Pack, job: str, course: Course, tool: str, args: Json
+) -> Request:
+    facts = FACTS[pack.domain](course.world, tool, args)
+    return Request(
+        agent=f"{pack.domain}-recorded",
+        agent_kind="recorded",
+        agent_model=f"recorded {episode['model']}",
+        tool=tool,
+        domain=pack.domain,
+        effect=pack.effects[tool],
+        listed=tool in pack.jobs[job],
+        facts=facts,
+        conversation=conversation_facts(
+            course.messages, pack.signals[job], arguments=args, facts=facts
+        ),
+        run=run_facts(course.steps, tool=tool, arguments=args),
+        arguments=args,
+    )
+
+
+def _answer(domain: str, world: Layer, step: Json, dialect: Dialect) -> tuple[Any, str]:
+    """What the company answers: an effect only where the recording shows one, too."""
+    if step.get("result") == UNAVAILABLE:
+        return None, "failed"
+    attempt = Layer(world)
+    try:
+        result = call_tool(domain, attempt, step["tool"], step["args"] or {}, dialect)
+    except ToolRefusedError as refusal:
+        return refusal.message, "refused_by_tool"
+    if not step.get("error"):
+        world.absorb(attempt)
+    return result, "executed"
+
+
+def summary(judged: Sequence[Judged]) -> Json:
+    """Counts and shares by label, and which rules spoke on which."""
+    table: dict[str, Counter[str]] = {gt: Counter() for gt in ("match", "extra", "no_effect")}
+    rules: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in judged:
+        table.setdefault(one.gt, Counter())[one.answer] += 1
+        if one.stopped:
+            for rule in one.verdict.rules or [{"id": "(no rule permits it)"}]:
+                rules[str(rule["id"])][f"{one.gt} {one.answer}"] += 1
+    wrong, right = table["extra"], table["match"]
+    stopped = wrong["hold"] + wrong["deny"]
+    stopped_right = right["hold"] + right["deny"]
+    denied_tau2 = sum(
+        one.gt == "match" and one.answer == "deny" and one.suite != "tau-bench" for one in judged
+    )
+    return {
+        "mutations": len(judged),
+        "by_label": {gt: dict(counts) for gt, counts in table.items() if counts},
+        "wrong_stopped": _share(stopped, sum(wrong.values())),
+        "right_held": _share(right["hold"], sum(right.values())),
+        "right_denied": _share(right["deny"], sum(right.values())),
+        "right_denied_tau2": denied_tau2,
+        "repeats": sum(one.repeat for one in judged),
+        "precision": _share(stopped, stopped + stopped_right),
+        "recall": _share(stopped, sum(wrong.values())),
+        "rules": {rule: dict(counts) for rule, counts in sorted(rules.items())},
+    }
+
+
+def measure(paths: Sequence[Path]) -> dict[str, list[Judged]]:
+    """Judge every episode of the files; by domain."""
+    pristine: dict[str, Tables] = {}
+    judged: dict[str, list[Judged]] = defaultdict(list)
+    for path in paths:
+        for episode in read_episodes(path):
+            domain = episode["domain"]
+            if domain not in pristine:
+                pristine[domain] = load_world(domain)
+            judged[domain] += judge_episode(episode, pristine[domain])
+    return dict(judged)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure the files named and print a report, or JSON."""
+    parser = argparse.ArgumentParser(prog="python -m controltower.packs.measure")
+    parser.add_argument("files", nargs="+", type=Path, help="episodes_*.jsonl.gz")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(argv)
+    judged = measure(options.files)
+    found = {domain: summary(of_domain) for domain, of_domain in judged.items()}
+    if options.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return 0
+    for domain, card in found.items():
+        sys.stdout.write(_report(domain, card, judged[domain]))
+    return 0
+
+
+def _report(domain: str, card: Json, judged: Sequence[Judged]) -> str:
+    lines = [
+        f"{domain}: {card['mutations']} proposed mutations, {card['repeats']} exact repeats",
+        f"  wrong ones stopped {card['wrong_stopped']:.1%}; right ones held "
+        f"{card['right_held']:.1%}, denied {card['right_denied']:.1%} "
+        f"(tau2: {card['right_denied_tau2']})",
+        f"  stopping: precision {card['precision']:.1%}, recall {card['recall']:.1%}",
+    ]
+    lines += [f"  {gt}: {counts}" for gt, counts in card["by_label"].items()]
+    lines += [f"  rule {rule}: {counts}" for rule, counts in card["rules"].items()]
+    lines += [
+        f"  right and denied: {one.episode} step {one.index} {one.request.tool}: "
+        + ", ".join(str(rule["id"]) for rule in one.verdict.rules)
+        for one in judged
+        if one.gt == "match" and one.answer == "deny"
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _is_call(step: Json) -> bool:
+    return bool(step["role"] == "tool" and step.get("actor", "agent") == "agent")
+
+
+def _labelled(judged: Judged, gt: str) -> Judged:
+    j = judged
+    return Judged(j.episode, j.suite, j.index, j.request, j.verdict, j.repeat, gt)
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
+def _yaml(path: Path) -> Json:
+    loaded: Json = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+if __name__ == "__main__":
+    sys.exit(main())
