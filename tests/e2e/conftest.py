@@ -34,13 +34,14 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 PageAs = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+# For the package only: while it runs, no other test of this process can run an event loop.
+@pytest.fixture(scope="package")
 def browser_engine() -> Iterator[Playwright]:
     with sync_playwright() as engine:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(browser_engine: Playwright) -> Iterator[Browser]:
     """Debian's Chromium. Without one the browser tests are skipped by name, or fail where
     ``TOWER_REQUIRE_BROWSER=1`` says that there has to be one."""
