@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
+
+import jsonschema
 
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask
@@ -40,7 +43,30 @@ class History:
 
 def terms(work: Claimed) -> Terms:
     """The engine's terms of the contract version that the run pins."""
-    return terms_of(catalog.contract_document(work.contract_version_id))
+    return terms_under(work.contract_version_id)
+
+
+@lru_cache(maxsize=2048)
+def terms_under(contract_version_id: int) -> Terms:
+    """The terms of a published contract, read once a process."""
+    return terms_of(catalog.contract_document(contract_version_id))
+
+
+def misfit(work: Claimed) -> str:
+    """What is wrong with a step's arguments by the tool's schema; empty when they fit or nobody
+    knows the schema."""
+    validator = _validator(work.tool_version_id) if work.tool_version_id else None
+    found = next(validator.iter_errors(work.arguments), None) if validator else None
+    if found is None:
+        return ""
+    where = ".".join(str(p) for p in found.path) or "arguments"
+    return f"{where}: {found.message}"[:500]
+
+
+@lru_cache(maxsize=1024)
+def _validator(tool_version_id: int) -> jsonschema.Draft202012Validator | None:
+    schema = catalog.tool_document(tool_version_id).get("input_schema")
+    return jsonschema.Draft202012Validator(schema) if schema else None
 
 
 def tool_document(work: Claimed) -> Mapping[str, Any]:
@@ -69,6 +95,7 @@ def ask(work: Claimed, history: History) -> Ask:
         [(role, content) for _, role, content in now.messages],
         terms(work).signals,
         arguments=work.arguments,
+        facts=work.facts,
     )
     document = tool_document(work)
     listed = work.tool_name in terms(work).tools

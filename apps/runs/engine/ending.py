@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-import jsonschema
 from django.utils import timezone
 
 from apps.approvals.gate import Answer
@@ -144,14 +143,10 @@ def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
 
 def malformed(work: Claimed) -> Settled | None:
     """Arguments that don't fit the tool's schema never reach policy or the tool."""
-    schema = asking.tool_document(work).get("input_schema")
-    if work.kind != "tool" or not schema or work.intent_open:
+    if work.kind != "tool" or work.intent_open:
         return None
-    found = next(jsonschema.Draft202012Validator(schema).iter_errors(work.arguments), None)
-    if found is None:
-        return None
-    where = ".".join(str(p) for p in found.path) or "arguments"
-    return end(work, "denied", "schema", f"{where}: {found.message}"[:500])
+    wrong = asking.misfit(work)
+    return end(work, "denied", "schema", wrong) if wrong else None
 
 
 def is_denied(work: Claimed, answers: Mapping[UUID, Answer]) -> bool:
