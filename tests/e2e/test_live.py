@@ -104,7 +104,9 @@ def test_a_dead_line_is_shown_as_stale_and_mends(page_as: PageAs) -> None:
 
     page.route_web_socket("**/ws/live/**", wire)
     page.route("**/events/head/**", ask)
-    page.goto(f"/runs/{run.id}/")
+    # The question that a page asks when its socket opens has to be answered before the cut.
+    with page.expect_response("**/events/head/**"):
+        page.goto(f"/runs/{run.id}/")
     conn(page, "live")
 
     cut["is"] = True
