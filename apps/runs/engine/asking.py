@@ -88,8 +88,15 @@ def histories(works: Sequence[Claimed]) -> dict[UUID, History]:
     return found
 
 
-def ask(work: Claimed, history: History) -> Ask:
-    """The question to the gate about one step."""
+def asks(works: Sequence[Claimed]) -> list[Ask]:
+    """The questions to the gate about these steps, in their order."""
+    past = histories(works)
+    slugs = {terms(w).policy for w in works}
+    in_force = {slug: policy.current_digest(slug) for slug in slugs}
+    return [_ask(w, past[w.run_id], in_force[terms(w).policy]) for w in works]
+
+
+def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:
     now = history.until(work)
     conversation = evidence.conversation_facts(
         [(role, content) for _, role, content in now.messages],
@@ -117,7 +124,7 @@ def ask(work: Claimed, history: History) -> Ask:
         run_id=work.run_id,
         policy_slug=terms(work).policy,
         request=request,
-        binding=_binding(work, document),
+        binding=_binding(work, policy_digest),
         question=_question(work, document, now) if work.mutates else {},
         approval_id=work.approval_id,
     )
@@ -129,12 +136,12 @@ def _declared(facts: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
     return {k: v for k, v in facts.items() if k in declared and v is not None}
 
 
-def _binding(work: Claimed, document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _binding(work: Claimed, policy_digest: str) -> Mapping[str, Any]:
     return binding(
         tool=f"{work.domain_slug}/{work.tool_name}",
         tool_fingerprint=catalog.tool_fingerprint(work.tool_version_id),
         contract_digest=catalog.contract_digest(work.contract_version_id),
-        policy_digest=policy.current_digest(terms(work).policy),
+        policy_digest=policy_digest,
         agent=f"{catalog.agent_slug(work.agent_version_id)}:{work.agent_label}",
         subject=work.customer,
         arguments=work.arguments,

@@ -166,8 +166,7 @@ class Batch:
         fresh = [w for w in works if not w.intent_open and w.kind == "tool"]
         answers: dict[UUID, Answer] = {}
         if fresh:
-            histories = asking.histories(fresh)
-            asks = [asking.ask(w, histories[w.run_id]) for w in fresh]
+            asks = asking.asks(fresh)
             answers = {a.step_id: b for a, b in zip(asks, gate_batch(asks), strict=True)}
             journal.note_gate([ending.gate_row(w, answers[w.step_id]) for w in fresh])
         self._hold([w for w in fresh if answers[w.step_id].answer == "hold"], answers)
