@@ -39,7 +39,7 @@ DOORS = (
     Door("Catalog", "catalog:index", "catalog", "c", Permission.CATALOG_VIEW),
     Door("Policies", "policy:index", "policies", "p", Permission.POLICY_VIEW),
     Door("Outcomes", "dashboards:outcomes", "outcomes", "o", Permission.OUTCOMES_VIEW, first=True),
-    Door("System", "api:system", "rows", "y", Permission.TOWER_VIEW, starts_group=True),
+    Door("System", "api:system", "system", "y", Permission.TOWER_VIEW, starts_group=True),
     Door("Audit", "audit:list", "audit", "u", Permission.AUDIT_VIEW),
     Door("Users", "accounts:users", "users", "s", Permission.USERS_MANAGE),
 )

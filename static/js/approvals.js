@@ -65,10 +65,13 @@
     visibleSince = document.hidden ? 0 : opened;
     armedAt = opened + (Number(panel.dataset.risk) >= HIGH ? ARM_MS : 0);
     unseen = new Set($$("[data-value] [data-end]", panel));
+    // What the answering bar lies over has not been shown.
+    const bar = $("#decide")?.getBoundingClientRect();
+    const covered = bar && bar.top < innerHeight ? Math.max(0, innerHeight - bar.top) : 0;
     watcher = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) { unseen.delete(entry.target); watcher.unobserve(entry.target); }
       gate();
-    }, { rootMargin: "2px" });
+    }, { rootMargin: `2px 0px -${Math.round(covered)}px 0px` });
     for (const end of unseen) watcher.observe(end);
     ticking = setInterval(gate, 250);
     gate();
@@ -82,7 +85,7 @@
     const reason = $("#reason").value.trim();
     if ($("#claim")?.dataset.anothers) return "Somebody else is on it: take it over first.";
     if (answer === "reject") return reason ? "" : "Say why you reject.";
-    if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown: scroll to ${unseen.size > 1 ? "them" : "it"}.`;
+    if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown.`;
     if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
     if (performance.now() < armedAt) return "Ready in a moment…";
     return "";
@@ -100,6 +103,7 @@
     const step = form.dataset.step || "approve";
     const text = missing(step) || (form.dataset.step ? `Ctrl+Enter to ${form.dataset.step}` : "");
     if (text !== said) { said = text; $("#decide-hint").textContent = text; }
+    $("#show-unseen").hidden = !unseen.size || step === "reject";
   };
 
   const step = async (answer) => {
@@ -127,7 +131,15 @@
     if (!$("#claim")?.dataset.mine && !$("#claim")?.dataset.anothers) claimQuietly();
     gate();
   });
+  const showUnseen = () => {
+    const [first] = unseen;
+    if (!first) return;
+    const details = first.closest("details");
+    if (details) details.open = true;
+    first.scrollIntoView({ block: "center" });
+  };
   review?.addEventListener("click", (event) => {
+    if (event.target.closest("#show-unseen")) { showUnseen(); return; }
     const button = event.target.closest("[data-answer]");
     if (!button) return;
     const why = missing(button.dataset.answer);
@@ -259,6 +271,7 @@
     timer = setTimeout(refresh, 400);
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  setTimeout(refresh, 1500); // what happened between drawing the page and listening
 
   // --- keys ---------------------------------------------------------------------------------------
   const onRow = () => rows().includes(document.activeElement);

@@ -31,6 +31,8 @@ SAMPLES: dict[str, Any] = {
     "str": "none",
     "path": "none",
 }
+# What an address needs to be told before it can answer anything but "which?".
+QUERIES = {"api:events": "?stream=tower"}
 ROLES = [role.value for role in Role]
 WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
 SESSION = re.compile(r"django_session|last_login|axes_")
@@ -57,7 +59,7 @@ def _address(entry: URLPattern, space: str) -> Address:
     kinds = re.findall(r"<(?:(\w+):)?(\w+)>", str(entry.pattern))
     values = {argument: SAMPLES[kind or "str"] for kind, argument in kinds}
     permission = getattr(entry.callback, "permission", None)
-    return Address(name, reverse(name, kwargs=values), permission)
+    return Address(name, reverse(name, kwargs=values) + QUERIES.get(name, ""), permission)
 
 
 ALL = list(addresses())

@@ -124,6 +124,12 @@ def test_padding_can_not_hide_a_value(page_as: PageAs, site_people: dict[str, Us
 
     expect(page.locator("#decide-hint")).to_contain_text("values not yet shown")
     assert Vote.objects.count() == 0
+    for _ in range(60):
+        if page.locator("#show-unseen").is_hidden():
+            break
+        page.locator("#show-unseen").click()
+        page.wait_for_timeout(60)
+    expect(page.locator("[data-answer=approve]")).to_have_attribute("aria-disabled", "false")
 
 
 def test_who_is_second_keeps_the_reason_and_sees_who_was_first(
