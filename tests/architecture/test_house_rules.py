@@ -21,7 +21,6 @@ KERNEL = {
     "canonical",
     "documents",
     "editor",
-    "editor",
     "errors",
     "fields",
     "ids",
