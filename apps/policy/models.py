@@ -85,4 +85,5 @@ class Decision(AppendOnly):
         indexes = [
             models.Index(fields=["step_id", "at"], name="policy_decision_step"),
             models.Index(fields=["at", "answer"], name="policy_decision_at"),
+            models.Index(fields=["run_id"], name="policy_decision_run"),
         ]

@@ -13,6 +13,8 @@ from apps.runs.selectors.runs import RunFilter
 WORD = 200
 MOMENT = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
 
+ASKED = ("any", "pending", "approved", "rejected", "expired", "void")
+
 LABELS = {
     "state": "state",
     "domain": "domain",
@@ -24,6 +26,7 @@ LABELS = {
     "tool": "tool",
     "rule": "policy rule",
     "source": "source",
+    "approval": "asked a person",
     "needs": "needs a person",
     "violation": "has a violation",
     "problems": "failed or unknown only",
@@ -47,6 +50,7 @@ class RunFilterForm(forms.Form):
     tool = forms.CharField(max_length=80, required=False)
     rule = forms.CharField(max_length=120, required=False)
     source = forms.CharField(max_length=16, required=False)
+    approval = forms.ChoiceField(choices=[(a, a) for a in ASKED], required=False)
     needs = forms.BooleanField(required=False)
     violation = forms.BooleanField(required=False)
     problems = forms.BooleanField(required=False)
@@ -73,6 +77,7 @@ class RunFilterForm(forms.Form):
             tool=value("tool") or "",
             rule=value("rule") or "",
             source=value("source") or "",
+            approval=value("approval") or "",
             needs_me=bool(value("needs")),
             violation=bool(value("violation")),
             problems=bool(value("problems")),

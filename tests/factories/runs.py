@@ -174,8 +174,15 @@ HOLD_RULES = [
     {
         "id": "refund-above-limit",
         "reason": "The refund is above what the desk may give by itself",
-        "observed": ["context.facts.amount_cents is 124000"],
-        "limit": 50000,
+        "observed": [
+            {
+                "name": "facts.amount_cents",
+                "value": 124000,
+                "operator": ">",
+                "limit": "approval_amount_cents",
+                "limit_value": 50000,
+            }
+        ],
         "roles": ["operator"],
     }
 ]

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.runs import figures
 from apps.runs.selectors import detail, health, runs
+from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import RunFactory, StepFactory, eventful_run, step_done
 
 pytestmark = pytest.mark.django_db
@@ -173,3 +174,13 @@ def test_overview_costs_the_same_for_one_and_three_steps():
 
     assert queries(health.overview) == one
     assert health.overview().queue_depth == 3
+
+
+def test_the_approval_filter_finds_the_runs_that_asked(db: None) -> None:
+    asked, other = RunFactory.create(), RunFactory.create()
+    ApprovalFactory.create(run_id=asked.id, state="rejected")
+
+    assert set(runs.RunFilter(approval="any").rows()) == {asked}
+    assert set(runs.RunFilter(approval="rejected").rows()) == {asked}
+    assert set(runs.RunFilter(approval="approved").rows()) == set()
+    assert set(runs.RunFilter().rows()) == {asked, other}

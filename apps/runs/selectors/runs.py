@@ -38,6 +38,7 @@ class RunFilter:
     tool: str = ""
     rule: str = ""
     source: str = ""
+    approval: str = ""  # any, or a state of an approval that the run asked for
     needs_me: bool = False
     violation: bool = False
     problems: bool = False
@@ -56,6 +57,8 @@ class RunFilter:
             )
         if self.rule:
             rows = rows.filter(pk__in=self._ruled())
+        if self.approval:
+            rows = rows.filter(pk__in=self._asked())
         return rows.filter(_text(self.text)) if self.text else rows
 
     def _exact(self) -> dict[str, Any]:
@@ -82,6 +85,13 @@ class RunFilter:
         if self.problems:
             asked.append({str(s) for s in PROBLEMS})
         return (set.intersection(*asked) or {""}) if asked else set()
+
+    def _asked(self) -> QuerySet[Any]:
+        """Runs that asked a person, and got this answer."""
+        approvals = apps.get_model("approvals", "Approval").objects.all()
+        if self.approval != "any":
+            approvals = approvals.filter(state=self.approval)
+        return approvals.values("run_id")
 
     def _ruled(self) -> QuerySet[Any]:
         """Runs in which a policy rule had a say."""

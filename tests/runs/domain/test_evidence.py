@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.runs.domain.evidence import (
+    PastStep,
+    agreed,
+    agrees,
+    conversation_facts,
+    missing_values,
+    quotes,
+    run_facts,
+)
+from apps.runs.domain.spoken import amount_forms, date_forms
+
+ASKED = ("agent", "I will cancel order #A17 and refund $40.00. Shall I proceed (yes/no)?")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Yes",
+        "yes please",
+        "Yes, please go ahead.",
+        "Sure, that works for me!",
+        "Okay, go ahead and book it",
+        "Um, yes — please do.",
+        "That's correct. Please proceed.",
+        "Sounds good, thank you!",
+        "Yes, no other changes needed.",
+        "Yes, do it. How long will the refund take?",
+        "I confirm.",
+        "1) Yes, cancel it.",
+        "**YES** \u2013 please proceed as outlined",
+        "No changes to the rest. Yes, go ahead with the order.",
+    ],
+)
+def test_clear_words_agree(words: str) -> None:
+    assert agrees(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "No",
+        "No, thanks.",
+        "Not yet",
+        "Yes, but use my other card",
+        "Yes, if there is no fee",
+        "Could you go ahead and tell me the price?",
+        "What would it cost?",
+        "Wait, which order is that?",
+        "Yes. But first tell me the total.",
+        "Yes, that's fine. Actually, I changed my mind.",
+        "Please don't cancel it",
+        "I want to cancel my order",
+        "Can you confirm that?",
+        "Before we proceed, is there a fee?",
+        "yesterday I ordered a lamp",
+        "I'd prefer the blue one instead",
+    ],
+)
+def test_doubtful_words_do_not_agree(words: str) -> None:
+    assert not agrees(words)
+
+
+@given(st.text())
+def test_any_text_is_read(words: str) -> None:
+    assert isinstance(agrees(words), bool)
+
+
+@given(st.sampled_from(["Yes", "Sure", "Go ahead"]), st.sampled_from([" ", "\n", "  "]))
+def test_a_refusal_after_a_yes_wins(yes: str, space: str) -> None:
+    assert agrees(f"{yes}.")
+
+    assert not agrees(f"{yes}.{space}No, wait.")
+
+
+def test_naming_a_card_keeps_an_earlier_yes() -> None:
+    assert agreed(["Yes, go ahead.", "Use the card ending in 1234, please."])
+    assert not agreed(["Yes, go ahead.", "Also cancel the other order."])
+    assert not agreed(["Yes, go ahead.", "What will it cost?"])
+    assert not agreed([])
+
+
+def test_conversation_facts_of_a_confirmed_cancellation() -> None:
+    messages = [
+        ("customer", "I am kim_1. Cancel order #A17, I fell ill."),
+        ASKED,
+        ("customer", "Yes, please."),
+    ]
+
+    found = conversation_facts(
+        messages,
+        {"health": r"\b(ill|sick)\b", "weather": "storm", "broken": "("},
+        arguments={"order_id": "#A17", "reason": "no longer needed"},
+        facts={"amount_cents": 4000, "owner": "kim_1"},
+    )
+
+    assert found == {
+        "confirmed": True,
+        "agent_asked": True,
+        "customer_messages": 2,
+        "signals": ["health"],
+        "spelled_out": False,
+        "price_quoted": True,
+        "unspoken": ["reason"],
+        "customer_named": ["order_id", "owner"],
+    }
+
+
+def test_a_yes_to_nothing_is_no_confirmation() -> None:
+    messages = [("agent", "Your order has left our warehouse."), ("customer", "Yes, perfect")]
+
+    assert not conversation_facts(messages, {}, arguments={})["confirmed"]
+    assert not conversation_facts([("customer", "Yes")], {}, arguments={})["confirmed"]
+    assert not conversation_facts([], {}, arguments={})["confirmed"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Flight XY12 on 2031-03-04 for Ann Lee with two bags",
+        "flight **XY12**, March 4, Ann Lee, 2 bags",
+        "XY12 (4 March), Ann Lee, 2 bags",
+    ],
+)
+def test_values_count_in_any_usual_form(said: str) -> None:
+    arguments = {
+        "user_id": "never spoken",
+        "flights": [{"flight_number": "XY12", "date": "2031-03-04"}],
+        "passengers": [{"first_name": "Ann", "last_name": "Lee"}],
+        "bags": 2,
+    }
+
+    assert missing_values(said, arguments) == []
+    assert set(missing_values("", arguments)) == {"flights", "passengers", "bags"}
+
+
+@given(st.dates())
+def test_a_date_is_spoken_as_written(day: object) -> None:
+    assert str(day) in date_forms(str(day))
+
+
+@given(st.integers(min_value=1, max_value=10**9))
+def test_an_amount_is_quoted_in_each_of_its_forms(cents: int) -> None:
+    for form in amount_forms(cents):
+        assert quotes(f"It costs ${form}.", {"amount_cents": cents})
+    assert quotes(f"It costs ${cents / 100:,.2f}.", {"amount_cents": cents})
+    assert not quotes("It costs nothing.", {"amount_cents": cents})
+
+
+def test_no_money_needs_no_quote() -> None:
+    assert quotes("", {"amount_cents": 0})
+    assert quotes("", {})
+
+
+def test_run_facts_count_what_was_carried_out() -> None:
+    steps = [
+        PastStep(1, "find", "read", "executed", {"email": "a@b.c"}, {"content": '"kim_1"'}),
+        PastStep(2, "cancel", "irreversible", "executed", {"order_id": "#A17"}),
+        PastStep(3, "cancel", "irreversible", "denied", {"order_id": "#A18"}),
+        PastStep(4, "cancel", "irreversible", "deduplicated", {"order_id": "#A17"}),
+    ]
+
+    found = run_facts(steps, tool="cancel", arguments={"order_id": "#A17"})
+
+    assert found == {
+        "same_tool_before": 1,
+        "same_resource_before": 1,
+        "mutations_before": 1,
+        "reads_before": ["find"],
+        "seen": ["#A17", "#A18", "a@b.c"],
+        "answers": ["kim_1"],
+        "refused_before": 1,
+        "steps": 4,
+    }
