@@ -23,6 +23,7 @@ from apps.policy.domain.locate import (
     line_and_column,
     offset_of_annotation,
     offset_of_subject,
+    offset_of_token,
     policy_spans,
 )
 from apps.policy.domain.request import Request
@@ -189,7 +190,7 @@ def _source(text: str, span: Span) -> str:
 
 
 def _syntax_problem(text: str, message: str) -> Problem:
-    offset = first_bad_offset(text, _is_wrong)
+    offset = offset_of_token(text, first_bad_offset(text, _is_wrong), message)
     line, column = line_and_column(text, offset)
     ended = END_OF_INPUT in message
     fix = "close what is open, and end each rule with “;”" if ended else ""

@@ -153,9 +153,7 @@ def _call(episode: Json, pack: Pack, job: str, course: Course, step: Json) -> li
     return judged
 
 
-def _request(
-    episode: Json, pack: Pack, job: str, course: Course, tool: str, args: Json
-) -> Request:
+def _request(episode: Json, pack: Pack, job: str, course: Course, tool: str, args: Json) -> Request:
     facts = FACTS[pack.domain](course.world, tool, args)
     return Request(
         agent=f"{pack.domain}-recorded",

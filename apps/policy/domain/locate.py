@@ -9,6 +9,7 @@ from dataclasses import dataclass
 TOKEN = re.compile(
     r'//[^\n]*|"(?:\\.|[^"\\])*"?|[A-Za-z_]\w*|\d+|::|[=!<>]=|&&|\|\||\S',
 )
+NEAR = 20  # characters
 QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -29,20 +30,23 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 def first_bad_offset(text: str, fails: Callable[[str], bool]) -> int:
     """The offset of the first token after which no continuation could be right.
 
-    ``fails`` says whether a prefix is wrong other than by ending too soon. Wrongness never heals as
-    a prefix grows, so a binary search over tokens finds the place.
+    ``fails`` says whether a prefix is wrong other than by ending too soon. Policy by policy, since
+    a parser that recovers after one may then complain of the end of the text instead; and from the
+    front, since prefixes beyond the first mistake say nothing reliable.
     """
-    tokens = [(m.start(), m.end()) for m in TOKEN.finditer(text)]
-    if not tokens or not fails(text[: tokens[-1][1]]):
-        return len(text.rstrip())
-    low, high = 0, len(tokens) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if fails(text[: tokens[middle][1]]):
-            high = middle
-        else:
-            low = middle + 1
-    return tokens[low][0]
+    for span in _chunks(text):
+        chunk = text[span.start : span.end]
+        for match in TOKEN.finditer(chunk):
+            if not match.group().startswith("//") and fails(chunk[: match.end()]):
+                return span.start + match.start()
+    return len(text.rstrip())
+
+
+def _chunks(text: str) -> list[Span]:
+    """The policies, and what follows the last one."""
+    spans = policy_spans(text)
+    rest = spans[-1].end if spans else 0
+    return [*spans, Span(rest, len(text))]
 
 
 def policy_spans(text: str) -> list[Span]:
@@ -59,6 +63,16 @@ def policy_spans(text: str) -> list[Span]:
             spans.append(Span(start, match.end()))
             start = None
     return spans
+
+
+def offset_of_token(text: str, offset: int, message: str) -> int:
+    """The place of the token that a message names, at or just before an offset: the parser may
+    need one token more before it is sure."""
+    named = QUOTED.findall(message)
+    if not named:
+        return offset
+    found = text.rfind(named[0], max(0, offset - NEAR), offset + len(named[0]))
+    return offset if found < 0 else found
 
 
 def offset_of_subject(text: str, span: Span, message: str) -> int:

@@ -23,9 +23,11 @@ RECENT_AGENT_MESSAGES = 3  # a proposal may be followed by an answer to a questi
 
 # At the start of a sentence, after nothing but a filler.
 _SAYS_YES = re.compile(
-    r"""^\W*((um+|uh+|oh|well|thanks|thank\ you|great|alright|all\ right|hi|hello|and|so|then|\d+)\W+)*
+    r"""^\W*((um+|uh+|oh|well|thanks|thank\ you|great|alright|all\ right|hi|hello|and|so|then|
+             \d+)\W+)*
       (yes|yeah|yep|yup|yea|sure|okay|ok|absolutely|definitely|certainly|of\ course|agreed|correct|
-       confirmed|confirming|perfect|exactly|proceed|please\ proceed|go\ ahead|i\ confirm|i\ agree|i\ approve|i\ accept)\b""",
+       confirmed|confirming|perfect|exactly|proceed|please\ proceed|go\ ahead|
+       i\ (confirm|agree|approve|accept))\b""",
     re.VERBOSE,
 )
 _TELLS_TO_PROCEED = re.compile(
@@ -124,7 +126,9 @@ def run_facts(
         "mutations_before": len(changed),
         "reads_before": sorted({s.tool for s in done if s.effect == "read"}),
         "seen": sorted({v for s in steps for v in _scalars(s.arguments.values())}),
-        "answers": sorted({a for s in done if s.effect == "read" and (a := _short_answer(s.result))}),
+        "answers": sorted(
+            {a for s in done if s.effect == "read" and (a := _short_answer(s.result))}
+        ),
         "refused_before": sum(s.disposition in REFUSED for s in steps),
         "steps": len(steps),
     }
@@ -246,7 +250,11 @@ def _plain(words: str) -> str:
     return re.sub(r"[ \t\u00a0*`]+", " ", text)
 
 
-_TYPED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "‑": "-"})
+_TYPED = {
+    **dict.fromkeys((0x2018, 0x2019), "'"),  # single quotation marks
+    **dict.fromkeys((0x201C, 0x201D), '"'),  # double ones
+    **dict.fromkeys((0x2010, 0x2011, 0x2013, 0x2014), "-"),  # hyphens and dashes
+}
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, Any]]:

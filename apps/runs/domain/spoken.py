@@ -9,7 +9,20 @@ from typing import Any
 # Spoken of in other words, or of no concern to the customer.
 NOT_SPOKEN = re.compile(r"(^|_)(user|payment|payment_method|payment_methods)_?(id)?$|item_ids$")
 ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"]
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
