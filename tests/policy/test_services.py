@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from apps.audit.models import Event
+from apps.kernel.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    NotPermittedError,
+)
+from apps.kernel.ids import new_id
+from apps.policy import selectors, services
+from apps.policy.models import Decision, PolicySet
+from tests.factories.policy import decided, published
+from tests.policy.texts import RULES, SCHEMA, document, refund
+
+pytestmark = pytest.mark.django_db
+HARDER = document(RULES.replace("!context.conversation.confirmed", "true"))
+BROKEN = document(RULES.replace("resource.listed", "resource.listd"))
+
+
+@pytest.fixture
+def toys() -> PolicySet:
+    return published("toys", text=document(), schema=SCHEMA)
+
+
+def apply(text: str, **changes: Any) -> str:
+    given = {"slug": "toys", "name": "Toys", "domain_slug": "toys", "schema": SCHEMA, **changes}
+    with transaction.atomic():
+        return services.apply_policy(text=text, **given)
+
+
+def test_decisions_are_kept_in_order_with_what_was_asked(toys: PolicySet) -> None:
+    small, large, own = (
+        refund(),
+        refund(facts={"amount_cents": 9_000}),
+        refund(facts={"own": False}),
+    )
+
+    rows = decided("toys", [small, large, own])
+
+    assert [row.answer for row in rows] == ["permit", "hold", "deny"]
+    stored = Decision.objects.get(pk=rows[1].pk)
+    assert (stored.roles, stored.votes, stored.risk) == (["operator"], 2, 3)
+    assert stored.request == large.to_json()
+    assert stored.request_digest == large.digest()
+    assert stored.rules[0]["observed"][0]["limit_value"] == 5_000
+    assert stored.policy_version.policy_set == toys
+
+
+def test_deciding_needs_a_transaction_and_a_published_policy(
+    toys: PolicySet, django_assert_num_queries: Any
+) -> None:
+    asks = [services.Ask(new_id(), new_id(), "toys", refund()) for _ in range(20)]
+
+    with transaction.atomic(), django_assert_num_queries(2):
+        services.decide_batch(asks)
+    with pytest.raises(NotFoundError), transaction.atomic():
+        services.decide_batch([services.Ask(new_id(), new_id(), "nobody", refund())])
+
+
+def test_applying_twice_changes_nothing(db: None) -> None:
+    assert apply(document()) == "new"
+    assert apply(document()) == "unchanged"
+    assert apply(HARDER) == "changed"
+    assert [v.number for v in selectors.versions(PolicySet.objects.get())] == [2, 1]
+    assert Event.objects.filter(kind="policy.published").count() == 2
+
+
+def test_another_schema_is_another_version(toys: PolicySet) -> None:
+    assert apply(document(), schema={**SCHEMA, "Other": {"entityTypes": {}, "actions": {}}}) == (
+        "changed"
+    )
+
+
+def test_applying_refuses_a_wrong_text_or_domain(toys: PolicySet) -> None:
+    with pytest.raises(InvalidInputError, match="listd"):
+        apply(BROKEN)
+    with pytest.raises(InvalidInputError, match="another domain"):
+        apply(HARDER, domain_slug="games")
+    with pytest.raises(InvalidInputError, match="is about"):
+        apply(document(slug="games"))
+
+
+def test_validation_points_into_the_document() -> None:
+    problem = services.validate(text=BROKEN, schema=SCHEMA)[0]
+
+    line = BROKEN.split("\n")[problem.line - 1]
+    assert line[problem.column - 1 :].startswith("listd")
+
+
+def edited(toys: PolicySet, people: dict[str, Any], text: str) -> Any:
+    draft = services.save_draft(toys, text=text, revision=0, author=people["admin"])
+    return services.submit_draft(
+        toys, revision=draft.revision, author=people["admin"], note="stricter"
+    )
+
+
+def test_a_draft_is_published_by_a_second_admin(
+    toys: PolicySet, people: dict[str, Any], django_capture_on_commit_callbacks: Any
+) -> None:
+    draft = edited(toys, people, HARDER)
+
+    with pytest.raises(NotPermittedError, match="second admin"):
+        services.publish_draft(
+            toys, revision=draft.revision, approver=people["admin"], note="agreed"
+        )
+    version = services.publish_draft(
+        toys, revision=draft.revision, approver=people["admin2"], note="agreed"
+    )
+
+    assert (version.number, version.text, version.note) == (2, HARDER, "agreed")
+    assert (version.author, version.approver) == (people["admin"], people["admin2"])
+    assert selectors.draft_of(toys) is None
+    assert decided("toys", [refund()])[0].answer == "hold"
+
+
+@pytest.mark.parametrize("role", ["operator", "auditor", "product_manager"])
+def test_only_admins_change_policies(toys: PolicySet, people: dict[str, Any], role: str) -> None:
+    with pytest.raises(NotPermittedError):
+        services.save_draft(toys, text=HARDER, revision=0, author=people[role])
+    with pytest.raises(NotPermittedError):
+        services.roll_back(toys, number=1, actor=people[role], note="back")
+
+
+def test_a_wrong_draft_is_kept_but_not_submitted(toys: PolicySet, people: dict[str, Any]) -> None:
+    draft = services.save_draft(toys, text=BROKEN, revision=0, author=people["admin"])
+
+    with pytest.raises(InvalidInputError):
+        services.submit_draft(toys, revision=draft.revision, author=people["admin"], note="x")
+
+    kept = selectors.draft_of(toys)
+    assert kept is not None
+    assert kept.text == BROKEN
+
+
+def test_who_saved_first_is_named(toys: PolicySet, people: dict[str, Any]) -> None:
+    services.save_draft(toys, text=HARDER, revision=0, author=people["admin"])
+    services.save_draft(toys, text=HARDER + "\n", revision=1, author=people["admin2"])
+
+    with pytest.raises(ConflictError) as caught:
+        services.save_draft(toys, text=BROKEN, revision=1, author=people["admin"])
+
+    assert caught.value.detail["who"] == people["admin2"].display_name
+    assert caught.value.detail["revision"] == 2
+
+
+def test_an_edit_after_submission_is_not_published(toys: PolicySet, people: dict[str, Any]) -> None:
+    draft = edited(toys, people, HARDER)
+    services.save_draft(toys, text=document(), revision=draft.revision, author=people["admin"])
+
+    with pytest.raises(ConflictError):
+        services.publish_draft(
+            toys, revision=draft.revision, approver=people["admin2"], note="agreed"
+        )
+
+    assert selectors.current_digest("toys") == selectors.versions(toys)[-1].digest
+
+
+def test_a_draft_behind_the_published_version_is_not_published(
+    toys: PolicySet, people: dict[str, Any]
+) -> None:
+    draft = edited(toys, people, HARDER)
+    apply(document(most_cents=7))
+    toys.refresh_from_db()
+
+    with pytest.raises(ConflictError, match="v2 was published"):
+        services.publish_draft(
+            toys, revision=draft.revision, approver=people["admin2"], note="agreed"
+        )
+
+    rebased = services.rebase(toys, revision=draft.revision, actor=people["admin"])
+    assert rebased.base_number == 2
+
+
+def test_roll_back_puts_the_older_text_up_for_review(
+    toys: PolicySet, people: dict[str, Any]
+) -> None:
+    apply(HARDER)
+    toys.refresh_from_db()
+
+    draft = services.roll_back(toys, number=1, actor=people["admin"], note="too strict")
+    version = services.publish_draft(
+        toys, revision=draft.revision, approver=people["admin2"], note="agreed"
+    )
+
+    assert (version.number, version.text) == (3, document())
+    with pytest.raises(NotFoundError):
+        services.roll_back(toys, number=9, actor=people["admin"], note="x")
+
+
+def test_a_pack_does_not_undo_an_edit_in_the_browser(
+    toys: PolicySet, people: dict[str, Any]
+) -> None:
+    draft = edited(toys, people, HARDER)
+    services.publish_draft(toys, revision=draft.revision, approver=people["admin2"], note="ok")
+
+    assert apply(document()) == "kept"
+    with pytest.raises(InvalidInputError, match="browser"):
+        apply(document(most_cents=7))
+    assert apply(document(most_cents=7), force=True) == "changed"
+
+
+def test_simulation_counts_old_and_new_answers(toys: PolicySet) -> None:
+    rows = decided(
+        "toys",
+        [
+            refund(),
+            refund(facts={"amount_cents": 9_000}),
+            refund(facts={"own": False}),
+            refund(facts={"amount_cents": 9_000}, approvals=frozenset({"operator"})),
+            refund(tool="look", effect="read"),
+        ],
+    )
+
+    found = services.simulate(toys, HARDER)
+
+    assert found.total == 3
+    assert found.counts == {("permit", "hold"): 1, ("hold", "hold"): 1, ("deny", "deny"): 1}
+    assert found.before == {"permit": 1, "hold": 1, "deny": 1}
+    assert found.after == {"permit": 0, "hold": 2, "deny": 1}
+    assert [c.decision_id for c in found.changed] == [rows[0].pk]
+    with pytest.raises(InvalidInputError):
+        services.simulate(toys, BROKEN)
+
+
+def test_limits_are_simulated_as_a_curve(toys: PolicySet) -> None:
+    rows = decided("toys", [refund(facts={"amount_cents": n}) for n in (1_000, 4_000, 9_000)])
+
+    points = services.simulate_limits(toys, name="most_cents", values=[500, 5_000, 10_000])
+
+    assert [(p.value, p.permit, p.hold, p.deny) for p in points] == [
+        (500, 0, 3, 0),
+        (5_000, 2, 1, 0),
+        (10_000, 3, 0, 0),
+    ]
+    again = services.rejudge([row.pk for row in rows], limit_factor=0.5)
+    assert [again[row.pk] for row in rows] == ["permit", "hold", "hold"]
+    with pytest.raises(InvalidInputError):
+        services.simulate_limits(toys, name="nothing", values=[1])
+
+
+def test_rules_say_how_often_they_spoke(toys: PolicySet) -> None:
+    decided("toys", [refund(), refund(conversation={}), refund(facts={"own": False}, listed=False)])
+    version = selectors.current_version("toys")
+    assert version is not None
+
+    rows = services.rules(version)
+
+    assert [(r.rule.id, r.permit, r.hold, r.deny) for r in rows] == [
+        ("listed", 1, 0, 0),
+        ("unconfirmed", 0, 1, 0),
+        ("large", 0, 0, 0),
+        ("not-own", 0, 0, 1),
+    ]
+    assert document().split("\n")[rows[1].line - 1].strip().startswith('@id("unconfirmed")')
