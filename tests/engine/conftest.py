@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import django_rq
 import httpx
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
@@ -167,14 +168,22 @@ def tower(
     """The shop's pack applied, bells empty, and nothing running yet."""
     settings.TOOL_SERVERS = {"retail": service.url}
     unkeyed = request.node.get_closest_marker("unkeyed") is not None
-    try:
-        apply_packs([write_shop(tmp_path, unkeyed=unkeyed)])
-    except PackError as error:
-        pytest.fail(str(error.detail))
+    # In a thread of its own: a browser test has an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_apply, write_shop(tmp_path, unkeyed=unkeyed)).result()
     django_rq.get_connection("normal").flushdb()
     made = Tower(service, environment(service), tmp_path)
     yield made
     made.stop()
+
+
+def _apply(pack: Path) -> None:
+    try:
+        apply_packs([pack])
+    except PackError as error:
+        pytest.fail("\n".join(str(problem) for problem in error.problems))
+    finally:
+        connections.close_all()
 
 
 def environment(service: Service) -> dict[str, str]:
