@@ -55,7 +55,7 @@ def test_a_held_step_is_approved_in_the_browser_and_carried_out(
     operator.goto("/approvals/")
     expect(operator.locator("main")).to_contain_text("Nothing")
 
-    [run_id] = tower.start([SCRIPT])
+    [run_id] = tower.start([SCRIPT], request="The mug broke, I want to send it back.")
     tower.wait([run_id], states={"waiting_approval"})
     run = Run.objects.get()
     assert effects(tower, run.world) == []
@@ -88,7 +88,7 @@ def test_a_held_step_is_approved_in_the_browser_and_carried_out(
 def test_the_run_page_follows_a_decision_without_a_reload(page_as: PageAs, tower: Tower) -> None:
     tower.spawn("sweep")
     tower.worker()
-    [run_id] = tower.start([SCRIPT])
+    [run_id] = tower.start([SCRIPT], request="The mug broke, I want to send it back.")
     tower.wait([run_id], states={"waiting_approval"})
     watcher = page_as("product_manager")
     watcher.goto(f"/runs/{run_id}/")
