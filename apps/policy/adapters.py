@@ -42,9 +42,12 @@ class Evaluator:
     def __init__(self, policies: str, limits: Mapping[str, int], schema: Mapping[str, Any]) -> None:
         self._policies = cedarpy.PolicySet.from_str(policies)
         self._limits = dict(limits)
-        self._facts = declared_facts(schema)
-        # Sets can be long: one that no rule mentions is not sent. Should a rule reach it in a way
-        # that this test doesn't see, the missing attribute is an error, and an error denies.
+        # What no rule mentions is not sent: texts and sets can be long. Should a rule reach for it
+        # in a way that this test doesn't see, the missing attribute is an error, which denies.
+        self._facts = {
+            tool: {name: kind for name, kind in facts.items() if name in policies}
+            for tool, facts in declared_facts(schema).items()
+        }
         self._unread = [name for name in ("seen", "answers") if name not in policies]
         stored = _policies_as_json(policies)
         self.rules: dict[str, Rule] = {key: read_rule(key, p) for key, p in stored.items()}
