@@ -229,6 +229,7 @@ TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 MODEL = os.environ.get("TOWER_MODEL", "")
 MODEL_URL = os.environ.get("TOWER_MODEL_URL", "")
 MODEL_KEY = os.environ.get("TOWER_MODEL_KEY", "")
+MODEL_OUTPUT = os.environ.get("TOWER_MODEL_OUTPUT", "json" if MODEL == "local" else "tools")
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
 
 # --- files and time

@@ -1,7 +1,8 @@
 """Live agents: a model is asked for its next turn, and its tool calls are taken as proposals.
 
 ``pydantic-ai`` speaks to the provider. Tools are external (deferred) ones, so nothing is ever run
-from here: a call becomes a script item, which the engine takes to the gate like any other.
+from here: a call becomes a script item, which the engine takes to the gate like any other. A small
+model that cannot call tools is asked for one JSON object instead (``MODEL_OUTPUT``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from openai import AsyncOpenAI
-from pydantic_ai import Agent, DeferredToolRequests
+from pydantic_ai import Agent, DeferredToolRequests, NativeOutput, StructuredDict
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import (
     ModelMessage,
@@ -24,20 +25,32 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import ExternalToolset
 
+from apps.runs.domain import constrained
 from apps.runs.domain.retry import Ending
 from apps.runs.executor import CallResult
 from apps.runs.work import Think, Thought
+
+LOCAL = "local"
+SMALL = ModelSettings(max_tokens=400, temperature=0.3)
 
 
 def is_configured() -> bool:
     """Whether a live model can be asked at all."""
     return bool(settings.MODEL and settings.MODEL_URL)
+
+
+def label() -> str:
+    """How people are told which live model works."""
+    name = f"{LOCAL} (SmolLM2)" if settings.MODEL == LOCAL else settings.MODEL
+    return f"live model {name}"
 
 
 async def think(action: Think) -> tuple[CallResult, Thought | None]:
@@ -74,15 +87,36 @@ async def _ask(action: Think) -> Thought:
     ) as client:
         provider = OpenAIProvider(openai_client=client)
         models = [OpenAIChatModel(_name(n), provider=provider) for n in names]
+        model = FallbackModel(*models) if len(models) > 1 else models[0]
+        if settings.MODEL_OUTPUT == "json":
+            answer = await _ask_for_json(model, action)
+            return _thought(answer, constrained.items_of(answer.output), first=_name(names[0]))
         agent: Agent[None, Any] = Agent(
-            FallbackModel(*models) if len(models) > 1 else models[0],
+            model,
             instructions=action.prompt,
             output_type=[str, DeferredToolRequests],
             toolsets=[ExternalToolset([_definition(t) for t in action.tools])],
             retries=0,
         )
         answer = await agent.run(message_history=_history(action.history))
-    return _thought(answer, first=_name(names[0]))
+    return _thought(answer, _items(answer), first=_name(names[0]))
+
+
+async def _ask_for_json(model: Model, action: Think) -> Any:
+    """One JSON object of the turn's schema, which the server holds the model to."""
+    schema = constrained.turn_schema(action.tools, action.history)
+    agent: Agent[None, Any] = Agent(
+        model,
+        instructions=constrained.instructions(action.prompt, action.tools),
+        output_type=NativeOutput(StructuredDict(schema, name="turn"), template=False),
+        model_settings=SMALL,
+        retries=0,
+    )
+    history: list[ModelMessage] = [
+        ModelRequest([UserPromptPart(text)]) if role == "user" else ModelResponse([TextPart(text)])
+        for role, text in constrained.transcript(action.history)
+    ]
+    return await agent.run(message_history=history)
 
 
 def _name(name: str) -> str:
@@ -116,7 +150,7 @@ def _history(entries: Sequence[Mapping[str, Any]]) -> list[ModelMessage]:
     return history
 
 
-def _thought(answer: Any, *, first: str) -> Thought:
+def _items(answer: Any) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for message in answer.new_messages():
         for part in message.parts if isinstance(message, ModelResponse) else ():
@@ -126,6 +160,10 @@ def _thought(answer: Any, *, first: str) -> Thought:
                 items.append({"call": {"tool": part.tool_name, "args": part.args_as_dict()}})
     if not any("call" in item for item in items):
         items.append({"done": str(answer.output)[:2000]})
+    return items
+
+
+def _thought(answer: Any, items: list[dict[str, Any]], *, first: str) -> Thought:
     usage = answer.usage
     model = next(
         (m.model_name for m in answer.new_messages() if isinstance(m, ModelResponse)), first

@@ -29,7 +29,7 @@ PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 SETS = {
     "base": ("requirements.txt",),
-    "dev": ("requirements-dev.txt",),
+    "dev": ("requirements-dev.txt", "requirements-local.txt"),
     "local": ("requirements-local.txt",),
 }
 
@@ -124,8 +124,7 @@ def install(name: str) -> None:
     started = time.monotonic()
     for file in files:
         pip_install(["-r", str(ROOT / file)])
-    if name == "local":
-        for requirement in without_dependencies(ROOT / files[0]):
+        for requirement in without_dependencies(ROOT / file):
             pip_install(["--no-deps", requirement])
     stamp_of(name).write_text(fingerprint(name))
     say(f"Installed in {time.monotonic() - started:.0f} s.")
@@ -185,7 +184,7 @@ def main() -> int:
         return 2
     wanted = ["dev" if options.dev else "base", *(["local"] if options.local else [])]
     if not options.dev and is_current("dev"):
-        wanted.remove("base")  # the development set holds everything of the base
+        wanted.clear()  # the development set holds everything of the others
     try:
         if not all(is_current(name) for name in wanted):
             make_venv()

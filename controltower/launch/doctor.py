@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from controltower.launch import bootstrap, files, servers
+from controltower.launch import bootstrap, files, model, servers
 from controltower.launch.places import ROOT, Places, is_running
 from controltower.launch.processes import tail
 from controltower.launch.screen import Screen
@@ -72,6 +72,7 @@ def findings(places: Places) -> Iterator[Finding]:
     environment = files.read_json(places.environment)
     if environment:
         yield from _servers({**os.environ, **environment}, places)
+        yield Finding("Live model", model.described(environment))
     yield _site(str(state.get("url", "")))
 
 

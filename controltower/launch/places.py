@@ -20,6 +20,7 @@ FIRST_PORTS: Mapping[str, int] = {
     "valkey": 56379,
     "retail": 8101,
     "airline": 8102,
+    "model": 8110,
 }
 
 

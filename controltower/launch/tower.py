@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from controltower.launch import files, ports, programs, servers
+from controltower.launch import files, model, ports, programs, servers
 from controltower.launch.places import (
     DOMAINS,
     ROOT,
@@ -45,6 +45,7 @@ TOLD = (
     "SECRET_KEY_FILE",
     "TOWER_ENV",
     "TOWER_MODEL",
+    "TOWER_MODEL_URL",
     "TOWER_ORIGIN",
     "TOWER_PACKS",
     "TOWER_TOOL_SERVERS",
@@ -82,6 +83,7 @@ class Tower:
         self._prepare()
         present = self._start_tool_servers()
         self._load_packs_once(present)
+        self._start_model()
         self._start_work()
         # From here on the loop looks at the flag; nothing is cut off half way.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -136,10 +138,13 @@ class Tower:
         self.env = child_environment(
             self.places, chosen=self.ports, database_url=database_url, redis_url=redis_url
         )
-        # For `make packs` and `make doctor` in another terminal; 0600, gone with the tower.
+        self._tell()
+        self._write_state(url="")
+
+    def _tell(self) -> None:
+        """For `make packs` and `make doctor` in another terminal; 0600, gone with the tower."""
         told = {name: value for name, value in self.env.items() if name in TOLD}
         files.write_json(self.places.environment, told)
-        self._write_state(url="")
 
     def _prepare(self) -> None:
         manage(self, "Tables", "migrate", "--no-input")
@@ -158,6 +163,23 @@ class Tower:
                 await_port(server, port)
                 detail(f"port {port}")
         return present
+
+    def _start_model(self) -> None:
+        """Start the model of this machine if one is wanted; the tower works without it too."""
+        if not model.is_own(self.env):
+            return
+        if said := model.problem():
+            self.screen.warn(said)
+            self.env["TOWER_MODEL"] = ""
+        else:
+            port = self.ports["model"]
+            self.env |= model.address(self.places, port=port)
+            with self.screen.step("Live model") as detail:
+                local = model.program(places=self.places, env=self.env, port=port)
+                self._start(local, stage=programs.TOOLS)
+                await_port(local, port)
+                detail(f"{model.described(self.env)}, port {port}")
+        self._tell()
 
     def _load_packs_once(self, present: list[str]) -> None:
         done = files.read_json(self.places.first_start)

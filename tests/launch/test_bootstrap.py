@@ -18,7 +18,7 @@ def checkout(var: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(bootstrap, "VENV", var / ".venv")
     monkeypatch.setattr(bootstrap, "PYTHON", Path(sys.executable))
     (var / ".venv").mkdir()
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-local.txt"):
         (var / name).write_text("rich==15.0.0\n")
     return var
 
@@ -52,6 +52,16 @@ def test_failed_install_leaves_no_stamp_and_shows_why(
     assert bootstrap.main() == 1
     assert "nowhere" in capsys.readouterr().out
     assert not bootstrap.stamp_of("base").exists()
+
+
+def test_development_set_holds_the_others(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bootstrap.stamp_of("dev").write_text(bootstrap.fingerprint("dev"))
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "--local"])
+
+    assert bootstrap.main() == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_bootstrap_needs_nothing_but_the_standard_library() -> None:

@@ -1,0 +1,54 @@
+"""The live model: one on this machine when `TOWER_MODEL=local`, else the provider that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from controltower import localmodel
+from controltower.launch import files, ports, programs
+from controltower.launch.places import Places
+from controltower.launch.supervisor import Program
+
+LOCAL = "local"
+HOW = "TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY, or `make up MODEL=local`"
+
+
+def is_own(env: Mapping[str, str]) -> bool:
+    """Whether the tower has to run the model itself: `local`, and no address is given."""
+    return env.get("TOWER_MODEL") == LOCAL and not env.get("TOWER_MODEL_URL")
+
+
+def problem() -> str:
+    """Why the model cannot run on this machine; empty when it can."""
+    if absent := localmodel.missing():
+        return (
+            f"TOWER_MODEL=local needs {' and '.join(absent)}, not installed here:"
+            " `make up MODEL=local` installs them. The tower runs without a live model."
+        )
+    return ""
+
+
+def address(places: Places, *, port: int) -> dict[str, str]:
+    """What the tower's processes are told to reach it; its key is made the first time."""
+    return {
+        "TOWER_MODEL": LOCAL,
+        "TOWER_MODEL_URL": f"http://{ports.LOOPBACK}:{port}/v1",
+        "TOWER_MODEL_KEY": files.secret(places.key("model")),
+    }
+
+
+def program(*, places: Places, env: Mapping[str, str], port: int) -> Program:
+    """The process; its port is fixed, since workers keep its address."""
+    arguments = ["-m", "controltower.localmodel", "--port", str(port)]
+    arguments += ["--announce", str(places.run / "model.json")]
+    return programs.program("model", arguments, places=places, env=env)
+
+
+def described(env: Mapping[str, str]) -> str:
+    """One line for `make doctor`; never the key."""
+    name, url = env.get("TOWER_MODEL", ""), env.get("TOWER_MODEL_URL", "")
+    if not name or not url:
+        return f"not configured (optional): set {HOW}"
+    host = urlsplit(url).hostname or url
+    return f"{localmodel.NAME} on this machine" if name == LOCAL else f"{name} of {host}"
