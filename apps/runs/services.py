@@ -47,6 +47,10 @@ class NewRun:
     world: str = "live"
     dialect: str = ""
     input: Mapping[str, Any] = field(default_factory=dict)
+    # What a recording says its model used; a live model's use is counted turn by turn.
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_microusd: int | None = None
 
 
 @command
@@ -95,6 +99,9 @@ def _run(case: NewRun) -> Run:
         customer=case.customer,
         request=case.request,
         input=dict(case.input),
+        tokens_in=case.tokens_in,
+        tokens_out=case.tokens_out,
+        cost_microusd=case.cost_microusd,
         world=case.world,
         dialect=case.dialect,
         lane=terms.lane if terms.lane in settings.LANES else "normal",
