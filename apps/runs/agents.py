@@ -39,6 +39,7 @@ from apps.runs.executor import CallResult
 from apps.runs.work import Think, Thought
 
 LOCAL = "local"
+LOCAL_PATIENCE_S = 120.0  # a model that shares this machine with all the rest is slow at times
 SMALL = ModelSettings(max_tokens=400, temperature=0.3)
 
 
@@ -59,11 +60,12 @@ async def think(action: Think) -> tuple[CallResult, Thought | None]:
     if not is_configured():
         said = "No model is configured: set TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY."
         return _failed(Ending.BROKEN, "not_configured", said, started), None
+    patience_s = max(action.timeout_s, LOCAL_PATIENCE_S if settings.MODEL == LOCAL else 0)
     try:
-        async with asyncio.timeout(action.timeout_s):
-            thought = await _ask(action)
+        async with asyncio.timeout(patience_s):
+            thought = await _ask(action, patience_s)
     except TimeoutError:
-        said = f"no answer from the model in {action.timeout_s:g} s"
+        said = f"no answer from the model in {patience_s:g} s"
         return _failed(Ending.LOST, "timeout", said, started), None
     except ModelHTTPError as error:
         ending = Ending.TURNED_AWAY if error.status_code in {429, 503} else Ending.LOST
@@ -76,13 +78,13 @@ async def think(action: Think) -> tuple[CallResult, Thought | None]:
     return CallResult(Ending.ANSWERED, data={"model": thought.model}, duration_ms=took), thought
 
 
-async def _ask(action: Think) -> Thought:
+async def _ask(action: Think, patience_s: float) -> Thought:
     names = [n for n in (action.agent.get("model"), *action.agent.get("fallback_models", ())) if n]
     names = names or [settings.MODEL]
     async with AsyncOpenAI(
         base_url=settings.MODEL_URL,
         api_key=settings.MODEL_KEY or "none",
-        timeout=action.timeout_s,
+        timeout=patience_s,
         max_retries=0,  # retries belong to the engine
     ) as client:
         provider = OpenAIProvider(openai_client=client)

@@ -1,4 +1,5 @@
-"""Which case arrives next at a desk: reference cases, and recorded ones where the data is there."""
+"""Which case arrives next at a desk: reference cases, recorded ones where the data is there, and
+cases for a live model where one is configured."""
 
 from __future__ import annotations
 
@@ -8,18 +9,23 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from controltower.cases.scripts import Case, recorded_case, reference_case
+from controltower.cases.scripts import Case, live_case, recorded_case, reference_case
 from controltower.world import loading
 from controltower.world.errors import PackMissingError
 
 RECORDED_EVERY = 2  # with recordings at hand every second case is a recorded one
+LIVE_EVERY = 6  # with a live model every sixth case is its own
 
 
-def case_number(domain: str, index: int) -> Case:
+def case_number(domain: str, index: int, *, live: str = "") -> Case:
     """The case with this index, in a world of its own. The row of cases never ends: it starts over
-    in fresh worlds. Raises ``PackMissingError`` when the domain's data isn't on this machine."""
+    in fresh worlds. ``live`` is the label of the live model, if cases may be given to one. Raises
+    ``PackMissingError`` when the domain's data isn't on this machine."""
     world = f"desk/{domain}/{index}"
     recordings, tasks = _recordings(domain), _tasks_or_none(domain)
+    if live and tasks and index % LIVE_EVERY == 0:
+        task = tasks[index // LIVE_EVERY % len(tasks)]
+        return live_case(task, domain=domain, label=live, world=world)
     if recordings and (index % RECORDED_EVERY or tasks is None):
         number = index // RECORDED_EVERY if tasks else index
         return recorded_case(recordings[_spread(number, len(recordings))], world=world)

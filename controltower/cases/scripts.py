@@ -82,6 +82,25 @@ def recorded_case(episode: Mapping[str, Any], *, world: str) -> Case:
     )
 
 
+def live_case(task: Mapping[str, Any], *, domain: str, label: str, world: str) -> Case:
+    """A case that a live model works on by itself: it is told what the customer asks, nothing else.
+    The reference actions only name the job and the customer, as a front desk would."""
+    actions = list(task["evaluation_criteria"].get("actions") or ())
+    request = _brief(task["user_scenario"]["instructions"])
+    return Case(
+        ref=f"task/{domain}/{task['id']}",
+        domain=domain,
+        agent_kind="model",
+        agent_label=label,
+        customer=_customer(actions),
+        request=request,
+        items=({"hear": request},),
+        tools=frozenset(a["name"] for a in actions),
+        world=world,
+        dialect="tau2",
+    )
+
+
 def narrowest_job(tools: frozenset[str], jobs: Sequence[tuple[str, frozenset[str]]]) -> str:
     """The job with the fewest tools whose contract lists all of ``tools``; if none does, the one
     that lists the most of them. ``jobs`` are (slug, tools)."""

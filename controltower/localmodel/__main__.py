@@ -22,7 +22,7 @@ ALIAS = "local"
 CONTEXT_TOKENS = 4096
 ANSWER_TOKENS = 512
 CACHE_MIB = 128
-NICENESS = 10  # answering people comes first on a small machine
+NICENESS = 5  # answering people comes first on a small machine
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m controltower.localmodel")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--announce", type=Path, help="file to write the address to")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--threads", type=int, default=threads())
     options = parser.parse_args(argv)
     path = weights()
     if path is None or missing():
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before llama.cpp makes its threads, which inherit it: the signal is for `sigwait` below.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     os.nice(NICENESS)
-    server = start(path, port=options.port, threads=options.threads)
+    server = start(path, port=options.port, workers=options.threads)
     url = f"{server.listening_address}/v1"
     announce({"model": ALIAS, "pid": os.getpid(), "url": url}, options.announce)
     signal.sigwait(signals)
@@ -48,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     os._exit(0)
 
 
-def start(path: Path, *, port: int, threads: int) -> Any:
+def threads() -> int:
+    """One on a small machine: threads that wait for each other crawl when others want the CPU."""
+    return 2 if (os.cpu_count() or 1) >= 4 else 1
+
+
+def start(path: Path, *, port: int, workers: int) -> Any:
     """Load the model and start its server, which runs in threads of its own while it is held."""
     import xllamacpp  # noqa: PLC0415 - an optional package, looked for above
 
@@ -63,7 +68,7 @@ def start(path: Path, *, port: int, threads: int) -> Any:
     params.n_ctx, params.n_parallel, params.n_predict = CONTEXT_TOKENS, 1, ANSWER_TOKENS
     params.n_gpu_layers = 0
     params.cache_ram_mib = CACHE_MIB
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = workers
     params.n_threads_http = 4
     params.verbosity = 1
     return xllamacpp.Server(params)

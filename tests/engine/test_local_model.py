@@ -25,6 +25,7 @@ from tests.factories.accounts import UserFactory
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # a busy machine thinks slowly
     pytest.mark.skipif(
         bool(localmodel.missing()),
         reason=f"not installed: {', '.join(localmodel.missing())} (make up MODEL=local does it)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from apps.runs.models import Message, Run, Step
@@ -42,6 +43,35 @@ def test_a_denied_call_is_told_to_the_model(tower: Tower, settings: Any) -> None
 
     assert Run.objects.get().outcome == "denied"
     assert "denied" in str(model.asked[1]["messages"])
+
+
+def test_a_model_without_tool_calls_is_asked_for_one_json_object(
+    tower: Tower, settings: Any
+) -> None:
+    look = {"do": "call", "tool": "get_user_details", "arguments": {"user_id": "ada_byron_1"}}
+    said = {"do": "say", "text": "You live in London."}
+    with serve([json.dumps(look), json.dumps(said)]) as model:
+        configure(settings, model.url)
+        settings.MODEL_OUTPUT = "json"
+        tower.start([HEAR], agent_kind="model")
+        drain()
+
+    steps = Step.objects.order_by("seq")
+    assert [(s.kind, s.gate) for s in steps] == [("agent", ""), ("tool", "permit"), ("agent", "")]
+    schema = model.asked[0]["response_format"]["json_schema"]["schema"]
+    assert {t["properties"]["do"]["const"] for t in schema["anyOf"]} == {"call"}
+    assert "tools" not in model.asked[0]
+    assert Message.objects.filter(role="agent", content="You live in London.").exists()
+
+
+def test_a_models_nonsense_ends_the_run(tower: Tower, settings: Any) -> None:
+    with serve(["{not json"] * 9) as model:
+        configure(settings, model.url)
+        settings.MODEL_OUTPUT = "json"
+        tower.start([HEAR], agent_kind="model")
+        drain(linger_s=4)
+
+    assert Run.objects.get().state == "failed"
 
 
 def test_a_failing_provider_is_retried_then_the_run_fails(tower: Tower, settings: Any) -> None:

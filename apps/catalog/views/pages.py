@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -136,7 +137,9 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
 def agents(request: HttpRequest) -> HttpResponse:
     use = pages.agent_use()
     rows = [(v, use[v.agent.slug]) for v in pages.agents()]
-    return render(request, "catalog/agents.html", {"rows": rows, "counts": pages.counts()})
+    model = settings.MODEL if settings.MODEL_URL else ""
+    context = {"rows": rows, "counts": pages.counts(), "model": model}
+    return render(request, "catalog/agents.html", context)
 
 
 @require_GET

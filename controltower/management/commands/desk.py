@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import TowerError
+from apps.runs import agents
 from apps.runs.engine.drain import worker_name
 from apps.runs.models import Run
 from apps.runs.services import beat, ensure_desks, take_case
@@ -77,7 +78,10 @@ class Command(BaseCommand):
         if index is None:
             return []
         try:
-            return start_cases([case_number(domain, index)], source="desk", actor="desk")
+            # The first cases are played while somebody waits; a model takes its time, and may cost.
+            live = agents.label() if agents.is_configured() and not at_once else ""
+            case = case_number(domain, index, live=live)
+            return start_cases([case], source="desk", actor="desk")
         except (PackMissingError, TowerError) as error:
             self.stderr.write(f"{domain}: {error}")
             return []
