@@ -21,6 +21,9 @@ class Case:
     tools: frozenset[str]
     world: str
     dialect: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_microusd: int | None = None
 
 
 def reference_case(
@@ -68,17 +71,21 @@ def recorded_case(episode: Mapping[str, Any], *, world: str) -> Case:
             call = {"tool": step["tool"], "args": step["args"] or {}, "ref": str(step["i"])}
             items.append({"call": call})
     items.append({"done": "The recording ends here."})
+    tokens_in, tokens_out = _tokens(episode["steps"])
     return Case(
-        ref=str(episode["episode_id"]),
+        ref=str(episode["episode_id"])[:200],
         domain=str(episode["domain"]),
         agent_kind="recorded",
-        agent_label=f"recorded {episode['model']}",
-        customer=str(episode.get("customer") or ""),
+        agent_label=f"recorded {episode['model']}"[:160],
+        customer=str(episode.get("customer") or "")[:120],
         request=str(episode.get("user_request") or _first_words(items)),
         items=tuple(items),
         tools=frozenset(i["call"]["tool"] for i in items if "call" in i),
         world=world,
         dialect="tau1" if episode.get("suite") == "tau-bench" else "tau2",
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        cost_microusd=_cost_microusd(episode),
     )
 
 
@@ -99,6 +106,24 @@ def live_case(task: Mapping[str, Any], *, domain: str, label: str, world: str) -
         world=world,
         dialect="tau2",
     )
+
+
+def _tokens(steps: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Tokens that the recording says its model read and wrote, where it says so."""
+    pairs = [s.get("tokens") for s in steps]
+    known = [p for p in pairs if isinstance(p, list) and len(p) == 2 and all(map(_is_count, p))]
+    return sum(p[0] for p in known), sum(p[1] for p in known)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
+
+
+def _cost_microusd(episode: Mapping[str, Any]) -> int | None:
+    """What the recorded agent cost, in millionths of a US dollar; ``None`` where nobody knows."""
+    cost = episode.get("agent_cost_usd")
+    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 < cost < 10**6
+    return round(cost * 1_000_000) if known else None
 
 
 def narrowest_job(tools: frozenset[str], jobs: Sequence[tuple[str, frozenset[str]]]) -> str:

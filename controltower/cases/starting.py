@@ -50,4 +50,7 @@ def new_run(case: Case, *, source: str) -> NewRun:
         world=case.world,
         dialect=case.dialect,
         input={"request": case.request},
+        tokens_in=case.tokens_in,
+        tokens_out=case.tokens_out,
+        cost_microusd=case.cost_microusd,
     )

@@ -86,4 +86,6 @@ def _step_problem(step: Any) -> str:
             return f"missing field “{missing[0]}”"
         if not isinstance(step["args"], dict | None):
             return "“args” is not an object"
+        if not isinstance(step["i"], int) or not isinstance(step["tool"], str):
+            return "“i” must be a whole number and “tool” a text"
     return ""

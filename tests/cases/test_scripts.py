@@ -20,9 +20,10 @@ EPISODE = {
     "model": "m-1",
     "suite": "tau-bench",
     "reward": 0.0,
+    "agent_cost_usd": 0.0015,
     "steps": [
         {"i": 0, "role": "user", "content": "Hello"},
-        {"i": 1, "role": "assistant", "content": "Yes?"},
+        {"i": 1, "role": "assistant", "content": "Yes?", "tokens": [10, 3]},
         {
             "i": 2,
             "role": "tool",
@@ -49,6 +50,7 @@ def test_a_recorded_case_carries_no_label() -> None:
     case = recorded_case(EPISODE, world="w")
 
     assert "extra" not in str(case.items)
+    assert (case.tokens_in, case.tokens_out, case.cost_microusd) == (10, 3, 1500)
     assert case.items[2] == {"call": {"tool": "cancel", "args": {"a": 1}, "ref": "2"}}
     assert (case.agent_label, case.dialect, case.tools) == ("recorded m-1", "tau1", {"cancel"})
 
