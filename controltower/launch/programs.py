@@ -43,10 +43,11 @@ def web(*, places: Places, env: Mapping[str, str], port: int) -> Program:
 
 
 def workers(*, places: Places, env: Mapping[str, str]) -> list[Program]:
-    """One worker a lane: a worker on several queues can lose what it takes."""
+    """One lane a worker: a worker on several queues can lose what it takes. The usual lane has
+    two, so that one that is replaced leaves nobody waiting."""
     return [
-        program(f"worker-{lane}", ["manage.py", "worker", "--lane", lane], places=places, env=env)
-        for lane in LANES
+        program(f"worker-{name}", ["manage.py", "worker", "--lane", lane], places=places, env=env)
+        for name, lane in (*((lane, lane) for lane in LANES), ("normal-2", "normal"))
     ]
 
 
