@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,12 @@ from apps.runs.models import Message, Run, RunScript, Step
 
 KEY_PURPOSE = "tower.key.v1"
 ARGUMENTS_PURPOSE = "tower.arguments.v1"
+
+
+@lru_cache(maxsize=2048)
+def terms_under(contract_version_id: int) -> Terms:
+    """The terms of a published contract, read once a process."""
+    return terms_of(catalog.contract_document(contract_version_id))
 
 
 @dataclass(slots=True)
@@ -59,7 +66,7 @@ def _plot_one(
     notes: dict[UUID, list[str]],
     ends: list[StepEnd],
 ) -> None:
-    terms = terms_of(catalog.contract_document(run.contract_version_id))
+    terms = terms_under(run.contract_version_id)
     turn = follow(script.items, script.cursor)
     said = [("tower", note) for note in notes.get(run.id, ())] + list(turn.messages)
     for seq, (role, content) in enumerate(said, start=top + 1):

@@ -20,9 +20,10 @@ from apps.approvals.gate import Ask
 from apps.catalog.selectors import pinned as catalog
 from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
+from apps.runs.course import terms_under
 from apps.runs.domain import evidence
 from apps.runs.domain.sentence import look_up, render
-from apps.runs.domain.terms import Terms, terms_of
+from apps.runs.domain.terms import Terms
 from apps.runs.models import Message, Step
 from apps.runs.work import Claimed, Think
 
@@ -44,12 +45,6 @@ class History:
 def terms(work: Claimed) -> Terms:
     """The engine's terms of the contract version that the run pins."""
     return terms_under(work.contract_version_id)
-
-
-@lru_cache(maxsize=2048)
-def terms_under(contract_version_id: int) -> Terms:
-    """The terms of a published contract, read once a process."""
-    return terms_of(catalog.contract_document(contract_version_id))
 
 
 def misfit(work: Claimed) -> str:
