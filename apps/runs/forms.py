@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
+from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.states import State
 from apps.runs.selectors.runs import RunFilter
 
@@ -116,3 +117,18 @@ class CancelForm(forms.Form):
         error_messages={"required": "Say why: it is written to the audit log."},
         widget=forms.Textarea(attrs={"rows": 3}),
     )
+
+
+class ReconcileForm(forms.Form):
+    """What a person found out about a call whose answer was lost."""
+
+    verdict = forms.ChoiceField(
+        choices=[(v.value, words) for v, words in VERDICT_WORDS.items()],
+        error_messages={"required": "Choose what you found out."},
+    )
+    evidence = forms.CharField(
+        max_length=2000,
+        error_messages={"required": "Say how you know: it is kept as the step's evidence."},
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    round = forms.IntegerField(min_value=0, max_value=32767)

@@ -3,10 +3,12 @@ constraints and triggers here hold whoever writes."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
 from apps.kernel.models import AppendOnly
+from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
 from apps.runs.domain.states import State
 
 STATES = [(s.value, s.value.replace("_", " ")) for s in State]
@@ -137,6 +139,7 @@ class Step(models.Model):
     priority = models.PositiveSmallIntegerField(default=50)
     attempts_made = models.PositiveSmallIntegerField(default=0)
     lease_losses = models.PositiveSmallIntegerField(default=0)
+    # when it may be claimed; of an unknown step, when the tower may look it up by itself again
     not_before = models.DateTimeField(db_default=Now())
     lease_token = models.BigIntegerField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -174,6 +177,11 @@ class Step(models.Model):
                 name="runs_step_waiting",
             ),
             models.Index(fields=["tool_name", "-created_at"], name="runs_step_tool"),
+            models.Index(
+                fields=["not_before"],
+                condition=models.Q(state="confirmation_unknown"),
+                name="runs_step_unknown",
+            ),
         ]
 
 
@@ -234,6 +242,45 @@ class Receipt(AppendOnly):
 
     class Meta:
         indexes = [models.Index(fields=["run_id"], name="runs_receipt_run")]
+
+
+class Finding(AppendOnly):
+    """What was found out about a call whose answer was lost: by a person, or by asking the tool.
+    ``round`` is the number of attempts made when it was said, so that a step which is tried again
+    and lost again begins without votes. ``person`` is empty when the tower looked up by itself."""
+
+    id = models.UUIDField(primary_key=True)
+    step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="findings")
+    run_id = models.UUIDField()
+    round = models.PositiveSmallIntegerField()
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # a Verdict or a Looked of domain.finding
+    word = models.CharField(max_length=12)
+    evidence = models.TextField(blank=True)
+    settled = models.BooleanField(default=False)  # whether the step was resolved by it
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["step", "at"], name="runs_finding_step")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["step", "round"],
+                condition=models.Q(settled=True),
+                name="runs_finding_settles_once",
+            )
+        ]
+
+    @property
+    def who(self) -> str:
+        """Who found it out."""
+        return self.person.display_name if self.person else "Control Tower"
+
+    @property
+    def words(self) -> str:
+        """What it says, as a sentence's part."""
+        return {**VERDICT_WORDS, **LOOKED_WORDS}.get(self.word, self.word)  # type: ignore[dict-item]  # both are words
 
 
 class Breaker(models.Model):

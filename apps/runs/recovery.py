@@ -14,7 +14,7 @@ from apps.approvals import services as approvals
 from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
 from apps.kernel.transactions import command
-from apps.runs import dispatch, journal
+from apps.runs import dispatch, journal, reconcile
 from apps.runs.journal import breakers, lost
 
 LEASE_LOSSES = 3  # a step that took this many workers with it is poison
@@ -26,6 +26,7 @@ class Swept:
     woken: int = 0
     expired_approvals: int = 0
     overdue_runs: int = 0
+    looked_up: int = 0
     sealed: int = 0
     rung: tuple[str, ...] = ()
 
@@ -40,6 +41,7 @@ def sweep() -> Swept:
     half_open_breakers()
     swept.sealed = audit.seal()
     swept.rung = ring_due()
+    swept.looked_up = reconcile.look_up_due()  # last: it waits for the network
     return swept
 
 

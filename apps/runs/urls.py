@@ -16,6 +16,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/state/", views.state, name="state"),
     path("<uuid:run_id>/conversation/", views.conversation, name="conversation"),
     path("<uuid:run_id>/steps/<int:seq>/", views.step, name="step"),
+    path("<uuid:run_id>/steps/<int:seq>/look-up/", views.look_up, name="look_up"),
+    path("<uuid:run_id>/steps/<int:seq>/resolve/", views.resolve, name="resolve"),
     path("<uuid:run_id>/export.json", views.export_json, name="export_json"),
     path("<uuid:run_id>/cancel/", views.cancel, name="cancel"),
 ]

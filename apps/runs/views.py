@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.kernel.errors import InvalidInputError
 from apps.kernel.streaming import csv_lines, download
-from apps.runs import figures, services
+from apps.runs import figures, reconcile, services
+from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, Looked, Verdict
 from apps.runs.domain.states import State
-from apps.runs.forms import CancelForm, RunFilterForm
+from apps.runs.forms import CancelForm, ReconcileForm, RunFilterForm
 from apps.runs.selectors import detail as details
-from apps.runs.selectors import runs
+from apps.runs.selectors import runs, unknown
 
 TABS = {
     "timeline": "Timeline",
@@ -203,6 +207,44 @@ def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
         raise InvalidInputError(form.errors["reason"][0], field="reason")
     services.cancel_run(run_id, actor=request.user, reason=form.cleaned_data["reason"])
     return redirect("runs:detail", run_id)
+
+
+@require_POST
+@requires("runs.reconcile")
+def look_up(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
+    """Ask the tool whether a call whose answer was lost happened."""
+    looked = reconcile.look_up(unknown.step_id_of(run_id, seq), person=request.user)
+    words = f"Step {seq}: {LOOKED_WORDS[looked]}."
+    (messages.success if looked is Looked.FOUND else messages.info)(request, words)
+    return _to_step(request, run_id, seq)
+
+
+@require_POST
+@requires("runs.reconcile")
+def resolve(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
+    """Say what was found out about a call whose answer was lost."""
+    form = ReconcileForm(request.POST)
+    if not form.is_valid():
+        name, told = next(iter(form.errors.items()))
+        raise InvalidInputError(told[0], field=name)
+    verdict = Verdict(form.cleaned_data["verdict"])
+    settles = reconcile.resolve(
+        unknown.step_id_of(run_id, seq),
+        round_number=form.cleaned_data["round"],
+        verdict=verdict,
+        evidence=form.cleaned_data["evidence"],
+        person=request.user,
+    )
+    after = "" if settles else " Noted: a second person has to say the same."
+    messages.success(request, f"Step {seq}: {VERDICT_WORDS[verdict]}.{after}")
+    return _to_step(request, run_id, seq)
+
+
+def _to_step(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
+    """The run's page with the step open; htmx is told to load it as a whole."""
+    url = f"{reverse('runs:detail', args=[run_id])}?step={seq}"
+    is_htmx = request.htmx  # type: ignore[attr-defined]  # django-htmx
+    return HttpResponseClientRedirect(url) if is_htmx else redirect(url)
 
 
 # --- parts of other pages -------------------------------------------------------------------------

@@ -113,6 +113,9 @@
     const html = await read(open.dataset.stepOpen);
     const now = $("[data-step-open]", drawer);
     if (html === null || !now || now.dataset.stepOpen !== open.dataset.stepOpen) return;
+    // What somebody is writing is kept, as long as it can still be sent.
+    const draft = $("[data-draft]", drawer);
+    if (draft && html.includes("data-draft") && ($("textarea", draft).value || $(":checked", draft))) return;
     const focused = drawer.contains(document.activeElement);
     const top = drawer.scrollTop;
     put(html);

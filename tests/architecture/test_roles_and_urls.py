@@ -176,6 +176,7 @@ def test_only_operators_decide_and_only_admins_change_the_rules() -> None:
         Permission.POLICY_EDIT: {"admin"},
         Permission.USERS_MANAGE: {"admin"},
         Permission.RUNS_CONTROL: {"operator", "admin"},
+        Permission.RUNS_RECONCILE: {"operator"},
         Permission.DESK_CONTROL: {"operator", "admin"},
         Permission.AUDIT_VIEW: {"admin", "auditor"},
     }

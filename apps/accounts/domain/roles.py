@@ -18,6 +18,7 @@ class Permission(StrEnum):
     APPROVALS_DECIDE = "approvals.decide"
     RUNS_VIEW = "runs.view"
     RUNS_CONTROL = "runs.control"
+    RUNS_RECONCILE = "runs.reconcile"
     OUTCOMES_VIEW = "outcomes.view"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
@@ -36,6 +37,7 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
     Permission.APPROVALS_DECIDE: frozenset({Role.OPERATOR}),
     Permission.RUNS_VIEW: _EVERYONE,
     Permission.RUNS_CONTROL: frozenset({Role.OPERATOR, Role.ADMIN}),
+    Permission.RUNS_RECONCILE: frozenset({Role.OPERATOR}),
     Permission.OUTCOMES_VIEW: _EVERYONE,
     Permission.CATALOG_VIEW: _EVERYONE,
     Permission.CATALOG_EDIT: frozenset({Role.ADMIN}),

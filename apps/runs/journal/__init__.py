@@ -46,8 +46,13 @@ def execute(sql: str, params: Sequence[Any]) -> int:
         return cursor.rowcount
 
 
+def to_json(value: Any) -> str:
+    """A value as text for ``jsonb``, which can't hold the character NUL."""
+    return json.dumps(value, default=str, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+
+
 def _json(rows: Iterable[Row]) -> str:
-    return json.dumps(list(rows), default=str, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    return to_json(list(rows))
 
 
 def _as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:

@@ -14,9 +14,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.kernel.errors import NotFoundError
+from apps.runs.domain.finding import people_needed
 from apps.runs.domain.states import TERMINAL
-from apps.runs.models import Attempt, Message, Receipt, Run, Step
+from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors.runs import cost_words
+from apps.runs.selectors.unknown import findings_of, look_up_tool
 
 PROBLEM_DISPOSITIONS = frozenset(
     {"denied", "rejected", "expired", "refused_by_tool", "failed", "unknown"}
@@ -33,6 +35,7 @@ class StepView:
     approvals: list[Any] = field(default_factory=list)
     receipt: Receipt | None = None
     original: Step | None = None  # whose receipt answered it, if it was a repeat
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def ended_badly(self) -> bool:
@@ -69,6 +72,27 @@ class StepView:
         return max(heard, default=None)
 
     @property
+    def risk(self) -> int:
+        """The highest risk that policy saw in it."""
+        return max((d.risk for d in self.decisions), default=1)
+
+    @property
+    def people_needed(self) -> int:
+        """How many people have to say the same, should its answer be lost."""
+        return people_needed(self.risk)
+
+    @property
+    def look_up(self) -> str:
+        """The tool that tells whether its key was carried out; empty when nobody can be asked."""
+        return look_up_tool(self.step.tool_version_id) if self.step.idempotency_key else ""
+
+    @property
+    def can_try_again(self) -> bool:
+        """Whether its run could still go on from it."""
+        run = self.step.run
+        return run.state == "confirmation_unknown" and run.deadline_at > timezone.now()
+
+    @property
     def states(self) -> list[tuple[str, datetime]]:
         """The moments of its life, in order."""
         step = self.step
@@ -81,6 +105,7 @@ class StepView:
             (last.state if last else "", last.decided_at if last else None),
             ("receipt", self.receipt.received_at if self.receipt else None),
             (self.word.replace("_", " "), step.finished_at),
+            *((f"{f.who}: {f.words}", f.at) for f in self.findings),
         ]
         return sorted(((w, at) for w, at in moments if at), key=lambda pair: pair[1])
 
@@ -135,7 +160,7 @@ def run_by_id(run_id: UUID) -> Run:
 
 
 def run_detail(run_id: UUID) -> Detail:
-    """Everything about a run: seven queries, however many steps."""
+    """Everything about a run: eight queries, however many steps."""
     run = run_by_id(run_id)
     steps = list(Step.objects.filter(run_id=run_id).order_by("seq"))
     return Detail(run, _complete(run_id, steps), conversation(run_id), timezone.now())
@@ -156,6 +181,7 @@ def _complete(run_id: UUID, steps: list[Step]) -> list[StepView]:
     approvals = _by_step(_approvals(ids))
     receipts = {r.step_id: r for r in Receipt.objects.filter(step_id__in=ids)}
     originals = _originals(steps)
+    findings = _by_step(findings_of(ids))
     return [
         StepView(
             step,
@@ -164,6 +190,7 @@ def _complete(run_id: UUID, steps: list[Step]) -> list[StepView]:
             approvals[step.id],
             receipts.get(step.id),
             originals.get(step.deduplicated_from) if step.deduplicated_from else None,
+            findings[step.id],
         )
         for step in steps
     ]
@@ -247,6 +274,7 @@ def as_document(detail: Detail) -> dict[str, Any]:
                 "attempts": [_values(a) for a in view.attempts],
                 "decisions": [_values(d) for d in view.decisions],
                 "approvals": [_values(a) for a in view.approvals],
+                "findings": [_values(f) for f in view.findings],
                 "receipt": _values(view.receipt) if view.receipt else None,
             }
             for view in detail.steps

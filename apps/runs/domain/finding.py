@@ -1,0 +1,66 @@
+"""Finding out whether a call whose answer was lost happened: what people say, what a tool says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from apps.kernel.canonical import canonical_bytes
+
+HIGH = 3  # from this risk on, one person's word is not enough
+
+
+class Verdict(StrEnum):
+    """What a person found out, and what follows from it."""
+
+    HAPPENED = "happened"
+    TRY_AGAIN = "try_again"
+    GIVE_UP = "give_up"
+
+
+class Looked(StrEnum):
+    """What asking the tool by the idempotency key came to."""
+
+    FOUND = "found"
+    ABSENT = "absent"
+    OTHER = "other"  # the key is known, for another call
+    SILENT = "silent"  # the tool could not be asked, or made no sense
+
+
+VERDICT_WORDS = {
+    Verdict.HAPPENED: "it happened",
+    Verdict.TRY_AGAIN: "it did not happen, try again",
+    Verdict.GIVE_UP: "it did not happen, leave it undone",
+}
+LOOKED_WORDS = {
+    Looked.FOUND: "the tool knows the key: it happened",
+    Looked.ABSENT: "the tool doesn't know the key",
+    Looked.OTHER: "the tool knows the key, but for another call",
+    Looked.SILENT: "the tool gave no usable answer",
+}
+
+
+def people_needed(risk: int) -> int:
+    """How many people have to say the same."""
+    return 2 if risk >= HIGH else 1
+
+
+def is_agreed(said: Iterable[tuple[int, str]], verdict: Verdict, risk: int) -> bool:
+    """Whether enough different people say ``verdict``. ``said``: (person, verdict), oldest first;
+    a person's last word counts."""
+    last = dict(said)
+    return sum(word == verdict for word in last.values()) >= people_needed(risk)
+
+
+def read_answer(answer: Any, *, tool: str, arguments: Mapping[str, Any]) -> Looked:
+    """Read a look-up's answer ``{"found", "tool", "args_digest", "result"}``. It proves the call
+    only if what it names, tool and SHA-256 of the canonical arguments, is this very call."""
+    if not isinstance(answer, Mapping) or not isinstance(answer.get("found"), bool):
+        return Looked.SILENT
+    if not answer["found"]:
+        return Looked.ABSENT
+    ours = hashlib.sha256(canonical_bytes(dict(arguments))).hexdigest()
+    same = answer.get("tool") in {None, tool} and answer.get("args_digest") in {None, ours}
+    return Looked.FOUND if same else Looked.OTHER

@@ -1,0 +1,115 @@
+"""Statements about steps of which nobody knows whether they happened.
+
+The races: two people, or a person and the tower's own look-up, resolve the same step. Each first
+locks it *as unknown in this round*; whoever comes second finds no such row. A run's cancellation
+takes the run's row: reopening it then hits none, and the step is settled without going on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from apps.kernel.transactions import participant
+from apps.runs.journal import execute, fetch, to_json
+
+LOOK_AGAIN_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An unknown step under our lock."""
+
+    step_id: UUID
+    run_id: UUID
+    seq: int
+    tool_name: str
+    key: str
+    lane: str
+    in_time: bool
+
+
+@participant
+def lock(step_id: UUID, round_number: int) -> Unknown | None:
+    """Lock a step that is unknown in this round; ``None`` when it is so no more."""
+    rows = fetch(
+        """
+        SELECT s.id, s.run_id, s.seq, s.tool_name, s.idempotency_key, s.lane,
+            r.deadline_at > clock_timestamp()
+        FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+        WHERE s.id = %s AND s.state = 'confirmation_unknown' AND s.attempts_made = %s
+        FOR UPDATE OF s
+        """,
+        [step_id, round_number],
+    )
+    return Unknown(*rows[0]) if rows else None
+
+
+@participant
+def settle(
+    step_id: UUID, *, state: str, disposition: str, result: Any, error_class: str, error: str
+) -> bool:
+    """End an unknown step. Whether it was still unknown."""
+    return execute(
+        """
+        UPDATE runs_step SET state = %s, disposition = %s, result = %s::jsonb, error_class = %s,
+            error = %s, intent_open = false, finished_at = clock_timestamp()
+        WHERE id = %s AND state = 'confirmation_unknown'
+        """,
+        [
+            state,
+            disposition,
+            None if result is None else to_json(result),
+            error_class,
+            error,
+            step_id,
+        ],
+    ) == 1
+
+
+@participant
+def queue_again(step_id: UUID) -> bool:
+    """Put an unknown step back before the gate, as if it were proposed now: no decision, approval
+    or ownership of its mutation is left. Its number of attempts and its key stay."""
+    execute("DELETE FROM runs_intent WHERE step_id = %s", [step_id])
+    return execute(
+        """
+        UPDATE runs_step SET state = 'queued', disposition = '', error_class = '', error = '',
+            gate = '', decision_id = NULL, approval_id = NULL, intent_open = false,
+            lease_losses = 0, finished_at = NULL, not_before = clock_timestamp(),
+            priority = least(priority, 10)
+        WHERE id = %s AND state = 'confirmation_unknown'
+        """,
+        [step_id],
+    ) == 1
+
+
+@participant
+def reopen_run(run_id: UUID, state: str) -> bool:
+    """Let a run that was unknown go on; not one that was cancelled meanwhile."""
+    return execute(
+        "UPDATE runs_run SET state = %s, error_class = '' WHERE id = %s"
+        " AND state = 'confirmation_unknown'",
+        [state, run_id],
+    ) == 1
+
+
+@participant
+def take_for_look_up(tool_version_ids: Sequence[int], *, limit: int) -> list[UUID]:
+    """The unknown steps of these tools that are to be looked up now. None is given out again
+    within half a minute, and the older it is the more seldom; several sweepers share the work."""
+    rows = fetch(
+        """
+        UPDATE runs_step SET not_before = clock_timestamp() + greatest(
+            make_interval(secs => %s), (clock_timestamp() - finished_at) / 10)
+        WHERE id IN (
+            SELECT id FROM runs_step WHERE state = 'confirmation_unknown'
+              AND not_before <= clock_timestamp() AND tool_version_id = ANY(%s)
+            ORDER BY not_before LIMIT %s FOR UPDATE SKIP LOCKED)
+        RETURNING id
+        """,
+        [LOOK_AGAIN_S, list(tool_version_ids), limit],
+    )
+    return [row[0] for row in rows]

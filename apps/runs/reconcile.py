@@ -1,0 +1,261 @@
+"""Steps in confirmation_unknown: asked about at the tool, resolved by people.
+
+A call was sent and its answer lost; the machine never tries it again by itself. A tool with a
+look-up is asked by the idempotency key, by a person's click or now and then by the sweep; what it
+knows settles the step. Otherwise people say what they found out, two of them from risk high on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.domain.roles import Permission
+from apps.audit.services import Fact, record_many
+from apps.kernel.canonical import digest
+from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
+from apps.kernel.ids import new_id
+from apps.kernel.transactions import after_commit, command, participant
+from apps.runs import course, dispatch, journal
+from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
+from apps.runs.executor import CallResult, ToolClient
+from apps.runs.journal import unknown
+from apps.runs.models import Finding, Run
+from apps.runs.selectors import unknown as known
+
+LOOK_UP_TIMEOUT_S = 8.0
+SWEEPER = "sweeper"
+PROOF_PURPOSE = "tower.proof.v1"
+UNDONE = "A person found that step {seq}, “{tool}”, did not happen: {evidence}"
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+@command
+def resolve(
+    step_id: UUID, *, round_number: int, verdict: Verdict, evidence: str, person: Any
+) -> bool:
+    """Say what was found out about an unknown step, with the evidence. Whether that resolved it:
+    from risk high on, a second person has to say the same. ``round_number`` is the number of
+    attempts that the person saw. Losing the race is told as a conflict, with who won and when."""
+    if not person.may(Permission.RUNS_RECONCILE):
+        raise NotPermittedError("Only operators may say what became of a lost call.")
+    if not evidence.strip():
+        raise InvalidInputError("Say how you know.", field="evidence")
+    step = _lock(step_id, round_number)
+    if verdict is Verdict.TRY_AGAIN and not step.in_time:
+        raise ConflictError("The run's deadline has passed: it can't be tried again.")
+    votes = [*known.votes_of(step_id, round_number), (person.pk, verdict.value)]
+    settles = is_agreed(votes, verdict, known.risk_of(step_id))
+    finding = _find(
+        step, round_number, verdict, evidence=evidence.strip(), person=person, settled=settles
+    )
+    kind = "step.reconciled" if settles else "step.finding"
+    if settles:
+        _act(step, verdict, evidence.strip())
+    record_many([_fact(kind, step, str(person), verdict, finding)])
+    return settles
+
+
+def _lock(step_id: UUID, round_number: int) -> unknown.Unknown:
+    step = unknown.lock(step_id, round_number)
+    if step is not None:
+        return step
+    last = known.settled_by(step_id)
+    if last is None:
+        raise ConflictError("This step isn't unknown any more; reload to see how it stands.")
+    raise ConflictError(
+        f"{last.who} has resolved this step meanwhile: {last.words}.",
+        code="resolved",
+        who=last.who,
+        when=last.at,
+    )
+
+
+@participant
+def _act(step: unknown.Unknown, verdict: Verdict, evidence: str) -> None:
+    if verdict is Verdict.HAPPENED:
+        _succeed(step, {"content": f"Confirmed by a person: {evidence}", "data": None}, "person")
+    elif verdict is Verdict.GIVE_UP:
+        unknown.settle(
+            step.step_id,
+            state="failed",
+            disposition="failed",
+            result=None,
+            error_class="not_done",
+            error=f"It did not happen: {evidence}",
+        )
+        journal.free_intents([step.step_id])
+        note = UNDONE.format(seq=step.seq, tool=step.tool_name, evidence=evidence)
+        _go_on(step, [note])
+    elif unknown.reopen_run(step.run_id, "queued"):
+        unknown.queue_again(step.step_id)
+        after_commit(partial(dispatch.ring, step.lane))
+    else:
+        raise ConflictError("The run has ended meanwhile: it can't be tried again.")
+
+
+@participant
+def _succeed(step: unknown.Unknown, result: dict[str, Any], evidence: str) -> None:
+    unknown.settle(
+        step.step_id,
+        state="succeeded",
+        disposition="executed",
+        result=result,
+        error_class="",
+        error="",
+    )
+    journal.add_receipts(
+        [
+            {
+                "step_id": step.step_id,
+                "run_id": step.run_id,
+                "idempotency_key": step.key,
+                "provider_ref": "",
+                "response_digest": digest(result["content"], purpose=PROOF_PURPOSE),
+                "evidence": evidence,
+            }
+        ]
+    )
+    _go_on(step, [])
+
+
+@participant
+def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
+    """Carry the run on from the step that is known now. One that was cancelled stays so."""
+    if not unknown.reopen_run(step.run_id, "running"):
+        return
+    run = Run.objects.get(pk=step.run_id)
+    path = course.plot([run], notes={run.pk: notes})
+    moved = journal.update_runs(list(path.runs.values()))
+    journal.add_messages([m for m in path.messages if m["run_id"] in moved])
+    journal.move_scripts([s for s in path.scripts if s["run_id"] in moved])
+    journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)
+    row = path.runs[run.pk]
+    fact = {"outcome": row["outcome"], "step": step.seq}
+    record_many([Fact(f"run.{row['state']}", "tower", "run", str(run.pk), run.pk, fact)])
+    after_commit(partial(dispatch.ring, step.lane))
+
+
+@participant
+def _find(
+    step: unknown.Unknown,
+    round_number: int,
+    word: str,
+    *,
+    evidence: str,
+    person: Any = None,
+    settled: bool = False,
+) -> Finding:
+    return Finding.objects.create(
+        id=new_id(),
+        step_id=step.step_id,
+        run_id=step.run_id,
+        round=round_number,
+        person=person,
+        word=str(word),
+        evidence=evidence,
+        settled=settled,
+    )
+
+
+def _fact(kind: str, step: unknown.Unknown, actor: str, word: str, finding: Finding) -> Fact:
+    payload = {
+        "seq": step.seq,
+        "tool": step.tool_name,
+        "word": str(word),
+        "finding": str(finding.pk),
+    }
+    return Fact(kind, actor, "step", str(step.step_id), step.run_id, payload)
+
+
+# --- the tool -------------------------------------------------------------------------------------
+
+
+def look_up(step_id: UUID, *, person: Any) -> Looked:
+    """Ask the tool whether this step's key was carried out. Found settles the step; everything
+    else is kept as evidence. The network is waited for outside any transaction."""
+    if not person.may(Permission.RUNS_RECONCILE):
+        raise NotPermittedError("Only operators may look a lost call up.")
+    found = known.targets([step_id])
+    if not found:
+        raise ConflictError("This step isn't unknown any more, or its tool has no look-up.")
+    [(target, result)] = _ask(found)
+    return _note(target, result, person=person)
+
+
+def look_up_due(*, limit: int = 20) -> int:
+    """Look up unknown steps by ourselves, each at most twice a minute; returns how many turned out
+    to have happened. An answer that comes late closes its step this way."""
+    ids = _take_due(limit)
+    looked = [_note(target, result, person=None) for target, result in _ask(known.targets(ids))]
+    return looked.count(Looked.FOUND)
+
+
+@command
+def _take_due(limit: int) -> list[UUID]:
+    versions = known.versions_to_look_up()
+    return unknown.take_for_look_up(versions, limit=limit) if versions else []
+
+
+def _ask(targets: Sequence[known.Target]) -> list[tuple[known.Target, CallResult]]:
+    """All of them at once, each with its own time limit."""
+    if not targets:
+        return []
+
+    async def ask_all() -> list[CallResult]:
+        async with ToolClient() as tools:
+            return await asyncio.gather(*(_ask_one(tools, t) for t in targets))
+
+    return list(zip(targets, asyncio.run(ask_all()), strict=True))
+
+
+async def _ask_one(tools: ToolClient, target: known.Target) -> CallResult:
+    return await tools.call(
+        target.server,
+        target.look_up,
+        {"idempotency_key": target.key},
+        meta={"world": target.world, "run": str(target.run_id)},
+        call_id=f"look-up-{target.step_id}",
+        timeout_s=LOOK_UP_TIMEOUT_S,
+    )
+
+
+def _note(target: known.Target, result: CallResult, *, person: Any) -> Looked:
+    looked = read_answer(result.data, tool=target.tool, arguments=target.arguments)
+    if looked is not Looked.FOUND and person is None:
+        return looked  # the sweep asks again; nothing to tell anybody
+    _write_down(target, looked, result, person)
+    return looked
+
+
+@command
+def _write_down(target: known.Target, looked: Looked, result: CallResult, person: Any) -> None:
+    """Keep what the tool said. Somebody else may have resolved the step while it was asked: the
+    sweep then says nothing, a person gets the conflict."""
+    if person is None:
+        step = unknown.lock(target.step_id, target.round)
+        if step is None:
+            return
+    else:
+        step = _lock(target.step_id, target.round)
+    said = result.error if looked is Looked.SILENT else result.content
+    settles = looked is Looked.FOUND
+    finding = _find(
+        step, target.round, looked, evidence=said[:2000], person=person, settled=settles
+    )
+    if settles:
+        _succeed(step, _answer(result.data.get("result")), "lookup")
+    kind = "step.reconciled" if settles else "step.finding"
+    record_many([_fact(kind, step, str(person or SWEEPER), looked, finding)])
+
+
+def _answer(stored: Any) -> dict[str, Any]:
+    """What the tool would have answered, in the form in which answers are kept."""
+    content = stored if isinstance(stored, str) else json.dumps(stored, ensure_ascii=False)
+    return {"content": content, "data": None if isinstance(stored, str) else stored}

@@ -1,0 +1,102 @@
+"""Steps of which nobody knows whether they happened, and what was found out about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.db.models import Max
+
+from apps.catalog.selectors import pinned as catalog
+from apps.kernel.errors import NotFoundError
+from apps.runs.domain.finding import Verdict
+from apps.runs.models import Finding, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A step that can be looked up at its tool's server."""
+
+    step_id: UUID
+    run_id: UUID
+    round: int
+    server: str
+    look_up: str
+    tool: str
+    arguments: dict[str, Any]
+    key: str
+    world: str
+
+
+def step_id_of(run_id: UUID, seq: int) -> UUID:
+    """The id of a run's step, or ``NotFoundError``."""
+    found = Step.objects.filter(run_id=run_id, seq=seq).values_list("pk", flat=True).first()
+    if found is None:
+        raise NotFoundError("This run has no such step.")
+    return found
+
+
+def look_up_tool(tool_version_id: int | None) -> str:
+    """The tool that tells whether a key was carried out; empty when there is none."""
+    if not tool_version_id:
+        return ""
+    return str(catalog.tool_document(tool_version_id).get("lookup") or "")
+
+
+def targets(step_ids: Iterable[UUID]) -> list[Target]:
+    """Those of these steps that are still unknown and can be looked up."""
+    steps = Step.objects.select_related("run").filter(
+        pk__in=list(step_ids), state="confirmation_unknown"
+    )
+    return [_target(s) for s in steps if s.idempotency_key and look_up_tool(s.tool_version_id)]
+
+
+def _target(step: Step) -> Target:
+    version_id = step.tool_version_id or 0
+    return Target(
+        step_id=step.pk,
+        run_id=step.run_id,
+        round=step.attempts_made,
+        server=catalog.tool_server(version_id),
+        look_up=look_up_tool(version_id),
+        tool=step.tool_name,
+        arguments=step.arguments,
+        key=step.idempotency_key,
+        world=step.run.world,
+    )
+
+
+def versions_to_look_up() -> list[int]:
+    """Tool versions with a look-up that have unknown steps at this moment."""
+    found = Step.objects.filter(state="confirmation_unknown", tool_version_id__isnull=False)
+    ids = found.order_by().values_list("tool_version_id", flat=True).distinct()
+    return [pk for pk in ids if pk and look_up_tool(pk)]
+
+
+def findings_of(step_ids: Sequence[UUID]) -> list[Finding]:
+    """What was found out about these steps, oldest first."""
+    rows = Finding.objects.select_related("person").filter(step_id__in=step_ids)
+    return list(rows.order_by("at", "id"))
+
+
+def votes_of(step_id: UUID, round_number: int) -> list[tuple[int, str]]:
+    """What people said about a step in this round, oldest first."""
+    rows = Finding.objects.filter(
+        step_id=step_id, round=round_number, person__isnull=False, word__in=list(Verdict)
+    )
+    return list(rows.order_by("at", "id").values_list("person_id", "word"))  # type: ignore[arg-type]  # not null by the filter
+
+
+def settled_by(step_id: UUID) -> Finding | None:
+    """What resolved a step last, if anything did."""
+    rows = Finding.objects.select_related("person").filter(step_id=step_id, settled=True)
+    return rows.order_by("-at").first()
+
+
+def risk_of(step_id: UUID) -> int:
+    """The highest risk that policy saw in a step."""
+    rows = apps.get_model("policy", "Decision").objects.filter(step_id=step_id)
+    return rows.aggregate(top=Max("risk"))["top"] or 1

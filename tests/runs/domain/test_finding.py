@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from apps.runs.domain.finding import (
+    LOOKED_WORDS,
+    VERDICT_WORDS,
+    Looked,
+    Verdict,
+    is_agreed,
+    people_needed,
+    read_answer,
+)
+
+ARGUMENTS = {"order_id": "#D", "amount": 3}
+DIGEST = hashlib.sha256(
+    json.dumps(ARGUMENTS, sort_keys=True, separators=(",", ":")).encode()
+).hexdigest()
+
+
+def test_two_people_are_needed_from_risk_high_on() -> None:
+    assert [people_needed(risk) for risk in (1, 2, 3, 4)] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("said", "agreed"),
+    [
+        ([(1, "happened")], False),
+        ([(1, "happened"), (1, "happened")], False),
+        ([(1, "happened"), (2, "give_up")], False),
+        ([(1, "give_up"), (2, "happened"), (1, "happened")], True),
+        ([(1, "happened"), (1, "give_up"), (2, "happened")], False),
+        ([(1, "happened"), (2, "happened")], True),
+    ],
+)
+def test_people_agree_by_their_last_words(said: list[tuple[int, str]], agreed: bool) -> None:
+    assert is_agreed(said, Verdict.HAPPENED, 3) is agreed
+
+
+@pytest.mark.parametrize(
+    ("answer", "looked"),
+    [
+        (None, Looked.SILENT),
+        ({"found": "yes"}, Looked.SILENT),
+        ({"found": False, "tool": None, "args_digest": None}, Looked.ABSENT),
+        ({"found": True}, Looked.FOUND),
+        ({"found": True, "tool": "refund", "args_digest": DIGEST}, Looked.FOUND),
+        ({"found": True, "tool": "cancel", "args_digest": DIGEST}, Looked.OTHER),
+        ({"found": True, "tool": "refund", "args_digest": "0" * 64}, Looked.OTHER),
+    ],
+)
+def test_a_look_up_proves_only_this_very_call(answer: Any, looked: Looked) -> None:
+    assert read_answer(answer, tool="refund", arguments=ARGUMENTS) is looked
+
+
+def test_every_word_can_be_said() -> None:
+    assert set(VERDICT_WORDS) == set(Verdict)
+    assert set(LOOKED_WORDS) == set(Looked)
