@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from apps.approvals.models import Approval
 from apps.kernel.errors import ConflictError
 from apps.kernel.ids import new_id
 from apps.runs.models import Run, Step
+from apps.runs.services import cancel_run
 from controltower.cases.scripts import recorded_case
 from controltower.cases.starting import start_cases
 from controltower.replay.scoring import Done, Played, labelled
@@ -125,6 +127,15 @@ class Replay:
             Played(self.runs[run.id], run.state, run.outcome, _seconds(run), done[run.id])
             for run in Run.objects.filter(id__in=self.runs).order_by("created_at")
         ]
+
+    def tidy(self) -> int:
+        """Cancel the runs that still wait for a reviewer nobody plays, so that a replay leaves no
+        questions in the operators' queue. Returns how many."""
+        waiting = Run.objects.filter(id__in=self.runs, state="waiting_approval")
+        for run_id in (left := list(waiting.values_list("id", flat=True))):
+            with suppress(ConflictError):  # decided or expired in this very moment
+                cancel_run(run_id, actor="replay", reason="The replay ended without a reviewer.")
+        return len(left)
 
     def steps(self) -> int:
         """Tool calls that the tower dealt with."""

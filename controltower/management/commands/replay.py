@@ -45,6 +45,7 @@ class Command(BaseCommand):
             with Crew(stderr=self.stderr):
                 self._play(replay, options["patience"])
                 card = self._card(replay)
+                replay.tidy()
         except TowerError as error:
             raise CommandError(str(error)) from error
         show(card, self.stdout)
