@@ -98,6 +98,8 @@ def _tool(name: str, effect: str, *, unkeyed: bool) -> dict[str, Any]:
     if effect != "read":
         entry["idempotency"] = "none" if unkeyed else "keyed"
         entry["sentence"] = title
+        if not unkeyed:
+            entry["lookup"] = "tower_lookup"
     return entry
 
 
