@@ -14,7 +14,13 @@ def policy_sections(document: Any) -> list[Section]:
     sections = [Section("What it is", (Field(("name",), "Name"),))]
     if names:
         fields = tuple(
-            Field(("limits", n), n.replace("_", " "), "whole", unit=_unit(n)) for n in names
+            Field(
+                ("limits", n),
+                n.removesuffix("_cents").replace("_", " ").capitalize(),
+                "whole",
+                unit=_unit(n),
+            )
+            for n in names
         )
         sections.append(Section("Limits", fields))
     return sections

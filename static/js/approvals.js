@@ -6,7 +6,7 @@
   const area = $("#approvals");
   const review = $("#review");
   if (!area) return;
-  const HIGH = 3, ARM_MS = 1500, RENEW_MS = 60000;
+  const HIGH = 3, ARM_MS = 1500, RENEW_MS = 60000, FOLLOW_MS = 180;
 
   // --- rows: a grid is one tab stop, the arrow keys move inside it ------------------------------
   const rows = () => $$("#grid tbody tr");
@@ -22,13 +22,23 @@
     const at = all.indexOf(current());
     const onRow = all.includes(document.activeElement);
     focusRow(onRow ? all[Math.min(Math.max(at + by, 0), all.length - 1)] : all[Math.max(at, 0)]);
+    follow();
   };
   const beside = () => review && $("#list") && review.offsetTop < $("#list").offsetTop + 200 && innerWidth >= 720
     && review.getBoundingClientRect().left > $("#list").getBoundingClientRect().left + 100;
   const select = (id) => { for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.id === id)); };
 
-  const load = async (row) => {
-    if (!beside()) { location.href = row.dataset.url; return; }
+  let loading = null; // the row on its way and its promise: asked twice, it is fetched once
+  const load = (row) => {
+    clearTimeout(following);
+    if (!beside()) { location.href = row.dataset.url; return Promise.resolve(); }
+    if (loading?.id === row.dataset.id) return loading.done;
+    const mine = { id: row.dataset.id };
+    loading = mine;
+    mine.done = fetchRow(row).finally(() => { if (loading === mine) loading = null; });
+    return mine.done;
+  };
+  const fetchRow = async (row) => {
     select(row.dataset.id);
     $("#panel")?.classList.add("busy");
     await window.htmx.ajax("GET", row.dataset.url, { target: "#review", swap: "innerHTML" });
@@ -36,7 +46,18 @@
     url.searchParams.set("open", row.dataset.id);
     history.replaceState(history.state, "", url);
   };
+  // Beside the list the question follows the row, once the keys rest; never over a typed reason.
+  let following = 0;
+  const follow = () => {
+    clearTimeout(following);
+    if (!beside() || $("#reason")?.value) return;
+    following = setTimeout(() => {
+      const row = current();
+      if (rows().includes(document.activeElement) && $("#panel")?.dataset.id !== row.dataset.id && !$("#reason")?.value) load(row);
+    }, FOLLOW_MS);
+  };
   const ensure = async () => {
+    clearTimeout(following);
     const row = current();
     const inGrid = row && rows().includes(document.activeElement);
     if (inGrid && $("#panel")?.dataset.id !== row.dataset.id) await load(row);
@@ -122,7 +143,8 @@
     const answer = form?.dataset.step;
     if (!answer) return;
     const why = missing(answer);
-    if (why) { said = ""; gate(); announce(why); return; }
+    // The keys alone lead through everything that was not on the screen yet.
+    if (why) { if (answer === "approve" && unseen.size) showUnseen(); said = ""; gate(); announce(why); return; }
     form.requestSubmit($(`[data-answer=${answer}]`, form));
   };
 
@@ -301,5 +323,8 @@
   const help = $("#page-keys");
   if (help) $("#help-keys")?.append(help.content.cloneNode(true));
   panelReady();
-  if (now() && $("#grid") && document.activeElement === document.body && beside()) focusRow(current());
+  if (now() && $("#grid") && document.activeElement === document.body && beside()) {
+    focusRow(rows().find((r) => r.dataset.id === $("#panel")?.dataset.id) || current());
+    if (!$("#panel")) load(current());
+  }
 })();

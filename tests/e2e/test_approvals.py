@@ -92,7 +92,8 @@ def test_single_letters_can_be_turned_off(
     page.keyboard.press("ArrowDown")
 
     expect(page.locator("#grid tbody tr").nth(1)).to_be_focused()
-    expect(page.locator("#panel")).to_have_count(0)
+    expect(page.locator("#panel")).to_have_count(1)
+    expect(page.locator("#decide")).to_have_attribute("data-step", "")
 
 
 def test_a_high_risk_needs_a_reason_and_a_moment(page_as: PageAs, three: list[Approval]) -> None:

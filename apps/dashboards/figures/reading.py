@@ -3,6 +3,7 @@ the panels that need it and no other."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
@@ -56,7 +57,13 @@ class Reading:
 
     @cached_property
     def job_names(self) -> dict[str, str]:
-        return {slug: job.name for slug, job in selectors.jobs().items()}
+        """What charts call a job: two of one name are told apart by their domain."""
+        jobs = selectors.jobs()
+        often = Counter(job.name for job in jobs.values())
+        return {
+            slug: f"{job.name} ({job.domain})" if often[job.name] > 1 else job.name
+            for slug, job in jobs.items()
+        }
 
     @cached_property
     def standing(self) -> Standing:
