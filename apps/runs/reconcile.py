@@ -258,4 +258,4 @@ def _write_down(target: known.Target, looked: Looked, result: CallResult, person
 def _answer(stored: Any) -> dict[str, Any]:
     """What the tool would have answered, in the form in which answers are kept."""
     content = stored if isinstance(stored, str) else json.dumps(stored, ensure_ascii=False)
-    return {"content": content, "data": None if isinstance(stored, str) else stored}
+    return {"content": content, "data": None}
