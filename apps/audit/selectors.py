@@ -144,6 +144,11 @@ def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
 
 
 def _plain(row: Event) -> dict[str, Any]:
+    return content(row) | {"position": row.position, "hash": row.hash}
+
+
+def content(row: Event) -> dict[str, Any]:
+    """What an event's hash covers."""
     return {
         "id": row.pk,
         "at": row.at.isoformat(),
@@ -153,6 +158,4 @@ def _plain(row: Event) -> dict[str, Any]:
         "subject_id": row.subject_id,
         "run_id": str(row.run_id) if row.run_id else None,
         "payload": row.payload,
-        "position": row.position,
-        "hash": row.hash,
     }

@@ -17,6 +17,7 @@ from apps.audit import fanout
 from apps.audit.domain.chain import GENESIS, Break, first_break, link
 from apps.audit.domain.streams import streams_of
 from apps.audit.models import Event
+from apps.audit.selectors import content
 from apps.kernel.transactions import after_commit, command, participant
 
 SEAL_LOCK = 7_346_001  # advisory lock: one sealer at a time, so positions never fork
@@ -95,7 +96,7 @@ def seal(*, limit: int = 5000) -> int:
     rows = list(Event.objects.filter(position=None).order_by("id")[:limit])
     for position, row in enumerate(rows, start=last + 1):
         row.position = position
-        row.hash = previous = link(previous, position, _content(row))
+        row.hash = previous = link(previous, position, content(row))
     _write_links(rows)
     return len(rows)
 
@@ -119,17 +120,4 @@ def verify() -> tuple[int, Break | None]:
 def _sealed() -> Iterator[tuple[int, str, Mapping[str, Any]]]:
     rows: Iterable[Event] = Event.objects.exclude(position=None).order_by("position")
     for row in rows.iterator(chunk_size=2000):  # type: ignore[attr-defined]  # a QuerySet
-        yield row.position or 0, row.hash, _content(row)
-
-
-def _content(row: Event) -> dict[str, Any]:
-    return {
-        "id": row.pk,
-        "at": row.at.isoformat(),
-        "kind": row.kind,
-        "actor": row.actor,
-        "subject_type": row.subject_type,
-        "subject_id": row.subject_id,
-        "run_id": str(row.run_id) if row.run_id else None,
-        "payload": row.payload,
-    }
+        yield row.position or 0, row.hash, content(row)

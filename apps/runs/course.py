@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Max
 
+from apps.catalog.domain.contract import Contract
+from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
-from apps.runs.domain.terms import Terms, terms_of
 from apps.runs.models import Message, Run, RunScript, Step
 
 KEY_PURPOSE = "tower.key.v1"
 ARGUMENTS_PURPOSE = "tower.arguments.v1"
-
-
-@lru_cache(maxsize=2048)
-def terms_under(contract_version_id: int) -> Terms:
-    """The terms of a published contract, read once a process."""
-    return terms_of(catalog.contract_document(contract_version_id))
 
 
 @dataclass(slots=True)
@@ -66,25 +60,27 @@ def _plot_one(
     notes: dict[UUID, list[str]],
     ends: list[StepEnd],
 ) -> None:
-    terms = terms_under(run.contract_version_id)
+    contract = contract_of(run.contract_version_id)
     turn = follow(script.items, script.cursor)
     said = [("tower", note) for note in notes.get(run.id, ())] + list(turn.messages)
     for seq, (role, content) in enumerate(said, start=top + 1):
         course.messages.append({"run_id": run.id, "seq": seq, "role": role, "content": content})
     top += len(said)
     course.scripts.append({"run_id": run.id, "cursor": turn.cursor, "more": []})
-    if run.steps_total >= terms.steps and (turn.call or _thinks(run, turn)):
+    if run.steps_total >= contract.limits.steps and (turn.call or _thinks(run, turn)):
         end = RunEnd(State.FAILED, "limit_reached", "step_limit")
-        course.runs[run.id] = _moved(run, end, f"Stopped at the limit of {terms.steps} steps.")
+        course.runs[run.id] = _moved(
+            run, end, f"Stopped at the limit of {contract.limits.steps} steps."
+        )
     elif turn.call:
-        course.steps.append(_tool_step(run, turn.call, top, terms))
+        course.steps.append(_tool_step(run, turn.call, top, contract))
         course.runs[run.id] = _going(run)
     elif _thinks(run, turn):
         course.steps.append(_agent_step(run, top))
         course.runs[run.id] = _going(run)
     else:
         answered = any(role == "agent" for role, _ in said) or top > 0
-        end = judge(ends, wanted_tools=terms.wanted_tools, answered=answered)
+        end = judge(ends, wanted_tools=contract.outcome.when_any_of, answered=answered)
         course.runs[run.id] = _moved(run, end, turn.summary)
 
 
@@ -101,7 +97,7 @@ def _step_ends(ids: Sequence[UUID]) -> dict[UUID, list[StepEnd]]:
     return found
 
 
-def _tool_step(run: Run, call: Call, top: int, terms: Terms) -> dict[str, Any]:
+def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, Any]:
     version = catalog.tool_versions(run.contract_version_id).get(call.tool)
     arguments = dict(call.arguments)
     arguments_digest = digest(arguments, purpose=ARGUMENTS_PURPOSE)
@@ -109,7 +105,8 @@ def _tool_step(run: Run, call: Call, top: int, terms: Terms) -> dict[str, Any]:
     mutates = effect in {"write", "irreversible"}
     step_id = new_id()
     bound = {"run": str(run.id), "tool": call.tool, "arguments": arguments_digest}
-    if terms.of(call.tool).repeatable:
+    listed = contract.tool(call.tool)
+    if listed is not None and listed.repeatable:
         bound["step"] = str(step_id)
     return {
         "id": step_id,

@@ -18,12 +18,11 @@ from django.utils import timezone
 
 from apps.approvals import services as approvals
 from apps.audit.services import Fact, record, record_many
-from apps.catalog.selectors import pinned as catalog
+from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.domain.terms import terms_of
 from apps.runs.models import Desk, Run, RunScript, Worker
 
 
@@ -82,7 +81,7 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
 
 
 def _run(case: NewRun) -> Run:
-    terms = terms_of(catalog.contract_document(case.contract_version_id))
+    contract = catalog.contract(case.contract_version_id)
     run_id = new_id()
     return Run(
         id=run_id,
@@ -104,9 +103,9 @@ def _run(case: NewRun) -> Run:
         cost_microusd=case.cost_microusd,
         world=case.world,
         dialect=case.dialect,
-        lane=terms.lane if terms.lane in settings.LANES else "normal",
-        priority=terms.priority,
-        deadline_at=timezone.now() + timedelta(seconds=terms.deadline_s),
+        lane=contract.lane if contract.lane in settings.LANES else "normal",
+        priority=contract.priority,
+        deadline_at=timezone.now() + timedelta(seconds=contract.limits.deadline_s),
     )
 
 

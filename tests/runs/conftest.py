@@ -68,7 +68,16 @@ def make_scene(db: None) -> Callable[[], Scene]:
             )
         agent = Agent.objects.create(slug="shop-reference", name="R", kind="reference")
         job = Job.objects.create(domain=domain, slug="shop-refund", name="Refund", owner="Ida")
-        document = {"tools": [{"name": "look"}, {"name": "refund"}], "outcome": {}, "limits": {}}
+        document = {
+            "job": "shop-refund",
+            "name": "Refund",
+            "owner": "Ida",
+            "purpose": "Money goes back.",
+            "outcome": {},
+            "agent": {"slug": "shop-reference"},
+            "tools": [{"name": "look"}, {"name": "refund"}],
+            "decisions": {"policy": "shop"},
+        }
         return Scene(
             ContractVersion.objects.create(
                 job=job, number=1, text="", document=document, digest="d"

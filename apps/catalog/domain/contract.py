@@ -18,6 +18,8 @@ from apps.kernel.documents import Document, Path, Problem, load
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
+    """``attempts`` counts the first try; times are seconds."""
+
     attempts: int = 4
     base_s: float = 0.5
     cap_s: float = 30.0

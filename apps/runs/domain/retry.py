@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from apps.catalog.domain.contract import RetryPolicy
+
 
 class Ending(StrEnum):
     """How a call ended, as far as the caller can honestly tell."""
@@ -27,15 +29,6 @@ class Verdict(StrEnum):
     RETRY = "retry"
     UNKNOWN = "unknown"
     FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """``attempts`` counts the first try; times are seconds."""
-
-    attempts: int = 4
-    base_s: float = 0.5
-    cap_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

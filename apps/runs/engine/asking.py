@@ -17,13 +17,13 @@ import jsonschema
 
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask
+from apps.catalog.domain.contract import Contract, ToolUse
+from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
 from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
-from apps.runs.course import terms_under
 from apps.runs.domain import evidence
 from apps.runs.domain.sentence import look_up, render
-from apps.runs.domain.terms import Terms
 from apps.runs.models import Message, Step
 from apps.runs.work import Claimed, Think
 
@@ -42,9 +42,15 @@ class History:
         )
 
 
-def terms(work: Claimed) -> Terms:
-    """The engine's terms of the contract version that the run pins."""
-    return terms_under(work.contract_version_id)
+def terms(work: Claimed) -> Contract:
+    """The contract version that the run pins."""
+    return contract(work.contract_version_id)
+
+
+def tool_terms(work: Claimed) -> ToolUse:
+    """The contract's terms for the step's tool; the usual ones for a tool it doesn't list, or for
+    a live agent's turn."""
+    return terms(work).tool(work.tool_name) or ToolUse(work.tool_name)
 
 
 def misfit(work: Claimed) -> str:
@@ -86,9 +92,9 @@ def histories(works: Sequence[Claimed]) -> dict[UUID, History]:
 def asks(works: Sequence[Claimed]) -> list[Ask]:
     """The questions to the gate about these steps, in their order."""
     past = histories(works)
-    slugs = {terms(w).policy for w in works}
+    slugs = {terms(w).decisions.policy for w in works}
     in_force = {slug: policy.current_digest(slug) for slug in slugs}
-    return [_ask(w, past[w.run_id], in_force[terms(w).policy]) for w in works]
+    return [_ask(w, past[w.run_id], in_force[terms(w).decisions.policy]) for w in works]
 
 
 def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:
@@ -100,7 +106,7 @@ def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:
         facts=work.facts,
     )
     document = tool_document(work)
-    listed = work.tool_name in terms(work).tools
+    listed = work.tool_name in terms(work).tool_names
     request = Request(
         agent=catalog.agent_slug(work.agent_version_id),
         agent_kind=work.agent_kind,
@@ -117,7 +123,7 @@ def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:
     return Ask(
         step_id=work.step_id,
         run_id=work.run_id,
-        policy_slug=terms(work).policy,
+        policy_slug=terms(work).decisions.policy,
         request=request,
         binding=_binding(work, policy_digest),
         question=_question(work, document, now) if work.mutates else {},
@@ -161,8 +167,8 @@ def _question(work: Claimed, document: Mapping[str, Any], history: History) -> d
         "preview": {k: v for k, v in (work.preview or {}).items() if k != "facts"},
         "facts": work.facts,
         "agent_text": said[-1] if said else "",
-        "window_s": terms(work).window_s,
-        "on_timeout": terms(work).on_timeout,
+        "window_s": terms(work).decisions.window_s,
+        "on_timeout": terms(work).decisions.on_timeout,
     }
 
 
@@ -177,7 +183,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
     answered so far."""
     agent = catalog.agent_document(work.agent_version_id)
     known = catalog.tool_versions(work.contract_version_id)
-    listed = terms(work).tools
+    listed = terms(work).tool_names
     return Think(
         work=work,
         attempt_id=attempt_id,
@@ -190,7 +196,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
             if name in listed
         ],
         history=_transcript(work.run_id),
-        timeout_s=terms(work).of(work.tool_name).timeout_s,
+        timeout_s=tool_terms(work).timeout_s,
     )
 
 

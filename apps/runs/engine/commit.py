@@ -58,7 +58,7 @@ class Batch:
         return decide(
             done.result.ending,
             attempt=done.action.number,
-            policy=asking.terms(work).of(work.tool_name).retry,
+            policy=asking.tool_terms(work).retry,
             mutates=work.mutates,
             repeat_safe=work.idempotency in {"keyed", "lookup"},
             retry_after_s=done.result.retry_after_s,
@@ -139,7 +139,7 @@ class Batch:
                 ready.append(work)
                 continue
             server = catalog.tool_server(work.tool_version_id or 0)
-            timeout_s = asking.terms(work).of(work.tool_name).timeout_s
+            timeout_s = asking.tool_terms(work).timeout_s
             self.actions.append(Inspect(work, server, str(preview), timeout_s))
         return ended, ready
 
@@ -280,7 +280,7 @@ def _run_to_actions(
 
 
 def _action(work: Claimed, attempt_id: UUID, number: int) -> Call | Think:
-    timeout_s = asking.terms(work).of(work.tool_name).timeout_s
+    timeout_s = asking.tool_terms(work).timeout_s
     if work.kind == "tool":
         server = catalog.tool_server(work.tool_version_id or 0)
         return Call(work, attempt_id, number, server, timeout_s)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.catalog.domain.contract import RetryPolicy
 from apps.runs.domain.retry import (
     RETRY_AFTER_LONGEST_S,
     Ending,
-    RetryPolicy,
     Verdict,
     decide,
     delay_s,
