@@ -72,6 +72,7 @@ class Call:
     number: int
     server: str
     timeout_s: float
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True)

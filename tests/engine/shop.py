@@ -40,7 +40,12 @@ CONTRACT: dict[str, Any] = {
     "outcome": {"success": "resolved", "when_any_of": ["modify_user_address"], "target": 0.9},
     "agent": {"slug": "retail-reference", "fallbacks": []},
     "tools": [
-        {"name": n, "timeout_s": 3, "retry": {"attempts": 4, "base_s": 0.05, "cap_s": 0.5}}
+        {
+            "name": n,
+            "timeout_s": 3,
+            "retry": {"attempts": 4, "base_s": 0.05, "cap_s": 0.5},
+            "concurrency": 2 if n == "cancel_pending_order" else 16,
+        }
         for n in TOOLS
     ],
     "limits": {"deadline_s": 3600, "steps": 60, "tokens": 100000, "cost_usd": 1.0},

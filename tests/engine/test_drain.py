@@ -182,6 +182,22 @@ def test_an_unkeyed_mutation_whose_answer_is_lost_waits_for_a_person(tower: Towe
     assert len(ledger(tower, Run.objects.get())) == 1
 
 
+def test_no_more_calls_of_a_tool_are_made_at_once_than_its_contract_allows(tower: Tower) -> None:
+    slow = {"kind": "delay", "tool": "cancel_pending_order", "seconds": 0.3}
+    asyncio.run(tower.service.ask("tower_faults", faults=[slow]))
+    cancel = call("cancel_pending_order", 0, order_id="#P", reason="no longer needed")
+    tower.start([[cancel, {"done": "x"}]] * 6)
+
+    drain()
+    asyncio.run(tower.service.ask("tower_faults", faults=[]))
+
+    spans = list(Attempt.objects.values_list("duration_ms", flat=True))
+    ended = sorted(Step.objects.values_list("finished_at", flat=True))
+    assert len(spans) == 6
+    # Two at a time: three rounds of a third of a second lie between the first and the last end.
+    assert (ended[-1] - ended[0]).total_seconds() >= 0.5
+
+
 def test_every_transition_is_in_the_sealed_chain(tower: Tower) -> None:
     tower.start([busy_script(1)])
     drain()

@@ -14,10 +14,14 @@ from apps.approvals.models import Approval
 from apps.policy.models import Decision
 from apps.runs import reconcile
 from apps.runs.domain.finding import Looked, Verdict
+from apps.runs.domain.retry import Ending
+from apps.runs.engine.commit import claim_and_commit, commit
+from apps.runs.executor import CallResult
 from apps.runs.models import Attempt, Finding, Receipt, Run, Step
-from apps.runs.recovery import sweep
+from apps.runs.recovery import sweep, take_back_leases
+from apps.runs.work import Finished
 from tests.engine.conftest import Tower
-from tests.engine.shop import busy_script, call
+from tests.engine.shop import address, busy_script, call
 from tests.engine.test_drain import RETURN, answer, drain, ledger
 from tests.factories.accounts import UserFactory
 
@@ -210,3 +214,38 @@ def test_a_service_that_is_away_leaves_the_sweep_calm(tower: Tower, settings: An
 
     later = Step.objects.filter(pk=step.pk, not_before__gt=F("finished_at"))
     assert later.get().state == "confirmation_unknown"
+
+
+@pytest.mark.unkeyed
+def test_the_call_s_own_answer_closes_it_though_its_worker_was_given_up(tower: Tower) -> None:
+    tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
+    [action] = claim_and_commit("normal", limit=9, owner="stopped", lease_s=0)
+    assert take_back_leases() == 1
+    assert Run.objects.get().state == "confirmation_unknown"
+    result = CallResult(Ending.ANSWERED, content="moved", meta={"effect_id": "e1"})
+
+    for _ in range(2):
+        commit([Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)
+
+    step = Step.objects.get()
+    assert (step.disposition, step.result["content"]) == ("executed", "moved")
+    receipt = Receipt.objects.get()
+    assert (receipt.evidence, receipt.provider_ref) == ("answer", "e1")
+    assert Run.objects.get().state == "succeeded"
+    assert Finding.objects.get().word == Looked.LATE
+
+
+@pytest.mark.unkeyed
+def test_a_late_answer_changes_nothing_once_a_person_has_spoken(
+    tower: Tower, operator: User
+) -> None:
+    tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
+    [action] = claim_and_commit("normal", limit=9, owner="stopped", lease_s=0)
+    take_back_leases()
+    say(Step.objects.get(), Verdict.GIVE_UP, operator)
+
+    result = CallResult(Ending.ANSWERED, content="moved")
+    commit([Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)
+
+    assert Step.objects.get().disposition == "failed"
+    assert not Receipt.objects.exists()

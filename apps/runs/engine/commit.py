@@ -18,7 +18,7 @@ from apps.audit.services import Fact, record_many
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
-from apps.runs import course, journal
+from apps.runs import course, journal, reconcile
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.engine import asking, ending
 from apps.runs.journal import breakers
@@ -69,6 +69,7 @@ class Batch:
         """End steps. One that was fenced off meanwhile is dropped: its new owner speaks for it."""
         ours = journal.settle([s.row() for s in settled])
         kept = [s for s in settled if s.work.step_id in ours]
+        reconcile.close_late([s for s in settled if s.work.step_id not in ours])
         journal.add_receipts([s.receipt for s in kept if s.receipt])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
         self.facts += [ending.step_fact(s, self.owner) for s in kept]
@@ -280,8 +281,8 @@ def _run_to_actions(
 
 
 def _action(work: Claimed, attempt_id: UUID, number: int) -> Call | Think:
-    timeout_s = asking.tool_terms(work).timeout_s
-    if work.kind == "tool":
-        server = catalog.tool_server(work.tool_version_id or 0)
-        return Call(work, attempt_id, number, server, timeout_s)
-    return asking.think(work, attempt_id, number)
+    if work.kind != "tool":
+        return asking.think(work, attempt_id, number)
+    server = catalog.tool_server(work.tool_version_id or 0)
+    terms = asking.tool_terms(work)
+    return Call(work, attempt_id, number, server, terms.timeout_s, terms.concurrency)

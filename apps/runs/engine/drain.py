@@ -62,6 +62,7 @@ class Drain:
     def __post_init__(self) -> None:
         self._db = ThreadPoolExecutor(1, thread_name_prefix="db")
         self._tasks: dict[asyncio.Task[Any], Action] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
         self._renewed = time.monotonic()
 
     async def run(self) -> Report:
@@ -109,7 +110,15 @@ class Drain:
         if isinstance(action, Think):
             result, thought = await agents.think(action)
             return Finished(action, result, thought)
-        return Finished(action, await _call(tools, action))
+        async with self._slot(action):
+            return Finished(action, await _call(tools, action))
+
+    def _slot(self, action: Call) -> asyncio.Semaphore:
+        """The contract's bound on calls of one tool at once, in this process. Waiting for a slot
+        is not counted against the tool's time-out."""
+        work = action.work
+        name = f"{work.contract_version_id}/{work.tool_name}"
+        return self._slots.setdefault(name, asyncio.Semaphore(action.concurrency))
 
     async def _gather(self) -> tuple[list[Finished], list[Claimed]]:
         if not self._tasks:
