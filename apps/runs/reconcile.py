@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -26,8 +26,10 @@ from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import unknown
 from apps.runs.models import Finding, Run
 from apps.runs.selectors import unknown as known
+from apps.runs.work import Settled
 
-LOOK_UP_TIMEOUT_S = 8.0
+LOOK_UP_TIMEOUT_S = 8.0  # a person waits for it
+SWEEP_TIMEOUT_S = 2.0  # the rest of the sweep waits for it
 SWEEPER = "sweeper"
 PROOF_PURPOSE = "tower.proof.v1"
 UNDONE = "A person found that step {seq}, “{tool}”, did not happen: {evidence}"
@@ -101,7 +103,12 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str) -> None:
 
 
 @participant
-def _succeed(step: unknown.Unknown, result: dict[str, Any], evidence: str) -> None:
+def _succeed(
+    step: unknown.Unknown,
+    result: Mapping[str, Any],
+    evidence: str,
+    receipt: Mapping[str, Any] | None = None,
+) -> None:
     unknown.settle(
         step.step_id,
         state="succeeded",
@@ -110,18 +117,15 @@ def _succeed(step: unknown.Unknown, result: dict[str, Any], evidence: str) -> No
         error_class="",
         error="",
     )
-    journal.add_receipts(
-        [
-            {
-                "step_id": step.step_id,
-                "run_id": step.run_id,
-                "idempotency_key": step.key,
-                "provider_ref": "",
-                "response_digest": digest(result["content"], purpose=PROOF_PURPOSE),
-                "evidence": evidence,
-            }
-        ]
-    )
+    proof = {
+        "step_id": step.step_id,
+        "run_id": step.run_id,
+        "idempotency_key": step.key,
+        "provider_ref": "",
+        "response_digest": digest(result["content"], purpose=PROOF_PURPOSE),
+        "evidence": evidence,
+    }
+    journal.add_receipts([receipt or proof])
     _go_on(step, [])
 
 
@@ -185,7 +189,7 @@ def look_up(step_id: UUID, *, person: Any) -> Looked:
     found = known.targets([step_id])
     if not found:
         raise ConflictError("This step isn't unknown any more, or its tool has no look-up.")
-    [(target, result)] = _ask(found)
+    [(target, result)] = _ask(found, LOOK_UP_TIMEOUT_S)
     return _note(target, result, person=person)
 
 
@@ -193,7 +197,8 @@ def look_up_due(*, limit: int = 20) -> int:
     """Look up unknown steps by ourselves, each at most twice a minute; returns how many turned out
     to have happened. An answer that comes late closes its step this way."""
     ids = _take_due(limit)
-    looked = [_note(target, result, person=None) for target, result in _ask(known.targets(ids))]
+    answers = _ask(known.targets(ids), SWEEP_TIMEOUT_S)
+    looked = [_note(target, result, person=None) for target, result in answers]
     return looked.count(Looked.FOUND)
 
 
@@ -203,26 +208,28 @@ def _take_due(limit: int) -> list[UUID]:
     return unknown.take_for_look_up(versions, limit=limit) if versions else []
 
 
-def _ask(targets: Sequence[known.Target]) -> list[tuple[known.Target, CallResult]]:
+def _ask(
+    targets: Sequence[known.Target], timeout_s: float
+) -> list[tuple[known.Target, CallResult]]:
     """All of them at once, each with its own time limit."""
     if not targets:
         return []
 
     async def ask_all() -> list[CallResult]:
         async with ToolClient() as tools:
-            return await asyncio.gather(*(_ask_one(tools, t) for t in targets))
+            return await asyncio.gather(*(_ask_one(tools, t, timeout_s) for t in targets))
 
     return list(zip(targets, asyncio.run(ask_all()), strict=True))
 
 
-async def _ask_one(tools: ToolClient, target: known.Target) -> CallResult:
+async def _ask_one(tools: ToolClient, target: known.Target, timeout_s: float) -> CallResult:
     return await tools.call(
         target.server,
         target.look_up,
         {"idempotency_key": target.key},
         meta={"world": target.world, "run": str(target.run_id)},
         call_id=f"look-up-{target.step_id}",
-        timeout_s=LOOK_UP_TIMEOUT_S,
+        timeout_s=timeout_s,
     )
 
 
@@ -253,6 +260,21 @@ def _write_down(target: known.Target, looked: Looked, result: CallResult, person
         _succeed(step, _answer(result.data.get("result")), "lookup")
     kind = "step.reconciled" if settles else "step.finding"
     record_many([_fact(kind, step, str(person or SWEEPER), looked, finding)])
+
+
+@participant
+def close_late(steps: Sequence[Settled]) -> None:
+    """Answers that come after their worker was given up: a step that is unknown since exactly
+    that attempt is closed by it. Any other is dropped; its new owner speaks for it."""
+    for late in steps:
+        if late.receipt is None or late.result is None or not late.work.mutates:
+            continue
+        round_number = late.work.attempts_made + 1
+        step = unknown.lock(late.work.step_id, round_number)
+        if step is not None:
+            finding = _find(step, round_number, Looked.LATE, evidence="", settled=True)
+            _succeed(step, late.result, "answer", late.receipt)
+            record_many([_fact("step.reconciled", step, "tower", Looked.LATE, finding)])
 
 
 def _answer(stored: Any) -> dict[str, Any]:

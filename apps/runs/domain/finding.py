@@ -27,6 +27,7 @@ class Looked(StrEnum):
     ABSENT = "absent"
     OTHER = "other"  # the key is known, for another call
     SILENT = "silent"  # the tool could not be asked, or made no sense
+    LATE = "late"  # not asked at all: its own answer came after its worker was given up
 
 
 VERDICT_WORDS = {
@@ -39,6 +40,7 @@ LOOKED_WORDS = {
     Looked.ABSENT: "the tool doesn't know the key",
     Looked.OTHER: "the tool knows the key, but for another call",
     Looked.SILENT: "the tool gave no usable answer",
+    Looked.LATE: "the tool's own answer came late: it happened",
 }
 
 

@@ -84,6 +84,10 @@ class Batch:
         self._append_thoughts(ended)
         stuck = {s.work.run_id: ending.stuck(s) for s in ended if ending.stuck(s)}
         runs = {r.id: r for r in Run.objects.filter(id__in={s.work.run_id for s in ended})}
+        for step in ended:  # so that limits see what this turn used; the rows are counted below
+            if step.thought:
+                runs[step.work.run_id].tokens_in += step.thought.tokens_in
+                runs[step.work.run_id].tokens_out += step.thought.tokens_out
         live = [r for r in runs.values() if r.state in {"queued", "running", "waiting_approval"}]
         path = course.plot([r for r in live if r.id not in stuck], notes=ending.notes(ended))
         for run in live:
