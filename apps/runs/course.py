@@ -21,6 +21,11 @@ from apps.runs.domain.states import State
 from apps.runs.models import Message, Run, RunScript, Step
 
 KEY_PURPOSE = "tower.key.v1"
+LIMIT_WORDS = {
+    "step_limit": "the contract allows no more steps",
+    "token_limit": "the contract allows no more tokens",
+    "cost_limit": "the contract allows no more cost",
+}
 ARGUMENTS_PURPOSE = "tower.arguments.v1"
 
 
@@ -67,11 +72,10 @@ def _plot_one(
         course.messages.append({"run_id": run.id, "seq": seq, "role": role, "content": content})
     top += len(said)
     course.scripts.append({"run_id": run.id, "cursor": turn.cursor, "more": []})
-    if run.steps_total >= contract.limits.steps and (turn.call or _thinks(run, turn)):
-        end = RunEnd(State.FAILED, "limit_reached", "step_limit")
-        course.runs[run.id] = _moved(
-            run, end, f"Stopped at the limit of {contract.limits.steps} steps."
-        )
+    reached = _limit_reached(run, contract)
+    if reached and (turn.call or _thinks(run, turn)):
+        end = RunEnd(State.FAILED, "limit_reached", reached)
+        course.runs[run.id] = _moved(run, end, f"Stopped: {LIMIT_WORDS[reached]}.")
     elif turn.call:
         course.steps.append(_tool_step(run, turn.call, top, contract))
         course.runs[run.id] = _going(run)
@@ -82,6 +86,19 @@ def _plot_one(
         answered = any(role == "agent" for role, _ in said) or top > 0
         end = judge(ends, wanted_tools=contract.outcome.when_any_of, answered=answered)
         course.runs[run.id] = _moved(run, end, turn.summary)
+
+
+def _limit_reached(run: Run, contract: Contract) -> str:
+    """The contract's limit that stops this run, if one does. Tokens and cost bound a live model;
+    what a recording says about them is history."""
+    limits = contract.limits
+    if run.steps_total >= limits.steps:
+        return "step_limit"
+    if run.agent_kind != "model":
+        return ""
+    if run.tokens_in + run.tokens_out >= limits.tokens:
+        return "token_limit"
+    return "cost_limit" if (run.cost_microusd or 0) >= limits.cost_usd * 1_000_000 else ""
 
 
 def _thinks(run: Run, turn: Turn) -> bool:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from apps.catalog.selectors import contract as contract_of
+from apps.catalog.selectors import pinned
+from apps.runs import course
 from apps.runs.models import Message, Run, Step
 from tests.engine.conftest import Tower
 from tests.engine.model_server import serve
@@ -94,3 +100,21 @@ def test_without_a_key_the_run_says_what_to_set(tower: Tower, settings: Any) -> 
     assert (step.state, step.error_class) == ("failed", "not_configured")
     assert "TOWER_MODEL" in step.error
     assert Run.objects.get().state == "failed"
+
+
+def test_a_model_that_has_used_its_tokens_up_is_stopped(
+    tower: Tower, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = ("get_user_details", {"user_id": "ada_byron_1"})
+    bound = contract_of(pinned.current_contract("retail-shop").pk)
+    monkeypatch.setattr(
+        course, "contract_of", lambda _: replace(bound, limits=replace(bound.limits, tokens=200))
+    )
+    with serve([[look], [look], [look]]) as model:
+        configure(settings, model.url)
+        tower.start([HEAR], agent_kind="model")
+        drain()
+
+    run = Run.objects.get()
+    assert (run.outcome, run.error_class) == ("limit_reached", "token_limit")
+    assert len(model.asked) == 2  # 120 tokens a turn
