@@ -33,6 +33,7 @@
     clearTimeout(following);
     if (!beside()) { location.href = row.dataset.url; return Promise.resolve(); }
     if (loading?.id === row.dataset.id) return loading.done;
+    if (!loading && $("#panel")?.dataset.id === row.dataset.id) return Promise.resolve(); // what is typed there stays
     const mine = { id: row.dataset.id };
     loading = mine;
     mine.done = fetchRow(row).finally(() => { if (loading === mine) loading = null; });
@@ -76,6 +77,15 @@
   // --- the panel --------------------------------------------------------------------------------
   let opened = 0, visibleSince = 0, dwell = 0, armedAt = 0, unseen = new Set(), watcher = null, ticking = 0;
 
+  // A reason outlives its panel: another row may be looked at, or somebody may be first.
+  const typed = new Map();
+  const keepBeside = (panel, words) => {
+    const field = document.createElement("div");
+    field.className = "field";
+    const label = Object.assign(document.createElement("label"), { htmlFor: "kept", textContent: "The reason you typed (nothing was sent)" });
+    field.append(label, Object.assign(document.createElement("textarea"), { id: "kept", rows: 2, readOnly: true, value: words }));
+    panel.querySelector("header").after(field);
+  };
   const panelReady = () => {
     const panel = $("#panel");
     watcher?.disconnect();
@@ -95,6 +105,9 @@
     }, { rootMargin: `2px 0px -${Math.round(covered)}px 0px` });
     for (const end of unseen) watcher.observe(end);
     ticking = setInterval(gate, 250);
+    const kept = typed.get(panel.dataset.id);
+    if (kept && $("#reason")) { if (!$("#reason").value) $("#reason").value = kept; }
+    else if (kept && panel.dataset.state !== "pending" && !$("#kept")) keepBeside(panel, kept);
     gate();
     select(panel.dataset.id);
   };
@@ -150,6 +163,7 @@
 
   review?.addEventListener("input", (event) => {
     if (event.target.id !== "reason") return;
+    typed.set($("#panel").dataset.id, event.target.value);
     if (!$("#claim")?.dataset.mine && !$("#claim")?.dataset.anothers) claimQuietly();
     gate();
   });
@@ -220,6 +234,9 @@
   };
   document.body.addEventListener("approval:decided", (event) => {
     const { id, state } = event.detail;
+    typed.delete(id);
+    const pace = $("#pace");
+    if (pace) pace.textContent = String(Number(pace.textContent) + 1);
     const all = rows();
     const row = all.find((r) => r.dataset.id === id);
     if (!row) { announce(`Done: ${state}`); setTimeout(() => $("#panel-title")?.focus(), 50); return; }
@@ -235,6 +252,8 @@
 
   // --- live: new rows gather, shown ones are marked, nothing moves under the reader ---------------
   let waiting = 0, lastSaid = 0;
+  const whose = (name) => (name === "you" || !name ? name : "another");
+  const claimShown = () => { const claim = $("#claim"); return claim?.dataset.mine ? "you" : claim?.dataset.anothers ? "another" : ""; };
   const refresh = async () => {
     const list = $("#list");
     if (!list || document.hidden) return;
@@ -266,8 +285,12 @@
       }
     }
     const open = found.rows.find((r) => r.id === $("#panel")?.dataset.id);
-    if (open && open.state !== "pending" && $("#panel").dataset.state === "pending" && !$("#reason")?.value) {
-      window.htmx.ajax("GET", rows().find((r) => r.dataset.id === open.id).dataset.url, { target: "#review", swap: "innerHTML" });
+    const place = open && rows().find((r) => r.dataset.id === open.id).dataset.url;
+    if (open && open.state !== "pending" && $("#panel").dataset.state === "pending") {
+      announce(`This was ${open.state}${open.by ? ` by ${open.by}` : ""} meanwhile`);
+      window.htmx.ajax("GET", place, { target: "#review", swap: "innerHTML" });
+    } else if (open && whose(open.claimed) !== claimShown()) {
+      window.htmx.ajax("GET", place, { target: "#claim", select: "#claim", swap: "outerHTML" });
     }
     $("#news").hidden = !found.new;
     $("#news-text").textContent = `${found.new} new${found.critical ? `, ${found.critical} critical` : ""} –`;
