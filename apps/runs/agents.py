@@ -79,12 +79,11 @@ async def think(action: Think) -> tuple[CallResult, Thought | None]:
 
 
 async def _ask(action: Think, patience_s: float) -> Thought:
-    names = [n for n in (action.agent.get("model"), *action.agent.get("fallback_models", ())) if n]
-    names = names or [settings.MODEL]
+    names = action.models or [settings.MODEL]
     async with AsyncOpenAI(
         base_url=settings.MODEL_URL,
         api_key=settings.MODEL_KEY or "none",
-        timeout=patience_s,
+        timeout=patience_s / len(names),  # so that a silent model leaves time for its fallback
         max_retries=0,  # retries belong to the engine
     ) as client:
         provider = OpenAIProvider(openai_client=client)

@@ -82,7 +82,7 @@ class Think:
     work: Claimed
     attempt_id: UUID
     number: int
-    agent: Mapping[str, Any]
+    models: Sequence[str]
     prompt: str
     tools: Sequence[Mapping[str, Any]]
     history: Sequence[Mapping[str, Any]]

@@ -11,6 +11,7 @@ import pytest
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned
 from apps.runs import course
+from apps.runs.engine import asking
 from apps.runs.models import Message, Run, Step
 from tests.engine.conftest import Tower
 from tests.engine.model_server import serve
@@ -118,3 +119,22 @@ def test_a_model_that_has_used_its_tokens_up_is_stopped(
     run = Run.objects.get()
     assert (run.outcome, run.error_class) == ("limit_reached", "token_limit")
     assert len(model.asked) == 2  # 120 tokens a turn
+
+
+def test_the_contracts_fallback_is_asked_when_the_model_fails(
+    tower: Tower, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_models", lambda *_: ("first-model", "second-model"))
+    with serve([500, [("modify_user_address", address(5))], "Done."]) as model:
+        configure(settings, model.url)
+        tower.start([HEAR], agent_kind="model")
+        drain()
+
+    assert [m["model"] for m in model.asked[:2]] == ["first-model", "second-model"]
+    assert Run.objects.get().outcome == "resolved"
+
+
+def test_models_are_asked_in_the_contracts_order() -> None:
+    agent = {"model": "a", "fallback_models": ["b", "a"]}
+
+    assert asking._models(agent, ()) == ("a", "b")

@@ -47,8 +47,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class AgentChoice:
+    """Who works on the job. ``timeout_s`` bounds one turn of a live model; the models of the
+    ``fallbacks`` are asked, in order, when the one before fails."""
+
     slug: str
     fallbacks: tuple[str, ...] = ()
+    timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,9 @@ def build(document: Mapping[str, Any]) -> Contract:
         owner=d["owner"],
         purpose=d["purpose"].strip(),
         outcome=Outcome(**outcome),
-        agent=AgentChoice(agent["slug"], tuple(agent.get("fallbacks") or ())),
+        agent=AgentChoice(
+            agent["slug"], tuple(agent.get("fallbacks") or ()), agent.get("timeout_s", 60.0)
+        ),
         tools=tuple(_tool_use(t) for t in d["tools"]),
         decisions=Decisions(**decisions),
         input=d.get("input") or {},

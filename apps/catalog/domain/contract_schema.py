@@ -74,7 +74,9 @@ CONTRACT: dict[str, Any] = group(
             },
             "target",
         ),
-        "agent": group({"slug": SLUG, "fallbacks": list_of(SLUG)}, "slug"),
+        "agent": group(
+            {"slug": SLUG, "fallbacks": list_of(SLUG), "timeout_s": _number(1, 600)}, "slug"
+        ),
         "tools": {**list_of(_TOOL), "minItems": 1},
         "limits": group(
             {

@@ -73,6 +73,7 @@ _RULES: dict[str, _Rule] = {
     "outcome.success": _Rule("What counts as success", kind=Kind.BREAKING),
     "outcome.target": _Rule("Success target", "down", "%"),
     "agent.slug": _Rule("Agent"),
+    "agent.timeout_s": _Rule("Time-out of an agent's turn", "up", "s"),
     "limits.deadline_s": _Rule("Deadline", "up", "s"),
     "limits.steps": _Rule("Step limit", "up"),
     "limits.tokens": _Rule("Token limit", "up"),

@@ -18,7 +18,7 @@ import jsonschema
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask
 from apps.catalog.domain.contract import Contract, ToolUse
-from apps.catalog.selectors import contract
+from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
@@ -188,7 +188,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
         work=work,
         attempt_id=attempt_id,
         number=number,
-        agent=agent,
+        models=_models(agent, terms(work).agent.fallbacks),
         prompt=catalog.prompt_text(str(agent["prompt"]), int(agent["prompt_number"])),
         tools=[
             {"name": name, **_described(version.document)}
@@ -196,8 +196,15 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
             if name in listed
         ],
         history=_transcript(work.run_id),
-        timeout_s=tool_terms(work).timeout_s,
+        timeout_s=terms(work).agent.timeout_s,
     )
+
+
+def _models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ...]:
+    """The models to ask, in order: the agent's own, then those of the contract's fallbacks."""
+    named = [agent.get("model"), *agent.get("fallback_models", ())]
+    named += [agent_version(slug).document.get("model") for slug in fallbacks]
+    return tuple(dict.fromkeys(str(name) for name in named if name))
 
 
 def _described(document: Mapping[str, Any]) -> dict[str, Any]:
