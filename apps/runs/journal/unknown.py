@@ -47,34 +47,33 @@ def lock(step_id: UUID, round_number: int) -> Unknown | None:
     return Unknown(*rows[0]) if rows else None
 
 
+def _hit_one(sql: str, params: Sequence[Any]) -> None:
+    if execute(sql, params) != 1:
+        raise RuntimeError("a step that was locked as unknown isn't unknown")
+
+
 @participant
 def settle(
     step_id: UUID, *, state: str, disposition: str, result: Any, error_class: str, error: str
-) -> bool:
-    """End an unknown step. Whether it was still unknown."""
-    return execute(
+) -> None:
+    """End an unknown step that we have locked."""
+    answer = None if result is None else to_json(result)
+    _hit_one(
         """
         UPDATE runs_step SET state = %s, disposition = %s, result = %s::jsonb, error_class = %s,
             error = %s, intent_open = false, finished_at = clock_timestamp()
         WHERE id = %s AND state = 'confirmation_unknown'
         """,
-        [
-            state,
-            disposition,
-            None if result is None else to_json(result),
-            error_class,
-            error,
-            step_id,
-        ],
-    ) == 1
+        [state, disposition, answer, error_class, error, step_id],
+    )
 
 
 @participant
-def queue_again(step_id: UUID) -> bool:
-    """Put an unknown step back before the gate, as if it were proposed now: no decision, approval
-    or ownership of its mutation is left. Its number of attempts and its key stay."""
+def queue_again(step_id: UUID) -> None:
+    """Put an unknown step that we have locked back before the gate, as if it were proposed now: no
+    decision, approval or ownership of its mutation is left. Its attempts and its key stay."""
     execute("DELETE FROM runs_intent WHERE step_id = %s", [step_id])
-    return execute(
+    _hit_one(
         """
         UPDATE runs_step SET state = 'queued', disposition = '', error_class = '', error = '',
             gate = '', decision_id = NULL, approval_id = NULL, intent_open = false,
@@ -83,17 +82,18 @@ def queue_again(step_id: UUID) -> bool:
         WHERE id = %s AND state = 'confirmation_unknown'
         """,
         [step_id],
-    ) == 1
+    )
 
 
 @participant
 def reopen_run(run_id: UUID, state: str) -> bool:
     """Let a run that was unknown go on; not one that was cancelled meanwhile."""
-    return execute(
+    hit = execute(
         "UPDATE runs_run SET state = %s, error_class = '' WHERE id = %s"
         " AND state = 'confirmation_unknown'",
         [state, run_id],
-    ) == 1
+    )
+    return hit == 1
 
 
 @participant
