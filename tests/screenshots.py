@@ -41,7 +41,7 @@ SHOTS = (
     Shot("approvals-phone", "operator", "/approvals/", size=PHONE),
     Shot("runs", "operator", "/runs/"),
     Shot("run", "operator", "/runs/?state=succeeded", follow="table.runs tbody th a"),
-    Shot("outcomes", "product_manager", "/outcomes/"),
+    Shot("outcomes", "product_manager", "/outcomes/?range=1h"),
     Shot("catalog", "admin", "/catalog/"),
     Shot("policies", "admin", "/policies/airline/"),
     Shot("contract-editor", "admin", "/catalog/jobs/airline-cancel-reservation/draft/"),
