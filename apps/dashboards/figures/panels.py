@@ -326,7 +326,8 @@ def errors(reading: Reading) -> Panel:
         share = group.runs / total
         labels.append((word, detail or f"{percent(share)} of finished"))
         values.append(group.runs)
-        marks.append(Mark(url, f"{word} {detail}: {group.runs:,} runs, {percent(share)}"))
+        said = f"{word} {detail}".strip()
+        marks.append(Mark(url, f"{said}: {group.runs:,} runs, {percent(share)}"))
         panel.rows.append(
             [
                 Value(word, raw=outcome),

@@ -363,6 +363,7 @@ def times(rows: Sequence[TimeRow]) -> Figure:
         tickmode="array",
         tickvals=list(DURATION_TICKS),
         ticktext=list(DURATION_TICKS.values()),
+        tickangle=0,
         zeroline=False,
     )
     labels = [_two_lines(r.label, r.note) for r in rows]
