@@ -16,6 +16,7 @@ from apps.audit.services import Fact, record_many
 from apps.kernel.transactions import command
 from apps.runs import dispatch, journal, reconcile
 from apps.runs.journal import breakers, lost
+from apps.runs.services import forget_drains
 
 LEASE_LOSSES = 3  # a step that took this many workers with it is poison
 
@@ -41,6 +42,7 @@ def sweep() -> Swept:
     half_open_breakers()
     swept.sealed = audit.seal()
     swept.rung = ring_due()
+    forget_drains()
     swept.looked_up = reconcile.look_up_due()  # last: it waits for the network
     return swept
 

@@ -25,6 +25,8 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.models import Desk, Run, RunScript, Worker
 
+DRAINS_KEPT = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
@@ -181,6 +183,13 @@ def beat(name: str, kind: str, lane: str, in_flight: int, steps_done: int) -> No
     values = {"in_flight": in_flight, "steps_done": steps_done, "seen_at": Now()}
     born = {"kind": kind, "lane": lane, "pid": os.getpid(), "host": socket.gethostname()}
     Worker.objects.update_or_create(name=name, defaults=values, create_defaults={**values, **born})
+
+
+def forget_drains() -> int:
+    """Drop the rows of drains that ended a while ago: each drain has a name of its own. Returns
+    how many were dropped."""
+    old = Worker.objects.filter(kind="drainer", seen_at__lt=Now() - DRAINS_KEPT)
+    return old.delete()[0]
 
 
 @command
