@@ -79,7 +79,7 @@ async def think(action: Think) -> tuple[CallResult, Thought | None]:
 
 
 async def _ask(action: Think, patience_s: float) -> Thought:
-    names = action.models or [settings.MODEL]
+    names = [_name(n) for n in action.models] or [settings.MODEL]
     async with AsyncOpenAI(
         base_url=settings.MODEL_URL,
         api_key=settings.MODEL_KEY or "none",
@@ -87,11 +87,11 @@ async def _ask(action: Think, patience_s: float) -> Thought:
         max_retries=0,  # retries belong to the engine
     ) as client:
         provider = OpenAIProvider(openai_client=client)
-        models = [OpenAIChatModel(_name(n), provider=provider) for n in names]
+        models = [OpenAIChatModel(n, provider=provider) for n in names]
         model = FallbackModel(*models) if len(models) > 1 else models[0]
         if settings.MODEL_OUTPUT == "json":
             answer = await _ask_for_json(model, action)
-            return _thought(answer, constrained.items_of(answer.output), first=_name(names[0]))
+            return _thought(answer, constrained.items_of(answer.output), names=names)
         agent: Agent[None, Any] = Agent(
             model,
             instructions=action.prompt,
@@ -100,7 +100,7 @@ async def _ask(action: Think, patience_s: float) -> Thought:
             retries=0,
         )
         answer = await agent.run(message_history=_history(action.history))
-    return _thought(answer, _items(answer), first=_name(names[0]))
+    return _thought(answer, _items(answer), names=names)
 
 
 async def _ask_for_json(model: Model, action: Think) -> Any:
@@ -164,10 +164,17 @@ def _items(answer: Any) -> list[dict[str, Any]]:
     return items
 
 
-def _thought(answer: Any, items: list[dict[str, Any]], *, first: str) -> Thought:
+def _answered_as(model: str, names: Sequence[str]) -> str:
+    """Which of the asked models answered. Providers add a date to the name they were asked by, so
+    the longest asked name that the answer's begins with is meant."""
+    return max((n for n in names if model.startswith(n)), key=len, default=names[0])
+
+
+def _thought(answer: Any, items: list[dict[str, Any]], *, names: Sequence[str]) -> Thought:
     usage = answer.usage
     model = next(
-        (m.model_name for m in answer.new_messages() if isinstance(m, ModelResponse)), first
+        (m.model_name for m in answer.new_messages() if isinstance(m, ModelResponse)),
+        names[0],
     )
     cost = getattr(usage, "cost", None)
     return Thought(
@@ -175,8 +182,8 @@ def _thought(answer: Any, items: list[dict[str, Any]], *, first: str) -> Thought
         tokens_in=usage.input_tokens or 0,
         tokens_out=usage.output_tokens or 0,
         cost_microusd=round(float(cost) * 1_000_000) if cost else None,
-        model=str(model or first),
-        degraded=bool(model) and str(model) != first,
+        model=str(model or names[0]),
+        degraded=_answered_as(str(model or names[0]), names) != names[0],
     )
 
 

@@ -189,6 +189,7 @@ def run_row(run: Run, **changes: Any) -> dict[str, Any]:
         "summary": run.summary,
         "steps_total": run.steps_total,
         "has_violation": False,
+        "degraded": False,
         "tokens_in": 0,
         "tokens_out": 0,
         "cost_microusd": None,

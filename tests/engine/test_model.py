@@ -10,7 +10,7 @@ import pytest
 
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned
-from apps.runs import course
+from apps.runs import agents, course
 from apps.runs.engine import asking
 from apps.runs.models import Message, Run, Step
 from tests.engine.conftest import Tower
@@ -33,7 +33,7 @@ def test_a_models_tool_calls_are_proposals_that_the_gate_sees(tower: Tower, sett
         drain()
 
     run = Run.objects.get()
-    assert (run.state, run.outcome) == ("succeeded", "resolved")
+    assert (run.state, run.outcome, run.degraded) == ("succeeded", "resolved", False)
     assert (run.tokens_in, run.tokens_out) == (300, 60)
     done = [(s.kind, s.disposition, s.gate) for s in Step.objects.order_by("seq")]
     turn, tool = ("agent", "executed", ""), ("tool", "executed", "permit")
@@ -131,10 +131,19 @@ def test_the_contracts_fallback_is_asked_when_the_model_fails(
         drain()
 
     assert [m["model"] for m in model.asked[:2]] == ["first-model", "second-model"]
-    assert Run.objects.get().outcome == "resolved"
+    run = Run.objects.get()
+    assert (run.outcome, run.degraded) == ("resolved", True)
 
 
 def test_models_are_asked_in_the_contracts_order() -> None:
     agent = {"model": "a", "fallback_models": ["b", "a"]}
 
     assert asking._models(agent, ()) == ("a", "b")
+
+
+def test_a_dated_name_of_the_provider_is_still_the_model_that_was_asked() -> None:
+    names = ["m-1", "m-1-mini"]
+
+    assert agents._answered_as("m-1-2025-04-14", names) == "m-1"
+    assert agents._answered_as("m-1-mini-2025-04-14", names) == "m-1-mini"
+    assert agents._answered_as("renamed-by-a-proxy", names) == "m-1"

@@ -13,12 +13,6 @@ from apps.catalog.models import AgentVersion, ContractVersion, PromptVersion, To
 
 
 @lru_cache(maxsize=2048)
-def contract_document(version_id: int) -> Mapping[str, Any]:
-    """The published contract document."""
-    return ContractVersion.objects.values_list("document", flat=True).get(pk=version_id)
-
-
-@lru_cache(maxsize=2048)
 def contract_digest(version_id: int) -> str:
     return ContractVersion.objects.values_list("digest", flat=True).get(pk=version_id)
 

@@ -1,7 +1,7 @@
 """Circuit breaker: stop asking a tool that fails, probe it, let it back.
 
 Closed → open at half of at least ten calls failed within thirty seconds, or five timeouts in a
-row; open for twenty seconds; then half-open: few probes, any failure opens it again (Nygard,
+row; open for twenty seconds; then half-open: it is tried again, and any failure opens it (Nygard,
 "Release It!", 2007; Azure Architecture Center, "Circuit Breaker pattern").
 """
 

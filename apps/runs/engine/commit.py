@@ -115,6 +115,7 @@ class Batch:
                 continue
             row["has_violation"] |= step.disposition == "denied"
             if step.thought:
+                row["degraded"] |= step.thought.degraded
                 row["tokens_in"] += step.thought.tokens_in
                 row["tokens_out"] += step.thought.tokens_out
                 row["cost_microusd"] = step.thought.cost_microusd

@@ -71,7 +71,7 @@ def _as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
 @participant
 def claim(lane: str, *, limit: int, owner: str, lease_s: float) -> list[Claimed]:
     """Lease up to ``limit`` due steps of a lane, most urgent first, and mark their runs running.
-    Nothing is claimed whose circuit breaker is open; a half-open one lets two probes through."""
+    Nothing is claimed whose circuit breaker is open; a half-open one is tried again."""
     rows = fetch(
         f"""
         WITH due AS (
@@ -415,6 +415,7 @@ def update_runs(rows: Sequence[Row]) -> set[UUID]:
         UPDATE runs_run r SET state = v.state, outcome = v.outcome, error_class = v.error_class,
             summary = v.summary, steps_total = v.steps_total,
             has_violation = r.has_violation OR v.has_violation,
+            degraded = r.degraded OR coalesce(v.degraded, false),
             tokens_in = r.tokens_in + v.tokens_in, tokens_out = r.tokens_out + v.tokens_out,
             cost_microusd = CASE WHEN v.cost_microusd IS NULL THEN r.cost_microusd
                 ELSE coalesce(r.cost_microusd, 0) + v.cost_microusd END,
@@ -422,6 +423,7 @@ def update_runs(rows: Sequence[Row]) -> set[UUID]:
                 THEN clock_timestamp() ELSE r.finished_at END
         FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, state text, outcome text,
             error_class text, summary text, steps_total int, has_violation boolean,
+            degraded boolean,
             tokens_in bigint, tokens_out bigint, cost_microusd bigint)
         WHERE r.id = v.run_id AND r.state IN ('accepted', 'queued', 'running', 'waiting_approval')
         RETURNING r.id
