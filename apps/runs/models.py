@@ -49,6 +49,22 @@ class Run(models.Model):
     tokens_in = models.BigIntegerField(default=0)
     tokens_out = models.BigIntegerField(default=0)
     cost_microusd = models.BigIntegerField(null=True)
+    # C0 compensation and approved work, C1 interactive, C2 normal, C3 batch: shed from C3 up
+    criticality_class = models.PositiveSmallIntegerField(default=2, db_default=2)
+    tenant = models.CharField(max_length=60, blank=True, db_default="")
+    engine_version = models.PositiveSmallIntegerField(default=1, db_default=1)
+    # Admission: an accepted run may be told to come later; a shed one says why and when to return.
+    deferred_until = models.DateTimeField(null=True)
+    admission_reason = models.CharField(max_length=300, blank=True, db_default="")
+    # Nothing further of a paused run is claimed; what is on its way is finished and recorded.
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.CharField(max_length=150, blank=True, db_default="")
+    pause_reason = models.CharField(max_length=500, blank=True, db_default="")
+    # Lineage: a fork goes on from a step of its parent. Branches share the root's mutation keys.
+    parent_id = models.UUIDField(null=True)
+    root_id = models.UUIDField(null=True)
+    forked_after = models.PositiveIntegerField(null=True)  # seq of the parent's step
+    branch = models.CharField(max_length=80, blank=True, db_default="")
     degraded = models.BooleanField(default=False)
     has_violation = models.BooleanField(default=False)
     had_hold = models.BooleanField(default=False)
@@ -68,6 +84,16 @@ class Run(models.Model):
                 name="runs_run_open",
             ),
             models.Index(fields=["source", "case_ref"], name="runs_run_case"),
+            models.Index(
+                fields=["root_id"],
+                condition=models.Q(root_id__isnull=False),
+                name="runs_run_root",
+            ),
+            models.Index(
+                fields=["deferred_until"],
+                condition=models.Q(state="accepted"),
+                name="runs_run_deferred",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -141,13 +167,18 @@ class Step(models.Model):
     lease_losses = models.PositiveSmallIntegerField(default=0)
     # when it may be claimed; of an unknown step, when the tower may look it up by itself again
     not_before = models.DateTimeField(db_default=Now())
+    # why it is not being claimed now although it is queued: a breaker, a stop, a pause, a cap …
+    waits_for = models.CharField(max_length=160, blank=True, db_default="")
     lease_token = models.BigIntegerField(null=True)
     lease_until = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=80, blank=True)
     intent_open = models.BooleanField(default=False)
-    # executed | deduplicated | denied | rejected | expired | refused_by_tool | failed | unknown
+    # executed | deduplicated | inherited | denied | rejected | expired | refused_by_tool | failed |
+    # unknown
     disposition = models.CharField(max_length=20, blank=True)
     deduplicated_from = models.UUIDField(null=True)
+    compensates_id = models.UUIDField(null=True)  # the step that this one undoes
+    inherited_from = models.UUIDField(null=True)  # the step of the parent run, in a fork
     result = models.JSONField(null=True)
     error_class = models.CharField(max_length=40, blank=True)
     error = models.TextField(blank=True)
@@ -181,6 +212,11 @@ class Step(models.Model):
                 fields=["not_before"],
                 condition=models.Q(state="confirmation_unknown"),
                 name="runs_step_unknown",
+            ),
+            models.Index(
+                fields=["compensates_id"],
+                condition=models.Q(compensates_id__isnull=False),
+                name="runs_step_undoes",
             ),
         ]
 

@@ -2,22 +2,22 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.runs import views
+from apps.runs.views import control, listing, pages, parts
 
 app_name = "runs"
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", views.index, name="list"),
-    path("news/", views.news, name="news"),
-    path("export.csv", views.export_csv, name="export_csv"),
-    path("for-job/<slug:slug>/", views.for_job, name="for_job"),
-    path("job-stats/", views.job_stats, name="job_stats"),
-    path("tool-health/<slug:domain>/<slug:name>/", views.tool_health, name="tool_health"),
-    path("<uuid:run_id>/", views.show, name="detail"),
-    path("<uuid:run_id>/state/", views.state, name="state"),
-    path("<uuid:run_id>/conversation/", views.conversation, name="conversation"),
-    path("<uuid:run_id>/steps/<int:seq>/", views.step, name="step"),
-    path("<uuid:run_id>/steps/<int:seq>/look-up/", views.look_up, name="look_up"),
-    path("<uuid:run_id>/steps/<int:seq>/resolve/", views.resolve, name="resolve"),
-    path("<uuid:run_id>/export.json", views.export_json, name="export_json"),
-    path("<uuid:run_id>/cancel/", views.cancel, name="cancel"),
+    path("", listing.index, name="list"),
+    path("news/", listing.news, name="news"),
+    path("export.csv", listing.export_csv, name="export_csv"),
+    path("for-job/<slug:slug>/", parts.for_job, name="for_job"),
+    path("job-stats/", parts.job_stats, name="job_stats"),
+    path("tool-health/<slug:domain>/<slug:name>/", parts.tool_health, name="tool_health"),
+    path("<uuid:run_id>/", pages.show, name="detail"),
+    path("<uuid:run_id>/state/", pages.state, name="state"),
+    path("<uuid:run_id>/conversation/", pages.conversation, name="conversation"),
+    path("<uuid:run_id>/steps/<int:seq>/", pages.step, name="step"),
+    path("<uuid:run_id>/steps/<int:seq>/look-up/", control.look_up, name="look_up"),
+    path("<uuid:run_id>/steps/<int:seq>/resolve/", control.resolve, name="resolve"),
+    path("<uuid:run_id>/export.json", pages.export_json, name="export_json"),
+    path("<uuid:run_id>/cancel/", control.cancel, name="cancel"),
 ]

@@ -1,0 +1,23 @@
+"""The commands of people and events: start a run, cancel it, wake a step, open a desk."""
+
+from __future__ import annotations
+
+from apps.runs.services.cancelling import cancel_run
+from apps.runs.services.desks import ensure_desks, set_desk, take_case
+from apps.runs.services.starting import NewRun, start_run, start_runs
+from apps.runs.services.waking import wake
+from apps.runs.services.workers import beat, forget_drains, renew_leases
+
+__all__ = [
+    "NewRun",
+    "beat",
+    "cancel_run",
+    "ensure_desks",
+    "forget_drains",
+    "renew_leases",
+    "set_desk",
+    "start_run",
+    "start_runs",
+    "take_case",
+    "wake",
+]

@@ -1,0 +1,47 @@
+"""Stop a run for good."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from apps.approvals import services as approvals
+from apps.audit.services import record
+from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from apps.kernel.transactions import command
+from apps.runs import journal
+from apps.runs.models import Run
+
+
+@command
+def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
+    """Stop a run for good. What is already on its way to a tool is finished and recorded; nothing
+    further starts. Losing the race against the run's own end is told as a conflict."""
+    if not reason.strip():
+        raise InvalidInputError("Say why the run is cancelled.", field="reason")
+    open_states = ["accepted", "queued", "running", "waiting_approval", "confirmation_unknown"]
+    mine = Run.objects.filter(id=run_id)
+    if not mine.exists():
+        raise NotFoundError("There is no such run.")
+    # A guarded update against the engine: whichever commits first decides.
+    moved = mine.filter(state__in=open_states).update(
+        state="cancelled",
+        outcome="cancelled",
+        error_class="cancelled",
+        summary=reason,
+        finished_at=Now(),
+    )
+    if not moved:
+        raise ConflictError("The run has ended meanwhile; reload to see how.", code="run_ended")
+    journal.cancel_waiting_steps(run_id)
+    approvals.void_for_run(run_id)
+    record(
+        kind="run.cancelled",
+        actor=str(actor),
+        subject_type="run",
+        subject_id=run_id,
+        run_id=run_id,
+        payload={"reason": reason},
+    )

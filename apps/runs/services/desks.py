@@ -1,0 +1,51 @@
+"""Desks: whether new cases arrive by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from apps.audit.services import record
+from apps.kernel.errors import NotFoundError
+from apps.kernel.transactions import command
+from apps.runs.models import Desk
+
+
+@command
+def set_desk(domain_slug: str, is_open: bool, actor: Any) -> None:
+    """Open or close the desk: whether new cases arrive by themselves."""
+    changed = Desk.objects.filter(domain_slug=domain_slug).update(
+        is_open=is_open, changed_by=str(actor), changed_at=Now(), next_case_at=Now()
+    )
+    if not changed:
+        raise NotFoundError(f"There is no desk “{domain_slug}”.")
+    record(
+        kind="desk.opened" if is_open else "desk.closed",
+        actor=str(actor),
+        subject_type="desk",
+        subject_id=domain_slug,
+    )
+
+
+@command
+def take_case(domain_slug: str, *, at_once: bool = False) -> int | None:
+    """The index of the next case if one is due at an open desk, else ``None``. The row is updated
+    under its own guard, so that two desk processes never take the same case."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE runs_desk SET next_index = next_index + 1, next_case_at ="
+            " clock_timestamp() + make_interval(secs => 60.0 / greatest(per_minute, 0.01))"
+            " WHERE domain_slug = %s AND (%s OR (is_open AND next_case_at <= clock_timestamp()))"
+            " RETURNING next_index - 1",
+            [domain_slug, at_once],
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def ensure_desks(domain_slugs: Sequence[str]) -> None:
+    """A desk for each domain, open with its usual pace; existing ones are left as they are."""
+    Desk.objects.bulk_create([Desk(domain_slug=s) for s in domain_slugs], ignore_conflicts=True)

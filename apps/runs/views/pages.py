@@ -1,0 +1,105 @@
+"""One run: header, tabs, steps. The URL is the state: tab and open step."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from apps.accounts.authn import requires
+from apps.audit import selectors as log
+from apps.runs import figures
+from apps.runs.selectors import detail as details
+
+TABS = {
+    "timeline": "Timeline",
+    "conversation": "Conversation",
+    "steps": "Steps",
+    "decisions": "Decisions",
+    "receipts": "Receipts",
+    "approvals": "Approvals",
+    "audit": "Audit",
+    "raw": "Raw",
+}
+
+
+@require_GET
+@requires("runs.view")
+def show(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """One run: header, the chosen tab, and the chosen step beside it."""
+    detail = details.run_detail(run_id)
+    tab = request.GET.get("tab", "timeline")
+    tab = tab if tab in TABS else "timeline"
+    chosen = request.GET.get("step", "")
+    context = {
+        **_head(detail),
+        "tab": tab,
+        "tabs": TABS,
+        "chosen": detail.step(int(chosen)) if chosen.isdecimal() and len(chosen) < 9 else None,
+        **_tab_context(request, detail, tab),
+    }
+    only_tab = request.htmx and request.htmx.target == "run-tab"  # type: ignore[attr-defined]  # django-htmx
+    return render(request, f"runs/tabs/_{tab}.html" if only_tab else "runs/detail.html", context)
+
+
+def _head(detail: details.Detail) -> dict[str, Any]:
+    head = log.heads([f"run:{detail.run.id}"])[f"run:{detail.run.id}"]
+    return {"detail": detail, "run": detail.run, "head": head}
+
+
+def _tab_context(request: HttpRequest, detail: details.Detail, tab: str) -> dict[str, Any]:
+    if tab == "timeline":
+        asked = request.GET.get("offset", "0")
+        offset = int(asked) if asked.isdecimal() and len(asked) < 9 else 0
+        offset = min(offset, max(0, len(detail.steps) - 1)) // figures.PAGE_LANES
+        true_scale = request.GET.get("scale") == "true"
+        picture = figures.timeline(
+            detail, true_scale=true_scale, offset=offset * figures.PAGE_LANES
+        )
+        return {"timeline": picture, "true_scale": true_scale, "legend": figures.LEGEND}
+    if tab == "conversation":
+        lines = details.interleave(detail.messages, [v.step for v in detail.steps])
+        return {"lines": lines}
+    if tab == "audit":
+        return {"events": log.page(log.LogFilter(run_id=detail.run.id)).rows}
+    return {}
+
+
+@require_GET
+@requires("runs.view")
+def state(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """The header of a run, for live refresh."""
+    return render(request, "runs/_head.html", _head(details.run_detail(run_id)))
+
+
+@require_GET
+@requires("runs.view")
+def step(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
+    """One step in full, for the drawer."""
+    view = details.step_detail(run_id, seq)
+    return render(request, "runs/_step.html", {"view": view, "run": view.step.run})
+
+
+@require_GET
+@requires("runs.view")
+def conversation(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """The conversation, whole or as it stood when step ``upto`` was proposed."""
+    upto = request.GET.get("upto", "")
+    until = int(upto) if upto.isdecimal() and len(upto) < 9 else None
+    run = details.run_by_id(run_id)
+    lines = details.conversation_until(run_id, until)
+    return render(request, "runs/_conversation.html", {"lines": lines, "run": run, "upto": until})
+
+
+@require_GET
+@requires("runs.view")
+def export_json(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """A run as one file."""
+    document = details.as_document(details.run_detail(run_id))
+    response = JsonResponse(document, encoder=DjangoJSONEncoder, json_dumps_params={"indent": 2})
+    response.headers["Content-Disposition"] = f'attachment; filename="run-{run_id}.json"'
+    return response
