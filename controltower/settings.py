@@ -224,6 +224,8 @@ BELLS_PER_LANE = int(os.environ.get("TOWER_BELLS_PER_LANE", "4"))
 LEASE_SECONDS = float(os.environ.get("TOWER_LEASE_SECONDS", "30"))
 SWEEP_SECONDS = float(os.environ.get("TOWER_SWEEP_SECONDS", "5"))
 IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
+# Runs that a later engine began are left to its workers (N and N−1 side by side in a deploy).
+ENGINE_VERSION = int(os.environ.get("TOWER_ENGINE_VERSION", "1"))
 TOOL_SERVERS: dict[str, str] = json.loads(os.environ.get("TOWER_TOOL_SERVERS", "{}"))
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 MODEL = os.environ.get("TOWER_MODEL", "")

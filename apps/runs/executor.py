@@ -12,9 +12,11 @@ import email.utils
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from apps.kernel.errors import UnavailableError
 from apps.runs.domain.retry import Ending
 
 logger = logging.getLogger(__name__)
+IN_PROCESS = "python:"
 META_CALL = "tower/call"
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 TURNED_AWAY = {408, 425, 429}
@@ -112,6 +115,7 @@ class ToolClient:
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
+        self._modules: dict[str, str] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._ready: dict[str, asyncio.Future[tuple[mcp.Client, Witness]]] = {}
 
@@ -137,6 +141,8 @@ class ToolClient:
     ) -> CallResult:
         """Call ``tool`` once. Never raises for what the other side does: the result says how it
         ended. ``meta`` carries the idempotency key, the world and the run."""
+        if module := self._module_of(server):
+            return await _call_in_process(module, tool, arguments, meta=meta, timeout_s=timeout_s)
         started = time.monotonic()
         trace = Trace()
         try:
@@ -155,6 +161,19 @@ class ToolClient:
             return _failed(ending, trace, started, "timeout", f"no answer in {timeout_s:g} s")
         except Exception as error:  # anything the other side does is a result, not a crash
             return _read_failure(error, trace, started)
+
+    def _module_of(self, server: str) -> str:
+        """The module of an in-process server; empty for one on the network. Asked once a client:
+        a drain lives for seconds, so a changed address is soon seen."""
+        if server not in self._modules:
+            try:
+                url = server_url(server)
+            except UnavailableError:
+                return ""  # told as the call's result
+            self._modules[server] = (
+                url.removeprefix(IN_PROCESS) if url.startswith(IN_PROCESS) else ""
+            )
+        return self._modules[server]
 
     async def _client(self, server: str) -> tuple[mcp.Client, Witness]:
         ready = self._ready.get(server)
@@ -180,6 +199,41 @@ class ToolClient:
             else:
                 logger.warning("a tool client broke down", exc_info=True)
                 self._ready.pop(server, None)
+
+
+async def _call_in_process(
+    module: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    *,
+    meta: Mapping[str, Any],
+    timeout_s: float,
+) -> CallResult:
+    """Tools that live in a Python module of the company's own: ``python:package.module`` with an
+    ``async def call(tool, arguments, meta)`` that returns a JSON object, or raises ``ValueError``
+    when it refuses and nothing happened. Any other error, and a time-out, leave it open whether
+    something happened, as with a tool on the network."""
+    trace, started = Trace(sent=True), time.monotonic()
+    try:
+        async with asyncio.timeout(timeout_s):
+            data = await _in_process(module)(tool, arguments, meta)
+        content = json.dumps(data, ensure_ascii=False)
+    except TimeoutError:
+        return _failed(Ending.LOST, trace, started, "timeout", f"no answer in {timeout_s:g} s")
+    except ValueError as error:
+        return _failed(Ending.REFUSED, trace, started, "refused_by_tool", str(error)[:2000])
+    except Exception as error:  # whatever a tool does is a result, not a crash
+        text = f"{type(error).__name__}: {error}"[:500]
+        return _failed(Ending.LOST, trace, started, "tool_error", text)
+    took = (time.monotonic() - started) * 1000
+    replayed = bool(data.get("replayed"))
+    return CallResult(Ending.ANSWERED, content, data, duration_ms=took, replayed=replayed)
+
+
+@cache
+def _in_process(module: str) -> Callable[..., Awaitable[dict[str, Any]]]:
+    call: Callable[..., Awaitable[dict[str, Any]]] = import_module(module).call
+    return call
 
 
 def server_url(slug: str) -> str:

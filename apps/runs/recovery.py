@@ -16,9 +16,10 @@ from apps.audit.services import Fact, record_many
 from apps.kernel.transactions import command
 from apps.runs import dispatch, journal, reconcile
 from apps.runs.journal import breakers, lost
+from apps.runs.journal.claiming import SUSPECT_AFTER
 from apps.runs.services import forget_drains
 
-LEASE_LOSSES = 3  # a step that took this many workers with it is poison
+LOSSES_ALONE = 3  # a step that took this many workers with it, alone each time, is poison
 
 
 @dataclass(slots=True)
@@ -51,8 +52,9 @@ def sweep() -> Swept:
 def take_back_leases() -> int:
     """Queue the steps whose worker went silent. A mutation that was intended but not receipted is
     tried again with its key where the tool takes one or can be asked; otherwise nobody can know,
-    and a person has to say. After three lost workers the step is taken for poison."""
-    rows = lost.expire_leases(most_losses=LEASE_LOSSES)
+    and a person has to say. A step that three workers were lost with while it
+    was tried alone is taken for poison."""
+    rows = lost.expire_leases(most_losses=SUSPECT_AFTER + LOSSES_ALONE)
     lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
     record_many(

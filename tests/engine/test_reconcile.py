@@ -219,7 +219,7 @@ def test_a_service_that_is_away_leaves_the_sweep_calm(tower: Tower, settings: An
 @pytest.mark.unkeyed
 def test_the_call_s_own_answer_closes_it_though_its_worker_was_given_up(tower: Tower) -> None:
     tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
-    [action] = claim_and_commit("normal", limit=9, owner="stopped", lease_s=0)
+    _, [action] = claim_and_commit("normal", limit=9, owner="stopped", lease_s=0)
     assert take_back_leases() == 1
     assert Run.objects.get().state == "confirmation_unknown"
     result = CallResult(Ending.ANSWERED, content="moved", meta={"effect_id": "e1"})
@@ -240,7 +240,7 @@ def test_a_late_answer_changes_nothing_once_a_person_has_spoken(
     tower: Tower, operator: User
 ) -> None:
     tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
-    [action] = claim_and_commit("normal", limit=9, owner="stopped", lease_s=0)
+    _, [action] = claim_and_commit("normal", limit=9, owner="stopped", lease_s=0)
     take_back_leases()
     say(Step.objects.get(), Verdict.GIVE_UP, operator)
 

@@ -9,7 +9,7 @@ import pytest
 
 from apps.kernel.ids import new_id
 from apps.runs import journal
-from apps.runs.journal import lost
+from apps.runs.journal import claiming, lost
 from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.work import Claimed
 from tests.runs.conftest import Scene
@@ -38,8 +38,13 @@ def step_row(run: Run, seq: int = 1, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def claim(*, limit: int, owner: str, lease_s: float, alone: bool = False) -> list[Claimed]:
+    due = claiming.due("normal", limit=limit, engine_version=1, alone=alone)
+    return claiming.lease(due, owner=owner, lease_s=lease_s)
+
+
 def claim_one() -> Claimed:
-    [work] = journal.claim("normal", limit=10, owner="w1", lease_s=30)
+    [work] = claim(limit=10, owner="w1", lease_s=30)
     return work
 
 
@@ -88,7 +93,7 @@ def test_a_claimed_step_carries_its_runs_pins_and_starts_the_run(scene: Scene) -
     assert work.arguments == {"order": "#1\ufffd"}  # PostgreSQL can't store U+0000
     run.refresh_from_db()
     assert (run.state, run.started_at is None) == ("running", False)
-    assert journal.claim("normal", limit=10, owner="w2", lease_s=30) == []
+    assert claim(limit=10, owner="w2", lease_s=30) == []
 
 
 def test_urgent_steps_are_claimed_first(scene: Scene) -> None:
@@ -96,7 +101,7 @@ def test_urgent_steps_are_claimed_first(scene: Scene) -> None:
     rows = [step_row(run, seq, priority=p) for seq, p in ((1, 50), (2, 5), (3, 20))]
     journal.add_steps(rows, owner="", lease_s=None)
 
-    works = [journal.claim("normal", limit=1, owner="w", lease_s=30)[0] for _ in rows]
+    works = [claim(limit=1, owner="w", lease_s=30)[0] for _ in rows]
 
     assert [w.seq for w in works] == [2, 3, 1]
 
@@ -104,7 +109,7 @@ def test_urgent_steps_are_claimed_first(scene: Scene) -> None:
 def test_a_late_write_is_fenced_off(scene: Scene) -> None:
     run = scene.run()
     journal.add_steps([step_row(run)], owner="", lease_s=None)
-    [sleeper] = journal.claim("normal", limit=1, owner="w1", lease_s=-1)
+    [sleeper] = claim(limit=1, owner="w1", lease_s=-1)
     assert [row.state for row in lost.expire_leases(most_losses=3)] == ["queued"]
     successor = claim_one()
 
@@ -115,7 +120,7 @@ def test_a_late_write_is_fenced_off(scene: Scene) -> None:
 def test_one_step_of_a_run_owns_a_mutation(scene: Scene) -> None:
     run = scene.run()
     journal.add_steps([step_row(run, 1), step_row(run, 2)], owner="", lease_s=None)
-    first, second = journal.claim("normal", limit=2, owner="w", lease_s=30)
+    first, second = claim(limit=2, owner="w", lease_s=30)
 
     assert journal.open_intents([intent_row(first)]) == {first.step_id}
     assert journal.open_intents([intent_row(second)]) == set()
@@ -171,7 +176,7 @@ def test_a_requeued_step_waits_and_counts_as_a_retry(scene: Scene) -> None:
     row = {"step_id": work.step_id, "lease_token": work.lease_token, "delay_s": 60}
     assert journal.requeue([{**row, "error_class": "http_503", "error": "later"}])
 
-    assert journal.claim("normal", limit=1, owner="w", lease_s=30) == []
+    assert claim(limit=1, owner="w", lease_s=30) == []
     run.refresh_from_db()
     assert run.retries == 1
 
@@ -213,7 +218,7 @@ def run_row(run_id: UUID, **changes: Any) -> dict[str, Any]:
 def test_an_unkeyed_mutation_of_a_lost_worker_is_unknown(scene: Scene) -> None:
     run = scene.run()
     journal.add_steps([step_row(run, idempotency="none")], owner="", lease_s=None)
-    [work] = journal.claim("normal", limit=1, owner="w", lease_s=-1)
+    [work] = claim(limit=1, owner="w", lease_s=-1)
     journal.open_intents([intent_row(work)])
     journal.open_attempts([attempt_row(work)])
 
@@ -223,14 +228,50 @@ def test_an_unkeyed_mutation_of_a_lost_worker_is_unknown(scene: Scene) -> None:
     assert Attempt.objects.get().outcome == "lease_lost"
 
 
-def test_a_step_that_takes_workers_with_it_is_poison(scene: Scene) -> None:
+def test_a_step_that_takes_workers_with_it_is_tried_alone_and_then_poison(scene: Scene) -> None:
     run = scene.run()
     journal.add_steps([step_row(run)], owner="", lease_s=None)
-    for expected in ("queued", "queued", "failed"):
-        journal.claim("normal", limit=1, owner="w", lease_s=-1)
+    for alone, expected in ((False, "queued"), (False, "queued"), (True, "failed")):
+        assert claim(limit=1, owner="w", lease_s=-1, alone=not alone) == []
+        claim(limit=1, owner="w", lease_s=-1, alone=alone)
         assert [row.state for row in lost.expire_leases(most_losses=3)] == [expected]
 
     assert Step.objects.get().error_class == "poison"
+
+
+def test_poison_with_a_mutation_under_way_is_unknown(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+    [work] = claim(limit=1, owner="w", lease_s=-1)
+    journal.open_intents([intent_row(work)])
+
+    assert [row.state for row in lost.expire_leases(most_losses=1)] == ["confirmation_unknown"]
+    assert Step.objects.get().error_class == "poison"
+
+
+def test_a_parked_step_leaves_the_head_of_the_queue_until_its_time(scene: Scene) -> None:
+    run = scene.run()
+    rows = [step_row(run, seq, priority=seq) for seq in (1, 2, 3)]
+    journal.add_steps(rows, owner="", lease_s=None)
+    due = claiming.due("normal", limit=2, engine_version=1)
+    claiming.park(
+        [
+            claiming.Parked(due[0].step_id, "a stop", None),
+            claiming.Parked(due[1].step_id, "a breaker", -1),
+        ]
+    )
+
+    assert [w.seq for w in claim(limit=9, owner="w", lease_s=30)] == [2, 3]
+    assert Step.objects.get(seq=1).waits_for == "a stop"
+    assert Step.objects.get(seq=2).waits_for == ""
+
+
+def test_a_run_of_a_later_engine_is_left_to_its_workers(scene: Scene) -> None:
+    run = scene.run(engine_version=2)
+    journal.add_steps([step_row(run)], owner="", lease_s=None)
+
+    assert claiming.due("normal", limit=9, engine_version=1) == []
+    assert len(claiming.due("normal", limit=9, engine_version=2)) == 1
 
 
 def test_overdue_runs_end_unless_a_call_is_on_its_way(scene: Scene) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.approvals import services as approvals
 from apps.approvals.gate import Answer, gate_batch
 from apps.audit.services import Fact, record_many
@@ -21,7 +23,7 @@ from apps.kernel.transactions import command
 from apps.runs import course, journal, reconcile
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.engine import asking, ending
-from apps.runs.journal import breakers
+from apps.runs.journal import breakers, claiming
 from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
@@ -248,12 +250,19 @@ class Batch:
 
 
 @command
-def claim_and_commit(lane: str, *, limit: int, owner: str, lease_s: float) -> list[Action]:
-    """Claim due steps of a lane and take them as far as they go without the network."""
-    works = journal.claim(lane, limit=limit, owner=owner, lease_s=lease_s)
+def claim_and_commit(
+    lane: str, *, limit: int, owner: str, lease_s: float, alone: bool = False
+) -> tuple[int, list[Action]]:
+    """Claim due steps of a lane and take them as far as they go without the network. ``alone``:
+    one suspect, which must have no company in this process. Returns how many were due, and what
+    has to be done outside."""
+    due = claiming.due(
+        lane, limit=1 if alone else limit, engine_version=settings.ENGINE_VERSION, alone=alone
+    )
+    works = claiming.lease(due, owner=owner, lease_s=lease_s)
     batch = Batch(owner=owner, lease_s=lease_s, go_on=True)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])
-    return batch.actions
+    return len(due), batch.actions
 
 
 @command

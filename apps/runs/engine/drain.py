@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from apps.kernel.failpoints import reach
 from apps.runs import agents
 from apps.runs.domain.retry import Ending
 from apps.runs.engine import commit as engine
@@ -30,6 +31,8 @@ from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
+CLAIM = 64  # steps a claim takes at most
+SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 GATHER_S = 0.004  # how long finished calls wait for company before they are committed
 
 
@@ -64,6 +67,7 @@ class Drain:
         self._tasks: dict[asyncio.Task[Any], Action] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._renewed = time.monotonic()
+        self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
     async def run(self) -> Report:
         """Work until the time is up or nothing is due, then finish what is in flight."""
@@ -92,7 +96,7 @@ class Drain:
                 if not go_on or (not claimed and time.monotonic() - idle_since >= self.linger_s):
                     self.report.more = not go_on
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0 if claimed else 0.02)
             else:
                 idle_since = None
             finished, inspected = await self._gather()
@@ -101,6 +105,8 @@ class Drain:
     # --- outside ------------------------------------------------------------------------------
 
     def _start(self, tools: ToolClient, actions: list[Action]) -> None:
+        if actions:
+            reach("after_intent")
         for action in actions:
             self._tasks[asyncio.create_task(self._act(tools, action))] = action
 
@@ -137,20 +143,33 @@ class Drain:
     # --- the database -------------------------------------------------------------------------
 
     async def _claim(self, tools: ToolClient) -> int:
+        """Claim what there is room for. First of all, and for a part of the time only, suspects:
+        one at a time, with no company, so that a step that kills its worker is found out."""
+        if self._suspecting_until > time.monotonic():
+            if self._tasks:
+                return 0
+            if found := await self._claim_some(tools, 1, alone=True):
+                return found
+        self._suspecting_until = 0.0
         room = self.in_flight - len(self._tasks)
         if room < max(1, self.in_flight // 8):
             return 0
-        actions = await self._in_db(
+        return await self._claim_some(tools, min(room, CLAIM), alone=False)
+
+    async def _claim_some(self, tools: ToolClient, limit: int, *, alone: bool) -> int:
+        found, actions = await self._in_db(
             lambda: engine.claim_and_commit(
-                self.lane, limit=min(room, 64), owner=self.owner, lease_s=self.lease_s
+                self.lane, limit=limit, owner=self.owner, lease_s=self.lease_s, alone=alone
             )
         )
+        reach("after_lease")
         self._start(tools, actions)
-        return len(actions)
+        return found
 
     async def _commit(
         self, tools: ToolClient, finished: list[Finished], inspected: list[Claimed], go_on: bool
     ) -> None:
+        reach("after_call")
         actions = await self._in_db(
             lambda: engine.commit(
                 finished, inspected, owner=self.owner, lease_s=self.lease_s, go_on=go_on
@@ -158,6 +177,7 @@ class Drain:
         )
         self.report.steps += len(finished)
         self.report.commits += 1
+        reach("after_commit")
         self._start(tools, actions)
 
     async def _renew(self) -> None:

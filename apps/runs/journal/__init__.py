@@ -25,15 +25,6 @@ from apps.runs.work import Claimed
 Row = Mapping[str, Any]
 
 
-_CLAIMED = """
-    s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
-    s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key, s.attempts_made,
-    s.approval_id, s.intent_open, s.lane, s.priority, s.lease_token,
-    r.contract_version_id, r.agent_version_id, r.agent_kind, r.agent_label, r.domain_slug,
-    r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total
-"""
-
-
 def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -55,7 +46,8 @@ def _json(rows: Iterable[Row]) -> str:
     return to_json(list(rows))
 
 
-def _as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
+def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
+    """Rows of the claim's columns as steps."""
     found = []
     for row in rows:
         values = list(row)
@@ -65,40 +57,7 @@ def _as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
     return found
 
 
-# --- claiming -------------------------------------------------------------------------------------
-
-
-@participant
-def claim(lane: str, *, limit: int, owner: str, lease_s: float) -> list[Claimed]:
-    """Lease up to ``limit`` due steps of a lane, most urgent first, and mark their runs running.
-    Nothing is claimed whose circuit breaker is open; a half-open one is tried again."""
-    rows = fetch(
-        f"""
-        WITH due AS (
-            SELECT s.id FROM runs_step s
-            WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
-              AND NOT EXISTS (
-                SELECT FROM runs_breaker b JOIN runs_run r ON r.id = s.run_id
-                WHERE b.tool_name = r.domain_slug || '/' || s.tool_name AND b.state = 'open'
-                  AND b.open_until > clock_timestamp())
-            ORDER BY s.priority, s.not_before, s.id
-            LIMIT %s FOR UPDATE OF s SKIP LOCKED
-        ), leased AS (
-            UPDATE runs_step s SET state = 'running', lease_token = nextval('runs_fencing_token'),
-                lease_until = clock_timestamp() + make_interval(secs => %s), lease_owner = %s,
-                started_at = coalesce(s.started_at, clock_timestamp())
-            FROM due WHERE s.id = due.id RETURNING s.*
-        ), begun AS (
-            UPDATE runs_run r SET state = 'running',
-                started_at = coalesce(r.started_at, clock_timestamp())
-            FROM leased s WHERE r.id = s.run_id AND r.state IN ('queued', 'waiting_approval')
-            RETURNING r.id
-        )
-        SELECT {_CLAIMED} FROM leased s JOIN runs_run r ON r.id = s.run_id
-        """,  # noqa: S608  # a constant column list, no input
-        [lane, limit, lease_s, owner],
-    )
-    return _as_claimed(rows)
+# --- leases --------------------------------------------------------------------------------------
 
 
 @participant

@@ -23,14 +23,16 @@ class Lost:
 
 @participant
 def expire_leases(*, most_losses: int) -> list[Lost]:
-    """Take back leases that ran out: to the queue, to confirmation_unknown (an unkeyed mutation was
-    under way), or to failed after ``most_losses`` workers. Fenced by clearing the token."""
+    """Take back leases that ran out: to the queue; to confirmation_unknown, when an unkeyed
+    mutation was under way; and after ``most_losses`` workers to failed, or to confirmation_unknown
+    when a mutation was under way. Fenced by clearing the token."""
     rows = fetch(
         """
         WITH dead AS (
-            SELECT id, lease_owner,
+            SELECT id, lease_owner, lease_losses + 1 >= %s AS poison,
                 CASE WHEN intent_open AND idempotency = 'none' THEN 'confirmation_unknown'
-                     WHEN lease_losses + 1 >= %s AND NOT intent_open THEN 'failed'
+                     WHEN lease_losses + 1 >= %s AND intent_open THEN 'confirmation_unknown'
+                     WHEN lease_losses + 1 >= %s THEN 'failed'
                      ELSE 'queued' END AS next
             FROM runs_step WHERE state = 'running' AND lease_until < clock_timestamp()
             FOR UPDATE SKIP LOCKED
@@ -44,14 +46,14 @@ def expire_leases(*, most_losses: int) -> list[Lost]:
             lease_owner = '',
             disposition = CASE dead.next WHEN 'failed' THEN 'failed'
                 WHEN 'confirmation_unknown' THEN 'unknown' ELSE '' END,
-            error_class = CASE dead.next WHEN 'failed' THEN 'poison'
-                WHEN 'confirmation_unknown' THEN 'worker_lost' ELSE 'lease_lost' END,
+            error_class = CASE WHEN dead.poison THEN 'poison'
+                WHEN dead.next = 'confirmation_unknown' THEN 'worker_lost' ELSE 'lease_lost' END,
             error = 'the worker went silent',
             finished_at = CASE WHEN dead.next = 'queued' THEN NULL ELSE clock_timestamp() END
         FROM dead WHERE s.id = dead.id
         RETURNING s.id, s.run_id, s.state, s.lease_losses, dead.lease_owner
         """,
-        [most_losses],
+        [most_losses] * 3,
     )
     return [Lost(*row) for row in rows]
 

@@ -1,0 +1,109 @@
+"""Claiming: due steps are locked, what can't run now is parked, the rest is leased.
+
+A batch of due steps is locked in order of urgency (``FOR UPDATE SKIP LOCKED``: two claimers never
+see the same step). What a breaker, a stop, a pause or a cap holds back leaves the head of the queue
+with the reason and the time when it is looked at again, so that a claim costs the same however much
+waits. The rest gets a lease with a fencing token from a sequence.
+
+A step that was lost with two workers is a suspect: it is claimed alone, so that a step which takes
+its worker with it can be told from those that happened to be in its company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.kernel.transactions import participant
+from apps.runs.journal import as_claimed, execute, fetch
+from apps.runs.work import Claimed
+
+FOR_EVER = "9999-01-01T00:00:00Z"  # parked until let go; psycopg can't read "infinity"
+SUSPECT_AFTER = 2  # losses in company; from then on a step is tried alone
+
+_COLUMNS = """
+    s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
+    s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key, s.attempts_made,
+    s.approval_id, s.intent_open, s.lane, s.priority, s.lease_token,
+    r.contract_version_id, r.agent_version_id, r.agent_kind, r.agent_label, r.domain_slug,
+    r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total
+"""
+
+_DUE = f"""
+    SELECT {_COLUMNS} FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+    WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
+      AND (s.lease_losses >= %s) = %s AND r.engine_version <= %s
+      AND NOT EXISTS (
+        SELECT FROM runs_breaker b
+        WHERE b.tool_name = r.domain_slug || '/' || s.tool_name AND b.state = 'open'
+          AND b.open_until > clock_timestamp())
+    ORDER BY s.priority, s.not_before, s.id
+    LIMIT %s FOR UPDATE OF s SKIP LOCKED
+"""  # noqa: S608  # a constant column list, no input
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A due step that can't run now: why, and for how long it need not be looked at. Without a
+    time it waits until whoever holds it back lets it go."""
+
+    step_id: UUID
+    waits_for: str
+    retry_in_s: float | None
+
+
+@participant
+def due(lane: str, *, limit: int, engine_version: int, alone: bool = False) -> list[Claimed]:
+    """Lock up to ``limit`` due steps of a lane, most urgent first. ``alone``: suspects only. Runs
+    that a later release of the engine began are left to its workers."""
+    return as_claimed(fetch(_DUE, [lane, SUSPECT_AFTER, alone, engine_version, limit]))
+
+
+@participant
+def lease(works: Sequence[Claimed], *, owner: str, lease_s: float) -> list[Claimed]:
+    """Lease locked steps to ``owner`` and mark their runs running. Fills in the tokens."""
+    if not works:
+        return []
+    rows = fetch(
+        """
+        WITH leased AS (
+            UPDATE runs_step s SET state = 'running', lease_token = nextval('runs_fencing_token'),
+                lease_until = clock_timestamp() + make_interval(secs => %s), lease_owner = %s,
+                waits_for = '', started_at = coalesce(s.started_at, clock_timestamp())
+            WHERE s.id = ANY(%s) AND s.state = 'queued' RETURNING s.id, s.run_id, s.lease_token
+        ), begun AS (
+            UPDATE runs_run r SET state = 'running',
+                started_at = coalesce(r.started_at, clock_timestamp())
+            FROM leased s WHERE r.id = s.run_id AND r.state IN ('queued', 'waiting_approval')
+        )
+        SELECT id, lease_token FROM leased
+        """,
+        [lease_s, owner, [w.step_id for w in works]],
+    )
+    tokens = dict(rows)
+    held = [w for w in works if w.step_id in tokens]
+    for work in held:
+        work.lease_token = tokens[work.step_id]
+    return held
+
+
+@participant
+def park(parked: Sequence[Parked]) -> None:
+    """Take steps from the head of the queue until their time has come."""
+    if parked:
+        execute(
+            """
+            UPDATE runs_step s SET waits_for = v.waits_for,
+                not_before = coalesce(clock_timestamp() + make_interval(secs => v.wait_s),
+                    %s)
+            FROM unnest(%s::uuid[], %s::text[], %s::float[]) AS v(id, waits_for, wait_s)
+            WHERE s.id = v.id AND s.state = 'queued'
+            """,
+            [
+                FOR_EVER,
+                [p.step_id for p in parked],
+                [p.waits_for[:160] for p in parked],
+                [p.retry_in_s for p in parked],
+            ],
+        )
