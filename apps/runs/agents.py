@@ -34,11 +34,11 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import ExternalToolset
 
 from apps.runs.domain import constrained
+from apps.runs.domain.naming import LOCAL, live_label
 from apps.runs.domain.retry import Ending
 from apps.runs.executor import CallResult
 from apps.runs.work import Think, Thought
 
-LOCAL = "local"
 LOCAL_PATIENCE_S = 120.0  # a model that shares this machine with all the rest is slow at times
 SMALL = ModelSettings(max_tokens=400, temperature=0.3)
 
@@ -50,8 +50,7 @@ def is_configured() -> bool:
 
 def label() -> str:
     """How people are told which live model works."""
-    name = f"{LOCAL} (SmolLM2)" if settings.MODEL == LOCAL else settings.MODEL
-    return f"live model {name}"
+    return live_label(settings.MODEL)
 
 
 async def think(action: Think) -> tuple[CallResult, Thought | None]:

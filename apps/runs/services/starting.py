@@ -45,6 +45,8 @@ class NewRun:
     tokens_in: int = 0
     tokens_out: int = 0
     cost_microusd: int | None = None
+    # Chosen beforehand by a caller that may have to ask later whether its run was accepted.
+    id: UUID | None = None
 
 
 @command
@@ -77,7 +79,7 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
 
 def _run(case: NewRun) -> Run:
     contract = catalog.contract(case.contract_version_id)
-    run_id = new_id()
+    run_id = case.id or new_id()
     return Run(
         id=run_id,
         trace_id=run_id,
