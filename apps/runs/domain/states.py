@@ -43,10 +43,11 @@ TRANSITIONS: dict[State, frozenset[State]] = {
         {S.QUEUED, S.RUNNING, S.SUCCEEDED, S.FAILED, S.COMPENSATING, S.CANCELLED}
     ),
     S.SUCCEEDED: frozenset({S.COMPENSATING}),
-    S.FAILED: frozenset({S.COMPENSATING}),
+    # A person may have a poison step tried again; the database refuses it for any other failure.
+    S.FAILED: frozenset({S.COMPENSATING, S.QUEUED}),
     S.COMPENSATING: frozenset({S.COMPENSATED, S.CONFIRMATION_UNKNOWN, S.FAILED}),
     S.COMPENSATED: frozenset(),
-    S.CANCELLED: frozenset(),
+    S.CANCELLED: frozenset({S.COMPENSATING}),  # what it had done before can still be undone
     S.SHED: frozenset(),
 }
 
