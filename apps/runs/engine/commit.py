@@ -23,7 +23,7 @@ from apps.kernel.transactions import command
 from apps.runs import course, journal, reconcile
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.engine import asking, ending
-from apps.runs.journal import breakers, claiming
+from apps.runs.journal import breakers, claiming, forking
 from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
@@ -74,6 +74,7 @@ class Batch:
         reconcile.close_late([s for s in settled if s.work.step_id not in ours])
         journal.add_receipts([s.receipt for s in kept if s.receipt])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
+        forking.inherit([s for s in kept if s.inherited_from])
         self.facts += [ending.step_fact(s, self.owner) for s in kept]
         return kept
 
@@ -165,7 +166,7 @@ class Batch:
             )
             end = end or ending.malformed(work)
             (ended if end else left).append(end or work)  # type: ignore[arg-type]  # one of two
-        return self.settle(ended), left
+        return self.settle(ended), forking.await_others(left, owners)
 
     def gate(self, works: Sequence[Claimed]) -> list[Settled]:
         """Ask the gate about these steps and act on its answers. Permitted ones become actions;
@@ -228,6 +229,7 @@ class Batch:
         )
         lost = [w for w in mutations if w.step_id not in owned]
         owners = journal.owners_of([(w.run_id, w.idempotency_key) for w in lost])
+        lost = forking.await_others(lost, owners)
         ends = [ending.repeated(w, owners.get((w.run_id, w.idempotency_key))) for w in lost]
         return [w for w in works if not w.mutates or w.step_id in owned], [e for e in ends if e]
 
