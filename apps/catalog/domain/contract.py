@@ -17,6 +17,9 @@ from apps.catalog.domain.undoing import path_problem, reads_before
 from apps.kernel.documents import Document, Path, Problem, load
 
 
+NO_RATE = 1_000_000  # calls a minute: as many as a document can say, and as good as no bound
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """``attempts`` counts the first try; times are seconds."""
@@ -46,7 +49,7 @@ class ToolUse:
     timeout_s: float = 15.0
     retry: RetryPolicy = RetryPolicy()
     concurrency: int = 16
-    rate_per_minute: int = 600
+    rate_per_minute: int = NO_RATE
     repeatable: bool = False
     compensation: Compensation | None = None
 
