@@ -16,7 +16,6 @@ from apps.catalog.domain.structure import nearest, read_problems, schema_problem
 from apps.catalog.domain.undoing import path_problem, reads_before
 from apps.kernel.documents import Document, Path, Problem, load
 
-
 NO_RATE = 1_000_000  # calls a minute: as many as a document can say, and as good as no bound
 
 
