@@ -54,7 +54,7 @@ def compensate_run(run_id: UUID, *, actor: Any, reason: str, plan_digest: str) -
 
 
 @command
-def try_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None:
+def try_undoing_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None:
     """Try to undo once more what step ``seq`` failed to undo."""
     _may(actor)
     _given(reason, "reason", "Say why: it is written to the audit log.")
@@ -63,7 +63,7 @@ def try_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None:
 
 
 @command
-def settle_failed(run_id: UUID, seq: int, *, verdict: Verdict, evidence: str, person: Any) -> bool:
+def settle_failed_undoing(run_id: UUID, seq: int, *, verdict: Verdict, evidence: str, person: Any) -> bool:
     """Say that what step ``seq`` failed to undo is undone by other means (``happened``) or stays
     as it is (``give_up``); the rest then goes on. Whether that settled it: from risk high on a
     second person has to say the same."""
