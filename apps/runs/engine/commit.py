@@ -23,7 +23,7 @@ from apps.kernel.transactions import command
 from apps.runs import course, journal, reconcile
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.engine import asking, ending
-from apps.runs.journal import breakers, claiming, compensating, forking, pressure
+from apps.runs.journal import barriers, breakers, claiming, compensating, forking, pressure
 from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
@@ -52,7 +52,8 @@ class Batch:
                 settled.append(ending.settled(done, decision.verdict))
         journal.close_attempts(attempts)
         journal.requeue(requeues)
-        breakers.note([ending.breaker_call(d) for d in finished if d.action.work.kind == "tool"])
+        calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
+        barriers.wake_probers(breakers.note(calls))
         return self.settle(settled)
 
     def _decide(self, done: Finished) -> Any:
@@ -136,7 +137,7 @@ class Batch:
         if not self.go_on:
             return []
         works = [ending.claimed(row, runs[row["run_id"]], tokens[row["id"]]) for row in rows]
-        return pressure.keep(works)
+        return pressure.keep(barriers.keep(works))
 
     # --- decide -------------------------------------------------------------------------------
 
@@ -264,8 +265,9 @@ def claim_and_commit(
     due = claiming.due(
         lane, limit=1 if alone else limit, engine_version=settings.ENGINE_VERSION, alone=alone
     )
-    free, parked = pressure.part(due)
-    claiming.park(parked)
+    free, barred = barriers.part(due)
+    free, parked = pressure.part(free)
+    claiming.park([*barred, *parked])
     works = claiming.lease(free, owner=owner, lease_s=lease_s)
     batch = Batch(owner=owner, lease_s=lease_s, go_on=True)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])
@@ -286,7 +288,7 @@ def commit(
     harmless: every write names a lease that the first one has ended."""
     batch = Batch(owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(finished)
-    _run_to_actions(batch, ended=ended, incoming=[], ready=list(inspected))
+    _run_to_actions(batch, ended=ended, incoming=[], ready=barriers.keep(inspected))
     return batch.actions
 
 

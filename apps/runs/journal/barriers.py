@@ -298,8 +298,8 @@ def _park(held: Mapping[UUID, str]) -> int:
 @participant
 def wake_probers(names: Iterable[str]) -> list[str]:
     """A tool is back: let the steps that waited for its breaker go on now. Returns their lanes."""
-    words = [w for n in names for w in (barrier.open_words(n), barrier.probe_words(n))]
-    rows = fetch(
+    words = [w for n in set(names) for w in (barrier.open_words(n), barrier.probe_words(n))]
+    rows = words and fetch(
         "UPDATE runs_step SET not_before = clock_timestamp(), waits_for = '' WHERE id IN ("
         " SELECT id FROM runs_step WHERE state = 'queued' AND waits_for = ANY(%s)"
         " FOR UPDATE SKIP LOCKED) RETURNING lane",
