@@ -69,8 +69,9 @@ def give_back(owner: str) -> int:
 
 
 def beat(name: str, kind: str, lane: str, in_flight: int, steps_done: int) -> bool:
-    """Say that a process is alive; the database's clock notes when. Returns whether the worker is
-    to take nothing new. One statement: a beat must cost nothing."""
+    """Say that a process is alive; the database's clock notes when. ``in_flight`` are a drain's
+    calls; of a worker it says whether it has a work-horse. Returns whether the worker is to take
+    nothing new. One statement: a beat must cost little."""
     # RQ tells a work-horse the name of its worker.
     parent = os.environ.get("RQ_WORKER_ID", "") if kind == "drainer" else ""
     with connection.cursor() as cursor:
@@ -150,7 +151,7 @@ def let_work(actor: Any, *, names: Sequence[str] = ()) -> list[str]:
 
 
 def forget_drains() -> int:
-    """Drop the rows of drains that ended a while ago, since each drain has a name of its own, and of
+    """Drop the rows of drains that ended a while ago (each drain has a name of its own) and of
     workers that have been silent for a day. Returns how many were dropped."""
     old = Q(kind="drainer", seen_at__lt=Now() - DRAINS_KEPT) | Q(seen_at__lt=Now() - WORKERS_KEPT)
     return Worker.objects.filter(old).delete()[0]

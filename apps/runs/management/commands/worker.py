@@ -42,6 +42,7 @@ class LaneWorker(Worker):
     """A forking RQ worker. Its work-horse dies with it: RQ's own horse outlives a killed parent
     and would go on beside the worker that takes the work over."""
 
+    max_connection_wait_time = 2.0  # between tries to reach Redis: it beats in between
     lane = ""
     is_draining = False
     told = 0  # how often it was told to end
@@ -59,14 +60,16 @@ class LaneWorker(Worker):
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """RQ's own sign of life, in the parent and in the horse; the parent's is told to PostgreSQL
         too, and hears there whether it is to drain."""
-        super().heartbeat(timeout, pipeline)
         if not self._is_horse and time.monotonic() - self._beaten_at >= BEAT_S / 2:
             self._beat()
+        super().heartbeat(timeout, pipeline)
 
     def _beat(self) -> None:
         self._beaten_at = time.monotonic()
         with _brief_connection():
-            self.is_draining = workers.beat(self.name, "worker", self.lane, 0, 0)
+            self.is_draining = workers.beat(
+                self.name, "worker", self.lane, int(bool(self.horse_pid)), 0
+            )
         if self.horse_pid and (self.is_draining or self.told):
             self._tell_horse(max(self.told, 1))
         if self.horse_pid and time.monotonic() > self.kill_at:
