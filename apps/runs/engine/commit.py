@@ -23,7 +23,15 @@ from apps.kernel.transactions import command
 from apps.runs import course, journal, reconcile
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.engine import asking, ending
-from apps.runs.journal import barriers, breakers, claiming, compensating, forking, pressure
+from apps.runs.journal import (
+    barriers,
+    breakers,
+    claiming,
+    compensating,
+    forking,
+    parking,
+    pressure,
+)
 from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
@@ -72,7 +80,9 @@ class Batch:
         """End steps. One that was fenced off meanwhile is dropped: its new owner speaks for it."""
         ours = journal.settle([s.row() for s in settled])
         kept = [s for s in settled if s.work.step_id in ours]
-        reconcile.close_late([s for s in settled if s.work.step_id not in ours])
+        late = [s for s in settled if s.work.step_id not in ours]
+        reconcile.close_late(late)
+        self.facts += ending.fenced_facts(late, self.owner)
         journal.add_receipts([s.receipt for s in kept if s.receipt])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
         forking.inherit([s for s in kept if s.inherited_from])
@@ -288,7 +298,8 @@ def commit(
     harmless: every write names a lease that the first one has ended."""
     batch = Batch(owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(finished)
-    _run_to_actions(batch, ended=ended, incoming=[], ready=barriers.keep(inspected))
+    ready = barriers.keep(parking.drop_cancelled(inspected))
+    _run_to_actions(batch, ended=ended, incoming=[], ready=ready)
     return batch.actions
 
 

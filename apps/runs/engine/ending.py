@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from apps.runs.domain import forking
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
-from apps.runs.journal import breakers
+from apps.runs.journal import breakers, lost
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
@@ -242,6 +242,25 @@ def step_fact(step: Settled, owner: str) -> Fact:
     work = step.work
     payload = {"seq": work.seq, "tool": work.tool_name, "disposition": step.disposition}
     return Fact(f"step.{step.state}", owner, "step", str(work.step_id), work.run_id, payload)
+
+
+def fenced_facts(late: Sequence[Settled], owner: str) -> list[Fact]:
+    """Results that came after their lease had been taken back, so that nothing of them was
+    written."""
+    if not late:
+        return []
+    of = {s.work.lease_token: s for s in late}
+    return [
+        Fact(
+            "step.fenced",
+            owner,
+            "step",
+            str(step_id),
+            run_id,
+            {"token": token, "disposition": of[token].disposition},
+        )
+        for step_id, run_id, token in lost.fenced([s.work.step_id for s in late], list(of))
+    ]
 
 
 def run_facts(
