@@ -57,6 +57,14 @@ def plot(runs: Sequence[Run], *, notes: dict[UUID, list[str]]) -> Course:
     return course
 
 
+def plot_first(fresh: Sequence[tuple[Run, RunScript]]) -> Course:
+    """The first stretch of runs that nobody has begun: nothing has to be read for them."""
+    course = Course()
+    for run, script in fresh:
+        _plot_one(course, run, script, 0, {}, [])
+    return course
+
+
 def _plot_one(
     course: Course,
     run: Run,
