@@ -59,7 +59,10 @@ class Batch:
             else:
                 settled.append(ending.settled(done, decision.verdict))
         journal.close_attempts(attempts)
-        journal.requeue(requeues)
+        back = journal.requeue(requeues)
+        again = {r["step_id"] for r in requeues} - back
+        late = [d.action.work for d in finished if d.action.work.step_id in again]
+        self.facts += ending.fenced_facts(late, self.owner)
         calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
         barriers.wake_probers(breakers.note(calls))
         return self.settle(settled)
@@ -82,7 +85,7 @@ class Batch:
         kept = [s for s in settled if s.work.step_id in ours]
         late = [s for s in settled if s.work.step_id not in ours]
         reconcile.close_late(late)
-        self.facts += ending.fenced_facts(late, self.owner)
+        self.facts += ending.fenced_facts([s.work for s in late], self.owner)
         journal.add_receipts([s.receipt for s in kept if s.receipt])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
         forking.inherit([s for s in kept if s.inherited_from])

@@ -244,22 +244,13 @@ def step_fact(step: Settled, owner: str) -> Fact:
     return Fact(f"step.{step.state}", owner, "step", str(work.step_id), work.run_id, payload)
 
 
-def fenced_facts(late: Sequence[Settled], owner: str) -> list[Fact]:
-    """Results that came after their lease had been taken back, so that nothing of them was
+def fenced_facts(late: Sequence[Claimed], owner: str) -> list[Fact]:
+    """Calls that ended after their lease had been taken back, so that nothing of how they ended was
     written."""
-    if not late:
-        return []
-    of = {s.work.lease_token: s for s in late}
+    taken = lost.fenced([w.step_id for w in late], [w.lease_token for w in late]) if late else []
     return [
-        Fact(
-            "step.fenced",
-            owner,
-            "step",
-            str(step_id),
-            run_id,
-            {"token": token, "disposition": of[token].disposition},
-        )
-        for step_id, run_id, token in lost.fenced([s.work.step_id for s in late], list(of))
+        Fact("step.fenced", owner, "step", str(step_id), run_id, {"token": token})
+        for step_id, run_id, token in taken
     ]
 
 
