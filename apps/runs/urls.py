@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.runs.views import control, listing, pages, parts
+from apps.runs.views import compensating, control, listing, pages, parts
 
 app_name = "runs"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -20,6 +20,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/steps/<int:seq>/resolve/", control.resolve, name="resolve"),
     path("<uuid:run_id>/export.json", pages.export_json, name="export_json"),
     path("<uuid:run_id>/cancel/", control.cancel, name="cancel"),
+    path("<uuid:run_id>/undo/", compensating.preview, name="undo"),
+    path("<uuid:run_id>/undo/begin/", compensating.begin, name="undo_begin"),
+    path("<uuid:run_id>/undo/<int:seq>/again/", compensating.again, name="undo_again"),
+    path("<uuid:run_id>/undo/<int:seq>/settle/", compensating.settle, name="undo_settle"),
     path("<uuid:run_id>/pause/", control.pause, name="pause"),
     path("<uuid:run_id>/resume/", control.resume, name="resume"),
     path("<uuid:run_id>/steps/<int:seq>/try-again/", control.try_again, name="try_again"),

@@ -63,7 +63,9 @@ def try_undoing_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> Non
 
 
 @command
-def settle_failed_undoing(run_id: UUID, seq: int, *, verdict: Verdict, evidence: str, person: Any) -> bool:
+def settle_failed_undoing(
+    run_id: UUID, seq: int, *, verdict: Verdict, evidence: str, person: Any
+) -> bool:
     """Say that what step ``seq`` failed to undo is undone by other means (``happened``) or stays
     as it is (``give_up``); the rest then goes on. Whether that settled it: from risk high on a
     second person has to say the same."""
