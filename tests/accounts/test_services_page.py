@@ -13,7 +13,7 @@ from apps.accounts.models import ApiToken, ServiceAccount
 
 ClientAs = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
-PAGE = "/accounts/services/"
+PAGE = "/accounts/users/services/"
 
 
 def text(response: Any) -> str:
