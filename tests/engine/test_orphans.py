@@ -28,8 +28,8 @@ def until(is_true: Callable[[], bool], what: str, *, seconds: float = 60) -> Non
         time.sleep(0.03)
 
 
-def slow(tower: Tower, *, seconds: float, count: int, tool: str = MOVE) -> None:
-    """Let the next calls of a tool take their time."""
+def slow(tower: Tower, *, seconds: float, count: int | None = None, tool: str = MOVE) -> None:
+    """Let the next calls of a tool take their time; all of them without ``count``."""
     fault = {"kind": "delay", "tool": tool, "seconds": seconds, "count": count}
     asyncio.run(tower.service.ask("tower_faults", faults=[fault]))
 
