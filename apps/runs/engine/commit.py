@@ -26,6 +26,7 @@ from apps.runs.engine import asking, ending
 from apps.runs.journal import (
     barriers,
     breakers,
+    budgets,
     claiming,
     compensating,
     forking,
@@ -59,6 +60,7 @@ class Batch:
             else:
                 settled.append(ending.settled(done, decision.verdict))
         journal.close_attempts(attempts)
+        requeues = budgets.ration(requeues, ending.succeeded(finished))
         back = journal.requeue(requeues)
         again = {r["step_id"] for r in requeues} - back
         late = [d.action.work for d in finished if d.action.work.step_id in again]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
-from apps.runs.domain import forking
+from apps.runs.domain import budget, forking
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
@@ -71,7 +71,20 @@ def requeue_row(done: Finished, delay_s: float) -> dict[str, Any]:
         "delay_s": delay_s,
         "error_class": done.result.error_class[:40],
         "error": done.result.error[:2000],
+        "tool": f"{work.domain_slug}/{work.tool_name}",
+        "cost": budget.cost(
+            timed_out=done.result.error_class == "timeout",
+            told_when=done.result.retry_after_s is not None,
+        ),
+        "cap_s": asking.tool_terms(work).retry.cap_s,
     }
+
+
+def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
+    """The tools of calls that went well: each earns its tool's retry budget something."""
+    for done in finished:
+        if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
+            yield f"{done.action.work.domain_slug}/{done.action.work.tool_name}"
 
 
 def settled(done: Finished, verdict: Verdict) -> Settled:
