@@ -29,9 +29,11 @@ from apps.runs.journal import (
     budgets,
     claiming,
     compensating,
+    degrading,
     forking,
     parking,
     pressure,
+    withholding,
 )
 from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
@@ -116,6 +118,8 @@ class Batch:
                 path.runs[run.id] = course.run_row(run, **stuck[run.id])
         self._count(path.runs, ended)
         moved = journal.update_runs(list(path.runs.values()))
+        marked = degrading.note(ended)
+        self.facts += [Fact("run.degraded", self.owner, "run", str(i), i, p) for i, p in marked]
         self.facts += ending.run_facts(path.runs, runs, moved, self.owner)
         return self._begin(path, moved, runs)
 
@@ -302,7 +306,7 @@ def commit(
     runs on. Returns what has to be done outside. Repeating a commit whose reply was lost is
     harmless: every write names a lease that the first one has ended."""
     batch = Batch(owner=owner, lease_s=lease_s, go_on=go_on)
-    ended = batch.record(finished)
+    ended = batch.record(withholding.put_back(finished))
     ready = barriers.keep(parking.drop_cancelled(inspected))
     _run_to_actions(batch, ended=ended, incoming=[], ready=ready)
     return batch.actions
