@@ -43,6 +43,7 @@ def test_a_run_is_started_and_can_be_read(erp: Machine) -> None:
     assert body["agent"] == {"kind": "reference", "label": "script given by erp"}
     assert response["Location"] == body["links"]["self"] == f"{RUNS}/{run.pk}"
     assert body["url"].endswith(f"/runs/{run.pk}/")
+    assert (body["reason"], body["deferred_until"], body["outcome"]) == ("", None, "")
     assert "Idempotent-Replayed" not in response
     assert (run.source, run.case_ref, run.customer) == ("api", "ticket-7", "ida")
     assert run.request == "My robot is broken."
