@@ -70,6 +70,8 @@ class LaneWorker(Worker):
             self.is_draining = workers.beat(
                 self.name, "worker", self.lane, int(bool(self.horse_pid)), 0
             )
+            if self.told:
+                workers.note_stopping(self.name)
         if self.horse_pid and (self.is_draining or self.told):
             self._tell_horse(max(self.told, 1))
         if self.horse_pid and time.monotonic() > self.kill_at:
