@@ -59,6 +59,7 @@ class Evidence:
         cls, plant: Plant, *, since: datetime, sockets: Sequence[dict[str, int]] = ()
     ) -> Evidence:
         """Everything about the runs accepted since then."""
+        ledger = plant.ledger()  # first: what is intended later can't have happened yet
         while seal():
             pass
         rows = Run.objects.filter(created_at__gte=since)
@@ -91,7 +92,7 @@ class Evidence:
         found._read_ledgers(ids)
         found._read_chain(plant)
         worlds = {r["world"] for r in runs.values()}
-        found.ledger = [e for e in plant.ledger() if e["world"] in worlds]
+        found.ledger = [e for e in ledger if e["world"] in worlds]
         found.sockets = list(sockets)
         streams = {s for seen in sockets for s in seen}
         found.heads = log.heads(sorted(streams)) if streams else {}

@@ -75,7 +75,7 @@ class Visitor:
             "answer": "approve" if approve else "reject",
             "reason": "looked at it",
             "digest": digest or approval.digest,
-            "nonce": nonce or new_id().hex,
+            "nonce": f"nonce-{nonce}" if nonce else new_id().hex,
             "dwell_ms": "5000",
         }
         return self.http.post(f"/approvals/{approval.pk}/decide/", data=said)
