@@ -16,10 +16,11 @@ from django.db import connection, transaction
 
 from apps.runs.engine import commit as engine
 from tests.benchmarks import ours
-from tests.benchmarks.children import Crew, resident_mb
+from tests.benchmarks.children import Crew
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.ours import DutyError
 from tests.benchmarks.site import Site, Witness, percentile, person
+from tests.benchmarks.usage import resident_mb
 
 Say = Callable[[str], None]
 CLAIM = (
