@@ -8,6 +8,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from apps.api.domain.problems import CONTENT_TYPE, problem
+
 RETRY_AFTER_S = 5
 SENTENCE = "The database can't be reached or has no room. Nothing was saved; try again in a moment."
 
@@ -20,8 +22,8 @@ def broken(request: HttpRequest) -> HttpResponse:
         return render(None, "500.html", status=500)  # type: ignore[arg-type]  # no context processors
     response: HttpResponse
     if request.path.startswith("/api/"):
-        error = {"code": "unavailable", "message": SENTENCE}
-        response = JsonResponse({"error": error}, status=503)
+        body = problem(503, "unavailable", SENTENCE, retry_after=RETRY_AFTER_S)
+        response = JsonResponse(body, status=503, content_type=CONTENT_TYPE)
     else:
         context = {"sentence": SENTENCE, "fragment": "HX-Request" in request.headers}
         response = render(None, "503.html", context, status=503)  # type: ignore[arg-type]  # as above
