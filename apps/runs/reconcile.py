@@ -98,7 +98,7 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: str) -> 
         _go_on(step, [note])
     elif verdict is Verdict.COMPENSATE:
         _undo(step, evidence, actor)
-    elif compensating.reopen(step.run_id) or unknown.reopen_run(step.run_id, "queued"):
+    elif compensating.reopen(step.run_id, actor=actor) or unknown.reopen_run(step.run_id, "queued"):
         unknown.queue_again(step.step_id)
         after_commit(partial(dispatch.ring, step.lane))
     else:

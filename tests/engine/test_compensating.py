@@ -90,18 +90,24 @@ def operator(transactional_db: None) -> User:
     return UserFactory.create(role="operator")
 
 
-def settle_in(tower: Tower, world: str) -> None:
+def settle_in(world: str) -> None:
     """Whole addresses to begin with, so that they can be put back."""
 
-    async def move() -> None:
-        async with ToolClient() as tools:
-            for n, (tool, arguments) in enumerate(((USER, address(0)), (ORDER, to(0)))):
-                result = await tools.call(
-                    "retail", tool, arguments, meta={"world": world}, call_id=f"in{n}", timeout_s=9
-                )
-                assert not result.error, result
+    change(world, USER, **address(0))
+    change(world, ORDER, **to(0))
 
-    asyncio.run(move())
+
+def change(world: str, tool: str, **arguments: Any) -> None:
+    """Somebody else changes a run's world."""
+
+    async def call_it() -> None:
+        async with ToolClient() as tools:
+            result = await tools.call(
+                "retail", tool, arguments, meta={"world": world}, call_id="else", timeout_s=9
+            )
+            assert not result.error, result
+
+    asyncio.run(call_it())
 
 
 def moved(tower: Tower) -> Run:
@@ -113,7 +119,7 @@ def moved(tower: Tower) -> Run:
         {"done": "moved"},
     ]
     [run_id] = tower.start([script])
-    settle_in(tower, Run.objects.get(pk=run_id).world)
+    settle_in(Run.objects.get(pk=run_id).world)
     drain()
     for approval in Approval.objects.filter(state="pending"):
         answer(approval, approve=True)
@@ -182,6 +188,27 @@ def test_everything_is_put_back_from_the_last_to_the_first(shop: Tower, operator
     assert {s.priority for s in steps[3:]} == {0}
     kinds = list(Event.objects.filter(run_id=run.pk).values_list("kind", flat=True))
     assert kinds.count("run.compensating") == kinds.count("run.compensated") == 1
+
+
+def test_the_preview_asks_the_system_of_record(shop: Tower, settings: Any) -> None:
+    run = moved(shop)
+    lost = {"kind": "error_before", "tool": "tower_preview", "status": 500}
+
+    seen = services.foresee(run, plan_of(run))
+    assert [(f.item.step.seq, f.refusal, f.silent) for f in seen] == [
+        (3, "", False),
+        (2, "", False),
+        (1, "", False),
+    ]
+    assert seen[0].item.arguments["address1"] == "1 Road"
+
+    change(run.world, "cancel_pending_order", order_id="#P", reason="no longer needed")
+    assert "cannot be modified" in services.foresee(run, plan_of(run))[1].refusal
+    fault(shop, lost)
+    assert all(f.silent for f in services.foresee(run, plan_of(run)))
+    fault(shop)
+    settings.TOOL_SERVERS = {}
+    assert all(f.silent for f in services.foresee(run, plan_of(run)))
 
 
 def test_an_undoing_that_fails_stops_the_rest_and_is_tried_again(
@@ -257,7 +284,7 @@ def test_an_undoing_whose_answer_is_lost_is_reconciled_and_goes_on(
 @pytest.mark.unkeyed
 def test_a_lost_call_is_said_to_have_happened_and_undone(shop: Tower, operator: User) -> None:
     shop.start([[call(USER, 0, **address(1)), call(ORDER, 1, **to(2)), {"done": "moved"}]])
-    settle_in(shop, Run.objects.get().world)
+    settle_in(Run.objects.get().world)
     fault(shop, {**DONE, "count": 1})
     drain()
     step = Step.objects.get(state="confirmation_unknown")

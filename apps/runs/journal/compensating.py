@@ -72,7 +72,7 @@ def carry_on(run_ids: Sequence[UUID], *, actor: str) -> None:
 
 
 @participant
-def reopen(run_id: UUID) -> bool:
+def reopen(run_id: UUID, *, actor: str, **payload: Any) -> bool:
     """Let the undoing of a run go on that had stopped for a person; whether it had."""
     run = lock(run_id)
     if run is None or run.state == "compensating" or not undoing.is_undoing(run):
@@ -80,16 +80,15 @@ def reopen(run_id: UUID) -> bool:
     Run.objects.filter(pk=run_id, state=run.state).update(
         state="compensating", error_class="", deadline_at=_deadline(run)
     )
+    record_many([Fact("run.compensating", actor, "run", str(run_id), run_id, payload)])
     return True
 
 
 @participant
 def resume(run_id: UUID, *, actor: str) -> bool:
     """As ``reopen``, and take the next step. Whether the run was being undone."""
-    if not reopen(run_id):
+    if not reopen(run_id, actor=actor):
         return False
-    fact = Fact("run.compensating", actor, "run", str(run_id), run_id, {"resumed": True})
-    record_many([fact])
     carry_on([run_id], actor=actor)
     return True
 
@@ -98,13 +97,10 @@ def resume(run_id: UUID, *, actor: str) -> bool:
 def again(run: Run, item: saga.Item, *, actor: str, reason: str) -> None:
     """Queue another try of an undoing that failed, in a run that we have locked. The failed one
     gives its key up: it is known not to have happened."""
-    if item.by is None:
-        raise RuntimeError("nothing has been tried yet")
+    if item.by is None or item.stage is not saga.Stage.FAILED:
+        raise RuntimeError("only an undoing that failed is tried again")
     journal.free_intents([item.by.id])
-    reopen(run.pk)
-    payload = {"reason": reason, "again": item.step.seq}
-    record_many([Fact("run.compensating", actor, "run", str(run.pk), run.pk, payload)])
-    run.refresh_from_db()
+    reopen(run.pk, actor=actor, reason=reason, again=item.step.seq)
     _queue(run, item, actor)
 
 
