@@ -18,8 +18,10 @@ from apps.runs.recovery import sweep
 from apps.runs.services import fork_run
 from apps.runs.work import Action, Call
 from tests.engine.conftest import ENDED, Tower
+from tests.engine.model_server import serve
 from tests.engine.shop import address, busy_script, call
 from tests.engine.test_drain import RETURN, answer, drain, ledger
+from tests.engine.test_model import HEAR, configure
 
 TOOL = "modify_user_address"
 
@@ -271,4 +273,27 @@ def test_a_branch_asks_again_what_the_parent_was_asked(tower: Tower) -> None:
             "disposition", flat=True
         )
     ) == ["executed", "inherited"]
+    assert len(ledger(tower, parent)) == 1
+
+
+def test_a_live_model_is_asked_anew_with_what_the_branch_took_over(
+    tower: Tower, settings: Any
+) -> None:
+    look = ("get_user_details", {"user_id": "ada_byron_1"})
+    with serve([[look], "I will not.", [(TOOL, address(5))], "Done."]) as model:
+        configure(settings, model.url)
+        [run_id] = tower.start([HEAR], agent_kind="model")
+        drain()
+        branch = fork(run_id, 2)
+        drain()
+
+    parent = Run.objects.get(pk=run_id)
+    branch.refresh_from_db()
+    assert (parent.outcome, branch.outcome) == ("not_resolved", "resolved")
+    asked = model.asked[2]["messages"]
+    assert [m["role"] for m in asked][-2:] == ["assistant", "tool"]
+    assert "I will not." not in str(asked)
+    assert [s.disposition for s in steps(branch)] == [
+        *("inherited", "inherited", "executed", "executed", "executed")
+    ]
     assert len(ledger(tower, parent)) == 1
