@@ -18,11 +18,26 @@ from apps.kernel.transactions import participant
 from apps.policy import services as policy
 from apps.policy.domain.request import Request
 
+DOUBT_RISK = 3  # high: a reason is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a person has to be asked although policy may permit: a rule that is built in."""
+
+    rule: str
+    reason: str
+
+    def shown(self) -> dict[str, Any]:
+        """The doubt as a rule of the question."""
+        return {"id": self.rule, "reason": self.reason, "observed": [], "roles": ["operator"]}
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One step that wants to run. ``binding`` is what an approval would be bound to; ``question``
-    what a person would be shown (columns of Approval)."""
+    what a person would be shown (columns of Approval). ``must_hold``: what policy permits is held
+    all the same, until a person has approved exactly this."""
 
     step_id: UUID
     run_id: UUID
@@ -31,6 +46,7 @@ class Ask:
     binding: Mapping[str, Any]
     question: Mapping[str, Any]
     approval_id: UUID | None = None
+    must_hold: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +75,30 @@ def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
             for a in asks
         ]
     )
-    held = [(a, d) for a, d in zip(asks, decisions, strict=True) if d.answer == "hold"]
+    answers = [_answer(a, d.answer, given) for a, d in zip(asks, decisions, strict=True)]
+    decided = list(zip(asks, decisions, answers, strict=True))
+    held = [(a, d) for a, d, answer in decided if answer == "hold"]
     opened = dict(
         zip((a.step_id for a, _ in held), services.request_batch(_questions(held)), strict=True)
     )
     return [
         Answer(
-            answer=d.answer,
+            answer=answer,
             decision_id=d.id,
             approval_id=opened.get(a.step_id)
-            or (a.approval_id if a.step_id in given and d.answer == "permit" else None),
+            or (a.approval_id if a.step_id in given and answer == "permit" else None),
             rules=d.rules,
             errors=d.errors,
         )
-        for a, d in zip(asks, decisions, strict=True)
+        for a, d, answer in decided
     ]
+
+
+def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
+    """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
+    turns a denial into a question."""
+    doubtful = ask.must_hold is not None and ask.step_id not in given
+    return "hold" if doubtful and answer == "permit" else answer
 
 
 def _consume(asks: Sequence[Ask]) -> dict[UUID, Sequence[str]]:
@@ -90,8 +115,8 @@ def _questions(held: Sequence[tuple[Ask, Any]]) -> list[services.Question]:
             step_id=ask.step_id,
             decision_id=decision.id,
             binding=ask.binding,
-            risk=decision.risk,
-            rules=decision.rules,
+            risk=max(decision.risk, DOUBT_RISK) if ask.must_hold else decision.risk,
+            rules=[ask.must_hold.shown(), *decision.rules] if ask.must_hold else decision.rules,
             roles=decision.roles,
             votes_required=max(decision.votes, 1),
             shown=ask.question,

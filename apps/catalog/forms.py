@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from apps.catalog.domain.contract import NO_RATE
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES
 from apps.kernel.fields import Field, Section
 
@@ -93,7 +94,7 @@ def _tool_sections(document: Any) -> list[Section]:
                     Field((*at, "timeout_s"), "Timeout", "number", unit="s", default=15),
                     Field((*at, "retry", "attempts"), "Attempts", "whole", default=4),
                     Field((*at, "concurrency"), "At the same time", "whole", default=16),
-                    Field((*at, "rate_per_minute"), "Calls a minute", "whole", default=600),
+                    Field((*at, "rate_per_minute"), "Calls a minute", "whole", default=NO_RATE),
                     Field((*at, "repeatable"), "May repeat", "flag", default=False),
                 ),
             )

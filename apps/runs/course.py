@@ -121,7 +121,7 @@ def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, 
     effect = version.effect if version else "write"  # a tool that nobody knows is not harmless
     mutates = effect in {"write", "irreversible"}
     step_id = new_id()
-    bound = {"run": str(run.id), "tool": call.tool, "arguments": arguments_digest}
+    bound = {"run": str(run.root_id or run.id), "tool": call.tool, "arguments": arguments_digest}
     listed = contract.tool(call.tool)
     if listed is not None and listed.repeatable:
         bound["step"] = str(step_id)

@@ -119,6 +119,14 @@ class CancelForm(forms.Form):
     )
 
 
+class PauseForm(CancelForm):
+    """Why a run is paused."""
+
+
+class AgainForm(CancelForm):
+    """Why a poison step may work now."""
+
+
 class ReconcileForm(forms.Form):
     """What a person found out about a call whose answer was lost."""
 

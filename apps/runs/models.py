@@ -234,11 +234,6 @@ class Step(models.Model):
                 name="runs_step_unknown",
             ),
             models.Index(
-                fields=["run"],
-                condition=models.Q(state="queued", waits_for="paused"),
-                name="runs_step_paused",
-            ),
-            models.Index(
                 fields=["compensates_id"],
                 condition=models.Q(compensates_id__isnull=False),
                 name="runs_step_undoes",

@@ -20,4 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/steps/<int:seq>/resolve/", control.resolve, name="resolve"),
     path("<uuid:run_id>/export.json", pages.export_json, name="export_json"),
     path("<uuid:run_id>/cancel/", control.cancel, name="cancel"),
+    path("<uuid:run_id>/pause/", control.pause, name="pause"),
+    path("<uuid:run_id>/resume/", control.resume, name="resume"),
+    path("<uuid:run_id>/steps/<int:seq>/try-again/", control.try_again, name="try_again"),
 ]

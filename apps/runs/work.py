@@ -124,6 +124,7 @@ class Settled:
     error_class: str = ""
     error: str = ""
     deduplicated_from: UUID | None = None
+    inherited_from: UUID | None = None  # the step of another branch that did it
     thought: Thought | None = None
     receipt: Mapping[str, Any] | None = field(default=None)
 

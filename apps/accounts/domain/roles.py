@@ -19,6 +19,7 @@ class Permission(StrEnum):
     RUNS_VIEW = "runs.view"
     RUNS_CONTROL = "runs.control"
     RUNS_RECONCILE = "runs.reconcile"
+    RUNS_COMPENSATE = "runs.compensate"
     OUTCOMES_VIEW = "outcomes.view"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
@@ -38,6 +39,7 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
     Permission.RUNS_VIEW: _EVERYONE,
     Permission.RUNS_CONTROL: frozenset({Role.OPERATOR, Role.ADMIN}),
     Permission.RUNS_RECONCILE: frozenset({Role.OPERATOR}),
+    Permission.RUNS_COMPENSATE: frozenset({Role.OPERATOR}),
     Permission.OUTCOMES_VIEW: _EVERYONE,
     Permission.CATALOG_VIEW: _EVERYONE,
     Permission.CATALOG_EDIT: frozenset({Role.ADMIN}),

@@ -39,6 +39,7 @@ STATES: dict[str, Look] = {
     # What became of a step, and what the gate said.
     "executed": Look("Executed", "st-succeeded", "succeeded"),
     "deduplicated": Look("Deduplicated", "st-duplicate", "compensated"),
+    "inherited": Look("Inherited", "st-duplicate", "compensated"),
     "denied": Look("Denied", "st-denied", "refused"),
     "refused_by_tool": Look("Refused by the tool", "st-refused", "refused"),
     "unknown": Look("Unknown", "st-unknown", "unknown"),

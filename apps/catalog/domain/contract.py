@@ -13,7 +13,10 @@ from typing import Any
 
 from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
+from apps.catalog.domain.undoing import path_problem, reads_before
 from apps.kernel.documents import Document, Path, Problem, load
+
+NO_RATE = 1_000_000  # calls a minute: as many as a document can say, and as good as no bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,18 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Compensation:
+    """What undoes a tool's effect: another call, its arguments read off the undone step. Without
+    ``arguments`` the undoing tool gets the undone step's own."""
+
+    tool: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.tool
+
+
+@dataclass(frozen=True, slots=True)
 class ToolUse:
     """A tool of the contract and how hard it may be used."""
 
@@ -33,9 +48,9 @@ class ToolUse:
     timeout_s: float = 15.0
     retry: RetryPolicy = RetryPolicy()
     concurrency: int = 16
-    rate_per_minute: int = 600
+    rate_per_minute: int = NO_RATE
     repeatable: bool = False
-    compensation: str | None = None
+    compensation: Compensation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +222,19 @@ def build(document: Mapping[str, Any]) -> Contract:
 
 
 def _tool_use(entry: Mapping[str, Any]) -> ToolUse:
-    return ToolUse(**{**entry, "retry": RetryPolicy(**(entry.get("retry") or {}))})
+    known = {
+        "retry": RetryPolicy(**(entry.get("retry") or {})),
+        "compensation": _compensation(entry.get("compensation")),
+    }
+    return ToolUse(**{**entry, **known})
+
+
+def _compensation(entry: str | Mapping[str, Any] | None) -> Compensation | None:
+    if not entry:
+        return None
+    if isinstance(entry, str):
+        return Compensation(entry)
+    return Compensation(entry["tool"], dict(entry.get("arguments") or {}))
 
 
 def _tupled(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,7 +250,7 @@ def _listed(value: Any) -> Any:
 def _quietly(source: Document, known: Known) -> list[Problem]:
     """Cross-field checks on whatever part has the right shape; the rest was reported already."""
     out: list[Problem] = []
-    for check in (_tool_names, _outcome, _retries, _times, _escalation, _schemas, _signals):
+    for check in _CHECKS:
         out += check(source)
     return out + list(_outside(source, known))
 
@@ -262,12 +289,46 @@ def _tool_names(source: Document) -> list[Problem]:
         if name in names[:order]:
             message = f"“{name}” is listed twice."
             out.append(source.problem(("tools", i, "name"), message, "Keep one entry."))
-        undo = _at(source.value, "tools", i, "compensation")
-        if isinstance(undo, str) and (undo not in names or undo == name):
-            fix = nearest(undo, [n for n in names if n != name]) or "Add the tool to “tools”."
-            what = "undoes itself" if undo == name else f"is undone by “{undo}”, which isn't listed"
-            out.append(source.problem(("tools", i, "compensation"), f"“{name}” {what}.", fix))
     return out
+
+
+def _compensations(source: Document) -> list[Problem]:
+    out: list[Problem] = []
+    names = [name for _, name in _listed_tools(source)]
+    for i, name in _listed_tools(source):
+        at: Path = ("tools", i, "compensation")
+        undo = _at(source.value, *at)
+        if isinstance(undo, str):
+            out += _undoing_tool(source, at, (name, undo), names, {})
+        elif isinstance(undo, dict) and isinstance(undo.get("tool"), str):
+            given = undo.get("arguments")
+            given = given if isinstance(given, dict) else {}
+            paths = {k: v for k, v in given.items() if isinstance(v, str)}
+            out += _undoing_tool(source, (*at, "tool"), (name, undo["tool"]), names, paths)
+            for argument, path in paths.items():
+                if message := path_problem(path):
+                    fix = "Such as “arguments.order_id” or “preview.before.users.*.address.zip”."
+                    out.append(source.problem((*at, "arguments", argument), message, fix))
+    return out
+
+
+def _undoing_tool(
+    source: Document,
+    at: Path,
+    pair: tuple[str, str],
+    names: list[str],
+    paths: Mapping[str, str],
+) -> list[Problem]:
+    name, undo = pair
+    if undo == name and not reads_before(paths):
+        message = f"“{name}” undoes itself with nothing that was known before it."
+        fix = "Read at least one argument from “preview.before…”, or name another tool."
+        return [source.problem(at, message, fix)]
+    if undo in names:
+        return []
+    fix = nearest(undo, [n for n in names if n != name]) or "Add the tool to “tools”."
+    message = f"“{name}” is undone by “{undo}”, which isn't listed."
+    return [source.problem(at, message, fix)]
 
 
 def _outcome(source: Document) -> list[Problem]:
@@ -390,3 +451,15 @@ def _unknown(
             continue
         fix = nearest(slug, known) or f"Known: {', '.join(sorted(known)) or 'none yet'}."
         yield source.problem(path, f"There is no {what} “{slug}”.", fix)
+
+
+_CHECKS = (
+    _tool_names,
+    _compensations,
+    _outcome,
+    _retries,
+    _times,
+    _escalation,
+    _schemas,
+    _signals,
+)

@@ -41,6 +41,22 @@ _RETRY = group(
         "cap_s": _number(0, 86400),
     }
 )
+# What undoes a tool's effect: the tool, and where each of its arguments is read (``undoing``).
+_COMPENSATION = {
+    **group(
+        {
+            "tool": TOOL_NAME,
+            "arguments": {
+                "type": "object",
+                "maxProperties": 40,
+                "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 300},
+            },
+        },
+        "tool",
+    ),
+    "type": ["string", "object", "null"],
+    "maxLength": 80,
+}
 _TOOL = group(
     {
         "name": TOOL_NAME,
@@ -49,7 +65,7 @@ _TOOL = group(
         "concurrency": _whole(1, 10_000),
         "rate_per_minute": _whole(1, 1_000_000),
         "repeatable": {"type": "boolean"},
-        "compensation": {"type": ["string", "null"], "maxLength": 80},
+        "compensation": _COMPENSATION,
     },
     "name",
 )

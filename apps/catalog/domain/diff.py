@@ -188,8 +188,15 @@ def _tool(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Chang
     before, after = old["compensation"], new["compensation"]
     if before != after:
         kind = Kind.NEUTRAL if before and after else Kind.STRONGER if after else Kind.WEAKER
-        sentence = f"{name}: undone by {before or 'nothing'} → {after or 'nothing'}"
+        sentence = f"{name}: undone by {_undoing(before)} → {_undoing(after)}"
         yield Change(f"tools.{name}.compensation", before, after, kind, sentence)
+
+
+def _undoing(compensation: Mapping[str, Any] | None) -> str:
+    if not compensation:
+        return "nothing"
+    read = ", ".join(f"{k} from {v}" for k, v in sorted(compensation["arguments"].items()))
+    return f"{compensation['tool']} ({read})" if read else str(compensation["tool"])
 
 
 _SETS = {

@@ -58,7 +58,7 @@ class Stop:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Something that wants to begin. ``tool`` is "<domain>/<tool>", empty for an agent's turn;
-    ``agent`` and ``job`` are slugs; ``host`` is where the tool is called."""
+    ``agent`` and ``job`` are slugs."""
 
     step_id: UUID
     run_id: UUID

@@ -14,7 +14,7 @@ from typing import Any
 from apps.runs.domain.spoken import amount_forms, value_forms
 
 CUSTOMER, AGENT = "customer", "agent"
-EXECUTED = ("executed",)
+EXECUTED = ("executed", "inherited")
 MUTATIONS = ("draft", "write", "irreversible")
 REFUSED = ("refused_by_tool", "denied", "rejected")
 MAX_ANSWER = 80

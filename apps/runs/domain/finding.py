@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     HAPPENED = "happened"
     TRY_AGAIN = "try_again"
     GIVE_UP = "give_up"
+    COMPENSATE = "compensate"
 
 
 class Looked(StrEnum):
@@ -34,6 +35,7 @@ VERDICT_WORDS = {
     Verdict.HAPPENED: "it happened",
     Verdict.TRY_AGAIN: "it did not happen, try again",
     Verdict.GIVE_UP: "it did not happen, leave it undone",
+    Verdict.COMPENSATE: "it happened, undo it",
 }
 LOOKED_WORDS = {
     Looked.FOUND: "the tool knows the key: it happened",

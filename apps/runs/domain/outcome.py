@@ -39,7 +39,7 @@ _OUTCOME_OF = {
 def judge(steps: Sequence[StepEnd], *, wanted_tools: Sequence[str], answered: bool) -> RunEnd:
     """``resolved`` when a wanted tool was really carried out (or, for a job that wants none, when
     the customer was answered). Otherwise the gravest thing that kept it from that."""
-    done = {s.tool for s in steps if s.disposition in {"executed", "deduplicated"}}
+    done = {s.tool for s in steps if s.disposition in {"executed", "deduplicated", "inherited"}}
     if wanted_tools and done & set(wanted_tools):
         return RunEnd(State.SUCCEEDED, "resolved", "")
     for disposition in _UNDONE:

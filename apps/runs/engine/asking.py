@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -16,14 +16,16 @@ from uuid import UUID
 import jsonschema
 
 from apps.approvals.domain.binding import binding
-from apps.approvals.gate import Ask
+from apps.approvals.gate import Ask, Doubt
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
-from apps.runs.domain import evidence
+from apps.runs.domain import evidence, forking
+from apps.runs.domain.forking import Mutation
 from apps.runs.domain.sentence import look_up, render
+from apps.runs.journal.forking import conflicts
 from apps.runs.models import Message, Step
 from apps.runs.work import Claimed, Think
 
@@ -94,7 +96,19 @@ def asks(works: Sequence[Claimed]) -> list[Ask]:
     past = histories(works)
     slugs = {terms(w).decisions.policy for w in works}
     in_force = {slug: policy.current_digest(slug) for slug in slugs}
-    return [_ask(w, past[w.run_id], in_force[terms(w).decisions.policy]) for w in works]
+    met = conflicts(works)
+    asked = [_ask(w, past[w.run_id], in_force[terms(w).decisions.policy]) for w in works]
+    return [_with_conflict(a, w, met.get(w.step_id, ())) for a, w in zip(asked, works, strict=True)]
+
+
+def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
+    """A change that crosses another branch's is put to a person. The answer is bound to what that
+    person saw: should another change come in between, they are asked again."""
+    if not others:
+        return ask
+    seen = {**ask.binding, "branches": [str(m.step_id) for m in others]}
+    words = forking.question(others, tool=work.tool_name, arguments=work.arguments)
+    return replace(ask, binding=seen, must_hold=Doubt(forking.RULE, words))
 
 
 def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:

@@ -23,7 +23,7 @@ from apps.kernel.transactions import command
 from apps.runs import course, journal, reconcile
 from apps.runs.domain.retry import Verdict, decide
 from apps.runs.engine import asking, ending
-from apps.runs.journal import breakers, claiming
+from apps.runs.journal import breakers, claiming, compensating, forking, pressure
 from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
@@ -74,6 +74,7 @@ class Batch:
         reconcile.close_late([s for s in settled if s.work.step_id not in ours])
         journal.add_receipts([s.receipt for s in kept if s.receipt])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
+        forking.inherit([s for s in kept if s.inherited_from])
         self.facts += [ending.step_fact(s, self.owner) for s in kept]
         return kept
 
@@ -91,6 +92,8 @@ class Batch:
                 runs[step.work.run_id].tokens_in += step.thought.tokens_in
                 runs[step.work.run_id].tokens_out += step.thought.tokens_out
         live = [r for r in runs.values() if r.state in {"queued", "running", "waiting_approval"}]
+        undone = [r.id for r in runs.values() if r.state == "compensating"]
+        compensating.carry_on(undone, actor=self.owner)
         path = course.plot([r for r in live if r.id not in stuck], notes=ending.notes(ended))
         for run in live:
             if run.id in stuck:
@@ -132,7 +135,8 @@ class Batch:
         tokens = journal.add_steps(rows, owner=self.owner, lease_s=lease_s)
         if not self.go_on:
             return []
-        return [ending.claimed(row, runs[row["run_id"]], tokens[row["id"]]) for row in rows]
+        works = [ending.claimed(row, runs[row["run_id"]], tokens[row["id"]]) for row in rows]
+        return pressure.keep(works)
 
     # --- decide -------------------------------------------------------------------------------
 
@@ -165,7 +169,7 @@ class Batch:
             )
             end = end or ending.malformed(work)
             (ended if end else left).append(end or work)  # type: ignore[arg-type]  # one of two
-        return self.settle(ended), left
+        return self.settle(ended), forking.await_others(left, owners)
 
     def gate(self, works: Sequence[Claimed]) -> list[Settled]:
         """Ask the gate about these steps and act on its answers. Permitted ones become actions;
@@ -228,6 +232,7 @@ class Batch:
         )
         lost = [w for w in mutations if w.step_id not in owned]
         owners = journal.owners_of([(w.run_id, w.idempotency_key) for w in lost])
+        lost = forking.await_others(lost, owners)
         ends = [ending.repeated(w, owners.get((w.run_id, w.idempotency_key))) for w in lost]
         return [w for w in works if not w.mutates or w.step_id in owned], [e for e in ends if e]
 
@@ -259,7 +264,9 @@ def claim_and_commit(
     due = claiming.due(
         lane, limit=1 if alone else limit, engine_version=settings.ENGINE_VERSION, alone=alone
     )
-    works = claiming.lease(due, owner=owner, lease_s=lease_s)
+    free, parked = pressure.part(due)
+    claiming.park(parked)
+    works = claiming.lease(free, owner=owner, lease_s=lease_s)
     batch = Batch(owner=owner, lease_s=lease_s, go_on=True)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])
     return len(due), batch.actions

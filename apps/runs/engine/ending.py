@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
+from apps.runs.domain import forking
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
@@ -127,9 +128,12 @@ def answered(work: Claimed, states: Mapping[UUID, Any]) -> Settled | None:
 
 
 def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
-    """An identical mutation of the same run is answered with the first one's receipt."""
+    """An identical mutation of the same run is answered with the first one's receipt; one of
+    another branch is inherited from it, or waited for (``None``) while it is under way."""
     if owner is None or owner["step_id"] == work.step_id:
         return None
+    if owner["run_id"] != work.run_id:
+        return _inherited(work, owner)
     if owner["disposition"] != "executed":
         return end(work, "failed", "conflict", f"Step {owner['seq']} owns this very mutation.")
     return Settled(
@@ -138,6 +142,23 @@ def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
         state=State.SUCCEEDED.value,
         result=owner["result"],
         deduplicated_from=owner["step_id"],
+    )
+
+
+def _inherited(work: Claimed, owner: Mapping[str, Any]) -> Settled | None:
+    if forking.is_under_way(owner, work.run_id) or forking.may_take_over(owner, work.run_id):
+        return None
+    if owner["state"] != State.SUCCEEDED:
+        became = f"{owner['state'].replace('_', ' ')} there"
+        run = str(owner["run_id"])[-8:]
+        said = f"Step {owner['seq']} of run {run} owns this very mutation and is {became}."
+        return end(work, "failed", "conflict", said)
+    return Settled(
+        work=work,
+        disposition="inherited",
+        state=State.SUCCEEDED.value,
+        result=owner["result"],
+        inherited_from=owner["step_id"],
     )
 
 

@@ -7,7 +7,8 @@ with ``clock_timestamp()``.
 
 The races: a step is claimed with ``FOR UPDATE SKIP LOCKED`` and gets a fencing token from a
 sequence; each later write names that token and hits no row when the lease has passed to another
-worker. A mutation is owned through the unique (run, key) of ``runs_intent``.
+worker. A mutation is owned through the unique (run, key) of ``runs_intent``, where the run is the
+root of its lineage: of all branches of a run only one owns a mutation.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from uuid import UUID
 from django.db import connection
 
 from apps.kernel.transactions import participant
+from apps.runs.domain.pausing import WAITS_FOR_RESUME
+from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
 
 Row = Mapping[str, Any]
@@ -94,18 +97,19 @@ def note_gate(rows: Sequence[Row]) -> None:
 def open_intents(rows: Sequence[Row]) -> set[UUID]:
     """Take ownership of mutations: rows of step_id, run_id, key, lease_token, approval_id. Returns
     the steps that own theirs, newly or from an earlier attempt; a step that is missing lost the
-    mutation to another step of its run, or lost its lease."""
+    mutation to another step of its run or of another branch, or lost its lease."""
     if not rows:
         return set()
     payload = _json(rows)
     execute(
         """
         INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
-        SELECT v.run_id, v.key, v.step_id, v.approval_id, clock_timestamp()
+        SELECT coalesce(r.root_id, r.id), v.key, v.step_id, v.approval_id, clock_timestamp()
         FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
             lease_token bigint, approval_id uuid)
         JOIN runs_step s ON s.id = v.step_id AND s.lease_token = v.lease_token
-        ON CONFLICT DO NOTHING
+        JOIN runs_run r ON r.id = s.run_id
+        ORDER BY 1, 2 ON CONFLICT DO NOTHING
         """,
         [payload],
     )
@@ -114,7 +118,7 @@ def open_intents(rows: Sequence[Row]) -> set[UUID]:
         UPDATE runs_step s SET intent_open = true, idempotency_key = v.key
         FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
             lease_token bigint, approval_id uuid)
-        JOIN runs_intent i ON i.run_id = v.run_id AND i.key = v.key AND i.step_id = v.step_id
+        JOIN runs_intent i ON i.step_id = v.step_id AND i.key = v.key
         WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
         RETURNING s.id
         """,
@@ -133,19 +137,23 @@ def free_intents(step_ids: Sequence[UUID]) -> None:
 
 @participant
 def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
-    """Who owns these mutations (run, key): the owning step, its state and its recorded result."""
+    """Who owns these mutations (run, key): the owning step, its state and its recorded result.
+    The owner may be a step of another branch of the run."""
     if not pairs:
         return {}
     rows = fetch(
         """
-        SELECT i.run_id, i.key, s.id, s.seq, s.state, s.disposition, s.result
+        SELECT v.run_id, v.key, s.id, s.run_id, s.seq, s.state, s.disposition, s.result,
+            s.idempotency, s.attempts_made
         FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, key text)
-        JOIN runs_intent i ON i.run_id = v.run_id AND i.key = v.key
+        JOIN runs_run r ON r.id = v.run_id
+        JOIN runs_intent i ON i.run_id = coalesce(r.root_id, r.id) AND i.key = v.key
         JOIN runs_step s ON s.id = i.step_id
         """,
         [_json({"run_id": run, "key": key} for run, key in pairs)],
     )
-    names = ("step_id", "seq", "state", "disposition", "result")
+    names = ("step_id", "run_id", "seq", "state", "disposition", "result")
+    names += ("idempotency", "attempts")
     owners = {}
     for row in rows:
         owner = dict(zip(names, row[2:], strict=True))
@@ -398,11 +406,13 @@ def wake(approval_ids: Sequence[UUID]) -> list[str]:
     already. Returns their lanes."""
     rows = fetch(
         """
-        UPDATE runs_step SET state = 'queued', not_before = clock_timestamp(),
-            priority = least(priority, 10)
-        WHERE approval_id = ANY(%s) AND state = 'waiting_approval' RETURNING lane
+        UPDATE runs_step s SET state = 'queued', priority = least(s.priority, 10),
+            not_before = CASE WHEN r.paused_at IS NULL THEN clock_timestamp() ELSE %s END,
+            waits_for = CASE WHEN r.paused_at IS NULL THEN '' ELSE %s END
+        FROM runs_run r WHERE r.id = s.run_id
+          AND s.approval_id = ANY(%s) AND s.state = 'waiting_approval' RETURNING s.lane
         """,
-        [list(approval_ids)],
+        [PARKED_UNTIL, WAITS_FOR_RESUME, list(approval_ids)],
     )
     return [row[0] for row in rows]
 

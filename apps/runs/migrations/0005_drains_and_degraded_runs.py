@@ -76,9 +76,5 @@ class Migration(migrations.Migration):
             name='stopping_at',
             field=models.DateTimeField(null=True),
         ),
-        migrations.AddIndex(
-            model_name='step',
-            index=models.Index(condition=models.Q(('state', 'queued'), ('waits_for', 'paused')), fields=['run'], name='runs_step_paused'),
-        ),
         migrations.RunSQL(AGAIN, NEVER),
     ]

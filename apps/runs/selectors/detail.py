@@ -13,6 +13,7 @@ from django.apps import apps
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.states import TERMINAL
@@ -20,6 +21,7 @@ from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors.runs import cost_words
 from apps.runs.selectors.unknown import findings_of, look_up_tool
 
+SHOWN_LOSSES = 50
 PROBLEM_DISPOSITIONS = frozenset(
     {"denied", "rejected", "expired", "refused_by_tool", "failed", "unknown"}
 )
@@ -142,6 +144,22 @@ class Detail:
     @property
     def unknown(self) -> list[StepView]:
         return [s for s in self.steps if s.step.state == "confirmation_unknown"]
+
+    @property
+    def on_its_way(self) -> int:
+        """Calls that had begun and are not recorded yet."""
+        return sum(s.step.state == "running" for s in self.steps)
+
+    @property
+    def poison(self) -> list[StepView]:
+        """Steps that took several workers with them."""
+        return [s for s in self.steps if s.step.error_class == "poison"]
+
+    @property
+    def lost_workers(self) -> list[Any]:
+        """When and with whom leases of the run were lost, as the audit log tells; oldest first."""
+        told = log.LogFilter(kind="step.", run_id=self.run.id).rows()
+        return list(told.filter(payload__has_key="losses").order_by("id")[:SHOWN_LOSSES])
 
     @property
     def waiting(self) -> list[StepView]:

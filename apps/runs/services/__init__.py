@@ -1,9 +1,10 @@
-"""The commands of people and events: start a run, cancel it, wake a step, open a desk."""
+"""The commands of people and events: start a run, pause or cancel it, wake a step, open a desk."""
 
 from __future__ import annotations
 
 from apps.runs.services.cancelling import cancel_run
 from apps.runs.services.desks import ensure_desks, set_desk, take_case
+from apps.runs.services.pausing import pause_run, resume_run, try_poison_again, unpark_resumed
 from apps.runs.services.starting import NewRun, start_run, start_runs
 from apps.runs.services.waking import wake
 from apps.runs.services.workers import beat, forget_drains, renew_leases
@@ -14,10 +15,14 @@ __all__ = [
     "cancel_run",
     "ensure_desks",
     "forget_drains",
+    "pause_run",
     "renew_leases",
+    "resume_run",
     "set_desk",
     "start_run",
     "start_runs",
     "take_case",
+    "try_poison_again",
+    "unpark_resumed",
     "wake",
 ]

@@ -1,4 +1,5 @@
-"""What a person does to a run: cancel it, say what became of a lost call."""
+"""What a person does to a run: pause, resume or cancel it, say what became of a lost call, have a
+poison step tried again."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, Looked, Verdict
-from apps.runs.forms import CancelForm, ReconcileForm
+from apps.runs.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
 from apps.runs.selectors import unknown
 
 
@@ -23,11 +24,42 @@ from apps.runs.selectors import unknown
 @requires("runs.control")
 def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Stop a run. A run that has ended meanwhile is a conflict, told with how it ended."""
-    form = CancelForm(request.POST)
+    services.cancel_run(run_id, actor=request.user, reason=_reason(CancelForm(request.POST)))
+    return redirect("runs:detail", run_id)
+
+
+@require_POST
+@requires("runs.control")
+def pause(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Let nothing further of a run begin until it is resumed."""
+    services.pause_run(run_id, actor=request.user, reason=_reason(PauseForm(request.POST)))
+    messages.success(request, "Paused: nothing further of this run begins until it is resumed.")
+    return redirect("runs:detail", run_id)
+
+
+@require_POST
+@requires("runs.control")
+def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Let a paused run go on."""
+    services.resume_run(run_id, actor=request.user)
+    messages.success(request, "Resumed: the run goes on where it stopped.")
+    return redirect("runs:detail", run_id)
+
+
+@require_POST
+@requires("runs.control")
+def try_again(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
+    """Have a step tried again that took several workers with it."""
+    reason = _reason(AgainForm(request.POST))
+    services.try_poison_again(run_id, seq, actor=request.user, reason=reason)
+    messages.success(request, f"Step {seq} is tried again, alone in a worker of its own.")
+    return _to_step(request, run_id, seq)
+
+
+def _reason(form: CancelForm) -> str:
     if not form.is_valid():
         raise InvalidInputError(form.errors["reason"][0], field="reason")
-    services.cancel_run(run_id, actor=request.user, reason=form.cleaned_data["reason"])
-    return redirect("runs:detail", run_id)
+    return str(form.cleaned_data["reason"])
 
 
 @require_POST

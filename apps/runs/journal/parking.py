@@ -1,0 +1,113 @@
+"""Statements that put steps aside while their run is paused, and that give leases back.
+
+The race: a run is paused while a worker claims, retries or wakes a step of it. The pause first
+takes the run's row, then parks what is queued; whatever is queued by a transaction that didn't see
+the pause yet is met by the engine's barrier when it is claimed, and parked there. The other way
+round, a step that the barrier parks while the run is resumed is let go by the next sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from apps.kernel.transactions import participant
+from apps.runs.domain.pausing import WAITS_FOR_RESUME
+from apps.runs.journal import execute, fetch
+from apps.runs.models import PARKED_UNTIL
+
+
+@participant
+def park_run(run_id: UUID) -> int:
+    """Park the queued steps of a run. One that waits for its next attempt keeps its time: should it
+    come while the run is paused, the barrier parks it. Returns how many were parked."""
+    return execute(
+        "UPDATE runs_step SET not_before = %s, waits_for = %s"
+        " WHERE run_id = %s AND state = 'queued'"
+        " AND (not_before <= clock_timestamp() OR not_before >= %s)",
+        [PARKED_UNTIL, WAITS_FOR_RESUME, run_id, PARKED_UNTIL],
+    )
+
+
+@participant
+def unpark_run(run_id: UUID) -> list[str]:
+    """Let the parked steps of a run go on. Returns their lanes."""
+    rows = fetch(
+        "UPDATE runs_step SET not_before = clock_timestamp(), waits_for = ''"
+        " WHERE run_id = %s AND state = 'queued' AND waits_for = %s RETURNING lane",
+        [run_id, WAITS_FOR_RESUME],
+    )
+    return [row[0] for row in rows]
+
+
+@participant
+def unpark_resumed() -> int:
+    """Let steps go on that were parked for a pause which has ended meanwhile."""
+    return execute(
+        "UPDATE runs_step s SET not_before = clock_timestamp(), waits_for = ''"
+        " WHERE s.state = 'queued' AND s.not_before >= %s AND s.waits_for = %s"
+        " AND EXISTS (SELECT FROM runs_run r WHERE r.id = s.run_id AND r.paused_at IS NULL)",
+        [PARKED_UNTIL, WAITS_FOR_RESUME],
+    )
+
+
+@participant
+def stop_short(tokens: Sequence[int]) -> set[int]:
+    """Of steps that we hold and that have caused nothing yet, put those aside whose run was paused
+    meanwhile and end those whose run was cancelled. Returns the tokens of both: the lease is gone.
+    A step whose mutation was intended is on its way and is left alone."""
+    if not tokens:
+        return set()
+    held = fetch(
+        """
+        SELECT s.id, s.lease_token, r.state = 'cancelled' FROM runs_step s
+        JOIN runs_run r ON r.id = s.run_id
+        WHERE s.lease_token = ANY(%s) AND s.state = 'running' AND NOT s.intent_open
+          AND (r.paused_at IS NOT NULL OR r.state = 'cancelled') FOR UPDATE OF s
+        """,
+        [list(tokens)],
+    )
+    _free(
+        [row[0] for row in held if row[2]],
+        "state = 'cancelled', disposition = 'cancelled', finished_at = clock_timestamp()",
+    )
+    _free(
+        [row[0] for row in held if not row[2]],
+        "state = 'queued', not_before = %s, waits_for = %s",
+        PARKED_UNTIL,
+        WAITS_FOR_RESUME,
+    )
+    return {row[1] for row in held}
+
+
+@participant
+def release(owner: str) -> list[tuple[UUID, UUID, str]]:
+    """Give back the steps that ``owner`` holds and that have caused nothing, so that others take
+    them at once; a mutation that was intended keeps its lease until it runs out, because only then
+    is it certain that its caller is gone. Returns (step, run, lane) of those given back."""
+    rows = fetch(
+        """
+        WITH back AS (
+            UPDATE runs_step s SET state = 'queued', lease_token = NULL, lease_until = NULL,
+                lease_owner = '', not_before = clock_timestamp()
+            WHERE s.lease_owner = %s AND s.state = 'running' AND NOT s.intent_open
+            RETURNING s.id, s.run_id, s.lane
+        ), attempts AS (
+            UPDATE runs_attempt a SET ended_at = clock_timestamp(), outcome = 'released',
+                error_class = 'released', error = 'the worker was told to stop'
+            FROM back WHERE a.step_id = back.id AND a.ended_at IS NULL
+        )
+        SELECT id, run_id, lane FROM back
+        """,
+        [owner],
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _free(step_ids: Sequence[UUID], changes: str, *values: object) -> None:
+    if step_ids:
+        execute(
+            f"UPDATE runs_step SET {changes}, lease_token = NULL, lease_until = NULL,"  # noqa: S608  # constant texts of this module
+            " lease_owner = '' WHERE id = ANY(%s) AND state = 'running'",
+            [*values, list(step_ids)],
+        )

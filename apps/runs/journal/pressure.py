@@ -1,0 +1,187 @@
+"""Caps and rates at the claim: which of some steps may begin now.
+
+Nothing is asked of the database when no cap is set (looked at once a second and process) and no
+contract among the steps bounds its calls a minute.
+
+The races: two claimers that count at the same moment would both see the last place free, so that
+counting is done under an advisory lock of the transaction, taken only where a cap on steps at once
+is set. A bucket's row is locked by whoever charges it, in order of name; the commit that leases the
+steps also spends their tokens, so that a claim that fails costs none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from apps.catalog.domain.contract import NO_RATE
+from apps.catalog.selectors import contract
+from apps.catalog.selectors import pinned as catalog
+from apps.kernel.transactions import participant
+from apps.runs.domain.caps import Cap, Pace, Rooms, Who, own_pace, pace_of
+from apps.runs.journal import execute, fetch
+from apps.runs.journal.claiming import Parked
+from apps.runs.work import Claimed
+
+COUNT_LOCK = 7_346_004  # advisory lock: one counter of caps at a time
+CAPS_KEPT_S = 1.0
+
+_caps: tuple[float, dict[tuple[str, str], Cap]] = (-CAPS_KEPT_S, {})
+
+
+def forget_caps() -> None:
+    """Read the caps anew at the next claim of this process."""
+    global _caps  # a small cache of the process
+    _caps = (-CAPS_KEPT_S, {})
+
+
+def _current_caps() -> dict[tuple[str, str], Cap]:
+    global _caps  # a small cache of the process
+    read_at, caps = _caps
+    if time.monotonic() - read_at >= CAPS_KEPT_S:
+        rows = fetch("SELECT scope, key, max_in_flight, per_minute FROM runs_cap", [])
+        caps = {(row[0], row[1]): Cap(*row) for row in rows}
+        _caps = (time.monotonic(), caps)
+    return caps
+
+
+@participant
+def part(works: Sequence[Claimed]) -> tuple[list[Claimed], list[Parked]]:
+    """Part steps that are about to begin into those that may and those that a cap or a rate holds
+    back. What may begin is charged for, in this transaction. Works may be locked or leased: they
+    are not counted as running themselves."""
+    caps = _current_caps()
+    paces = {w.step_id: _own(w) for w in works}
+    if not works or not (caps or any(paces.values())):
+        return list(works), []
+    people = {w.step_id: who for w, who in zip(works, _who(works, caps), strict=True)}
+    found = _rooms(caps, people, paces)
+    kept, parked = [], []
+    for work in works:
+        block = found.take(people[work.step_id], paces[work.step_id])
+        if block is None:
+            kept.append(work)
+        else:
+            parked.append(Parked(work.step_id, block.waits_for, block.retry_in_s))
+    _write(found)
+    return kept, parked
+
+
+@participant
+def keep(works: Sequence[Claimed]) -> list[Claimed]:
+    """Of steps that this worker holds already, those that may begin now; the rest are given back
+    to the queue with the reason."""
+    kept, parked = part(works)
+    tokens = {w.step_id: w.lease_token for w in works}
+    if parked:
+        execute(
+            """
+            UPDATE runs_step s SET state = 'queued', waits_for = v.waits_for,
+                not_before = clock_timestamp() + make_interval(secs => v.wait_s),
+                lease_token = NULL, lease_until = NULL, lease_owner = ''
+            FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::float[])
+                AS v(id, lease_token, waits_for, wait_s)
+            WHERE s.id = v.id AND s.lease_token = v.lease_token AND s.state = 'running'
+            """,
+            [
+                [p.step_id for p in parked],
+                [tokens[p.step_id] for p in parked],
+                [p.waits_for[:160] for p in parked],
+                [p.retry_in_s or 0.0 for p in parked],
+            ],
+        )
+    return kept
+
+
+def _own(work: Claimed) -> Pace | None:
+    listed = contract(work.contract_version_id).tool(work.tool_name)
+    if listed is None or listed.rate_per_minute >= NO_RATE:
+        return None
+    return own_pace(work.job_slug, work.tool_name, listed.rate_per_minute)
+
+
+def _who(works: Sequence[Claimed], caps: Mapping[tuple[str, str], Cap]) -> list[Who]:
+    tenants = _tenants(works) if any(scope == "tenant" for scope, _ in caps) else {}
+    return [
+        Who(
+            f"{w.domain_slug}/{w.tool_name}",
+            w.job_slug,
+            catalog.agent_slug(w.agent_version_id),
+            tenants.get(w.run_id, ""),
+        )
+        for w in works
+    ]
+
+
+def _tenants(works: Sequence[Claimed]) -> dict[UUID, str]:
+    ids = list({w.run_id for w in works})
+    return dict(fetch("SELECT id, tenant FROM runs_run WHERE id = ANY(%s)", [ids]))  # type: ignore[arg-type]  # pairs
+
+
+def _rooms(
+    caps: Mapping[tuple[str, str], Cap],
+    people: Mapping[UUID, Who],
+    paces: Mapping[UUID, Pace | None],
+) -> Rooms:
+    touched = {
+        pair
+        for who in people.values()
+        for pair in zip(who._fields, who, strict=True)
+        if pair in caps
+    }
+    running: dict[tuple[str, str], int] = {}
+    if any(caps[pair].max_in_flight for pair in touched):
+        fetch("SELECT pg_advisory_xact_lock(%s)", [COUNT_LOCK])
+        running = _running(list(people))
+    keys = {p.key for p in paces.values() if p}
+    keys |= {p.key for pair in touched if (p := pace_of(caps[pair]))}
+    buckets = _buckets(sorted(keys))
+    (now,) = fetch("SELECT clock_timestamp()", [])[0]
+    return Rooms({k: caps[k] for k in touched}, now, running, buckets)
+
+
+def _running(besides: Sequence[UUID]) -> dict[tuple[str, str], int]:
+    """Steps at work by everything that a cap can name. Read under the lock, in a statement of its
+    own, so that what the last holder of the lock leased is seen."""
+    rows = fetch(
+        """
+        SELECT r.domain_slug || '/' || s.tool_name, r.job_slug, r.agent_version_id, r.tenant,
+            count(*)
+        FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+        WHERE s.state = 'running' AND NOT s.id = ANY(%s) GROUP BY 1, 2, 3, 4
+        """,
+        [list(besides)],
+    )
+    found: dict[tuple[str, str], int] = {}
+    for tool, job, agent_version_id, tenant, steps in rows:
+        who = Who(tool, job, catalog.agent_slug(agent_version_id), tenant)
+        for pair in zip(who._fields, who, strict=True):
+            found[pair] = found.get(pair, 0) + steps
+    return found
+
+
+def _buckets(keys: Sequence[str]) -> dict[str, datetime]:
+    if not keys:
+        return {}
+    sql = "SELECT key, due_at FROM runs_rate WHERE key = ANY(%s) ORDER BY key FOR UPDATE"
+    found = dict(fetch(sql, [keys]))  # type: ignore[arg-type]  # pairs
+    if missing := [k for k in keys if k not in found]:
+        execute(
+            "INSERT INTO runs_rate (key, due_at) SELECT k, clock_timestamp()"
+            " FROM unnest(%s::text[]) AS k ON CONFLICT (key) DO NOTHING",
+            [missing],
+        )
+        found |= dict(fetch(sql, [missing]))  # type: ignore[arg-type]  # pairs
+    return found
+
+
+def _write(rooms: Rooms) -> None:
+    changed: Iterable[str] = sorted(rooms.charged)
+    if rooms.charged:
+        execute(
+            "UPDATE runs_rate r SET due_at = v.due_at"
+            " FROM unnest(%s::text[], %s::timestamptz[]) AS v(key, due_at) WHERE r.key = v.key",
+            [list(changed), [rooms.buckets[k] for k in changed]],
+        )

@@ -1,0 +1,96 @@
+"""Caps: nothing goes beyond what they allow, whatever comes and in whatever order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.runs.domain.caps import Cap, Rooms, Who, charge, own_pace, pace_of
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+WHO = Who("shop/refund", "shop-refund", "shop-agent", "acme")
+
+
+def rooms(*caps: Cap, **running: int) -> Rooms:
+    counts = {(scope, getattr(WHO, scope)): n for scope, n in running.items()}
+    return Rooms({(c.scope, c.key): c for c in caps}, NOON, counts)
+
+
+def test_without_caps_there_is_always_room() -> None:
+    assert all(rooms().take(WHO) is None for _ in range(100))
+
+
+@given(allowed=st.integers(1, 40), at_work=st.integers(0, 50), asked=st.integers(0, 60))
+def test_no_more_run_at_once_than_the_cap_allows(allowed: int, at_work: int, asked: int) -> None:
+    free = rooms(Cap("job", "shop-refund", max_in_flight=allowed), job=at_work)
+    taken = sum(free.take(WHO) is None for _ in range(asked))
+    assert taken == min(asked, max(0, allowed - at_work))
+
+
+def test_the_block_says_which_cap_it_is_and_spreads_those_who_wait() -> None:
+    free = rooms(Cap("tool", "shop/refund", max_in_flight=2), tool=2)
+    blocks = [free.take(WHO) for _ in range(100)]
+    assert {b.waits_for for b in blocks if b} == {"cap of 2 at once for tool shop/refund"}
+    waits = [b.retry_in_s for b in blocks if b]
+    assert waits == sorted(waits)
+    assert waits[0] < 1 < waits[-1] <= 15
+
+
+def test_a_step_that_one_bound_holds_back_uses_up_no_other() -> None:
+    free = rooms(Cap("job", "shop-refund", 5, 600), Cap("tenant", "acme", 1), tenant=1)
+    assert free.take(WHO) is not None
+    assert free.running.get(("job", "shop-refund"), 0) == 0
+    assert free.charged == set()
+
+
+def test_an_unnamed_tenant_is_not_capped() -> None:
+    free = rooms(Cap("tenant", "acme", 1), tenant=1)
+    assert free.take(WHO._replace(tenant="")) is None
+
+
+@given(
+    per_minute=st.integers(1, 6000),
+    gaps=st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=200),
+)
+def test_a_bucket_never_lets_more_through_than_its_rate(per_minute: int, gaps: list[float]) -> None:
+    pace = own_pace("j", "t", per_minute)
+    assert pace is not None
+    now, due, passed = NOON, None, []
+    for gap in gaps:
+        now += timedelta(seconds=gap)
+        due, wait = charge(due, now=now, interval=pace.interval, burst=pace.burst)
+        if not wait:
+            passed.append(now)
+    for first in range(0, len(passed), 7):
+        within = [t for t in passed[first:] if t - passed[first] < timedelta(minutes=1)]
+        assert len(within) <= per_minute + pace.burst
+
+
+@given(per_minute=st.integers(1, 6000), calls=st.integers(1, 100))
+def test_who_waits_as_told_gets_through(per_minute: int, calls: int) -> None:
+    pace = own_pace("j", "t", per_minute)
+    assert pace is not None
+    now, due = NOON, None
+    for _ in range(calls):
+        due, wait = charge(due, now=now, interval=pace.interval, burst=pace.burst)
+        if wait:
+            now += timedelta(seconds=wait, microseconds=2)
+            due, wait = charge(due, now=now, interval=pace.interval, burst=pace.burst)
+        assert wait == 0
+
+
+def test_the_contracts_rate_and_a_caps_rate_both_hold() -> None:
+    free = rooms(Cap("agent", "shop-agent", per_minute=60))
+    own = own_pace("shop-refund", "refund", 12)
+    assert [free.take(WHO, own) is None for _ in range(4)] == [True, True, False, False]
+    block = free.take(WHO, own)
+    assert block is not None
+    assert block.waits_for == "12 calls a minute of refund in job shop-refund"
+    assert free.charged == {"job:shop-refund:refund", "cap:agent:shop-agent"}
+
+
+def test_a_cap_without_a_rate_has_no_bucket() -> None:
+    assert pace_of(Cap("job", "x", max_in_flight=1)) is None
+    assert own_pace("j", "t", None) is None
