@@ -19,6 +19,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.models import Run, RunScript
+from apps.runs.work import Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
         RunScript(run_id=run.id, items=list(case.items))
         for run, case in zip(runs, cases, strict=True)
     )
-    _begin(runs)
+    _begin(runs, cases)
     record_many(
         [Fact("run.accepted", actor, "run", str(r.id), r.id, {"job": r.job_slug}) for r in runs]
     )
@@ -107,13 +108,14 @@ def _run(case: NewRun) -> Run:
 
 
 @participant
-def _begin(runs: Sequence[Run]) -> None:
+def _begin(runs: Sequence[Run], cases: Sequence[NewRun]) -> None:
     """Queue the first steps. A case that asks for nothing is answered on the spot."""
     mine = Run.objects.filter(id__in=[r.id for r in runs])
     mine.filter(state="accepted").update(state="queued")
     for run in runs:
         run.state = "queued"
-    path = course.plot(runs, notes={})
+    fresh = [Carried(run, list(c.items), 0) for run, c in zip(runs, cases, strict=True)]
+    path = course.plot(fresh, notes={})
     ended = [i for i, row in path.runs.items() if row["state"] not in {"queued", "running"}]
     mine.filter(id__in=ended, state="queued").update(state="running", started_at=Now())
     moved = journal.update_runs(list(path.runs.values()))
