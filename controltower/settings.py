@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tomllib
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -226,6 +227,10 @@ SWEEP_SECONDS = float(os.environ.get("TOWER_SWEEP_SECONDS", "5"))
 IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
 # Runs that a later engine began are left to its workers (N and N−1 side by side in a deploy).
 ENGINE_VERSION = int(os.environ.get("TOWER_ENGINE_VERSION", "1"))
+RELEASE = os.environ.get("TOWER_RELEASE") or str(
+    tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
+)
+FINISH_SECONDS = float(os.environ.get("TOWER_FINISH_SECONDS", "25"))  # after SIGTERM
 TOOL_SERVERS: dict[str, str] = json.loads(os.environ.get("TOWER_TOOL_SERVERS", "{}"))
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 MODEL = os.environ.get("TOWER_MODEL", "")

@@ -12,5 +12,6 @@ urlpatterns = [
     path("catalog/", include("apps.catalog.urls")),
     path("policies/", include("apps.policy.urls")),
     path("audit/", include("apps.api.urls.audit")),
+    path("api/v1/", include("apps.api.urls.rest")),
     path("", include("apps.api.urls")),
 ]

@@ -1,9 +1,13 @@
-"""People who use the tower."""
+"""People who use the tower, and the service accounts of systems that do."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Permission, Role, allows
 
@@ -30,3 +34,55 @@ class User(AbstractUser):
     def may(self, permission: str) -> bool:
         """Whether this person's role allows ``permission``; never for a disabled account."""
         return self.is_active and allows(self.role, Permission(permission))
+
+
+class ServiceAccount(models.Model):
+    """A company's system that uses the API. It has no password, no role and no session; what it may
+    do is what the scopes of its tokens say."""
+
+    name = models.SlugField(unique=True, max_length=60)
+    purpose = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    disabled_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiToken(models.Model):
+    """One key of a service account. The token itself is shown once; here is its digest, and the
+    bucket that bounds how often it may be used."""
+
+    account = models.ForeignKey(ServiceAccount, on_delete=models.PROTECT, related_name="tokens")
+    digest = models.CharField(max_length=64, unique=True)
+    shown = models.CharField(max_length=20)
+    scopes = models.JSONField(default=list)
+    rate_per_minute = models.PositiveIntegerField(default=600)
+    allowance = models.FloatField(default=600)  # requests left in the bucket at refilled_at
+    refilled_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(rate_per_minute__gte=1), name="accounts_apitoken_rate"
+            )
+        ]
+
+    def state(self, now: datetime) -> str:
+        """active, expired or revoked."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at <= now else "active"

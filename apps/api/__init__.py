@@ -1,6 +1,7 @@
-"""API: the doors for machines and for sockets: live ticks, health.
+"""API: the doors for machines and for sockets: REST, live ticks, health.
 
-Owns: nothing in the database yet.
-Hides: how one Redis subscription is fanned out to many sockets.
-Offers: live.consumers, health views.
+Owns: Idempotency.
+Hides: how a request that comes twice is answered once; how one Redis subscription is fanned out to
+many sockets.
+Offers: rest (the API of companies' systems), live.consumers, health views.
 """

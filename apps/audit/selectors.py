@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from apps.audit.domain.streams import streams_of
 from apps.audit.models import Event
@@ -18,6 +20,7 @@ PAGE = 50
 HEAD_WINDOW = 10_000  # a head older than this many events is reported as 0: nobody waits for it
 EXPORT_LIMIT = 50_000
 EXPORT_CHUNK = 2_000
+FEED_WINDOW = 5_000
 RUN = "run:"
 
 
@@ -65,6 +68,34 @@ def events_after(stream: str, seq: int, *, limit: int = 200) -> list[Event]:
     recent = Event.objects.filter(id__gt=seq).order_by("-id")[: 10 * limit]
     heard = [row for row in recent if stream in streams_of(row.kind, None)]
     return heard[:limit][::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A stretch of the sealed log. ``next_after`` is where to go on, ``head`` the last sealed
+    place."""
+
+    rows: list[Event]
+    next_after: int
+    head: int
+
+
+def feed(after: int, *, kinds: tuple[str, ...], run_id: UUID | None, limit: int) -> Feed:
+    """Up to ``limit`` events of ``kinds`` (prefixes) after place ``after``, oldest first, of one
+    run with ``run_id``. By position, not by id: ids can commit out of order, so that one that is
+    read today may stand behind one that was not there yet; positions are given to committed events
+    only. Of the whole log at most ``FEED_WINDOW`` places are looked through at once."""
+    head = Event.objects.aggregate(Max("position"))["position__max"] or 0
+    if after >= head:
+        return Feed([], after, head)
+    wanted = reduce(or_, (Q(kind__startswith=k) for k in kinds))
+    upto = head if run_id else min(after + FEED_WINDOW, head)
+    rows = Event.objects.filter(wanted, position__gt=after, position__lte=upto)
+    if run_id:
+        rows = rows.filter(run_id=run_id)
+    found = list(rows.order_by("position")[:limit])
+    last = found[-1].position if len(found) == limit else upto
+    return Feed(found, last or upto, head)
 
 
 @dataclass(frozen=True, slots=True)

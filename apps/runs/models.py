@@ -273,8 +273,9 @@ class Attempt(models.Model):
 
 
 class Intent(models.Model):
-    """The right to cause one mutation in one run. Unique on (run, key): of two steps that propose
-    the same mutation only one owns it; the other is answered with its receipt."""
+    """The right to cause one mutation in one lineage. ``run`` is the root of the run's lineage (the
+    run itself, if it is no branch): of two steps that propose the same mutation, in one run or in
+    two branches, only one owns it; the other is answered with its receipt."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="intents")
     key = models.CharField(max_length=64)

@@ -23,8 +23,9 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
 from apps.runs.executor import CallResult, ToolClient
-from apps.runs.journal import unknown
+from apps.runs.journal import compensating, unknown
 from apps.runs.models import Finding
+from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown as known
 from apps.runs.work import Settled
 
@@ -59,7 +60,7 @@ def resolve(
     )
     kind = "step.reconciled" if settles else "step.finding"
     if settles:
-        _act(step, verdict, evidence.strip())
+        _act(step, verdict, evidence.strip(), str(person))
     record_many([_fact(kind, step, str(person), verdict, finding)])
     return settles
 
@@ -80,7 +81,7 @@ def _lock(step_id: UUID, round_number: int) -> unknown.Unknown:
 
 
 @participant
-def _act(step: unknown.Unknown, verdict: Verdict, evidence: str) -> None:
+def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: str) -> None:
     if verdict is Verdict.HAPPENED:
         _succeed(step, {"content": f"Confirmed by a person: {evidence}", "data": None}, "person")
     elif verdict is Verdict.GIVE_UP:
@@ -95,7 +96,9 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str) -> None:
         journal.free_intents([step.step_id])
         note = UNDONE.format(seq=step.seq, tool=step.tool_name, evidence=evidence)
         _go_on(step, [note])
-    elif unknown.reopen_run(step.run_id, "queued"):
+    elif verdict is Verdict.COMPENSATE:
+        _undo(step, evidence, actor)
+    elif compensating.reopen(step.run_id) or unknown.reopen_run(step.run_id, "queued"):
         unknown.queue_again(step.step_id)
         after_commit(partial(dispatch.ring, step.lane))
     else:
@@ -103,7 +106,32 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str) -> None:
 
 
 @participant
+def _undo(step: unknown.Unknown, evidence: str, actor: str) -> None:
+    """The step happened and is undone, with all that its run did: the run doesn't go on."""
+    run = compensating.lock(step.run_id)
+    if run is None or undoing.is_undoing(run) or run.state not in undoing.BEGINS_FROM:
+        raise ConflictError("The run has moved on meanwhile: reload to see how it stands.")
+    result = {"content": f"Confirmed by a person: {evidence}", "data": None}
+    _settle_happened(step, result, "person")
+    plan = undoing.plan_of(run)
+    if not undoing.can_begin(run, plan):
+        raise ConflictError("Nothing that this run did can be undone.")
+    compensating.begin(run, plan, actor=actor, reason=evidence)
+
+
+@participant
 def _succeed(
+    step: unknown.Unknown,
+    result: Mapping[str, Any],
+    evidence: str,
+    receipt: Mapping[str, Any] | None = None,
+) -> None:
+    _settle_happened(step, result, evidence, receipt)
+    _go_on(step, [])
+
+
+@participant
+def _settle_happened(
     step: unknown.Unknown,
     result: Mapping[str, Any],
     evidence: str,
@@ -126,12 +154,14 @@ def _succeed(
         "evidence": evidence,
     }
     journal.add_receipts([receipt or proof])
-    _go_on(step, [])
 
 
 @participant
 def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
-    """Carry the run on from the step that is known now. One that was cancelled stays so."""
+    """Carry the run on from the step that is known now, or its undoing from the undoing that is
+    known now. One that was cancelled stays so."""
+    if compensating.resume(step.run_id, actor="tower"):
+        return
     if not unknown.reopen_run(step.run_id, "running"):
         return
     carried = course.load([step.run_id])

@@ -15,7 +15,7 @@ from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
 from apps.kernel.transactions import command
 from apps.runs import dispatch, journal, reconcile
-from apps.runs.journal import breakers, lost
+from apps.runs.journal import breakers, compensating, lost
 from apps.runs.journal.claiming import SUSPECT_AFTER
 from apps.runs.services import forget_drains
 
@@ -40,6 +40,7 @@ def sweep() -> Swept:
     swept.expired_leases = take_back_leases()
     swept.woken = wake_decided()
     swept.overdue_runs = end_overdue_runs()
+    carry_on_undoing()
     half_open_breakers()
     swept.sealed = audit.seal()
     swept.rung = ring_due()
@@ -57,6 +58,7 @@ def take_back_leases() -> int:
     rows = lost.expire_leases(most_losses=SUSPECT_AFTER + LOSSES_ALONE)
     lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
+    compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor="sweeper")
     record_many(
         [
             Fact(
@@ -91,6 +93,14 @@ def end_overdue_runs() -> int:
         [Fact("run.failed", "sweeper", "run", str(i), i, {"outcome": "timed_out"}) for i in ended]
     )
     return len(ended)
+
+
+@command
+def carry_on_undoing() -> int:
+    """Carry on the undoing of runs in which none is under way; returns how many there were."""
+    found = compensating.stalled()
+    compensating.carry_on(found, actor="sweeper")
+    return len(found)
 
 
 @command

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     RUNS_VIEW = "runs.view"
     RUNS_CONTROL = "runs.control"
     RUNS_RECONCILE = "runs.reconcile"
+    WORKERS_CONTROL = "workers.control"
+    RUNS_FORK = "runs.fork"
     RUNS_COMPENSATE = "runs.compensate"
     OUTCOMES_VIEW = "outcomes.view"
     CATALOG_VIEW = "catalog.view"
@@ -39,6 +41,8 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
     Permission.RUNS_VIEW: _EVERYONE,
     Permission.RUNS_CONTROL: frozenset({Role.OPERATOR, Role.ADMIN}),
     Permission.RUNS_RECONCILE: frozenset({Role.OPERATOR}),
+    Permission.WORKERS_CONTROL: frozenset({Role.ADMIN}),
+    Permission.RUNS_FORK: frozenset({Role.OPERATOR, Role.ADMIN}),
     Permission.RUNS_COMPENSATE: frozenset({Role.OPERATOR}),
     Permission.OUTCOMES_VIEW: _EVERYONE,
     Permission.CATALOG_VIEW: _EVERYONE,

@@ -11,4 +11,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("events/head/", doors.heads, name="heads"),
     path("events/", doors.events, name="events"),
     path("system/", doors.system, name="system"),
+    path("system/drain/", doors.drain, name="drain"),
+    path("system/let-work/", doors.let_work, name="let_work"),
 ]

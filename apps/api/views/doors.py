@@ -1,15 +1,18 @@
-"""Health for machines, catch-up for pages whose socket is down, and the system page."""
+"""Health for machines, catch-up for pages whose socket is down, and the system page
+with what can be done there."""
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET, require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from apps.accounts.authn import requires
 from apps.api.live import streams
 from apps.audit import selectors as log
 from apps.runs.selectors import health
+from apps.runs.services import workers
 
 
 @require_safe
@@ -58,3 +61,27 @@ def system(request: HttpRequest) -> HttpResponse:
     """Workers, queue, breakers and latencies, as of now."""
     name = "api/_system.html" if request.htmx else "api/system.html"  # type: ignore[attr-defined]  # django-htmx
     return render(request, name, {"health": health.overview()})
+
+
+@require_POST
+@requires("workers.control")
+def drain(request: HttpRequest) -> HttpResponse:
+    """Have one worker, or all, finish what they hold and take nothing new."""
+    drained = workers.drain_workers(request.user, names=_names(request))
+    noun = "worker drains" if len(drained) == 1 else "workers drain"
+    messages.success(request, f"{len(drained)} {noun}: what is held is finished.")
+    return redirect("api:system")
+
+
+@require_POST
+@requires("workers.control")
+def let_work(request: HttpRequest) -> HttpResponse:
+    """Let one drained worker, or all, take work again."""
+    found = workers.let_work(request.user, names=_names(request))
+    noun = "worker takes" if len(found) == 1 else "workers take"
+    messages.success(request, f"{len(found)} {noun} work again.")
+    return redirect("api:system")
+
+
+def _names(request: HttpRequest) -> list[str]:
+    return [name for name in request.POST.getlist("name") if name]

@@ -24,6 +24,7 @@ from apps.runs.domain.finding import Verdict
 PLAN_PURPOSE = "tower.undoing.v1"
 KEY_PURPOSE = "tower.undoing.key.v1"
 MUTATING = frozenset({"write", "irreversible"})
+UNSETTLED = frozenset({"queued", "running", "waiting_approval", "confirmation_unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation | None]
         for s in reversed(own)
         if s.disposition in {"executed", "inherited"}
     ]
-    unsettled = [s.seq for s in own if s.state in {"running", "confirmation_unknown"}]
+    unsettled = [s.seq for s in own if s.state in UNSETTLED]
     return Plan(tuple(items), tuple(unsettled))
 
 

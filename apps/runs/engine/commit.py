@@ -28,7 +28,7 @@ from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, ending
-from apps.runs.journal import breakers, claiming, compensating, forking, pressure
+from apps.runs.journal import barriers, breakers, claiming, compensating, forking, pressure
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
 LIVE = {State.QUEUED, State.RUNNING, State.WAITING_APPROVAL}
@@ -60,7 +60,8 @@ class Batch:
             else:
                 settled.append(ending.settled(done, decision.verdict))
         self._requeue(again)
-        breakers.note([ending.breaker_call(d) for d in finished if d.action.work.kind == "tool"])
+        calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
+        barriers.wake_probers(breakers.note(calls))
         return self.settle(settled)
 
     def _decide(self, done: Finished) -> RetryDecision:
@@ -163,8 +164,9 @@ class Batch:
             ending.unborn(row, self.carriage[row["run_id"]].run, token)
             for row, token in zip(rows, tokens, strict=True)
         ]
-        kept, parked = pressure.part(works)
-        self._park(works, parked)
+        free, barred = barriers.part(works)
+        kept, parked = pressure.part(free)
+        self._park(works, [*barred, *parked])
         return kept
 
     def _tokens(self, count: int) -> list[int]:
@@ -243,6 +245,14 @@ class Batch:
         kept = {w.step_id for w in rest}
         self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
         return rest
+
+    def keep(self, inspected: Sequence[Claimed]) -> list[Claimed]:
+        """Of steps whose effect was looked at, those that may still begin."""
+        kept = barriers.keep(inspected)
+        if len(kept) < len(inspected):
+            going = {w.step_id for w in kept}
+            self.carriage.drop(w.run_id for w in inspected if w.step_id not in going)
+        return kept
 
     def gate(self, works: Sequence[Claimed]) -> list[Settled]:
         """Ask the gate about these steps and act on its answers. Permitted ones become actions;
@@ -376,8 +386,9 @@ def claim_and_commit(
     due = claiming.due(
         lane, limit=1 if alone else limit, engine_version=settings.ENGINE_VERSION, alone=alone
     )
-    free, parked = pressure.part(due)
-    claiming.park(parked)
+    free, barred = barriers.part(due)
+    free, parked = pressure.part(free)
+    claiming.park([*barred, *parked])
     works = claiming.lease(free, owner=owner, lease_s=lease_s)
     carriage.fill([w.run_id for w in works], anew=True)
     batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=True)
@@ -401,7 +412,7 @@ def commit(
     carriage.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
     batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(finished)
-    _run_to_actions(batch, ended=ended, incoming=[], ready=list(inspected))
+    _run_to_actions(batch, ended=ended, incoming=[], ready=batch.keep(inspected))
     return batch.actions
 
 

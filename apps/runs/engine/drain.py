@@ -26,7 +26,7 @@ from apps.runs.course import Carriage
 from apps.runs.domain.retry import Ending
 from apps.runs.engine import commit as engine
 from apps.runs.executor import CallResult, ToolClient
-from apps.runs.services import beat, renew_leases
+from apps.runs.services.workers import beat, give_back, notice, renew_leases
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,8 @@ class Drain:
             finally:
                 for task in self._tasks:
                     task.cancel()
+                if notice.is_over:
+                    await self._in_db(lambda: give_back(self.owner))
                 await self._in_db(lambda: connection.close())  # the thread's own
                 self._db.shutdown(wait=True)
         return self.report
@@ -89,9 +91,11 @@ class Drain:
         finished: list[Finished] = []
         inspected: list[Claimed] = []
         while True:
-            go_on = time.monotonic() < end
+            go_on = time.monotonic() < end and not notice.is_given
             if finished or inspected:
                 await self._commit(tools, finished, inspected, go_on)
+            if notice.is_over:
+                return
             claimed = await self._claim(tools) if go_on else 0
             if not self._tasks:
                 idle_since = idle_since or time.monotonic()

@@ -17,8 +17,9 @@ from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
+from apps.runs.journal import breakers
 from apps.runs.models import Run
-from apps.runs.work import Claimed, Finished, Settled
+from apps.runs.work import Call, Claimed, Finished, Settled
 
 RESPONSE_PURPOSE = "tower.response.v1"
 NOTE_OF = {
@@ -273,8 +274,9 @@ def run_facts(
     ]
 
 
-def breaker_call(done: Finished) -> tuple[str, bool, bool]:
+def breaker_call(done: Finished) -> breakers.Call:
     """A call as the circuit breaker counts it: a refusal is an answer, not a failure."""
     work, result = done.action.work, done.result
     failed = result.ending not in {Ending.ANSWERED, Ending.REFUSED}
-    return f"{work.domain_slug}/{work.tool_name}", failed, result.error_class == "timeout"
+    host = breakers.host_of(done.action.server) if isinstance(done.action, Call) else ""
+    return f"{work.domain_slug}/{work.tool_name}", host, failed, result.error_class == "timeout"

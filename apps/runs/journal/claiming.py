@@ -34,10 +34,6 @@ _DUE = f"""
     SELECT {_COLUMNS} FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
       AND (s.lease_losses >= %s) = %s AND r.engine_version <= %s
-      AND NOT EXISTS (
-        SELECT FROM runs_breaker b
-        WHERE b.tool_name = r.domain_slug || '/' || s.tool_name AND b.state = 'open'
-          AND b.open_until > clock_timestamp())
     ORDER BY s.priority, s.not_before, s.id
     LIMIT %s FOR UPDATE OF s SKIP LOCKED
 """  # noqa: S608  # a constant column list, no input

@@ -37,7 +37,7 @@ def lock(step_id: UUID, round_number: int) -> Unknown | None:
     rows = fetch(
         """
         SELECT s.id, s.run_id, s.seq, s.tool_name, s.idempotency_key, s.lane,
-            r.deadline_at > clock_timestamp()
+            r.deadline_at > clock_timestamp() OR s.compensates_id IS NOT NULL
         FROM runs_step s JOIN runs_run r ON r.id = s.run_id
         WHERE s.id = %s AND s.state = 'confirmation_unknown' AND s.attempts_made = %s
         FOR UPDATE OF s

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import redis
@@ -33,10 +34,57 @@ class WorkerHealth:
     in_flight: int
     steps_done: int
     oldest_lease_s: float | None
+    parent: str = ""
+    release: str = ""
+    engine_version: int = 1
+    draining_at: datetime | None = None
+    draining_by: str = ""
+    stopping_at: datetime | None = None
+    drains: tuple[WorkerHealth, ...] = ()  # of a worker: its work-horses, the latest first
 
     @property
     def is_alive(self) -> bool:
         return self.silent_s <= SEEN_WITHIN.total_seconds()
+
+    @property
+    def has_ended(self) -> bool:
+        """A drain that ended as it should: its worker saw it, or it held nothing when last heard
+        of."""
+        seen = self.stopping_at is not None or (not self.is_alive and not self.in_flight)
+        return self.kind == "drainer" and seen
+
+    @property
+    def standing(self) -> str:
+        """One word for where it stands: silent, ended, stopping, drained, draining, idle,
+        working."""
+        if self.has_ended:
+            return "ended"
+        if not self.is_alive:
+            return "silent"
+        if self.stopping_at:
+            return "stopping"
+        busy = self.kind == "drainer" or self.in_flight > 0
+        if self.draining_at:
+            return "draining" if busy else "drained"
+        return "working" if busy else "idle"
+
+    @property
+    def held(self) -> int:
+        """Calls that it holds; of a worker, those of its work-horse."""
+        if self.kind != "worker":
+            return self.in_flight
+        return sum(d.in_flight for d in self.drains if not d.has_ended)
+
+    @property
+    def done(self) -> int:
+        """Steps that it recorded, or its work-horses that are still known."""
+        return self.steps_done + sum(d.steps_done for d in self.drains)
+
+    @property
+    def oldest_s(self) -> float | None:
+        """How long its oldest call has been under way."""
+        ages = [self.oldest_lease_s, *(d.oldest_lease_s for d in self.drains)]
+        return max((a for a in ages if a is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +135,14 @@ class Overview:
 
     @property
     def drainers_alive(self) -> int:
-        return sum(w.is_alive and w.kind == "drainer" for w in self.workers)
+        """Workers that are there; a drain that runs without a worker counts as one."""
+        return sum(w.is_alive and w.kind in {"worker", "drainer"} for w in self.workers)
+
+    @property
+    def takers(self) -> list[WorkerHealth]:
+        """Workers that are there and take new work."""
+        busy = {"idle", "working"}
+        return [w for w in self.workers if w.kind in {"worker", "drainer"} and w.standing in busy]
 
     @property
     def queue_depth(self) -> int:
@@ -143,6 +198,15 @@ def _problems(seen: Overview) -> list[str]:
             f"No worker has been heard of for {limit:.0f} s: steps stay queued",
         ),
         (
+            seen.drainers_alive and not seen.takers,
+            "Every worker is drained or ending: steps stay queued until one is let work or started",
+        ),
+        (
+            seen.takers and max(w.engine_version for w in seen.takers) < settings.ENGINE_VERSION,
+            f"No worker runs engine {settings.ENGINE_VERSION}, which new runs need: they stay"
+            " queued until one is started",
+        ),
+        (
             seen.sweeper_age_s is None or seen.sweeper_age_s > silent,
             "The sweeper isn't running: lost bells and expired leases wait",
         ),
@@ -163,18 +227,41 @@ def _now() -> datetime:
 
 
 def _workers() -> list[WorkerHealth]:
+    """Those heard of in the last hour, each drain under its worker; those that need a look first,
+    then the latest. A drain of a worker that is gone stands by itself."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT w.name, w.kind, w.lane, w.host, w.pid, w.started_at, w.seen_at,"
             " greatest(0, extract(epoch FROM clock_timestamp() - w.seen_at))::float8,"
             " w.in_flight, w.steps_done,"
             " (SELECT extract(epoch FROM clock_timestamp() - min(s.started_at))::float8"
-            "  FROM runs_step s WHERE s.state = 'running' AND s.lease_owner = w.name)"
+            "  FROM runs_step s WHERE s.state = 'running' AND s.lease_owner = w.name),"
+            " w.parent, w.release, w.engine_version, w.draining_at, w.draining_by, w.stopping_at"
             " FROM runs_worker w WHERE w.seen_at > clock_timestamp() - %s"
-            " ORDER BY w.kind, w.name",
+            " ORDER BY w.kind DESC, w.lane, w.started_at DESC, w.name",
             [FORGET_AFTER],
         )
-        return [WorkerHealth(*row) for row in cursor.fetchall()]
+        rows = [WorkerHealth(*row) for row in cursor.fetchall()]
+    names = {w.name for w in rows}
+    under: dict[str, list[WorkerHealth]] = defaultdict(list)
+    for row in rows:
+        if row.parent in names:
+            under[row.parent].append(row)
+    tops = [replace(w, drains=tuple(under[w.name])) for w in rows if w.parent not in names]
+    shown = [w for w in tops if w.standing != "ended"]
+    return sorted(shown, key=lambda w: w.standing != "silent")
+
+
+def held_by_draining() -> int:
+    """Workers that drain and still have a work-horse that holds something."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM runs_worker w WHERE w.kind = 'worker'"
+            " AND w.draining_at IS NOT NULL AND w.seen_at > clock_timestamp() - %s"
+            " AND (w.seen_at < w.draining_at OR w.in_flight > 0)",
+            [SEEN_WITHIN],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _lanes() -> list[LaneHealth]:
@@ -249,7 +336,7 @@ def readiness() -> Readiness:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT EXISTS (SELECT FROM runs_worker WHERE kind = 'drainer'"
+                "SELECT EXISTS (SELECT FROM runs_worker WHERE kind IN ('worker', 'drainer')"
                 " AND seen_at > clock_timestamp() - %s)",
                 [SEEN_WITHIN],
             )

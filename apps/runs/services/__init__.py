@@ -1,9 +1,17 @@
-"""The commands of people and events: start a run, pause or cancel it, wake a step, open a desk."""
+"""The commands of people and events: start, fork, pause or cancel a run, wake a step, open a
+desk."""
 
 from __future__ import annotations
 
 from apps.runs.services.cancelling import cancel_run
+from apps.runs.services.compensating import (
+    compensate_run,
+    foresee,
+    settle_failed_undoing,
+    try_undoing_again,
+)
 from apps.runs.services.desks import ensure_desks, set_desk, take_case
+from apps.runs.services.forking import fork_run
 from apps.runs.services.pausing import pause_run, resume_run, try_poison_again, unpark_resumed
 from apps.runs.services.starting import NewRun, start_run, start_runs
 from apps.runs.services.waking import wake
@@ -13,16 +21,21 @@ __all__ = [
     "NewRun",
     "beat",
     "cancel_run",
+    "compensate_run",
     "ensure_desks",
+    "foresee",
     "forget_drains",
+    "fork_run",
     "pause_run",
     "renew_leases",
     "resume_run",
     "set_desk",
+    "settle_failed_undoing",
     "start_run",
     "start_runs",
     "take_case",
     "try_poison_again",
+    "try_undoing_again",
     "unpark_resumed",
     "wake",
 ]

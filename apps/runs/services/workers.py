@@ -1,19 +1,54 @@
-"""Who is at work: leases renewed, signs of life, drains forgotten."""
+"""Who is at work: leases renewed, signs of life, workers drained before a deploy."""
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
 from django.db.models.functions import Now
 
-from apps.kernel.transactions import command
-from apps.runs import journal
+from apps.audit.services import Fact, record_many
+from apps.kernel.errors import ConflictError
+from apps.kernel.transactions import after_commit, command
+from apps.runs import dispatch, journal
+from apps.runs.journal import parking
 from apps.runs.models import Worker
 
 DRAINS_KEPT = timedelta(minutes=10)
+WORKERS_KEPT = timedelta(days=1)
+HURRY_S = 3.0
+
+
+@dataclass(slots=True)
+class Notice:
+    """What this process was told: once, to finish what it holds within ``FINISH_SECONDS`` and end;
+    twice, to hurry. Told by a signal, read by the loop that drains."""
+
+    is_given: bool = False
+    until: float = math.inf
+
+    def tell(self) -> None:
+        """Note another request to end."""
+        patience = HURRY_S if self.is_given else settings.FINISH_SECONDS
+        self.until = min(self.until, time.monotonic() + patience)
+        self.is_given = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the patience is at an end: what isn't finished now is given back."""
+        return time.monotonic() >= self.until
+
+
+notice = Notice()
 
 
 @command
@@ -22,15 +57,101 @@ def renew_leases(tokens: Sequence[int], *, lease_s: float) -> int:
     return journal.renew(tokens, lease_s=lease_s)
 
 
-def beat(name: str, kind: str, lane: str, in_flight: int, steps_done: int) -> None:
-    """Say that a process is alive. The database's clock notes when."""
-    values = {"in_flight": in_flight, "steps_done": steps_done, "seen_at": Now()}
-    born = {"kind": kind, "lane": lane, "pid": os.getpid(), "host": socket.gethostname()}
-    Worker.objects.update_or_create(name=name, defaults=values, create_defaults={**values, **born})
+@command
+def give_back(owner: str) -> int:
+    """Let others take at once what ``owner`` holds and has caused nothing with; a mutation that was
+    intended keeps its lease. Returns how many steps were given back."""
+    back = parking.release(owner)
+    record_many([Fact("step.released", owner, "step", str(step), run) for step, run, _ in back])
+    for lane in {lane for _, _, lane in back}:
+        after_commit(lambda lane=lane: dispatch.ring(lane))
+    return len(back)
+
+
+def beat(name: str, kind: str, lane: str, in_flight: int, steps_done: int) -> bool:
+    """Say that a process is alive; the database's clock notes when. ``in_flight`` are a drain's
+    calls; of a worker it says whether it has a work-horse. Returns whether the worker is to take
+    nothing new. One statement: a beat must cost little."""
+    # RQ tells a work-horse the name of its worker.
+    parent = os.environ.get("RQ_WORKER_ID", "") if kind == "drainer" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO runs_worker (name, kind, lane, pid, host, started_at, seen_at, in_flight,
+                steps_done, parent, release, engine_version)
+            VALUES (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp(), %s, %s, %s, %s, %s)
+            ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp(),
+                in_flight = excluded.in_flight, steps_done = excluded.steps_done
+            RETURNING draining_at IS NOT NULL
+            """,
+            [
+                name,
+                kind,
+                lane,
+                os.getpid(),
+                socket.gethostname(),
+                in_flight,
+                steps_done,
+                parent,
+                settings.RELEASE,
+                settings.ENGINE_VERSION,
+            ],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def end_drains_of(parent: str) -> None:
+    """Note that a worker has seen its work-horse end."""
+    Worker.objects.filter(kind="drainer", parent=parent, stopping_at=None).update(
+        stopping_at=Now(), in_flight=0
+    )
+
+
+def note_stopping(name: str) -> None:
+    """Note that a worker was told to end and finishes what it holds."""
+    Worker.objects.filter(name=name, stopping_at=None).update(stopping_at=Now())
+
+
+def leave(name: str) -> None:
+    """A worker that ended as it should isn't missed."""
+    Worker.objects.filter(Q(name=name) | Q(parent=name)).delete()
+
+
+@command
+def drain_workers(actor: Any, *, names: Sequence[str] = (), before_engine: int = 0) -> list[str]:
+    """Have workers finish what they hold and take nothing new: those named, or those of an engine
+    before ``before_engine``, or all. Each sees it within a few seconds and stays up, idle, until it
+    is restarted or let work again. Returns their names; a named one that is gone or draining
+    already is a conflict."""
+    chosen = Worker.objects.filter(kind="worker", draining_at=None, stopping_at=None)
+    if names:
+        chosen = chosen.filter(name__in=names)
+    if before_engine:
+        chosen = chosen.filter(engine_version__lt=before_engine)
+    found = sorted(chosen.values_list("name", flat=True))
+    if names and len(found) < len(set(names)):
+        raise ConflictError("That worker is gone, ending or draining already: reload to see.")
+    chosen.filter(name__in=found).update(draining_at=Now(), draining_by=str(actor)[:150])
+    record_many([Fact("worker.draining", str(actor), "worker", name) for name in found])
+    return found
+
+
+@command
+def let_work(actor: Any, *, names: Sequence[str] = ()) -> list[str]:
+    """Let drained workers take work again: those named, or all."""
+    chosen = Worker.objects.filter(kind="worker", draining_at__isnull=False)
+    if names:
+        chosen = chosen.filter(name__in=names)
+    found = sorted(chosen.values_list("name", flat=True))
+    if names and len(found) < len(set(names)):
+        raise ConflictError("That worker is gone or takes work already: reload to see.")
+    chosen.filter(name__in=found).update(draining_at=None, draining_by="")
+    record_many([Fact("worker.let_work", str(actor), "worker", name) for name in found])
+    return found
 
 
 def forget_drains() -> int:
-    """Drop the rows of drains that ended a while ago: each drain has a name of its own. Returns
-    how many were dropped."""
-    old = Worker.objects.filter(kind="drainer", seen_at__lt=Now() - DRAINS_KEPT)
-    return old.delete()[0]
+    """Drop the rows of drains that ended a while ago (each drain has a name of its own) and of
+    workers that have been silent for a day. Returns how many were dropped."""
+    old = Q(kind="drainer", seen_at__lt=Now() - DRAINS_KEPT) | Q(seen_at__lt=Now() - WORKERS_KEPT)
+    return Worker.objects.filter(old).delete()[0]

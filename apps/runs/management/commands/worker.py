@@ -1,31 +1,101 @@
-"""``manage.py worker --lane normal``: an RQ worker that listens to one lane."""
+"""``manage.py worker --lane normal``: an RQ worker that listens to one lane.
+
+SIGTERM: nothing new is taken, what is held is finished within ``FINISH_SECONDS``, and what isn't is
+given back, except for mutations that were intended: their lease has to run out first. A second
+SIGTERM leaves three seconds, a third one none. A worker that is told to drain (``manage.py drain``
+or the system page) finishes likewise, but stays up and takes nothing until it is let.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
+import time
+from types import FrameType
 from typing import Any
 
 import django_rq
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connections
+from django.db import DatabaseError, connections
+from redis.client import Pipeline
 from rq import Worker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from apps.runs.engine.drain import worker_name
-from apps.runs.services import beat
+from apps.runs.services import workers
 
+logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
+BEAT_S = 2  # whole seconds: RQ waits with SIGALRM
+GRACE_S = 4.0  # how much longer than its patience a work-horse may live before it is killed
 
 
 class LaneWorker(Worker):
     """A forking RQ worker. Its work-horse dies with it: RQ's own horse outlives a killed parent
     and would go on beside the worker that takes the work over."""
+
+    max_connection_wait_time = 2.0  # between tries to reach Redis: it beats in between
+    lane = ""
+    is_draining = False
+    told = 0  # how often it was told to end
+    kill_at = float("inf")
+    _horse_told = 0  # how often the present horse was
+    _beaten_at = 0.0
+
+    # --- signs of life ------------------------------------------------------------------------
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """How long RQ waits for a bell before it beats: often enough to hear of a drain."""
+        return BEAT_S
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ's own sign of life, in the parent and in the horse; the parent's is told to PostgreSQL
+        too, and hears there whether it is to drain."""
+        if not self._is_horse and time.monotonic() - self._beaten_at >= BEAT_S / 2:
+            self._beat()
+        super().heartbeat(timeout, pipeline)
+
+    def _beat(self) -> None:
+        self._beaten_at = time.monotonic()
+        with _brief_connection():
+            self.is_draining = workers.beat(
+                self.name, "worker", self.lane, int(bool(self.horse_pid)), 0
+            )
+        if self.horse_pid and (self.is_draining or self.told):
+            self._tell_horse(max(self.told, 1))
+        if self.horse_pid and time.monotonic() > self.kill_at:
+            logger.warning("the work-horse is not done in time and is killed")
+            self.kill_horse()
+
+    # --- taking work --------------------------------------------------------------------------
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next bell; while the worker drains there is none. ``timeout`` is ``None`` in burst
+        mode, which doesn't wait."""
+        while True:
+            while self.is_draining and timeout is not None:
+                time.sleep(BEAT_S / 4)
+                self.heartbeat()
+            found = super().dequeue_job_and_maintain_ttl(timeout, timeout and BEAT_S)
+            if found is not None or timeout is None:
+                return found
+
+    def monitor_work_horse(self, job: Job, queue: Queue) -> None:
+        self._horse_told = 0
+        super().monitor_work_horse(job, queue)
+        with _brief_connection():
+            workers.end_drains_of(self.name)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         if sys.platform == "linux":
@@ -34,6 +104,53 @@ class LaneWorker(Worker):
                 os._exit(1)
         connections.close_all()  # a connection of the parent's must not be shared by the child
         super().main_work_horse(job, queue)
+
+    def setup_work_horse_signals(self) -> None:
+        """In the horse: SIGTERM is a request to finish, not the end of everything in flight."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: workers.notice.tell())
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def handle_warm_shutdown_request(self) -> None:
+        """The first SIGTERM: pass it on."""
+        self.told = 1
+        self.kill_at = time.monotonic() + settings.FINISH_SECONDS + GRACE_S
+        self._tell_horse(1)
+
+    def _shutdown(self) -> None:
+        """End after the horse, if there is one. RQ asks for its own state here, which it doesn't
+        set while a horse works: it would leave at once and take the horse with it."""
+        if not self.horse_pid:
+            raise StopRequested
+        self._stop_requested = True
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """The second SIGTERM: hurry. The third: kill."""
+        self.told += 1
+        if self.told > 2 or not self.horse_pid:
+            super().request_force_stop(signum, frame)
+            return
+        self.kill_at = time.monotonic() + workers.HURRY_S + GRACE_S
+        self._tell_horse(2)
+
+    def _tell_horse(self, times: int) -> None:
+        while self._horse_told < times and self.horse_pid:
+            self._horse_told += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _brief_connection() -> Any:
+    """A connection for a moment only, so that none is open when a horse is forked. A database that
+    is away is no reason to end: the next beat tries again."""
+    try:
+        yield
+    except DatabaseError as error:
+        logger.warning("no sign of life could be given: %s", error)
+    finally:
+        connections.close_all()
 
 
 class Command(BaseCommand):
@@ -46,15 +163,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         lane = options["lane"]
         queue = django_rq.get_queue(lane, serializer=JSONSerializer)
-        name = worker_name().replace(":", "-").replace(".", "-")
-        beat(name, "worker", lane, 0, 0)
-        connections.close_all()
         worker = LaneWorker(
             [queue],
-            name=name,
+            name=worker_name().replace(":", "-").replace(".", "-"),
             connection=queue.connection,
             serializer=JSONSerializer,
             worker_ttl=60,
             maintenance_interval=60,
+            job_monitoring_interval=BEAT_S,
         )
+        worker.lane = lane
         worker.work(burst=options["burst"], logging_level="WARNING", with_scheduler=False)
+        with _brief_connection():
+            workers.leave(worker.name)

@@ -1,0 +1,106 @@
+"""Tokens of service accounts: how one looks, what it may do, and who stands behind it. Pure.
+
+``twr_svc_`` + 27 random letters and digits (160 bits) + 6 letters of a checksum, so that a scanner
+of repositories finds a leaked one and a mistyped one is refused without asking the database. Only
+its SHA-256 is kept: with 160 random bits there is nothing to guess that a slow hash would protect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+START = "twr_svc_"
+RANDOM_BYTES = 20
+RANDOM_LENGTH = 27
+CHECK_LENGTH = 6
+SHOWN_LENGTH = len(START) + 6  # what of it is shown afterwards
+LONGEST_DAYS = 90
+RATES = (60, 600, 6000)  # requests a minute, of which as many may come at once
+
+_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SHAPE = re.compile(rf"{START}[0-9A-Za-z]{{{RANDOM_LENGTH + CHECK_LENGTH}}}")
+
+
+class Scope(StrEnum):
+    """What a token may be used for. None lets it decide an approval, publish or change a rule."""
+
+    RUNS_START = "runs:start"
+    RUNS_READ = "runs:read"
+    RUNS_CANCEL = "runs:cancel"
+
+
+SCOPE_WORDS = {
+    Scope.RUNS_START: "Start runs",
+    Scope.RUNS_READ: "Read runs, steps, receipts and events",
+    Scope.RUNS_CANCEL: "Cancel runs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The machine behind a request: its account, and what its token allows."""
+
+    account_id: int
+    name: str
+    token_id: int
+    scopes: frozenset[str]
+
+    def may(self, scope: Scope) -> bool:
+        return str(scope) in self.scopes
+
+    @property
+    def actor(self) -> str:
+        """How the audit log names it."""
+        return f"service:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A token that doesn't count, and why. ``retry_after`` (whole seconds) is set when it is only
+    being used too often."""
+
+    code: str
+    sentence: str
+    retry_after: int | None = None
+
+
+def mint(random: bytes) -> str:
+    """A token from ``RANDOM_BYTES`` random bytes."""
+    if len(random) != RANDOM_BYTES:
+        raise ValueError(f"a token is made of {RANDOM_BYTES} random bytes")
+    body = _base62(int.from_bytes(random), RANDOM_LENGTH)
+    return f"{START}{body}{_check(body)}"
+
+
+def is_sound(text: str) -> bool:
+    """Whether ``text`` has a token's shape and its checksum is right."""
+    if not _SHAPE.fullmatch(text):
+        return False
+    body = text[len(START) : len(START) + RANDOM_LENGTH]
+    return text.endswith(_check(body))
+
+
+def digest_of(token: str) -> str:
+    """What is kept of a token: hex SHA-256."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def shown(token: str) -> str:
+    """The beginning, by which people tell tokens apart."""
+    return token[:SHOWN_LENGTH]
+
+
+def _check(body: str) -> str:
+    return _base62(zlib.crc32(body.encode()), CHECK_LENGTH)
+
+
+def _base62(number: int, length: int) -> str:
+    letters = []
+    for _ in range(length):
+        number, place = divmod(number, 62)
+        letters.append(_LETTERS[place])
+    return "".join(reversed(letters))

@@ -1,0 +1,35 @@
+"""What changes about people and about the machines that act for a company's systems."""
+
+from __future__ import annotations
+
+from apps.accounts.services.people import (
+    change_role,
+    create_first_logins,
+    create_user,
+    disable_user,
+    new_password,
+    reset_password,
+    save_preferences,
+)
+from apps.accounts.services.tokens import (
+    create_account,
+    create_token,
+    disable_account,
+    present,
+    revoke_token,
+)
+
+__all__ = [
+    "change_role",
+    "create_account",
+    "create_first_logins",
+    "create_token",
+    "create_user",
+    "disable_account",
+    "disable_user",
+    "new_password",
+    "present",
+    "reset_password",
+    "revoke_token",
+    "save_preferences",
+]

@@ -1,0 +1,160 @@
+"""Service accounts and their tokens: made and revoked by administrators, presented by machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, connection
+from django.db.models.functions import Now
+
+from apps.accounts.domain import tokens
+from apps.accounts.domain.tokens import Principal, Refused, Scope
+from apps.accounts.models import ApiToken, ServiceAccount, User
+from apps.audit import services as audit
+from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from apps.kernel.transactions import command, participant
+
+
+def create_account(*, actor: User, name: str, purpose: str) -> ServiceAccount:
+    """A service account without tokens. ConflictError if the name is taken."""
+    try:
+        return _create_account(actor, name, purpose)
+    except IntegrityError as error:  # the unique name decides between two who create it at once
+        raise ConflictError(f"The name {name} is taken.", code="name_taken") from error
+
+
+@command
+def _create_account(actor: User, name: str, purpose: str) -> ServiceAccount:
+    account = ServiceAccount.objects.create(name=name, purpose=purpose, created_by=actor)
+    _record("service.created", actor, account)
+    return account
+
+
+@command
+def create_token(
+    *, actor: User, account_id: int, scopes: Iterable[str], days: int, rate_per_minute: int
+) -> tuple[ApiToken, str]:
+    """A token for an account, returned once in the clear. ``days`` is its life, 90 at most."""
+    wanted = sorted({str(Scope(s)) for s in scopes})
+    if not wanted:
+        raise InvalidInputError("Choose what the token may do.", field="scopes")
+    if not 1 <= days <= tokens.LONGEST_DAYS:
+        raise InvalidInputError(
+            f"A token lives 1 to {tokens.LONGEST_DAYS} days, not {days}.", field="days"
+        )
+    account = _open_account(account_id)
+    secret = tokens.mint(secrets.token_bytes(tokens.RANDOM_BYTES))
+    row = ApiToken(
+        account=account,
+        digest=tokens.digest_of(secret),
+        shown=tokens.shown(secret),
+        scopes=wanted,
+        rate_per_minute=rate_per_minute,
+        allowance=rate_per_minute,
+        created_by=actor,
+        expires_at=Now() + timedelta(days=days),
+    )
+    row.save(force_insert=True)
+    row.refresh_from_db()
+    _record("token.created", actor, account, token=row.shown, scopes=wanted, days=days)
+    return row, secret
+
+
+@command
+def revoke_token(*, actor: User, token_id: int) -> ApiToken:
+    """End a token; the very next request with it is refused. ConflictError if it was ended."""
+    # Guarded: of two administrators who revoke at once one did it, and the other is told who.
+    mine = ApiToken.objects.filter(pk=token_id, revoked_at=None)
+    moved = mine.update(revoked_at=Now(), revoked_by=actor)
+    row = ApiToken.objects.select_related("account", "revoked_by").filter(pk=token_id).first()
+    if row is None:
+        raise NotFoundError("There is no such token.")
+    if not moved:
+        who = row.revoked_by.display_name if row.revoked_by else ""
+        raise ConflictError("This token is revoked already.", who=who, when=row.revoked_at)
+    _record("token.revoked", actor, row.account, token=row.shown)
+    return row
+
+
+@command
+def disable_account(*, actor: User, account_id: int) -> ServiceAccount:
+    """End an account for good: every token of it stops working at once."""
+    account = _open_account(account_id)
+    if not ServiceAccount.objects.filter(pk=account_id, disabled_at=None).update(disabled_at=Now()):
+        raise ConflictError("This account was disabled meanwhile.", code="disabled")
+    _record("service.disabled", actor, account)
+    return account
+
+
+# One guarded statement spends the bucket, so that requests in several processes can't overspend it:
+# they take turns on the row, and the last ones hit none. The database's clock fills the bucket.
+_FULL = (
+    "LEAST(t.rate_per_minute, t.allowance + t.rate_per_minute / 60.0 * GREATEST(0,"
+    " EXTRACT(EPOCH FROM clock_timestamp() - t.refilled_at)))"
+)
+_VALID = "t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AND a.disabled_at IS NULL"
+_SPEND = f"""
+UPDATE accounts_apitoken t
+SET allowance = {_FULL} - 1, refilled_at = clock_timestamp(), last_used_at = clock_timestamp()
+FROM accounts_serviceaccount a
+WHERE t.digest = %s AND a.id = t.account_id AND {_VALID} AND {_FULL} >= 1
+RETURNING a.id, a.name, t.id, t.scopes
+"""  # noqa: S608  # constants only
+_WHY = f"""
+SELECT a.disabled_at IS NOT NULL, t.revoked_at IS NOT NULL, t.expires_at <= clock_timestamp(),
+       (1 - {_FULL}) * 60.0 / t.rate_per_minute
+FROM accounts_apitoken t JOIN accounts_serviceaccount a ON a.id = t.account_id WHERE t.digest = %s
+"""  # noqa: S608  # constants only
+
+
+def present(secret: str) -> Principal | Refused:
+    """Who presents this token, having spent one request of its bucket; or why it doesn't count.
+    Reason codes: ``unknown_token``, ``disabled``, ``revoked``, ``expired``, ``too_many``."""
+    if not tokens.is_sound(secret):
+        return Refused("unknown_token", "This is no token of this tower.")
+    digest = tokens.digest_of(secret)
+    with connection.cursor() as cursor:
+        cursor.execute(_SPEND, [digest])
+        if row := cursor.fetchone():
+            return Principal(row[0], row[1], row[2], frozenset(json.loads(row[3])))
+        cursor.execute(_WHY, [digest])
+        return _refusal(cursor.fetchone())
+
+
+def _refusal(found: tuple[bool, bool, bool, float] | None) -> Refused:
+    if found is None:
+        return Refused("unknown_token", "This is no token of this tower.")
+    disabled, revoked, expired, wait_s = found
+    if disabled:
+        return Refused("disabled", "The service account of this token is disabled.")
+    if revoked:
+        return Refused("revoked", "This token was revoked.")
+    if expired:
+        return Refused("expired", "This token has expired. An administrator can make a new one.")
+    seconds = max(1, math.ceil(wait_s))
+    return Refused("too_many", "This token is used too often.", retry_after=seconds)
+
+
+def _open_account(account_id: int) -> ServiceAccount:
+    account = ServiceAccount.objects.filter(pk=account_id).first()
+    if account is None:
+        raise NotFoundError("There is no such service account.")
+    if account.disabled_at:
+        raise ConflictError("This account is disabled.", code="disabled", when=account.disabled_at)
+    return account
+
+
+@participant
+def _record(kind: str, actor: User, account: ServiceAccount, **payload: Any) -> None:
+    audit.record(
+        kind=kind,
+        actor=f"user:{actor.username}",
+        subject_type="service",
+        subject_id=account.pk,
+        payload={"account": account.name, **payload},
+    )

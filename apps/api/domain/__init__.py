@@ -1,0 +1,1 @@
+"""What the doors decide, without a database."""

@@ -1,0 +1,97 @@
+"""What went wrong, for machines: RFC 9457 problem documents that name the field and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+
+CONTENT_TYPE = "application/problem+json"
+ABOUT = "https://datatracker.ietf.org/doc/html/rfc9457"
+LISTED = 20  # problems of one request that are told
+
+TITLES = {
+    400: "The request can't be read",
+    401: "Who are you?",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not here",
+    409: "Something was first",
+    413: "Too large",
+    422: "Something in the request is wrong",
+    429: "Not now",
+    500: "Our fault",
+    503: "Not available",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong: a JSON Pointer into the body (or a header, or a parameter), what is
+    wrong there, and how to mend it."""
+
+    field: str
+    message: str
+    fix: str = ""
+
+
+def problem(
+    status: int, code: str, detail: str, *, wrongs: Sequence[Wrong] = (), **more: Any
+) -> dict[str, Any]:
+    """A problem document. ``code`` is stable: programs branch on it, people read ``detail``."""
+    body: dict[str, Any] = {
+        "type": f"urn:control-tower:problem:{code.replace('_', '-')}",
+        "title": TITLES.get(status, "It didn't work"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if wrongs:
+        listed = [{"field": w.field, "message": w.message, "fix": w.fix} for w in wrongs[:LISTED]]
+        body |= {"errors": listed, "field": listed[0]["field"], "fix": listed[0]["fix"]}
+    return body | {k: v for k, v in more.items() if v not in (None, "")}
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """RFC 6901."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def input_problems(value: Any, schema: Mapping[str, Any], *, at: str) -> list[Wrong]:
+    """In what ``value`` (the body's member ``at``) differs from a contract's input schema."""
+    found = Draft202012Validator(dict(schema)).iter_errors(value)
+    wrongs = [wrong for error in found for wrong in _wrongs(error, at)]
+    return sorted(wrongs, key=lambda w: w.field)
+
+
+def _wrongs(error: ValidationError, at: str) -> list[Wrong]:
+    path = [at, *error.absolute_path]
+    if error.validator == "required":
+        missing = [k for k in error.validator_value if k not in error.instance]
+        named = [k for k in missing if error.message.startswith(repr(k))]
+        return [Wrong(pointer([*path, k]), "It is missing.", f"Add “{k}”.") for k in named]
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = [k for k in error.instance if k not in known]
+        return [
+            Wrong(pointer([*path, k]), "It is not known here.", _near(k, known)) for k in unknown
+        ]
+    return [Wrong(pointer(path), error.message[:200], _fix(error))]
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    found = get_close_matches(word, known, n=1, cutoff=0.55)
+    return f"Did you mean “{found[0]}”?" if found else f"Known: {', '.join(known) or 'nothing'}."
+
+
+def _fix(error: ValidationError) -> str:
+    wanted = error.validator_value
+    if error.validator == "type":
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        return f"Send {' or '.join(map(str, kinds))}."
+    if error.validator == "enum":
+        return f"Choose one of: {', '.join(map(str, wanted))}."
+    return f"The contract's input says {error.validator}: {str(wanted)[:120]}."

@@ -1,0 +1,188 @@
+"""What comes in and what goes out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+Text = Annotated[str, StringConstraints(max_length=20_000)]
+Word = Annotated[str, StringConstraints(max_length=80)]
+
+
+class Strict(Schema):
+    """Unknown members are an error: one that is silently ignored is a mistake nobody sees."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MessageIn(Strict):
+    """Something said before the agent takes over."""
+
+    role: Literal["customer", "agent"]
+    content: Text
+
+
+class CallIn(Strict):
+    tool: Word
+    args: dict[str, Any] = {}
+
+
+class ScriptItemIn(Strict):
+    """One thing a scripted agent does: exactly one member."""
+
+    say: Text | None = None
+    hear: Text | None = None
+    call: CallIn | None = None
+    done: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ScriptItemIn:
+        if len(self.model_fields_set) != 1 or None in self.model_dump(exclude_unset=True).values():
+            raise ValueError("exactly one of say, hear, call and done is needed")
+        return self
+
+
+class RunIn(Strict):
+    """A run to start. ``input`` is checked against the input schema of the job's contract. With a
+    ``script`` an agent that follows it works on the run, and the run says so everywhere; without
+    one the live model does."""
+
+    job: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    input: dict[str, Any] = {}
+    customer: Annotated[str, StringConstraints(max_length=120)] = ""
+    reference: Annotated[str, StringConstraints(max_length=200)] = ""
+    messages: Annotated[list[MessageIn], Field(max_length=200)] = []
+    script: Annotated[list[ScriptItemIn], Field(max_length=500)] | None = None
+    world: Annotated[str, StringConstraints(min_length=1, max_length=80)] = "live"
+
+
+class CancelIn(Strict):
+    """Why a run is cancelled: people read it."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
+
+
+class AgentOut(Schema):
+    kind: str
+    label: str
+
+
+class RunOut(Schema):
+    """A run. A run that is told to come later is ``accepted`` with ``deferred_until`` and why."""
+
+    id: UUID
+    state: str
+    outcome: str
+    summary: str
+    job: str
+    contract: int
+    agent: AgentOut
+    customer: str
+    reference: str
+    source: str
+    steps_total: int
+    deferred_until: datetime | None
+    reason: str
+    error_class: str
+    degraded: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime
+    url: str
+    links: dict[str, str]
+
+
+class RunsOut(Schema):
+    """A page, newest first. ``next`` is the address of the next one; empty at the end."""
+
+    runs: list[RunOut]
+    next: str
+
+
+class StepOut(Schema):
+    id: UUID
+    seq: int
+    kind: str
+    tool: str
+    effect: str
+    state: str
+    disposition: str
+    gate: str
+    waits_for: str
+    attempts: int
+    arguments_digest: str
+    idempotency_key: str
+    error_class: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class StepsOut(Schema):
+    run: UUID
+    steps: list[StepOut]
+
+
+class ReceiptOut(Schema):
+    step: UUID
+    seq: int
+    tool: str
+    idempotency_key: str
+    provider_ref: str
+    response_digest: str
+    evidence: str
+    received_at: datetime
+
+
+class ReceiptsOut(Schema):
+    run: UUID
+    receipts: list[ReceiptOut]
+
+
+class SubjectOut(Schema):
+    type: str
+    id: str
+
+
+class EventOut(Schema):
+    """What happened to what. ``seq`` is the event's place in the sealed audit log."""
+
+    seq: int
+    at: datetime
+    kind: str
+    subject: SubjectOut
+    run: UUID | None
+
+
+class EventsOut(Schema):
+    """Events after ``after``, oldest first. Ask again with ``next_after``: at once while
+    ``more``."""
+
+    events: list[EventOut]
+    next_after: int
+    head: int
+    more: bool
+
+
+class WrongOut(Schema):
+    field: str
+    message: str
+    fix: str
+
+
+class ProblemOut(Schema):
+    """RFC 9457. Branch on ``code``; show ``detail``."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | None = None
+    fix: str | None = None
+    retry_after: int | None = None
+    errors: list[WrongOut] | None = None

@@ -1,0 +1,101 @@
+"""Runs, steps, receipts and events as the API tells them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.urls import reverse
+
+if TYPE_CHECKING:
+    from apps.audit.models import Event
+    from apps.runs.models import Receipt, Run
+    from apps.runs.selectors.detail import StepView
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run. ``url`` is the page for people; ``links`` are for programs, relative to this
+    server."""
+    of_run = {"run_id": run.pk}
+    me = reverse("rest:run", kwargs=of_run)
+    return {
+        "id": str(run.pk),
+        "state": run.state,
+        "outcome": run.outcome,
+        "summary": run.summary,
+        "job": run.job_slug,
+        "contract": run.contract_number,
+        "agent": {"kind": run.agent_kind, "label": run.agent_label},
+        "customer": run.customer,
+        "reference": run.case_ref,
+        "source": run.source,
+        "steps_total": run.steps_total,
+        "deferred_until": _moment(run.deferred_until if run.state == "accepted" else None),
+        "reason": run.admission_reason,
+        "error_class": run.error_class,
+        "degraded": run.degraded,
+        "created_at": _moment(run.created_at),
+        "started_at": _moment(run.started_at),
+        "finished_at": _moment(run.finished_at),
+        "deadline_at": _moment(run.deadline_at),
+        "url": settings.TOWER_ORIGIN.rstrip("/") + reverse("runs:detail", args=[run.pk]),
+        "links": {
+            "self": me,
+            "steps": reverse("rest:steps", kwargs=of_run),
+            "receipts": reverse("rest:receipts", kwargs=of_run),
+            "cancel": reverse("rest:cancel", kwargs=of_run),
+            "events": f"{reverse('rest:events')}?run={run.pk}",
+        },
+    }
+
+
+def step_document(view: StepView) -> dict[str, Any]:
+    """A step. Arguments and results stay with the run page, where reading them is a person's."""
+    step = view.step
+    return {
+        "id": str(step.pk),
+        "seq": step.seq,
+        "kind": step.kind,
+        "tool": step.tool_name,
+        "effect": step.effect,
+        "state": step.state,
+        "disposition": step.disposition,
+        "gate": step.gate,
+        "waits_for": step.waits_for,
+        "attempts": len(view.attempts),
+        "arguments_digest": step.arguments_digest,
+        "idempotency_key": step.idempotency_key,
+        "error_class": step.error_class,
+        "created_at": _moment(step.created_at),
+        "finished_at": _moment(step.finished_at),
+    }
+
+
+def receipt_document(receipt: Receipt, view: StepView) -> dict[str, Any]:
+    """The evidence that a step's call was answered."""
+    return {
+        "step": str(receipt.step_id),
+        "seq": view.step.seq,
+        "tool": view.step.tool_name,
+        "idempotency_key": receipt.idempotency_key,
+        "provider_ref": receipt.provider_ref,
+        "response_digest": receipt.response_digest,
+        "evidence": receipt.evidence,
+        "received_at": _moment(receipt.received_at),
+    }
+
+
+def event_document(row: Event) -> dict[str, Any]:
+    """One event, thin: what happened to what. Read the thing itself for its state."""
+    return {
+        "seq": row.position,
+        "at": _moment(row.at),
+        "kind": row.kind,
+        "subject": {"type": row.subject_type, "id": row.subject_id},
+        "run": str(row.run_id) if row.run_id else None,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

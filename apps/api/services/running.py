@@ -1,0 +1,198 @@
+"""Start and cancel runs for a machine, each once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import IntegrityError
+from django.utils import timezone
+
+from apps.api.domain.problems import input_problems, problem
+from apps.api.selectors import run_document
+from apps.api.services.idempotency import Answer, Request, answer_once
+from apps.audit import selectors as log
+from apps.catalog import selectors as catalog
+from apps.catalog.domain.contract import Contract
+from apps.catalog.selectors import pinned
+from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from apps.runs.domain.naming import given_label, live_label
+from apps.runs.selectors.detail import run_by_id
+from apps.runs.services import NewRun, cancel_run, start_run
+
+SHED_RETRY_S = 60  # when a shed run doesn't say itself when to come back
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a machine asks for. ``messages``: (role, text) pairs said so far; ``script``: every step
+    of a scripted agent, for tests and integration; without one the live model works."""
+
+    job: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    customer: str = ""
+    reference: str = ""
+    messages: Sequence[tuple[str, str]] = ()
+    script: Sequence[Mapping[str, Any]] | None = None
+    world: str = "live"
+
+
+def start(request: Request, wanted: RunRequest, *, account: str) -> Answer:
+    """Start a run, or find the one that this request started before."""
+
+    def work(run_id: UUID, is_first: bool) -> Answer:
+        if not is_first and (known := _answer_of(run_id)):
+            return known
+        try:
+            start_run(replace(new_run(wanted, account=account), id=run_id), actor=request.actor)
+        except IntegrityError:
+            # The request whose place was taken over was quicker after all: the run is there.
+            if known := _answer_of(run_id):
+                return known
+            raise
+        known = _answer_of(run_id)
+        assert known is not None, "the run was just committed"  # noqa: S101
+        return known
+
+    return answer_once(request, work)
+
+
+def cancel(request: Request, run_id: UUID, *, reason: str) -> Answer:
+    """Cancel a run, or find that this account did so before, for the same reason."""
+
+    def work(_: UUID, is_first: bool) -> Answer:
+        try:
+            cancel_run(run_id, actor=request.actor, reason=reason)
+        except ConflictError:
+            if not _was_cancelled_by(request.actor, run_id, reason):
+                raise
+        return Answer(200, json.dumps(run_document(run_by_id(run_id))))
+
+    return answer_once(request, work)
+
+
+def _was_cancelled_by(actor: str, run_id: UUID, reason: str) -> bool:
+    events = log.events_of("run", run_id)
+    return any(
+        e.kind == "run.cancelled" and e.actor == actor and e.payload.get("reason") == reason
+        for e in events
+    )
+
+
+def _answer_of(run_id: UUID) -> Answer | None:
+    """What to say of a run that was just asked for; nothing if there is none."""
+    try:
+        run = run_by_id(run_id)
+    except NotFoundError:
+        return None
+    if run.state != "shed":
+        document = run_document(run)
+        return Answer(202, json.dumps(document), location=document["links"]["self"])
+    back = run.deferred_until
+    wait = math.ceil((back - timezone.now()).total_seconds()) if back else SHED_RETRY_S
+    seconds = max(1, wait)
+    told = problem(
+        429,
+        "shed",
+        run.admission_reason or "The tower has more work than it can do.",
+        fix=f"Send the same request again after {seconds} s.",
+        run=str(run_id),
+        retry_after=seconds,
+    )
+    return Answer(429, json.dumps(told), is_final=False, retry_after=seconds)
+
+
+def new_run(wanted: RunRequest, *, account: str) -> NewRun:
+    """The request under the current contract of its job. Raises errors that name field and fix."""
+    version, contract = _contract(wanted.job)
+    if wrongs := input_problems(wanted.input, contract.input, at="input"):
+        raise InvalidInputError(
+            "The input is not what the job's contract asks for.",
+            code="invalid_input",
+            wrongs=wrongs,
+        )
+    domain = version.job.domain.slug
+    agent_id, kind, label = _agent(wanted, version.pk, contract, domain, account)
+    items, request = _items(wanted)
+    return NewRun(
+        job_slug=version.job.slug,
+        contract_version_id=version.pk,
+        agent_version_id=agent_id,
+        agent_kind=kind,
+        agent_label=label,
+        items=items,
+        domain_slug=domain,
+        contract_number=version.number,
+        customer=wanted.customer,
+        request=request,
+        source="api",
+        case_ref=wanted.reference,
+        world=wanted.world,
+        input=dict(wanted.input),
+    )
+
+
+def _contract(job: str) -> tuple[Any, Contract]:
+    try:
+        return catalog.contract_for_run(job)
+    except NotFoundError as error:
+        fix = "The catalog lists the jobs that are published."
+        raise InvalidInputError(str(error), code="no_such_job", field="/job", fix=fix) from error
+
+
+def _agent(
+    wanted: RunRequest, version_id: int, contract: Contract, domain: str, account: str
+) -> tuple[int, str, str]:
+    """Version, kind and label of who works on it."""
+    if wanted.script is not None:
+        return _of_kind(domain, "reference"), "reference", given_label(account)
+    if not (settings.MODEL and settings.MODEL_URL):
+        raise UnavailableError(
+            "No live model is configured in this tower, and the request brings no script.",
+            code="no_model",
+            field="/script",
+            fix="Set TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY, or send a script.",
+        )
+    chosen = catalog.agent_version(contract.agent.slug)
+    if chosen.agent.kind != "model":
+        return _of_kind(domain, "model"), "model", live_label(settings.MODEL)
+    pinned_id = catalog.resolved(version_id).get("agents", {}).get(contract.agent.slug)
+    return pinned_id or chosen.pk, "model", live_label(settings.MODEL)
+
+
+def _of_kind(domain: str, kind: str) -> int:
+    try:
+        return pinned.agent_of_kind(domain, kind).pk
+    except ObjectDoesNotExist as error:
+        raise UnavailableError(
+            f"The domain “{domain}” has no agent of kind “{kind}”.",
+            code="no_agent",
+            fix="Its pack has to name one.",
+        ) from error
+
+
+def _items(wanted: RunRequest) -> tuple[list[dict[str, Any]], str]:
+    """The script from the beginning of the conversation on, and the customer's first words."""
+    heard = [text for role, text in wanted.messages if role == "customer"]
+    asked = wanted.input.get("request")
+    request = asked if isinstance(asked, str) and asked else next(iter(heard), "")
+    items = [{"hear" if role == "customer" else "say": text} for role, text in wanted.messages]
+    if not items and request:
+        items = [{"hear": request}]
+    if wanted.script is None and not items:
+        raise InvalidInputError(
+            "Nobody has said anything that an agent could work on.",
+            code="nothing_asked",
+            field="/messages",
+            fix="Send what the customer said, as messages or as input.request.",
+        )
+    items += [dict(item) for item in wanted.script or ()]
+    if wanted.script is not None and not (items and "done" in items[-1]):
+        items.append({"done": "The given script ends here."})
+    return items, request

@@ -1,0 +1,103 @@
+"""What undoing a run comes to, read off its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from apps.catalog import selectors as contracts
+from apps.catalog.selectors import pinned as catalog
+from apps.runs.domain import saga
+from apps.runs.models import Finding, Run, Step
+from apps.runs.selectors.unknown import look_up_tool
+
+# Why a run in confirmation_unknown waits for a person: an undoing, not a step of its own.
+FAILED, UNKNOWN = "compensation_failed", "compensation_unknown"
+BEGINS_FROM = frozenset({"succeeded", "failed", "cancelled", "confirmation_unknown"})
+
+
+def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.Plan:
+    """The plan as it stands now; ``assume_happened``: as if this unknown step were an effect."""
+    rows = Step.objects.filter(run_id=run.pk, kind="tool").order_by("seq")
+    words = _words(run.pk)
+    past = [_past(row, words.get(row.pk, "")) for row in rows]
+    if assume_happened:
+        past = [_happened(p) if p.id == assume_happened else p for p in past]
+    return saga.plan(past, _declared(run))
+
+
+def can_begin(run: Run, plan: saga.Plan) -> bool:
+    """Whether the undoing of this run can be begun now."""
+    return (
+        run.state in BEGINS_FROM
+        and not is_undoing(run)
+        and not plan.unsettled
+        and any(i.stage is saga.Stage.TO_DO for i in plan.items)
+    )
+
+
+def is_undoing(run: Run) -> bool:
+    """Whether the run's undoing has begun and isn't over, under way or waiting for a person."""
+    return run.state == "compensating" or (
+        run.state == "confirmation_unknown" and run.error_class in {FAILED, UNKNOWN}
+    )
+
+
+def tool_of(run: Run, name: str) -> Any:
+    """The version of a tool that the run's contract pins; ``None`` for one that nobody knows."""
+    return catalog.tool_versions(run.contract_version_id).get(name)
+
+
+def look_up_of(run: Run, item: saga.Item) -> str:
+    """The tool that tells whether an undoing happened; empty when nobody can be asked."""
+    version = tool_of(run, item.tool)
+    return look_up_tool(version.pk) if version else ""
+
+
+def title_of(run: Run, name: str) -> str:
+    """What a tool does, in a few words."""
+    version = tool_of(run, name)
+    return str((version.document.get("title") if version else "") or name)
+
+
+def _declared(run: Run) -> Mapping[str, Any]:
+    contract = contracts.contract(run.contract_version_id)
+    return {t.name: t.compensation for t in contract.tools}
+
+
+def _words(run_id: UUID) -> dict[UUID, str]:
+    """What a person settled last about each undoing of the run."""
+    rows = Finding.objects.filter(run_id=run_id, settled=True, step__compensates_id__isnull=False)
+    return dict(rows.order_by("at", "id").values_list("step_id", "word"))
+
+
+def _past(row: Step, word: str) -> saga.Past:
+    return saga.Past(
+        id=row.pk,
+        seq=row.seq,
+        tool=row.tool_name,
+        effect=row.effect,
+        state=row.state,
+        disposition=row.disposition,
+        undoes=row.compensates_id,
+        arguments=row.arguments,
+        result=row.result,
+        preview=row.preview,
+        facts=row.facts,
+        word=word,
+    )
+
+
+def _happened(past: saga.Past) -> saga.Past:
+    return saga.Past(
+        id=past.id,
+        seq=past.seq,
+        tool=past.tool,
+        effect=past.effect,
+        state="succeeded",
+        disposition="executed",
+        arguments=past.arguments,
+        preview=past.preview,
+        facts=past.facts,
+    )

@@ -1,0 +1,211 @@
+"""Undo what a run did, at a person's word.
+
+The person sees what would be undone, with which arguments and what stays, and agrees to exactly
+that: when it has changed meanwhile nothing begins. From then on the engine goes on by itself, one
+undoing after the other, until all is undone or one of them needs a person again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.domain.roles import Permission
+from apps.audit.services import Fact, record_many
+from apps.catalog.selectors import pinned as catalog
+from apps.kernel.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    NotPermittedError,
+)
+from apps.kernel.ids import new_id
+from apps.kernel.transactions import command
+from apps.runs.domain import saga
+from apps.runs.domain.finding import Verdict, is_agreed
+from apps.runs.domain.sentence import render
+from apps.runs.executor import ToolClient
+from apps.runs.journal import compensating
+from apps.runs.models import Finding, Run, Step
+from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import unknown
+
+LOOK_S = 4.0  # a person waits for it
+
+
+@command
+def compensate_run(run_id: UUID, *, actor: Any, reason: str, plan_digest: str) -> None:
+    """Begin to undo a run. ``plan_digest`` is what the person saw; a plan that differs from it by
+    now is a conflict (``plan_changed``), and so is a run whose steps aren't settled."""
+    _may(actor)
+    _given(reason, "reason", "Say why: it is written to the audit log.")
+    run = _locked(run_id)
+    plan = undoing.plan_of(run)
+    _require_settled(run, plan)
+    if plan.digest != plan_digest:
+        raise ConflictError(
+            "What would be undone has changed meanwhile. Nothing was begun: look at it again.",
+            code="plan_changed",
+        )
+    compensating.begin(run, plan, actor=str(actor), reason=reason.strip())
+
+
+@command
+def try_undoing_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None:
+    """Try to undo once more what step ``seq`` failed to undo."""
+    _may(actor)
+    _given(reason, "reason", "Say why: it is written to the audit log.")
+    run, item = _stopped(run_id, seq)
+    compensating.again(run, item, actor=str(actor), reason=reason.strip())
+
+
+@command
+def settle_failed_undoing(
+    run_id: UUID, seq: int, *, verdict: Verdict, evidence: str, person: Any
+) -> bool:
+    """Say that what step ``seq`` failed to undo is undone by other means (``happened``) or stays
+    as it is (``give_up``); the rest then goes on. Whether that settled it: from risk high on a
+    second person has to say the same."""
+    _may(person)
+    _given(evidence, "evidence", "Say how you know, or why it may stay.")
+    if verdict not in {Verdict.HAPPENED, Verdict.GIVE_UP}:
+        raise InvalidInputError("Choose what you found out.", field="verdict")
+    run, item = _stopped(run_id, seq)
+    step = Step.objects.get(run_id=run_id, seq=seq)
+    votes = [*unknown.votes_of(step.pk, step.attempts_made), (person.pk, verdict.value)]
+    settles = is_agreed(votes, verdict, unknown.risk_of(step.pk))
+    finding = Finding.objects.create(
+        id=new_id(),
+        step=step,
+        run_id=run_id,
+        round=step.attempts_made,
+        person=person,
+        word=verdict.value,
+        evidence=evidence.strip(),
+        settled=settles,
+    )
+    payload = {
+        "seq": seq,
+        "undoes": item.step.seq,
+        "word": verdict.value,
+        "finding": finding.pk.hex,
+    }
+    kind = "step.reconciled" if settles else "step.finding"
+    record_many([Fact(kind, str(person), "step", str(step.pk), run_id, payload)])
+    if settles:
+        compensating.resume(run.pk, actor=str(person))
+    return settles
+
+
+def _may(person: Any) -> None:
+    if not person.may(Permission.RUNS_COMPENSATE):
+        raise NotPermittedError("Only operators may undo what a run did.")
+
+
+def _given(words: str, field: str, message: str) -> None:
+    if not words.strip():
+        raise InvalidInputError(message, field=field)
+
+
+def _locked(run_id: UUID) -> Run:
+    run = compensating.lock(run_id)
+    if run is None:
+        raise NotFoundError("There is no such run.")
+    return run
+
+
+def _require_settled(run: Run, plan: saga.Plan) -> None:
+    if undoing.is_undoing(run) or run.state == "compensated":
+        raise ConflictError("Somebody has begun to undo this run already; reload to see how far.")
+    if run.state not in undoing.BEGINS_FROM:
+        raise ConflictError("The run is still at work: cancel it first, then undo what it did.")
+    if plan.unsettled:
+        numbers = ", ".join(str(n) for n in plan.unsettled)
+        raise ConflictError(f"First it has to be known what became of step {numbers}.")
+    if not undoing.can_begin(run, plan):
+        raise ConflictError("Nothing that this run did can be undone.")
+
+
+def _stopped(run_id: UUID, seq: int) -> tuple[Run, saga.Item]:
+    """The run, locked, and the effect whose undoing failed with step ``seq``."""
+    run = _locked(run_id)
+    item = undoing.plan_of(run).next
+    stands = item is not None and item.by is not None and item.by.seq == seq
+    if item is None or not stands or item.stage is not saga.Stage.FAILED:
+        raise ConflictError(
+            f"Step {seq} isn't waiting for this any more: reload to see how it stands."
+        )
+    return run, item
+
+
+# --- before it begins -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What would be undone, in words. ``refusal`` is what the tool would say if it were asked
+    now; ``asked``: whether the system of record could be asked."""
+
+    item: saga.Item
+    sentence: str
+    refusal: str = ""
+    asked: bool = False
+
+
+def foresee(run: Run, plan: saga.Plan) -> list[Foreseen]:
+    """Each effect that is still to be undone, in order, with its sentence. The system of record is
+    asked what each undoing would change now, outside any transaction; where it doesn't answer in
+    time the sentence has only what the arguments say."""
+    items = [i for i in plan.items if i.stage is saga.Stage.TO_DO]
+    asked = [_question(run, item) for item in items]
+    answers = asyncio.run(_ask_all(run, asked)) if any(asked) else [None] * len(items)
+    return [_words(run, item, answer) for item, answer in zip(items, answers, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    server: str
+    preview: str
+    item: saga.Item
+
+
+def _question(run: Run, item: saga.Item) -> _Question | None:
+    version = undoing.tool_of(run, item.tool)
+    preview = version.document.get("preview") if version else None
+    return _Question(catalog.tool_server(version.pk), str(preview), item) if preview else None
+
+
+async def _ask_all(run: Run, asked: Sequence[_Question | None]) -> list[dict[str, Any] | None]:
+    async with ToolClient() as tools:
+        return list(await asyncio.gather(*(_ask(tools, run, q) for q in asked)))
+
+
+async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[str, Any] | None:
+    if question is None:
+        return None
+    meta = {"world": run.world, "run": str(run.pk)}
+    if run.dialect:
+        meta["dialect"] = run.dialect
+    item = question.item
+    result = await tools.call(
+        question.server,
+        question.preview,
+        {"tool": item.tool, "args": dict(item.arguments)},
+        meta=meta,
+        call_id=f"undo-{item.step.id}",
+        timeout_s=LOOK_S,
+    )
+    return result.data if isinstance(result.data, dict) else None
+
+
+def _words(run: Run, item: saga.Item, answer: dict[str, Any] | None) -> Foreseen:
+    version = undoing.tool_of(run, item.tool)
+    template = str((version.document.get("sentence") if version else "") or "")
+    facts = (answer or {}).get("facts") or {}
+    if not template or ("{facts." in template and not facts):
+        return Foreseen(item, undoing.title_of(run, item.tool), asked=answer is not None)
+    sentence = render(template, item.arguments, facts)
+    return Foreseen(item, sentence, str((answer or {}).get("refusal") or ""), answer is not None)
