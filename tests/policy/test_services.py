@@ -53,11 +53,9 @@ def test_decisions_are_kept_in_order_with_what_was_asked(toys: PolicySet) -> Non
     assert stored.policy_version.policy_set == toys
 
 
-def test_deciding_needs_a_transaction_and_a_published_policy(toys: PolicySet) -> None:
+def test_deciding_needs_a_published_policy(toys: PolicySet) -> None:
     with pytest.raises(NotFoundError), transaction.atomic():
         services.decide_batch([services.Ask(new_id(), new_id(), "nobody", refund())])
-    with pytest.raises(RuntimeError, match="open transaction"):
-        services.decide_batch([])
 
 
 def test_a_batch_of_any_size_is_two_statements(
@@ -75,7 +73,7 @@ def test_a_batch_of_any_size_is_two_statements(
     with transaction.atomic():
         services.decide_batch([services.Ask(new_id(), new_id(), "toys", refund())] * 20)
 
-    assert sent == ["SELECT", "INSERT"]
+    assert [word for word in sent if word in {"SELECT", "INSERT"}] == ["SELECT", "INSERT"]
 
 
 def test_applying_twice_changes_nothing(db: None) -> None:
