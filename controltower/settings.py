@@ -125,6 +125,7 @@ TEMPLATES = [
                 "csp.context_processors.nonce",
                 "apps.accounts.selectors.page_context",
                 "apps.approvals.selectors.waiting_context",
+                "apps.runs.selectors.stops.stops_context",
             ],
             "builtins": ["apps.accounts.templatetags.tower"],
         },
@@ -225,6 +226,10 @@ BELLS_PER_LANE = int(os.environ.get("TOWER_BELLS_PER_LANE", "4"))
 LEASE_SECONDS = float(os.environ.get("TOWER_LEASE_SECONDS", "30"))
 SWEEP_SECONDS = float(os.environ.get("TOWER_SWEEP_SECONDS", "5"))
 IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
+# Runs that may wait for their first step, by class with all that matters more: see decision 0014.
+QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | json.loads(
+    os.environ.get("TOWER_QUEUE_BOUNDS", "{}")
+)
 # Runs that a later engine began are left to its workers (N and N−1 side by side in a deploy).
 ENGINE_VERSION = int(os.environ.get("TOWER_ENGINE_VERSION", "1"))
 RELEASE = os.environ.get("TOWER_RELEASE") or str(

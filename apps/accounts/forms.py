@@ -10,6 +10,7 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 
 from apps.accounts.domain.preferences import DENSITIES, THEMES
 from apps.accounts.domain.roles import Role
+from apps.accounts.domain.tokens import LONGEST_DAYS, RATES, SCOPE_WORDS
 
 ROLE_CHOICES = [(role.value, role.value.replace("_", " ").capitalize()) for role in Role]
 
@@ -43,3 +44,30 @@ class PreferencesForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         return {**cleaned, "single_keys": bool(cleaned.get("single_keys"))}
+
+
+class ServiceForm(forms.Form):
+    name = forms.SlugField(
+        max_length=60, label="Name", help_text="Small letters, digits and dashes: order-system"
+    )
+    purpose = forms.CharField(max_length=200, required=False, label="What it is for")
+
+
+class TokenForm(forms.Form):
+    scopes = forms.MultipleChoiceField(
+        choices=[(str(scope), words) for scope, words in SCOPE_WORDS.items()],
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose what the token may do."},
+    )
+    days = forms.TypedChoiceField(
+        coerce=int,
+        initial=30,
+        choices=[(d, f"{d} days") for d in (7, 30, LONGEST_DAYS)],
+        label="Works for",
+    )
+    rate = forms.TypedChoiceField(
+        coerce=int,
+        initial=600,
+        choices=[(r, f"{r} requests a minute") for r in RATES],
+        label="At most",
+    )

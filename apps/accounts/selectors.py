@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -14,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.domain.preferences import chosen
 from apps.accounts.domain.roles import Permission, Role
-from apps.accounts.models import User
+from apps.accounts.models import ApiToken, ServiceAccount, User
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ DOORS = (
     Door("Catalog", "catalog:index", "catalog", "c", Permission.CATALOG_VIEW),
     Door("Policies", "policy:index", "policies", "p", Permission.POLICY_VIEW),
     Door("Outcomes", "dashboards:outcomes", "outcomes", "o", Permission.OUTCOMES_VIEW, first=True),
+    Door("Stops", "stops:index", "stop", "x", Permission.TOWER_VIEW),
     Door("System", "api:system", "system", "y", Permission.TOWER_VIEW, starts_group=True),
     Door("Audit", "audit:list", "audit", "u", Permission.AUDIT_VIEW),
     Door("Users", "accounts:users", "users", "s", Permission.USERS_MANAGE),
@@ -97,3 +99,18 @@ def active_operators(user_ids: Iterable[int]) -> set[int]:
     """Which of these people may decide right now."""
     found = User.objects.filter(pk__in=list(user_ids), is_active=True, role=Role.OPERATOR)
     return set(found.values_list("pk", flat=True))
+
+
+def service_accounts() -> list[ServiceAccount]:
+    """Every service account with its tokens, the newest first; open accounts before disabled
+    ones."""
+    tokens = ApiToken.objects.select_related("created_by", "revoked_by").order_by("-created_at")
+    now = timezone.now()
+    rows = list(
+        ServiceAccount.objects.select_related("created_by")
+        .prefetch_related(Prefetch("tokens", tokens, to_attr="listed"))
+        .order_by("disabled_at", "name")
+    )
+    for token in (t for row in rows for t in row.listed):  # type: ignore[attr-defined]  # prefetched
+        token.state_now = token.state(now)
+    return sorted(rows, key=lambda row: (row.disabled_at is not None, row.name))

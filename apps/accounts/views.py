@@ -1,4 +1,5 @@
-"""Log-in, log-out, a person's settings, and the administrators' page about people."""
+"""Log-in, log-out, a person's settings, and the administrators' pages about people and service
+accounts."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from apps.accounts import forms, selectors, services
 from apps.accounts.authn import requires
 from apps.accounts.domain.preferences import chosen
 from apps.accounts.models import User
+from apps.kernel.errors import ConflictError
 
 COOKIE_AGE = 365 * 24 * 3600
 
@@ -52,6 +54,68 @@ def settings_page(request: HttpRequest) -> HttpResponse:
             name, form.cleaned_data[name], max_age=COOKIE_AGE, samesite="Lax", path="/"
         )
     return response
+
+
+def _services_page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
+    context = {"accounts": selectors.service_accounts(), **more}
+    context.setdefault("form", forms.ServiceForm())
+    context.setdefault("token_form", forms.TokenForm(auto_id=False))
+    return render(request, "accounts/services.html", context, status=status)
+
+
+@require_GET
+@requires("users.manage")
+def service_accounts(request: HttpRequest) -> HttpResponse:
+    """The systems that use the API, and their tokens."""
+    return _services_page(request)
+
+
+@require_POST
+@requires("users.manage")
+def create_service(request: HttpRequest) -> HttpResponse:
+    form = forms.ServiceForm(request.POST)
+    if not form.is_valid():
+        return _services_page(request, form=form, status=422)
+    try:
+        account = services.create_account(actor=cast(User, request.user), **form.cleaned_data)
+    except ConflictError as taken:
+        form.add_error("name", str(taken))
+        return _services_page(request, form=form, status=taken.status)
+    messages.success(request, f"{account.name} is there. Give it a token.")
+    return redirect("accounts:services")
+
+
+@require_POST
+@requires("users.manage")
+def create_token(request: HttpRequest, account_id: int) -> HttpResponse:
+    """Make a token; this answer is the only one that ever shows it."""
+    form = forms.TokenForm(request.POST, auto_id=False)
+    if not form.is_valid():
+        return _services_page(request, token_form=form, token_for=account_id, status=422)
+    token, secret = services.create_token(
+        actor=cast(User, request.user),
+        account_id=account_id,
+        scopes=form.cleaned_data["scopes"],
+        days=form.cleaned_data["days"],
+        rate_per_minute=form.cleaned_data["rate"],
+    )
+    return _services_page(request, shown_token=token, shown_secret=secret, status=201)
+
+
+@require_POST
+@requires("users.manage")
+def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
+    token = services.revoke_token(actor=cast(User, request.user), token_id=token_id)
+    messages.success(request, f"{token.shown}… of {token.account.name} opens nothing any more.")
+    return redirect("accounts:services")
+
+
+@require_POST
+@requires("users.manage")
+def disable_service(request: HttpRequest, account_id: int) -> HttpResponse:
+    account = services.disable_account(actor=cast(User, request.user), account_id=account_id)
+    messages.success(request, f"{account.name} is disabled, and with it every token it has.")
+    return redirect("accounts:services")
 
 
 def _users_page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -50,6 +51,40 @@ def decided_among(approval_ids: Sequence[UUID]) -> list[UUID]:
     """Those that no longer wait for anybody."""
     rows = Approval.objects.filter(pk__in=approval_ids).exclude(state=State.PENDING)
     return list(rows.values_list("pk", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of the people of some roles: questions that wait, the age of the oldest, what
+    was decided in the last hour, and the jobs that ask them."""
+
+    roles: frozenset[str]
+    waiting: int
+    oldest_s: float
+    decided_last_hour: int
+    jobs: frozenset[str]
+
+
+def asked_by_roles() -> list[Asked]:
+    """The people's queues, one a set of roles that questions are put to. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array(SELECT jsonb_array_elements_text(roles)) AS roles,"
+            " count(*) FILTER (WHERE state = 'pending'),"
+            " coalesce(extract(epoch FROM clock_timestamp() - min(created_at)"
+            "  FILTER (WHERE state = 'pending')), 0)::float8,"
+            " count(*) FILTER (WHERE state IN ('approved', 'rejected')),"
+            " array_agg(DISTINCT job_slug::text)"
+            " FROM (SELECT roles, state, created_at, job_slug FROM approvals_approval"
+            "  WHERE state = 'pending'"
+            " UNION ALL SELECT roles, state, created_at, job_slug FROM approvals_approval"
+            "  WHERE decided_at > clock_timestamp() - interval '1 hour'"
+            "  AND state <> 'pending') found GROUP BY 1"
+        )
+        return [
+            Asked(frozenset(roles or ["operator"]), waiting, oldest_s, decided, frozenset(jobs))
+            for roles, waiting, oldest_s, decided, jobs in cursor.fetchall()
+        ]
 
 
 # --- for the pages --------------------------------------------------------------------------------

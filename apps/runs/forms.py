@@ -127,6 +127,28 @@ class AgainForm(CancelForm):
     """Why a poison step may work now."""
 
 
+class UndoForm(CancelForm):
+    """Why a run is undone, and what the person saw that would be."""
+
+    plan = forms.CharField(
+        max_length=64, error_messages={"required": "Look at what would be undone first."}
+    )
+
+
+class UndoneForm(forms.Form):
+    """What a person says about an undoing that failed."""
+
+    verdict = forms.ChoiceField(
+        choices=[("happened", "It is undone by other means"), ("give_up", "Leave it as it is")],
+        error_messages={"required": "Choose what becomes of it."},
+    )
+    evidence = forms.CharField(
+        max_length=2000,
+        error_messages={"required": "Say how you know, or why it may stay: it is kept."},
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
 class ReconcileForm(forms.Form):
     """What a person found out about a call whose answer was lost."""
 
@@ -140,3 +162,14 @@ class ReconcileForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
     )
     round = forms.IntegerField(min_value=0, max_value=32767)
+
+
+class ForkForm(forms.Form):
+    """Where a branch goes on from, under which contract version, and why."""
+
+    after = forms.IntegerField(min_value=0, max_value=2**31 - 1)
+    contract = forms.IntegerField(min_value=1, max_value=2**31 - 1, required=False)
+    label = forms.CharField(max_length=80, required=False)
+    reason = forms.CharField(
+        max_length=500, error_messages={"required": "Say why: it is written to the audit log."}
+    )

@@ -17,7 +17,8 @@ from apps.kernel.transactions import command
 from apps.runs import dispatch, journal, reconcile
 from apps.runs.journal import breakers, compensating, lost
 from apps.runs.journal.claiming import SUSPECT_AFTER
-from apps.runs.services import forget_drains
+from apps.runs.services import forget_drains, tend_queue, unpark_resumed
+from apps.runs.services.stops import wake_freed
 
 LOSSES_ALONE = 3  # a step that took this many workers with it, alone each time, is poison
 
@@ -29,6 +30,7 @@ class Swept:
     expired_approvals: int = 0
     overdue_runs: int = 0
     looked_up: int = 0
+    admitted: int = 0
     sealed: int = 0
     rung: tuple[str, ...] = ()
 
@@ -40,8 +42,11 @@ def sweep() -> Swept:
     swept.expired_leases = take_back_leases()
     swept.woken = wake_decided()
     swept.overdue_runs = end_overdue_runs()
+    unpark_resumed()
     carry_on_undoing()
     half_open_breakers()
+    wake_freed()
+    swept.admitted = tend_queue()
     swept.sealed = audit.seal()
     swept.rung = ring_due()
     forget_drains()

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.runs.views import control, listing, pages, parts
+from apps.runs.views import compensating, control, forking, listing, pages, parts, stops
 
 app_name = "runs"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", listing.index, name="list"),
     path("news/", listing.news, name="news"),
     path("export.csv", listing.export_csv, name="export_csv"),
+    path("compare/", forking.compare, name="compare"),
     path("for-job/<slug:slug>/", parts.for_job, name="for_job"),
     path("job-stats/", parts.job_stats, name="job_stats"),
     path("tool-health/<slug:domain>/<slug:name>/", parts.tool_health, name="tool_health"),
+    path("breaker/<slug:domain>/<slug:name>/", stops.breaker, name="breaker"),
+    path("breaker/<slug:domain>/<slug:name>/move/", stops.move_breaker, name="move_breaker"),
     path("<uuid:run_id>/", pages.show, name="detail"),
     path("<uuid:run_id>/state/", pages.state, name="state"),
     path("<uuid:run_id>/conversation/", pages.conversation, name="conversation"),
@@ -19,8 +22,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/steps/<int:seq>/look-up/", control.look_up, name="look_up"),
     path("<uuid:run_id>/steps/<int:seq>/resolve/", control.resolve, name="resolve"),
     path("<uuid:run_id>/export.json", pages.export_json, name="export_json"),
+    path("<uuid:run_id>/fork/", forking.fork, name="fork"),
+    path("<uuid:run_id>/fork/start/", forking.start_fork, name="start_fork"),
     path("<uuid:run_id>/cancel/", control.cancel, name="cancel"),
+    path("<uuid:run_id>/undo/", compensating.preview, name="undo"),
+    path("<uuid:run_id>/undo/begin/", compensating.begin, name="undo_begin"),
+    path("<uuid:run_id>/undo/<int:seq>/again/", compensating.again, name="undo_again"),
+    path("<uuid:run_id>/undo/<int:seq>/settle/", compensating.settle, name="undo_settle"),
     path("<uuid:run_id>/pause/", control.pause, name="pause"),
     path("<uuid:run_id>/resume/", control.resume, name="resume"),
     path("<uuid:run_id>/steps/<int:seq>/try-again/", control.try_again, name="try_again"),
+]
+
+# Stops have an address of their own beside the runs: /stops/, names "stops:…".
+stop_patterns: list[URLPattern | URLResolver] = [
+    path("", stops.index, name="index"),
+    path("place/", stops.place, name="place"),
+    path("<int:stop_id>/", stops.figures, name="figures"),
+    path("<int:stop_id>/stage/", stops.stage, name="stage"),
+    path("<int:stop_id>/lift/", stops.lift, name="lift"),
 ]

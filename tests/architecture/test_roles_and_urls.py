@@ -19,13 +19,24 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from apps.accounts.domain.roles import ALLOWED, Permission, Role
+from apps.accounts.domain.tokens import Scope
 from apps.accounts.models import User
+from apps.accounts.services import create_account, create_token
 from tests.conftest import BACKEND
 
 ClientAs = Callable[[str], Client]
-OPEN_TO_STRANGERS = {"accounts:login", "api:health", "api:ready"}
+OPEN_TO_STRANGERS = {
+    "accounts:login",
+    "api:health",
+    "api:ready",
+    # the description of the API, and the answers that there is nothing
+    "rest:openapi-json",
+    "rest:api-root",
+    "rest-nowhere",
+}
 SAMPLES: dict[str, Any] = {
     "uuid": uuid.UUID("01900000-0000-7000-8000-000000000001"),
+    "uuidstr": "01900000-0000-7000-8000-000000000001",
     "slug": "none",
     "int": 999_999,
     "str": "none",
@@ -43,6 +54,7 @@ class Address:
     name: str
     url: str
     permission: Permission | None
+    scopes: tuple[tuple[str, str], ...] | None = None  # (method, scope) of an address of the API
 
 
 def addresses(resolver: URLResolver | None = None, space: str = "") -> Iterator[Address]:
@@ -59,11 +71,15 @@ def _address(entry: URLPattern, space: str) -> Address:
     kinds = re.findall(r"<(?:(\w+):)?(\w+)>", str(entry.pattern))
     values = {argument: SAMPLES[kind or "str"] for kind, argument in kinds}
     permission = getattr(entry.callback, "permission", None)
-    return Address(name, reverse(name, kwargs=values) + QUERIES.get(name, ""), permission)
+    scopes = getattr(entry.callback, "scopes", None)
+    listed = tuple(sorted(scopes.items())) if scopes else None
+    return Address(name, reverse(name, kwargs=values) + QUERIES.get(name, ""), permission, listed)
 
 
 ALL = list(addresses())
-GUARDED = [a for a in ALL if a.name not in OPEN_TO_STRANGERS]
+# Addresses of the API open to tokens, not to sessions.
+SCOPED = [a for a in ALL if a.scopes]
+GUARDED = [a for a in ALL if a.name not in OPEN_TO_STRANGERS and a not in SCOPED]
 
 
 def named(address: Address) -> str:
@@ -165,7 +181,53 @@ def test_every_answer_carries_the_security_headers(
 
 
 def test_nothing_is_open_to_strangers_by_accident() -> None:
-    assert {a.name for a in ALL if a.permission is None} == OPEN_TO_STRANGERS
+    unnamed = {a.name for a in ALL if a.permission is None and not a.scopes}
+    assert unnamed == OPEN_TO_STRANGERS
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", SCOPED, ids=named)
+def test_no_role_opens_the_api_without_a_token(address: Address, people: dict[str, User]) -> None:
+    for method, _ in address.scopes or ():
+        assert status(Client(), address, method.lower()) == 401
+        for role in ROLES:
+            client = Client()
+            client.force_login(people[role], backend=BACKEND)
+            assert status(client, address, method.lower()) == 401
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", SCOPED, ids=named)
+def test_a_token_opens_what_its_scopes_say(address: Address, people: dict[str, User]) -> None:
+    account = create_account(actor=people["admin"], name="erp", purpose="")
+    found: dict[tuple[str, str], bool] = {}
+    for scope in Scope:
+        _, token = create_token(
+            actor=people["admin"], account_id=account.pk, scopes=[scope], days=1, rate_per_minute=60
+        )
+        client = Client(headers={"Authorization": f"Bearer {token}"})
+        for method, _ in address.scopes or ():
+            answer = status(client, address, method.lower())
+            assert answer != 401
+            found[method, str(scope)] = answer != 403
+
+    wanted = {(m, str(s)): str(s) == w for m, w in address.scopes or () for s in Scope}
+    assert found == wanted
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", GUARDED, ids=named)
+def test_a_token_is_nobody_at_the_doors_of_people(
+    address: Address, people: dict[str, User]
+) -> None:
+    """Decide, publish, change a rule: whatever its scopes, a token is a stranger there."""
+    account = create_account(actor=people["admin"], name="erp", purpose="")
+    _, token = create_token(
+        actor=people["admin"], account_id=account.pk, scopes=list(Scope), days=1, rate_per_minute=60
+    )
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+
+    assert status(client, address, works_with(client, address)) == 302
 
 
 def test_only_operators_decide_and_only_admins_change_the_rules() -> None:

@@ -6,7 +6,17 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.benchmarks import environments, machine, ours, throughput
+from tests.benchmarks import (
+    backlog,
+    environments,
+    latency,
+    live,
+    machine,
+    ours,
+    policies,
+    throughput,
+    waiting,
+)
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.scale import SCALES, Scale
 
@@ -31,12 +41,28 @@ def run(
         "postgresql": ground.settings(),
         "cases": {},
     }
-    if "throughput" in wanted:
-        for peer in given.contenders:
-            if peer != "ours":
-                found["versions"][peer] = environments.versions_of(peer)
-        say("[bold]Durable steps per second")
-        found["cases"]["throughput"] = throughput.measure(
-            ground, env, scale, say, only=given.contenders
-        )
+    peers = [p for p in given.contenders if p != "ours"] if "throughput" in wanted else []
+    for peer in peers:
+        found["versions"][peer] = environments.versions_of(peer)
+    carried: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+        "throughput": (
+            "Durable steps per second, tools that do nothing",
+            lambda: throughput.measure(ground, env, scale, say, only=given.contenders),
+        ),
+        "waiting": (
+            "A thousand waiting steps in one worker process",
+            lambda: waiting.measure(env, scale, say),
+        ),
+        "latency": ("Latency on an idle system", lambda: latency.measure(env, scale, say)),
+        "policy": ("Policy decisions", lambda: policies.measure(scale, say)),
+        "live": ("Sockets under load", lambda: live.measure(env, scale, say)),
+        "backlog": (
+            "A backlog",
+            lambda: backlog.measure(ground, env, given.backlog or scale.backlog_runs, say),
+        ),
+    }
+    for case in wanted:
+        title, measure = carried[case]
+        say(f"[bold]{title}[/]")
+        found["cases"][case] = measure()
     return found

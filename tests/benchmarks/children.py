@@ -52,6 +52,9 @@ class Crew:
     def worker(self, lane: str = "normal") -> subprocess.Popen[bytes]:
         return self.python(f"worker-{lane}", "manage.py", "worker", "--lane", lane)
 
+    def sweeper(self) -> subprocess.Popen[bytes]:
+        return self.python("sweeper", "manage.py", "sweep")
+
     def web(self, port: int) -> subprocess.Popen[bytes]:
         arguments = ["-m", "uvicorn", "controltower.asgi:application", "--host", "127.0.0.1"]
         arguments += ["--port", str(port), "--lifespan", "off", "--log-level", "warning"]

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,8 +18,9 @@ from apps.runs import journal, services
 from apps.runs.domain.barrier import Barriers, blocked
 from apps.runs.domain.pausing import OPEN, WAITS_FOR_RESUME, may_pause
 from apps.runs.domain.states import TERMINAL, State
-from apps.runs.journal import claiming, parking
+from apps.runs.journal import barriers, claiming, parking
 from apps.runs.models import PARKED_UNTIL, Run, Step
+from apps.runs.work import Claimed
 from tests.factories.runs import RunFactory, StepFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,13 +31,17 @@ def queued_step(**changes) -> Step:
     return StepFactory.create(run=run, state="queued", **changes)
 
 
-def claim(owner: str = "w") -> list[UUID]:
-    @command
-    def go() -> list[UUID]:
-        due = claiming.due("normal", limit=10, engine_version=1)
-        return [w.step_id for w in claiming.lease(due, owner=owner, lease_s=30)]
+@command
+def claim_works() -> list[Claimed]:
+    """Claim as the engine does."""
+    barriers.forget()
+    free, barred = barriers.part(claiming.due("normal", limit=10, engine_version=1))
+    claiming.park(barred)
+    return claiming.lease(free, owner="w", lease_s=30)
 
-    return go()
+
+def claim() -> list[UUID]:
+    return [w.step_id for w in claim_works()]
 
 
 def kinds(run: Run) -> list[str]:
@@ -85,6 +91,19 @@ def test_a_step_that_waits_for_its_next_attempt_keeps_its_time() -> None:
 
     step.refresh_from_db()
     assert step.not_before == later
+
+
+def test_a_step_whose_next_attempt_comes_while_its_run_is_paused_is_parked_then() -> None:
+    step = queued_step()
+    services.pause_run(step.run_id, actor="ida", reason="x")
+    Step.objects.filter(id=step.id).update(not_before=Now(), waits_for="")  # a retry, meanwhile
+
+    assert claim() == []
+
+    step.refresh_from_db()
+    assert step.waits_for == WAITS_FOR_RESUME
+    services.resume_run(step.run_id, actor="ida")
+    assert claim() == [step.id]
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
@@ -151,23 +170,18 @@ def test_the_sweep_lets_go_what_was_parked_while_its_run_was_resumed() -> None:
     assert claim() == [lost.id]
 
 
-def test_a_held_step_that_has_caused_nothing_is_put_aside_and_one_on_its_way_is_not() -> None:
-    paused, sent, free, cancelled = queued_step(), queued_step(), queued_step(), queued_step()
-    claim()
+def test_a_held_step_of_a_cancelled_run_ends_unless_it_is_on_its_way() -> None:
+    cancelled, sent, free = queued_step(), queued_step(), queued_step()
+    works = claim_works()
     Step.objects.filter(id=sent.id).update(intent_open=True)
-    for step in (paused, sent):
-        services.pause_run(step.run_id, actor="ida", reason="x")
-    services.cancel_run(cancelled.run_id, actor="ida", reason="x")
-    tokens = dict(Step.objects.values_list("id", "lease_token"))
+    for step in (cancelled, sent):
+        services.cancel_run(step.run_id, actor="ida", reason="x")
 
-    stopped = command(lambda: parking.stop_short([t for t in tokens.values() if t]))()
+    kept = command(lambda: parking.drop_cancelled(works))()
 
-    assert stopped == {tokens[paused.id], tokens[cancelled.id]}
+    assert {w.step_id for w in kept} == {sent.id, free.id}
     states = dict(Step.objects.values_list("id", "state"))
-    assert states[paused.id] == "queued"
-    assert states[sent.id] == states[free.id] == "running"
-    assert states[cancelled.id] == "cancelled"
-    assert claim() == []
+    assert states == {cancelled.id: "cancelled", sent.id: "running", free.id: "running"}
 
 
 # --- poison ---------------------------------------------------------------------------------------

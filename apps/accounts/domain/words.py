@@ -52,6 +52,7 @@ STATES: dict[str, Look] = {
     "tool_refused": Look("Refused by the tool", "st-refused", "refused"),
     "not_resolved": Look("Not resolved", "st-unresolved", "cancelled"),
     "timed_out": Look("Timed out", "st-expired", "shed"),
+    "partly_compensated": Look("Partly compensated", "st-compensated", "warn"),
     "error": Look("Error", "st-failed", "failed"),
     # Attempts.
     "ok": Look("OK", "st-succeeded", "succeeded"),
@@ -69,6 +70,7 @@ STATES: dict[str, Look] = {
     "superseded": Look("Superseded", "st-void", "cancelled"),
     "active": Look("Active", "st-succeeded", "succeeded"),
     "disabled": Look("Disabled", "st-cancelled", "cancelled"),
+    "revoked": Look("Revoked", "st-cancelled", "cancelled"),
 }
 
 RISKS: dict[int, str] = {1: "Low", 2: "Medium", 3: "High", 4: "Critical"}

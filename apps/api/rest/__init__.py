@@ -7,6 +7,6 @@ something takes an ``Idempotency-Key``. For people: ``controltower/api.md``.
 
 from __future__ import annotations
 
-from apps.api.rest.door import api
+from apps.api.rest.door import patterns
 
-__all__ = ["api"]
+__all__ = ["patterns"]

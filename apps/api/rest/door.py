@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.parser import Parser
 
@@ -48,5 +52,37 @@ api = NinjaAPI(
     parser=StrictParser(),
 )
 errors.register(api)
-api.add_router("", runs.router)
-api.add_router("", events.router)
+ROUTERS = (runs.router, events.router)
+for router in ROUTERS:
+    api.add_router("", router)
+
+
+def scopes() -> dict[str, dict[str, str]]:
+    """``{name of the address: {method: scope}}`` of every operation."""
+    found: dict[str, dict[str, str]] = {}
+    for operation in (o for r in ROUTERS for p in r.path_operations.values() for o in p.operations):
+        methods = found.setdefault(operation.url_name, {})
+        methods |= dict.fromkeys(operation.methods, str(operation.auth_param.scope))
+    return found
+
+
+def patterns() -> tuple[list[URLPattern], str, str]:
+    """The API's addresses for a URL configuration."""
+    entries, name, space = api.urls
+    known = scopes()
+    for entry in entries:
+        entry.callback = _politely(entry.callback, known.get(entry.name, {}))
+    return entries, name, space
+
+
+def _politely(view: Callable[..., HttpResponse], known: dict[str, str]) -> Any:
+    """The view, whose answer to a method it doesn't have is a problem like any other."""
+
+    @csrf_exempt  # no session opens this door, so there is nothing to forge
+    @wraps(view)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        return errors.not_here(response) if response.status_code == 405 else response
+
+    inner.scopes = known  # type: ignore[attr-defined]  # read by the test of scopes and URLs
+    return inner

@@ -126,6 +126,13 @@ def nowhere(request: HttpRequest, rest: str) -> HttpResponse:
     return told(problem(404, "no_such_address", f"There is no /api/v1/{rest[:80]}.", fix=fix))
 
 
+def not_here(response: HttpResponse) -> HttpResponse:
+    """The answer to a method that an address doesn't have."""
+    allowed = response.headers.get("Allow", "")
+    body = problem(405, "no_such_method", "This address has no such method.", fix=f"Use {allowed}.")
+    return told(body, Allow=allowed)
+
+
 def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     body = problem(
         503,

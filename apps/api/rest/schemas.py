@@ -58,6 +58,7 @@ class RunIn(Strict):
     messages: Annotated[list[MessageIn], Field(max_length=200)] = []
     script: Annotated[list[ScriptItemIn], Field(max_length=500)] | None = None
     world: Annotated[str, StringConstraints(min_length=1, max_length=80)] = "live"
+    batch: bool = False
 
 
 class CancelIn(Strict):

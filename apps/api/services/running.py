@@ -22,6 +22,7 @@ from apps.catalog import selectors as catalog
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from apps.runs.domain.admission import Class
 from apps.runs.domain.naming import given_label, live_label
 from apps.runs.selectors.detail import run_by_id
 from apps.runs.services import NewRun, cancel_run, start_run
@@ -41,6 +42,7 @@ class RunRequest:
     messages: Sequence[tuple[str, str]] = ()
     script: Sequence[Mapping[str, Any]] | None = None
     world: str = "live"
+    batch: bool = False  # may wait, and is turned away first
 
 
 def start(request: Request, wanted: RunRequest, *, account: str) -> Answer:
@@ -135,6 +137,8 @@ def new_run(wanted: RunRequest, *, account: str) -> NewRun:
         case_ref=wanted.reference,
         world=wanted.world,
         input=dict(wanted.input),
+        criticality_class=int(Class.C3) if wanted.batch else None,
+        tenant=account,
     )
 
 

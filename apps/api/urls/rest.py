@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.api.rest import api
+from apps.api.rest import patterns
 from apps.api.rest.errors import nowhere
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", api.urls),
+    path("", patterns()),
     path("<path:rest>", nowhere, name="rest-nowhere"),
 ]

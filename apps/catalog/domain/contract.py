@@ -229,6 +229,13 @@ def _tool_use(entry: Mapping[str, Any]) -> ToolUse:
     return ToolUse(**{**entry, **known})
 
 
+def compensations(document: Mapping[str, Any]) -> dict[str, Compensation]:
+    """What undoes each tool of a published contract, by the tool's name; only those that have
+    something."""
+    found = {t["name"]: _compensation(t.get("compensation")) for t in document.get("tools") or ()}
+    return {name: undo for name, undo in found.items() if undo}
+
+
 def _compensation(entry: str | Mapping[str, Any] | None) -> Compensation | None:
     if not entry:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import F
 
+from apps.catalog.domain.contract import Compensation, compensations
 from apps.catalog.models import AgentVersion, ContractVersion, PromptVersion, ToolVersion
 
 
@@ -20,6 +21,13 @@ def contract_digest(version_id: int) -> str:
 @lru_cache(maxsize=4096)
 def _tool(version_id: int) -> ToolVersion:
     return ToolVersion.objects.select_related("tool__server", "tool__domain").get(pk=version_id)
+
+
+@lru_cache(maxsize=2048)
+def undone_by(contract_version_id: int) -> Mapping[str, Compensation]:
+    """What undoes the effect of each tool, by the tool's name, as the contract declares it."""
+    document = ContractVersion.objects.values_list("document", flat=True)
+    return compensations(document.get(pk=contract_version_id))
 
 
 def tool_document(version_id: int) -> Mapping[str, Any]:

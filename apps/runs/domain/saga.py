@@ -113,7 +113,7 @@ class Plan:
         return digest([lines, list(self.unsettled)], purpose=PLAN_PURPOSE)
 
 
-def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation | None]) -> Plan:
+def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation]) -> Plan:
     """What undoing a run comes to. ``compensations``: by tool name, as the run's contract declares
     them. An effect is a change that was really carried out, once: repeats that were answered with
     its receipt are none, nor is what a fork inherited, nor an undoing."""

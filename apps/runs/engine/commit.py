@@ -28,7 +28,16 @@ from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, ending
-from apps.runs.journal import barriers, breakers, claiming, compensating, forking, pressure
+from apps.runs.journal import (
+    barriers,
+    breakers,
+    budgets,
+    claiming,
+    compensating,
+    forking,
+    parking,
+    pressure,
+)
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
 LIVE = {State.QUEUED, State.RUNNING, State.WAITING_APPROVAL}
@@ -59,7 +68,7 @@ class Batch:
                 again.append((done, decision))
             else:
                 settled.append(ending.settled(done, decision.verdict))
-        self._requeue(again)
+        self._requeue(again, finished)
         calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
         barriers.wake_probers(breakers.note(calls))
         return self.settle(settled)
@@ -76,10 +85,21 @@ class Batch:
             jitter=random.random(),  # noqa: S311  # spreads load, guards nothing
         )
 
-    def _requeue(self, again: Sequence[tuple[Finished, RetryDecision]]) -> None:
+    def _requeue(
+        self, again: Sequence[tuple[Finished, RetryDecision]], finished: Sequence[Finished]
+    ) -> None:
+        rows = budgets.ration(
+            [ending.requeue_row(d, decision.delay_s) for d, decision in again],
+            ending.succeeded(finished),
+        )
+        if not again:
+            return
         journal.close_attempts([ending.attempt_row(d, Verdict.RETRY) for d, _ in again])
-        journal.requeue([ending.requeue_row(d, decision.delay_s) for d, decision in again])
-        self.carriage.drop(d.action.work.run_id for d, _ in again)
+        back = journal.requeue(rows)
+        works = [d.action.work for d, _ in again]
+        late = [w for w in works if w.step_id not in back]
+        self.facts += ending.fenced_facts(late, self.owner)
+        self.carriage.drop(w.run_id for w in works)
 
     def settle(self, settled: Sequence[Settled]) -> list[Settled]:
         """End steps. One that was fenced off meanwhile is dropped: its new owner speaks for it."""
@@ -97,6 +117,7 @@ class Batch:
 
     def _fenced(self, late: Sequence[Settled]) -> None:
         reconcile.close_late(late)
+        self.facts += ending.fenced_facts([s.work for s in late], self.owner)
         self.carriage.drop(s.work.run_id for s in late)
 
     # --- go on --------------------------------------------------------------------------------
@@ -248,7 +269,7 @@ class Batch:
 
     def keep(self, inspected: Sequence[Claimed]) -> list[Claimed]:
         """Of steps whose effect was looked at, those that may still begin."""
-        kept = barriers.keep(inspected)
+        kept = barriers.keep(parking.drop_cancelled(inspected))
         if len(kept) < len(inspected):
             going = {w.step_id for w in kept}
             self.carriage.drop(w.run_id for w in inspected if w.step_id not in going)
@@ -412,7 +433,8 @@ def commit(
     carriage.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
     batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(finished)
-    _run_to_actions(batch, ended=ended, incoming=[], ready=batch.keep(inspected))
+    ready = batch.keep(inspected)
+    _run_to_actions(batch, ended=ended, incoming=[], ready=ready)
     return batch.actions
 
 

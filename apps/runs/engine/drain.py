@@ -25,7 +25,9 @@ from apps.runs import agents
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import Ending
 from apps.runs.engine import commit as engine
+from apps.runs.engine.slots import Slot, Slots, told
 from apps.runs.executor import CallResult, ToolClient
+from apps.runs.journal import pressure
 from apps.runs.services.workers import beat, give_back, notice, renew_leases
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
@@ -67,7 +69,7 @@ class Drain:
         self._db = ThreadPoolExecutor(1, thread_name_prefix="db")
         self._tasks: dict[asyncio.Task[Any], Action] = {}
         self._carriage = Carriage()  # touched by the database thread only
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._slots = Slots()
         self._renewed = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
@@ -76,6 +78,7 @@ class Drain:
         end = time.monotonic() + self.seconds
         async with ToolClient() as tools:
             try:
+                self._slots = Slots(await self._in_db(pressure.known_limits))
                 await self._loop(tools, end)
             finally:
                 for task in self._tasks:
@@ -122,15 +125,17 @@ class Drain:
         if isinstance(action, Think):
             result, thought = await agents.think(action)
             return Finished(action, result, thought)
-        async with self._slot(action):
-            return Finished(action, await _call(tools, action))
+        async with self._slot(action) as slot:
+            result = await _call(tools, action)
+            slot.ended(told(result, action.timeout_s))
+        return Finished(action, result)
 
-    def _slot(self, action: Call) -> asyncio.Semaphore:
-        """The contract's bound on calls of one tool at once, in this process. Waiting for a slot
-        is not counted against the tool's time-out."""
+    def _slot(self, action: Call) -> Slot:
+        """A place for the call: in this process as many as the contract allows, and fewer when the
+        tool complains. Waiting for a place is not counted against the tool's time-out."""
         work = action.work
-        name = f"{work.contract_version_id}/{work.tool_name}"
-        return self._slots.setdefault(name, asyncio.Semaphore(action.concurrency))
+        name = f"{work.domain_slug}/{work.tool_name}@{work.job_slug} v{work.contract_number}"
+        return self._slots.of(name, action.concurrency)
 
     async def _gather(self) -> tuple[list[Finished], list[Claimed]]:
         if not self._tasks:
@@ -204,6 +209,7 @@ class Drain:
         steps, flying = self.report.steps, len(self._tasks)
         await self._in_db(lambda: renew_leases(tokens, lease_s=self.lease_s))
         await self._in_db(lambda: beat(self.owner, "drainer", self.lane, flying, steps))
+        await self._in_db(lambda: pressure.note_limits(self.owner, self._slots.report()))
 
     async def _in_db(self, func: Callable[[], T]) -> T:
         """Run in the database thread; a database that went away is waited for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,12 @@ from django.utils import timezone
 from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
-from apps.runs.domain import forking
+from apps.runs.domain import budget, forking
 from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
-from apps.runs.journal import breakers
+from apps.runs.journal import breakers, lost
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
@@ -72,7 +72,20 @@ def requeue_row(done: Finished, delay_s: float) -> dict[str, Any]:
         "delay_s": delay_s,
         "error_class": done.result.error_class[:40],
         "error": done.result.error[:2000],
+        "tool": f"{work.domain_slug}/{work.tool_name}",
+        "cost": budget.cost(
+            timed_out=done.result.error_class == "timeout",
+            told_when=done.result.retry_after_s is not None,
+        ),
+        "cap_s": asking.tool_terms(work).retry.cap_s,
     }
+
+
+def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
+    """The tools of calls that went well: each earns its tool's retry budget something."""
+    for done in finished:
+        if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
+            yield f"{done.action.work.domain_slug}/{done.action.work.tool_name}"
 
 
 def settled(done: Finished, verdict: Verdict) -> Settled:
@@ -259,6 +272,16 @@ def step_fact(step: Settled, owner: str) -> Fact:
 def held_fact(work: Claimed, owner: str) -> Fact:
     payload = {"step": work.seq, "tool": work.tool_name}
     return Fact("run.waiting_approval", owner, "run", str(work.run_id), work.run_id, payload)
+
+
+def fenced_facts(late: Sequence[Claimed], owner: str) -> list[Fact]:
+    """Calls that ended after their lease had been taken back, so that nothing of how they ended was
+    written."""
+    taken = lost.fenced([w.step_id for w in late], [w.lease_token for w in late]) if late else []
+    return [
+        Fact("step.fenced", owner, "step", str(step_id), run_id, {"token": token})
+        for step_id, run_id, token in taken
+    ]
 
 
 def run_facts(

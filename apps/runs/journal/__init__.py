@@ -295,17 +295,17 @@ def settle(rows: Sequence[Row]) -> set[UUID]:
 @participant
 def requeue(rows: Sequence[Row]) -> set[UUID]:
     """Give steps back to the queue for another try: rows of step_id, lease_token, delay_s,
-    error_class, error."""
+    error_class, error, and waits_for where more than the pause is waited for."""
     if not rows:
         return set()
     back = fetch(
         """
         UPDATE runs_step s SET state = 'queued',
             not_before = clock_timestamp() + make_interval(secs => v.delay_s),
-            error_class = v.error_class, error = v.error,
+            error_class = v.error_class, error = v.error, waits_for = coalesce(v.waits_for, ''),
             lease_token = NULL, lease_until = NULL, lease_owner = ''
         FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, delay_s float,
-            error_class text, error text)
+            error_class text, error text, waits_for text)
         WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
         RETURNING s.id, s.run_id
         """,

@@ -120,3 +120,16 @@ def end_overdue(*, limit: int = 500) -> list[UUID]:
             [ids],
         )
     return ids
+
+
+@participant
+def fenced(step_ids: Sequence[UUID], tokens: Sequence[int]) -> list[tuple[UUID, UUID, int]]:
+    """Of leases under which a result came too late to be written, those that were taken back: step,
+    run and token. The others are our own, of a commit that is repeated because its reply was
+    lost."""
+    rows = fetch(
+        "SELECT step_id, run_id, lease_token FROM runs_attempt WHERE step_id = ANY(%s)"
+        " AND lease_token = ANY(%s) AND outcome = 'lease_lost'",
+        [list(step_ids), list(tokens)],
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

@@ -15,6 +15,7 @@ from apps.kernel.transactions import participant
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal import execute, fetch
 from apps.runs.models import PARKED_UNTIL
+from apps.runs.work import Claimed
 
 
 @participant
@@ -52,32 +53,24 @@ def unpark_resumed() -> int:
 
 
 @participant
-def stop_short(tokens: Sequence[int]) -> set[int]:
-    """Of steps that we hold and that have caused nothing yet, put those aside whose run was paused
-    meanwhile and end those whose run was cancelled. Returns the tokens of both: the lease is gone.
-    A step whose mutation was intended is on its way and is left alone."""
-    if not tokens:
-        return set()
-    held = fetch(
+def drop_cancelled(works: Sequence[Claimed]) -> list[Claimed]:
+    """Of steps that we hold and that have caused nothing yet, end those whose run was cancelled
+    meanwhile. Returns the others."""
+    if not works:
+        return []
+    rows = fetch(
         """
-        SELECT s.id, s.lease_token, r.state = 'cancelled' FROM runs_step s
-        JOIN runs_run r ON r.id = s.run_id
-        WHERE s.lease_token = ANY(%s) AND s.state = 'running' AND NOT s.intent_open
-          AND (r.paused_at IS NOT NULL OR r.state = 'cancelled') FOR UPDATE OF s
+        UPDATE runs_step s SET state = 'cancelled', disposition = 'cancelled',
+            finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL,
+            lease_owner = ''
+        FROM runs_run r WHERE r.id = s.run_id AND r.state = 'cancelled'
+          AND s.lease_token = ANY(%s) AND s.state = 'running' AND NOT s.intent_open
+        RETURNING s.id
         """,
-        [list(tokens)],
+        [[w.lease_token for w in works]],
     )
-    _free(
-        [row[0] for row in held if row[2]],
-        "state = 'cancelled', disposition = 'cancelled', finished_at = clock_timestamp()",
-    )
-    _free(
-        [row[0] for row in held if not row[2]],
-        "state = 'queued', not_before = %s, waits_for = %s",
-        PARKED_UNTIL,
-        WAITS_FOR_RESUME,
-    )
-    return {row[1] for row in held}
+    ended = {row[0] for row in rows}
+    return [w for w in works if w.step_id not in ended]
 
 
 @participant
@@ -102,12 +95,3 @@ def release(owner: str) -> list[tuple[UUID, UUID, str]]:
         [owner],
     )
     return [(row[0], row[1], row[2]) for row in rows]
-
-
-def _free(step_ids: Sequence[UUID], changes: str, *values: object) -> None:
-    if step_ids:
-        execute(
-            f"UPDATE runs_step SET {changes}, lease_token = NULL, lease_until = NULL,"  # noqa: S608  # constant texts of this module
-            " lease_owner = '' WHERE id = ANY(%s) AND state = 'running'",
-            [*values, list(step_ids)],
-        )

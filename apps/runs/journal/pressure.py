@@ -21,7 +21,7 @@ from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.transactions import participant
 from apps.runs.domain.caps import Cap, Pace, Rooms, Who, own_pace, pace_of
-from apps.runs.journal import execute, fetch
+from apps.runs.journal import execute, fetch, to_json
 from apps.runs.journal.claiming import Parked
 from apps.runs.work import Claimed
 
@@ -185,3 +185,25 @@ def _write(rooms: Rooms) -> None:
             " FROM unnest(%s::text[], %s::timestamptz[]) AS v(key, due_at) WHERE r.key = v.key",
             [list(changed), [rooms.buckets[k] for k in changed]],
         )
+
+
+# --- limits that workers found ------------------------------------------------------------------
+
+LIMITS_KNOWN_S = 60.0
+
+
+def note_limits(owner: str, limits: Mapping[str, Mapping[str, object]]) -> None:
+    """Keep with a worker's sign of life how many calls at once it allows each tool."""
+    execute("UPDATE runs_worker SET limits = %s::jsonb WHERE name = %s", [to_json(limits), owner])
+
+
+def known_limits() -> dict[str, float]:
+    """The lowest limit that any worker found for a tool within the last minute: a work-horse that
+    begins need not find out anew what a tool can't take."""
+    rows = fetch(
+        "SELECT l.key, min((l.value->>'limit')::float8) FROM runs_worker w,"
+        " jsonb_each(w.limits) l WHERE w.seen_at > clock_timestamp() - make_interval(secs => %s)"
+        " AND w.limits <> '{}' GROUP BY 1",
+        [LIMITS_KNOWN_S],
+    )
+    return {row[0]: row[1] for row in rows}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from apps.catalog import selectors as contracts
+from django.db.models import Q
+
 from apps.catalog.selectors import pinned as catalog
 from apps.runs.domain import saga
 from apps.runs.models import Finding, Run, Step
-from apps.runs.selectors.unknown import look_up_tool
 
 # Why a run in confirmation_unknown waits for a person: an undoing, not a step of its own.
 FAILED, UNKNOWN = "compensation_failed", "compensation_unknown"
@@ -20,11 +21,21 @@ BEGINS_FROM = frozenset({"succeeded", "failed", "cancelled", "confirmation_unkno
 def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.Plan:
     """The plan as it stands now; ``assume_happened``: as if this unknown step were an effect."""
     rows = Step.objects.filter(run_id=run.pk, kind="tool").order_by("seq")
-    words = _words(run.pk)
-    past = [_past(row, words.get(row.pk, "")) for row in rows]
+    return plan_from(run, rows, _words(run.pk), assume_happened=assume_happened)
+
+
+def plan_from(
+    run: Run,
+    rows: Iterable[Step],
+    words: Mapping[UUID, str],
+    *,
+    assume_happened: UUID | None = None,
+) -> saga.Plan:
+    """As ``plan_of``, from rows that are at hand; ``words``: what people settled about undoings."""
+    past = [_past(row, words.get(row.pk, "")) for row in rows if row.kind == "tool"]
     if assume_happened:
         past = [_happened(p) if p.id == assume_happened else p for p in past]
-    return saga.plan(past, _declared(run))
+    return saga.plan(past, catalog.undone_by(run.contract_version_id))
 
 
 def can_begin(run: Run, plan: saga.Plan) -> bool:
@@ -49,21 +60,10 @@ def tool_of(run: Run, name: str) -> Any:
     return catalog.tool_versions(run.contract_version_id).get(name)
 
 
-def look_up_of(run: Run, item: saga.Item) -> str:
-    """The tool that tells whether an undoing happened; empty when nobody can be asked."""
-    version = tool_of(run, item.tool)
-    return look_up_tool(version.pk) if version else ""
-
-
 def title_of(run: Run, name: str) -> str:
     """What a tool does, in a few words."""
     version = tool_of(run, name)
     return str((version.document.get("title") if version else "") or name)
-
-
-def _declared(run: Run) -> Mapping[str, Any]:
-    contract = contracts.contract(run.contract_version_id)
-    return {t.name: t.compensation for t in contract.tools}
 
 
 def _words(run_id: UUID) -> dict[UUID, str]:
@@ -101,3 +101,22 @@ def _happened(past: saga.Past) -> saga.Past:
         preview=past.preview,
         facts=past.facts,
     )
+
+
+def nested(steps: list[Step]) -> list[Step]:
+    """Steps in their order, each undoing right under the step that it undoes."""
+    known = {s.pk for s in steps}
+    under: defaultdict[UUID, list[Step]] = defaultdict(list)
+    for step in steps:
+        if step.compensates_id in known:
+            under[step.compensates_id].append(step)
+    tops = [s for s in steps if s.compensates_id not in known]
+    return [each for top in tops for each in (top, *under[top.pk])]
+
+
+def kin_of(step: Step) -> list[Step]:
+    """The step that this one undoes, and those that undo it."""
+    found = Q(compensates_id=step.pk)
+    if step.compensates_id:
+        found |= Q(pk=step.compensates_id)
+    return list(Step.objects.filter(found, run_id=step.run_id).order_by("seq"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +16,10 @@ from django.utils import timezone
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.finding import people_needed
+from apps.runs.domain.saga import Plan
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
+from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors.runs import cost_words
 from apps.runs.selectors.unknown import findings_of, look_up_tool
 
@@ -38,6 +40,29 @@ class StepView:
     receipt: Receipt | None = None
     original: Step | None = None  # whose receipt answered it, if it was a repeat
     findings: list[Finding] = field(default_factory=list)
+    undoes: Step | None = None
+    undone_by: list[Step] = field(default_factory=list)
+
+    @property
+    def is_failed_undoing(self) -> bool:
+        """Whether this is the undoing for whose failure its run waits for a person."""
+        run = self.step.run
+        if not self.step.compensates_id or run.error_class != undoing.FAILED:
+            return False
+        item = undoing.plan_of(run).next
+        return item is not None and item.by is not None and item.by.id == self.step.pk
+
+    @property
+    def undo_if_happened(self) -> Plan | None:
+        """What saying “it happened, undo it” about an unknown step would undo; ``None`` where
+        that isn't offered."""
+        step = self.step
+        if step.state != "confirmation_unknown" or step.compensates_id:
+            return None
+        plan = undoing.plan_of(step.run, assume_happened=step.pk)
+        can = undoing.can_begin(step.run, plan)
+        mine = next((i for i in plan.items if i.step.id == step.pk), None)
+        return plan if can and mine and mine.stage == "to_do" else None
 
     @property
     def ended_badly(self) -> bool:
@@ -92,7 +117,8 @@ class StepView:
     def can_try_again(self) -> bool:
         """Whether its run could still go on from it."""
         run = self.step.run
-        return run.state == "confirmation_unknown" and run.deadline_at > timezone.now()
+        in_time = run.deadline_at > timezone.now() or self.step.compensates_id is not None
+        return run.state == "confirmation_unknown" and in_time
 
     @property
     def states(self) -> list[tuple[str, datetime]]:
@@ -126,6 +152,16 @@ class Detail:
         return self.run.state in TERMINAL
 
     @property
+    def plan(self) -> Plan:
+        """What undoing the run comes to, or how far it is."""
+        words = {v.step.pk: f.word for v in self.steps for f in v.findings if f.settled}
+        return undoing.plan_from(self.run, [v.step for v in self.steps], words)
+
+    @property
+    def is_undoing(self) -> bool:
+        return undoing.is_undoing(self.run)
+
+    @property
     def ended_at(self) -> datetime:
         return self.run.finished_at or self.now
 
@@ -153,7 +189,8 @@ class Detail:
     @property
     def poison(self) -> list[StepView]:
         """Steps that took several workers with them."""
-        return [s for s in self.steps if s.step.error_class == "poison"]
+        mine = (s for s in self.steps if not s.step.compensates_id)
+        return [s for s in mine if s.step.error_class == "poison"]
 
     @property
     def lost_workers(self) -> list[Any]:
@@ -180,7 +217,7 @@ def run_by_id(run_id: UUID) -> Run:
 def run_detail(run_id: UUID) -> Detail:
     """Everything about a run: eight queries, however many steps."""
     run = run_by_id(run_id)
-    steps = list(Step.objects.filter(run_id=run_id).order_by("seq"))
+    steps = undoing.nested(list(Step.objects.filter(run_id=run_id).order_by("seq")))
     return Detail(run, _complete(run_id, steps), conversation(run_id), timezone.now())
 
 
@@ -189,10 +226,11 @@ def step_detail(run_id: UUID, seq: int) -> StepView:
     step = Step.objects.select_related("run").filter(run_id=run_id, seq=seq).first()
     if step is None:
         raise NotFoundError("This run has no such step.")
-    return _complete(run_id, [step])[0]
+    return _complete(run_id, [step], undoing.kin_of(step))[0]
 
 
-def _complete(run_id: UUID, steps: list[Step]) -> list[StepView]:
+def _complete(run_id: UUID, steps: list[Step], kin: Sequence[Step] | None = None) -> list[StepView]:
+    kin = steps if kin is None else kin
     ids = [s.id for s in steps]
     attempts = _by_step(Attempt.objects.filter(step_id__in=ids).order_by("number"))
     decisions = _by_step(_decisions(ids))
@@ -209,6 +247,8 @@ def _complete(run_id: UUID, steps: list[Step]) -> list[StepView]:
             receipts.get(step.id),
             originals.get(step.deduplicated_from) if step.deduplicated_from else None,
             findings[step.id],
+            next((s for s in kin if s.id == step.compensates_id), None),
+            [s for s in kin if s.compensates_id == step.id],
         )
         for step in steps
     ]
@@ -295,7 +335,7 @@ def as_document(detail: Detail) -> dict[str, Any]:
                 "findings": [_values(f) for f in view.findings],
                 "receipt": _values(view.receipt) if view.receipt else None,
             }
-            for view in detail.steps
+            for view in sorted(detail.steps, key=lambda v: v.step.seq)
         ],
     }
 

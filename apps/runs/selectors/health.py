@@ -100,15 +100,23 @@ class LaneHealth:
 
 @dataclass(frozen=True, slots=True)
 class BreakerHealth:
-    """One tool's circuit breaker."""
+    """The circuit breaker of one tool on one host."""
 
     tool_name: str
+    host: str
     state: str
     calls: int
     failures: int
     opened_at: datetime | None
     open_until: datetime | None
     reason: str
+    manual: bool
+
+    @property
+    def words(self) -> str:
+        """A breaker that isn't closed, as a sentence for people."""
+        state = self.state.replace("_", " ")
+        return f"Breaker of {self.tool_name} is {'held open by a person' if self.manual else state}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +224,7 @@ def _problems(seen: Overview) -> list[str]:
         ),
         (oldest > LATE_SECONDS, f"The oldest due step has waited {oldest:.0f} s"),
     ]
-    told += [(True, f"Breaker of {b.tool_name} is {b.state}") for b in seen.open_breakers]
+    told += [(True, b.words) for b in seen.open_breakers]
     return [sentence for holds, sentence in told if holds]
 
 
@@ -299,7 +307,7 @@ def _counts() -> tuple[int, int, int]:
 
 def _breakers() -> list[BreakerHealth]:
     fields = BreakerHealth.__slots__
-    rows = Breaker.objects.order_by("tool_name").values_list(*fields)
+    rows = Breaker.objects.order_by("tool_name", "host").values_list(*fields)
     found = [BreakerHealth(*row) for row in rows]
     return sorted(found, key=lambda b: (b.state == "closed", b.tool_name))
 

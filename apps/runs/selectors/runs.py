@@ -387,9 +387,6 @@ class ToolHealth:
     refused: int
     p50_ms: float | None
     p95_ms: float | None
-    breaker: str
-    breaker_reason: str
-    open_until: datetime | None
 
     @property
     def error_percent(self) -> float | None:
@@ -397,20 +394,18 @@ class ToolHealth:
 
 
 def tool_health(domain: str, name: str) -> ToolHealth:
-    """Calls, errors and latency of one tool over 24 hours, and its breaker, in one query."""
+    """Calls, errors and latency of one tool over 24 hours, in one query."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(a.id), count(*) FILTER (WHERE a.outcome IN ('retryable', 'timeout')),"
             " count(*) FILTER (WHERE a.outcome = 'unknown'),"
             " count(*) FILTER (WHERE a.outcome = 'tool_error'),"
             " percentile_cont(0.5) WITHIN GROUP (ORDER BY a.duration_ms),"
-            " percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms),"
-            " coalesce(max(b.state), 'closed'), coalesce(max(b.reason), ''), max(b.open_until)"
-            " FROM (SELECT 1) one LEFT JOIN runs_breaker b ON b.tool_name = %s"
-            " LEFT JOIN (runs_step s JOIN runs_run r ON r.id = s.run_id AND r.domain_slug = %s"
-            "   JOIN runs_attempt a ON a.step_id = s.id AND a.ended_at IS NOT NULL)"
-            " ON s.tool_name = %s AND s.created_at > clock_timestamp() - interval '24 hours'",
-            [f"{domain}/{name}", domain, name],
+            " percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms)"
+            " FROM runs_step s JOIN runs_run r ON r.id = s.run_id AND r.domain_slug = %s"
+            " JOIN runs_attempt a ON a.step_id = s.id AND a.ended_at IS NOT NULL"
+            " WHERE s.tool_name = %s AND s.created_at > clock_timestamp() - interval '24 hours'",
+            [domain, name],
         )
         return ToolHealth(*cursor.fetchone())
 

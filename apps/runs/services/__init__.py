@@ -3,6 +3,7 @@ desk."""
 
 from __future__ import annotations
 
+from apps.runs.services.admitting import tend_queue
 from apps.runs.services.cancelling import cancel_run
 from apps.runs.services.compensating import (
     compensate_run,
@@ -13,12 +14,14 @@ from apps.runs.services.compensating import (
 from apps.runs.services.desks import ensure_desks, set_desk, take_case
 from apps.runs.services.forking import fork_run
 from apps.runs.services.pausing import pause_run, resume_run, try_poison_again, unpark_resumed
-from apps.runs.services.starting import NewRun, start_run, start_runs
+from apps.runs.services.starting import Admitted, NewRun, admit_runs, start_run, start_runs
 from apps.runs.services.waking import wake
 from apps.runs.services.workers import beat, forget_drains, renew_leases
 
 __all__ = [
+    "Admitted",
     "NewRun",
+    "admit_runs",
     "beat",
     "cancel_run",
     "compensate_run",
@@ -34,6 +37,7 @@ __all__ = [
     "start_run",
     "start_runs",
     "take_case",
+    "tend_queue",
     "try_poison_again",
     "try_undoing_again",
     "unpark_resumed",

@@ -13,6 +13,9 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
 from apps.runs import journal
 from apps.runs.models import Run
+from apps.runs.selectors.compensating import FAILED, UNKNOWN
+
+UNDOING = (FAILED, UNKNOWN)
 
 
 @command
@@ -26,12 +29,17 @@ def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
     if not mine.exists():
         raise NotFoundError("There is no such run.")
     # A guarded update against the engine: whichever commits first decides.
-    moved = mine.filter(state__in=open_states).update(
-        state="cancelled",
-        outcome="cancelled",
-        error_class="cancelled",
-        summary=reason,
-        finished_at=Now(),
+    # A run whose undoing waits for a person isn't dropped: it is tried again, or said to stay.
+    moved = (
+        mine.filter(state__in=open_states)
+        .exclude(error_class__in=UNDOING)
+        .update(
+            state="cancelled",
+            outcome="cancelled",
+            error_class="cancelled",
+            summary=reason,
+            finished_at=Now(),
+        )
     )
     if not moved:
         raise ConflictError("The run has ended meanwhile; reload to see how.", code="run_ended")

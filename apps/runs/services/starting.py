@@ -1,4 +1,4 @@
-"""Accept cases and queue their first steps."""
+"""Take cases in: now, later or not at all, and queue the first steps of those taken in now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.audit.services import Fact, record_many
@@ -18,14 +17,20 @@ from apps.catalog import selectors as catalog
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.models import Run, RunScript
+from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
+from apps.runs.journal import intake
+from apps.runs.models import Run
+from apps.runs.services.admitting import ended_fact, reading
 from apps.runs.work import Carried
+
+TAKEN_IN_ALWAYS = {"replay"}  # a scorecard must not depend on how busy the tower is
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """An accepted case. ``items`` is the script of a scripted agent; for a live one, what the
-    customer said."""
+    """A case that asks to be taken in. ``items`` is the script of a scripted agent; for a live one,
+    what the customer said. ``criticality_class`` may make it matter less than its contract says
+    (3: batch), never more."""
 
     job_slug: str
     contract_version_id: int
@@ -48,34 +53,78 @@ class NewRun:
     cost_microusd: int | None = None
     # Chosen beforehand by a caller that may have to ask later whether its run was accepted.
     id: UUID | None = None
+    criticality_class: int | None = None
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What became of a case: its run, and why it waits or was turned away."""
+
+    run_id: UUID
+    verdict: Verdict
+
+    @property
+    def is_shed(self) -> bool:
+        return isinstance(self.verdict, Shed)
 
 
 @command
-def start_runs(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
-    """Accept cases and queue their first steps. All or none; returns the runs' ids."""
+def admit_runs(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
+    """Take cases in, each as the load allows: queued, deferred (``accepted`` without a step; the
+    sweep begins it when the pressure has gone) or shed, with the reason and the time at which to
+    come again. All are recorded or none; in the order given."""
     return _start(cases, actor=actor)
 
 
+def start_runs(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
+    """As ``admit_runs``; returns the runs' ids, whose states say what became of them."""
+    return [a.run_id for a in admit_runs(cases, actor=actor)]
+
+
 def start_run(case: NewRun, *, actor: str) -> UUID:
-    """Accept one case; see ``start_runs``."""
+    """Take one case in; see ``start_runs``."""
     return start_runs([case], actor=actor)[0]
 
 
 @participant
-def _start(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
+def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
     runs = [_run(case) for case in cases]
-    Run.objects.bulk_create(runs)
-    RunScript.objects.bulk_create(
-        RunScript(run_id=run.id, items=list(case.items))
-        for run, case in zip(runs, cases, strict=True)
+    verdicts = [_verdict(case, run) for case, run in zip(cases, runs, strict=True)]
+    now = [
+        Carried(run, list(case.items), 0)
+        for case, run, verdict in zip(cases, runs, verdicts, strict=True)
+        if isinstance(verdict, Accept)
+    ]
+    path = course.plot(now, notes={})
+    cursors = {s["run_id"]: s["cursor"] for s in path.scripts}
+    intake.add_runs(
+        [
+            {**_row(run, verdict), **_script(case, verdict, cursors.get(run.id, 0))}
+            | _moved(path.runs.get(run.id))
+            for case, run, verdict in zip(cases, runs, verdicts, strict=True)
+        ]
     )
-    _begin(runs, cases)
-    record_many(
-        [Fact("run.accepted", actor, "run", str(r.id), r.id, {"job": r.job_slug}) for r in runs]
-    )
-    for lane in {r.lane for r in runs}:
+    journal.add_messages(path.messages)
+    journal.add_steps(path.steps, owner="", lease_s=None)
+    facts = [_fact(run, verdict, actor) for run, verdict in zip(runs, verdicts, strict=True)]
+    over = [ended_fact(i, row, actor) for i, row in path.runs.items() if _is_over(row)]
+    record_many([*facts, *over])
+    for lane in {carried.run.lane for carried in now}:
         after_commit(partial(dispatch.ring, lane))
-    return [r.id for r in runs]
+    return [Admitted(run.id, verdict) for run, verdict in zip(runs, verdicts, strict=True)]
+
+
+def _verdict(case: NewRun, run: Run) -> Verdict:
+    if case.source in TAKEN_IN_ALWAYS:
+        return Accept()
+    contract = catalog.contract(case.contract_version_id)
+    return reading().verdict(
+        Class(run.criticality_class),
+        case.job_slug,
+        deadline_s=contract.limits.deadline_s,
+        window_s=contract.decisions.window_s,
+    )
 
 
 def _run(case: NewRun) -> Run:
@@ -84,6 +133,7 @@ def _run(case: NewRun) -> Run:
     return Run(
         id=run_id,
         trace_id=run_id,
+        state="queued",
         domain_slug=case.domain_slug,
         job_slug=case.job_slug,
         contract_number=case.contract_number,
@@ -101,24 +151,60 @@ def _run(case: NewRun) -> Run:
         cost_microusd=case.cost_microusd,
         world=case.world,
         dialect=case.dialect,
+        criticality_class=class_of(contract.criticality, case.criticality_class),
+        tenant=case.tenant,
+        engine_version=settings.ENGINE_VERSION,
         lane=contract.lane if contract.lane in settings.LANES else "normal",
         priority=contract.priority,
         deadline_at=timezone.now() + timedelta(seconds=contract.limits.deadline_s),
     )
 
 
-@participant
-def _begin(runs: Sequence[Run], cases: Sequence[NewRun]) -> None:
-    """Queue the first steps. A case that asks for nothing is answered on the spot."""
-    mine = Run.objects.filter(id__in=[r.id for r in runs])
-    mine.filter(state="accepted").update(state="queued")
-    for run in runs:
-        run.state = "queued"
-    fresh = [Carried(run, list(c.items), 0) for run, c in zip(runs, cases, strict=True)]
-    path = course.plot(fresh, notes={})
-    ended = [i for i, row in path.runs.items() if row["state"] not in {"queued", "running"}]
-    mine.filter(id__in=ended, state="queued").update(state="running", started_at=Now())
-    moved = journal.update_runs(list(path.runs.values()))
-    journal.add_messages([m for m in path.messages if m["run_id"] in moved])
-    journal.move_scripts([s for s in path.scripts if s["run_id"] in moved])
-    journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)
+def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
+    """A run as it is stored before anything was done for it."""
+    row = {name: getattr(run, name) for name in intake.COLUMNS}
+    if isinstance(verdict, Defer):
+        wait_s, reason = verdict.for_s, verdict.reason
+        return row | {"state": "accepted", "admission_reason": reason[:300], "begins_in_s": wait_s}
+    if isinstance(verdict, Shed):
+        told = f"Turned away: {verdict.reason}. Come again in {verdict.retry_after_s:.0f} s."
+        return row | {
+            "state": "shed",
+            "outcome": "shed",
+            "error_class": "overload",
+            "summary": told,
+            "admission_reason": verdict.reason[:300],
+            "begins_in_s": verdict.retry_after_s,
+            "is_over": True,
+        }
+    return row
+
+
+def _script(case: NewRun, verdict: Verdict, cursor: int) -> dict[str, Any]:
+    """What a run that was turned away would have said isn't kept: its load is shed too."""
+    items = [] if isinstance(verdict, Shed) else list(case.items)
+    return {"items": items, "cursor": cursor}
+
+
+def _moved(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What its first stretch has made of a run."""
+    if row is None:
+        return {}
+    names = ("state", "outcome", "error_class", "summary", "steps_total")
+    return {**{name: row[name] for name in names}, "is_over": _is_over(row)}
+
+
+def _is_over(row: Mapping[str, Any]) -> bool:
+    return row["state"] not in {"queued", "running"}
+
+
+def _fact(run: Run, verdict: Verdict, actor: str) -> Fact:
+    payload: dict[str, Any] = {"job": run.job_slug}
+    kind = "run.accepted"
+    if isinstance(verdict, Defer):
+        kind = "run.deferred"
+        payload |= {"reason": verdict.reason, "for_s": round(verdict.for_s)}
+    elif isinstance(verdict, Shed):
+        kind = "run.shed"
+        payload |= {"reason": verdict.reason, "retry_after_s": round(verdict.retry_after_s)}
+    return Fact(kind, actor, "run", str(run.id), run.id, payload)

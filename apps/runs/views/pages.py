@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.runs import figures
+from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import detail as details
 
 TABS = {
@@ -48,7 +49,14 @@ def show(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 def _head(detail: details.Detail) -> dict[str, Any]:
     head = log.heads([f"run:{detail.run.id}"])[f"run:{detail.run.id}"]
-    return {"detail": detail, "run": detail.run, "head": head}
+    plan = detail.plan
+    return {
+        "detail": detail,
+        "run": detail.run,
+        "head": head,
+        "plan": plan,
+        "can_undo": undoing.can_begin(detail.run, plan),
+    }
 
 
 def _tab_context(request: HttpRequest, detail: details.Detail, tab: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
 from apps.runs.selectors import runs
+from apps.runs.views import stops
 
 SLUGS_AT_ONCE = 200
 
@@ -45,5 +46,5 @@ def job_stats(request: HttpRequest) -> JsonResponse:
 def tool_health(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """A tool's last day, for its page in the catalog."""
     found = runs.tool_health(domain, name)
-    context = {"health": found, "domain": domain, "name": name}
+    context = {"health": found, **stops.breaker_context(domain, name)}
     return render(request, "runs/_tool_health.html", context)

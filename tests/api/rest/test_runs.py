@@ -368,4 +368,4 @@ def test_the_description_names_every_operation(client: Any) -> None:
 
 def test_an_address_that_is_not_there_is_a_problem_too(erp: Machine) -> None:
     told(erp.get("/api/v1/nonsense"), 404, "no_such_address")
-    assert erp.call("delete", RUNS).status_code == 405
+    told(erp.call("delete", RUNS), 405, "no_such_method")

@@ -1,0 +1,88 @@
+"""Retry budgets in the database, one row a tool that isn't at its full budget.
+
+Nothing is written or locked where nothing failed lately: which tools have a budget that isn't full
+is looked at once a second in each process. Rows are locked in order of name, before any breaker's.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from apps.kernel.transactions import participant
+from apps.runs.domain import budget
+from apps.runs.journal import execute, fetch
+
+LOW_KEPT_S = 1.0
+
+_low: tuple[float, frozenset[str]] = (-LOW_KEPT_S, frozenset())
+
+
+def forget_low() -> None:
+    """Look anew at the next commit of this process."""
+    global _low  # a small cache of the process
+    _low = (-LOW_KEPT_S, frozenset())
+
+
+def _not_full() -> frozenset[str]:
+    global _low  # a small cache of the process
+    read_at, names = _low
+    if time.monotonic() - read_at >= LOW_KEPT_S:
+        rows = fetch("SELECT tool_name FROM runs_budget WHERE tokens < %s", [budget.CAPACITY])
+        names = frozenset(row[0] for row in rows)
+        _low = (time.monotonic(), names)
+    return names
+
+
+@participant
+def ration(requeues: Sequence[Mapping[str, Any]], succeeded: Iterable[str]) -> list[dict[str, Any]]:
+    """Pay for retries: rows of ``journal.requeue`` with ``tool``, ``cost`` and ``cap_s`` beside,
+    and the tools of the calls that went well. A retry that its tool's budget doesn't cover comes
+    back with a longer delay and with what it waits for."""
+    earned = Counter(succeeded)
+    names = {r["tool"] for r in requeues if r["cost"]} | (_not_full() & earned.keys())
+    if not names:
+        return [dict(row) for row in requeues]
+    tokens = _locked(sorted(names))
+    rows, refused = [], Counter[str]()
+    for name in names:
+        costs = [r["cost"] for r in requeues if r["tool"] == name]
+        left, allowed = budget.settle(tokens[name], costs=costs, successes=earned[name])
+        tokens[name] = left
+        refused[name] = allowed.count(False)
+        mine = (r for r in requeues if r["tool"] == name)
+        rows += [_put_off(r) if not ok else dict(r) for r, ok in zip(mine, allowed, strict=True)]
+    rows += [dict(r) for r in requeues if r["tool"] not in names]
+    _write(tokens, refused)
+    return rows
+
+
+def _put_off(row: Mapping[str, Any]) -> dict[str, Any]:
+    jitter = random.random()  # noqa: S311  # spreads load, guards nothing
+    wait_s = max(row["delay_s"], budget.later_s(row["cap_s"], jitter))
+    return {**row, "delay_s": wait_s, "waits_for": budget.words(row["tool"])[:160]}
+
+
+def _locked(names: Sequence[str]) -> dict[str, float]:
+    execute(
+        "INSERT INTO runs_budget (tool_name, tokens, refused, changed_at)"
+        " SELECT n, %s, 0, clock_timestamp() FROM unnest(%s::text[]) AS n"
+        " ON CONFLICT (tool_name) DO NOTHING",
+        [budget.CAPACITY, names],
+    )
+    sql = "SELECT tool_name, tokens FROM runs_budget WHERE tool_name = ANY(%s)"
+    rows = fetch(f"{sql} ORDER BY tool_name FOR UPDATE", [names])
+    return {row[0]: row[1] for row in rows}
+
+
+def _write(tokens: Mapping[str, float], refused: Mapping[str, int]) -> None:
+    names = sorted(tokens)
+    execute(
+        "UPDATE runs_budget b SET tokens = v.tokens, refused = b.refused + v.refused,"
+        " changed_at = clock_timestamp() FROM unnest(%s::text[], %s::float8[], %s::int[])"
+        " AS v(name, tokens, refused) WHERE b.tool_name = v.name",
+        [names, [tokens[n] for n in names], [refused[n] for n in names]],
+    )

@@ -1,0 +1,199 @@
+"""Admission: what is waiting, read at most once a second, and what follows for new runs.
+
+Several processes that take runs in at once each work with their own reading and with what they
+took in themselves since; a bound can be overstepped by what the others take in within that second,
+which is what a bound is allowed to cost nothing for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.approvals.selectors import Asked
+from apps.audit.services import Fact, record_many
+from apps.catalog import selectors as catalog
+from apps.kernel.transactions import command
+from apps.runs import course, dispatch, journal
+from apps.runs.domain.admission import (
+    Accept,
+    Case,
+    Class,
+    Defer,
+    People,
+    Queues,
+    Verdict,
+    decide,
+)
+from apps.runs.journal import intake
+from apps.runs.models import Run
+from apps.runs.selectors import load
+
+READING_KEPT_S = 1.0
+SHARES_KEPT_S = 30.0
+EACH_JOB = 200  # deferred runs of a job looked at in one sweep
+BOUNDS_OF = {Class.C1: "C1", Class.C2: "C2", Class.C3: "C3"}
+
+
+def bounds() -> dict[Class, int]:
+    """How many runs may wait, by class and whatever matters more."""
+    return {cls: settings.QUEUE_BOUNDS[name] for cls, name in BOUNDS_OF.items()}
+
+
+@dataclass(slots=True)
+class Reading:
+    """The pressure as one process sees it: read a moment ago, with its own doings added."""
+
+    at: float
+    queued: dict[tuple[Class, str], int]  # by class and job
+    deferred: dict[Class, int]
+    per_s: float | None
+    asked: Sequence[Asked]
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def verdict(self, cls: Class, job: str, *, deadline_s: float, window_s: float) -> Verdict:
+        """What to do with one more run of a job. Counts it in."""
+        case = Case(cls, deadline_s, self._share(job), window_s)
+        verdict = decide(case, self.queues(), bounds(), self.people(job))
+        if isinstance(verdict, Accept):
+            self.queued[cls, job] = self.queued.get((cls, job), 0) + 1
+        elif isinstance(verdict, Defer):
+            self.deferred[cls] = self.deferred.get(cls, 0) + 1
+        return verdict
+
+    def queues(self) -> Queues:
+        queued: dict[Class, int] = defaultdict(int)
+        for (cls, _), n in self.queued.items():
+            queued[cls] += n
+        return Queues(queued, self.deferred, self.per_s)
+
+    def people(self, job: str) -> People:
+        """The queue of those who decide for ``job``, questions still to come included."""
+        roles = _roles(self.asked, job)
+        theirs = [a for a in self.asked if a.roles & roles]
+        jobs = {name for a in theirs for name in a.jobs} | {job}
+        return People(
+            waiting=sum(a.waiting for a in theirs),
+            coming=sum(n * self._share(j) for (_, j), n in self.queued.items() if j in jobs),
+            decided_last_hour=sum(a.decided_last_hour for a in theirs),
+            oldest_s=max((a.oldest_s for a in theirs), default=0.0),
+        )
+
+    def _share(self, job: str) -> float:
+        if job not in self.shares:
+            self.shares[job] = _share_of(job)
+        return self.shares[job]
+
+
+def _roles(asked: Sequence[Asked], job: str) -> frozenset[str]:
+    named = [a.roles for a in asked if job in a.jobs]
+    return frozenset().union(*named) or frozenset({"operator"})
+
+
+_reading: Reading | None = None
+_shares: dict[str, tuple[float, float]] = {}
+
+
+def _share_of(job: str) -> float:
+    at, share = _shares.get(job, (-SHARES_KEPT_S, 0.0))
+    if time.monotonic() - at >= SHARES_KEPT_S:
+        found = load.share_needing_people(job)
+        share = share if found is None else found
+        _shares[job] = (time.monotonic(), share)
+    return share
+
+
+def reading() -> Reading:
+    """The pressure, read at most once a second in this process."""
+    global _reading  # a small cache of the process
+    if _reading is None or time.monotonic() - _reading.at >= READING_KEPT_S:
+        waiting = load.waiting()
+        _reading = Reading(
+            time.monotonic(), waiting.queued, waiting.deferred, load.begun_per_s(), load.asked()
+        )
+    return _reading
+
+
+def forget_reading() -> None:
+    """Read the pressure anew the next time."""
+    global _reading  # a small cache of the process
+    _reading = None
+    _shares.clear()
+
+
+def tend_queue() -> int:
+    """One part of the sweep: keep a sample of the load, and begin deferred runs when the pressure
+    has gone. Returns how many began."""
+    forget_reading()
+    now = reading()
+    queued = {str(int(cls)): n for cls, n in now.queues().queued.items()}
+    intake.note_load(
+        {
+            "queued": queued,
+            "deferred": sum(now.deferred.values()),
+            "open_approvals": sum(a.waiting for a in now.asked),
+        },
+        least_s=settings.SWEEP_SECONDS * 0.8,
+        keep_s=load.SAMPLES_KEPT_S,
+    )
+    if not intake.is_waiting():
+        return 0
+    begun = _admit_deferred(now)
+    for lane in {run.lane for run in begun}:
+        dispatch.ring(lane)
+    return len(begun)
+
+
+@command
+def _admit_deferred(now: Reading) -> list[Run]:
+    """Begin the deferred runs that there is room for, most important first, then oldest. A run
+    that was taken in is never shed later: it waits on, and its deadline, which counts from when it
+    was taken in, still ends it."""
+    waiting, begin, later = intake.lock_deferred(each_job=EACH_JOB), [], []
+    runs = Run.objects.in_bulk([run_id for run_id, _, _ in waiting])
+    for run_id, cls, job in waiting:
+        contract = catalog.contract(runs[run_id].contract_version_id)
+        verdict = now.verdict(
+            Class(cls),
+            job,
+            deadline_s=contract.limits.deadline_s,
+            window_s=contract.decisions.window_s,
+        )
+        if isinstance(verdict, Accept):
+            begin.append(runs[run_id])
+        else:
+            wait_s = verdict.for_s if isinstance(verdict, Defer) else verdict.retry_after_s
+            later.append((run_id, wait_s, verdict.reason))
+    intake.defer_on(later)
+    _begin(begin)
+    return begin
+
+
+def _begin(runs: Sequence[Run]) -> None:
+    ids = [r.id for r in runs]
+    intake.undefer(ids)
+    path = course.plot(course.load(ids).values(), notes={})
+    ended = [i for i, row in path.runs.items() if row["state"] not in {"queued", "running"}]
+    intake.begin_at_once(ended)
+    journal.update_runs(list(path.runs.values()))
+    journal.add_messages(path.messages)
+    journal.move_scripts(path.scripts)
+    journal.add_steps(path.steps, owner="", lease_s=None)
+    facts = [_begun(r.id, r.job_slug) for r in runs]
+    record_many([*facts, *(ended_fact(i, path.runs[i], "sweeper") for i in ended)])
+
+
+def _begun(run_id: UUID, job: str) -> Fact:
+    payload = {"job": job, "was": "deferred"}
+    return Fact("run.accepted", "sweeper", "run", str(run_id), run_id, payload)
+
+
+def ended_fact(run_id: UUID, row: dict, actor: str) -> Fact:
+    """That a run was answered on the spot."""
+    payload = {"outcome": row["outcome"]}
+    return Fact(f"run.{row['state']}", actor, "run", str(run_id), run_id, payload)

@@ -1,0 +1,183 @@
+"""A hundred thousand runs wait: they drain evenly, and the tower stays usable meanwhile."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+from django.db import connection, transaction
+
+from apps.runs.engine import commit as engine
+from tests.benchmarks import ours
+from tests.benchmarks.children import Crew, resident_mb
+from tests.benchmarks.ground import Ground
+from tests.benchmarks.ours import DutyError
+from tests.benchmarks.site import Site, Witness, percentile, person
+
+Say = Callable[[str], None]
+CLAIM = (
+    "select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) from pg_stat_statements"
+    " where query ilike '%%skip locked%%' and query ilike '%%runs_step%%'"
+)
+PAGES = ("/runs/", "/approvals/")
+SAMPLE_S = 2.0
+OVERTAKERS = 5
+
+
+@dataclass
+class Sample:
+    """One moment of the drain."""
+
+    seconds: float
+    left: int
+    claims: int
+    claim_ms: float
+    rss_mb: float
+
+
+@dataclass
+class Drained:
+    """What was seen while the backlog drained."""
+
+    samples: list[Sample] = field(default_factory=list)
+    page_ms: list[float] = field(default_factory=list)
+    overtaking_ms: dict[str, list[float]] = field(default_factory=dict)
+    plan: list[str] = field(default_factory=list)
+    left_at_plan: int = 0
+
+
+def measure(ground: Ground, env: dict[str, str], runs: int, say: Say) -> dict[str, Any]:
+    """The case. Raises ``DutyError`` when a run was lost on the way."""
+    script = [ours.call("note", n=1), {"done": "done"}]
+    begun = time.monotonic()
+    ours.start_many(script, runs)
+    accepting = time.monotonic() - begun
+    say(f"  {runs:,} runs accepted in {accepting:.0f} s")
+    plan_left, plan = ours.left(), explain_claim()
+    seen = Drained(plan=plan, left_at_plan=plan_left)
+    with Crew(env) as crew, ground.admin("controltower") as admin:
+        site = Site(crew)
+        workers = [crew.worker().pid, crew.worker().pid]
+        crew.worker("urgent")
+        crew.sweeper()
+        begun = time.monotonic()
+        with site.browser(person("bench-operator-0")) as browser:
+            _watch(seen, admin, browser, workers, begun)
+        took = time.monotonic() - begun
+    ours.clear_bells()
+    return _told(seen, runs, accepting, took, say)
+
+
+def _watch(
+    seen: Drained,
+    admin: psycopg.Connection,
+    browser: httpx.Client,
+    workers: list[int],
+    begun: float,
+) -> None:
+    witness, total = Witness(), ours.left()
+    calls, spent = _claims(admin)
+    while left := ours.left():
+        now = time.monotonic()
+        more, longer = _claims(admin)
+        claims, took = more - calls, longer - spent
+        calls, spent = more, longer
+        rss = max(resident_mb(pid) for pid in workers)
+        mean = took / claims if claims else 0.0
+        seen.samples.append(Sample(now - begun, left, claims, mean, rss))
+        for page in PAGES:
+            asked = time.perf_counter()
+            if browser.get(page).status_code != 200:
+                raise DutyError(f"{page} could not be shown while the backlog drained")
+            seen.page_ms.append((time.perf_counter() - asked) * 1000)
+        due = len(seen.overtaking_ms.get("sooner", ())) < OVERTAKERS
+        if due and 0.1 * total < left < 0.95 * total:
+            for kind in ("sooner", "urgent"):
+                seen.overtaking_ms.setdefault(kind, []).append(_overtake(witness, kind))
+        time.sleep(max(0.0, SAMPLE_S - (time.monotonic() - now)))
+
+
+def _overtake(witness: Witness, kind: str) -> float:
+    """Milliseconds until a run that is more urgent than the backlog reaches its tool: ``sooner``
+    in the same lane with a better priority, ``urgent`` in the urgent lane."""
+    mark = uuid4().hex
+    begun = time.time()
+    ours.start([[ours.call("look", n=1, mark=mark), {"done": "x"}]], job=f"bench-{kind}")
+    return (witness.wait(mark, seconds=120) - begun) * 1000
+
+
+def _claims(admin: psycopg.Connection) -> tuple[int, float]:
+    row = admin.execute(CLAIM.replace("%%", "%")).fetchone()
+    assert row is not None
+    return int(row[0]), float(row[1])
+
+
+class _SeenEnoughError(Exception):
+    """Rolls back what was claimed only to look at the statement."""
+
+
+def explain_claim() -> list[str]:
+    """EXPLAIN ANALYZE of the statement that claims due steps, as the engine sends it now. What it
+    claims is given back."""
+    caught: list[tuple[str, Any]] = []
+
+    def catch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "skip locked" in sql.lower() and "runs_step" in sql.lower():
+            caught.append((sql, params))
+        return execute(sql, params, many, context)
+
+    try:
+        with transaction.atomic():
+            with connection.execute_wrapper(catch):
+                engine.claim_and_commit("normal", limit=64, owner="bench:explain", lease_s=30)
+            raise _SeenEnoughError
+    except _SeenEnoughError:
+        pass
+    found: list[str] = []
+    for sql, params in caught:
+        try:
+            with transaction.atomic():
+                text = f"explain (analyze, buffers, costs off, timing off) {sql}"
+                found += [str(row[0]) for row in ours.query(text, params)]
+                raise _SeenEnoughError
+        except _SeenEnoughError:
+            continue
+    return found
+
+
+def _told(seen: Drained, runs: int, accepting: float, took: float, say: Say) -> dict[str, Any]:
+    third = max(1, len(seen.samples) // 3)
+    busy = [s for s in seen.samples if s.claims]
+    first = statistics.median([s.claim_ms for s in busy[:third]] or [0.0])
+    last = statistics.median([s.claim_ms for s in busy[-third:]] or [0.0])
+    found = {
+        "runs": runs,
+        "accepted_per_second": runs / accepting,
+        "drained_per_second": runs / took,
+        "claim_ms_first_third": first,
+        "claim_ms_last_third": last,
+        "rss_mb_first_third": max((s.rss_mb for s in seen.samples[:third]), default=0.0),
+        "rss_mb_last_third": max((s.rss_mb for s in seen.samples[-third:]), default=0.0),
+        "page_p50_ms": percentile(seen.page_ms, 0.5),
+        "page_p95_ms": percentile(seen.page_ms, 0.95),
+        "overtaking_ms": {k: statistics.median(v) for k, v in seen.overtaking_ms.items()},
+        "left_at_plan": seen.left_at_plan,
+        "plan": seen.plan,
+        "samples": [
+            [round(s.seconds, 1), s.left, s.claims, round(s.claim_ms, 3), round(s.rss_mb, 1)]
+            for s in seen.samples
+        ],
+    }
+    overtaking = ", ".join(f"{k} {v:.0f} ms" for k, v in found["overtaking_ms"].items())
+    say(
+        f"  drained {found['drained_per_second']:,.0f} runs/s; claims {first:.2f} → {last:.2f} ms;"
+        f" worker {found['rss_mb_first_third']:.0f} → {found['rss_mb_last_third']:.0f} MB;"
+        f" pages p95 {found['page_p95_ms']:.0f} ms; overtaking: {overtaking or 'not tried'}"
+    )
+    return found
