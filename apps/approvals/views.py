@@ -82,18 +82,22 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
     user = cast(User, request.user)
     now = timezone.now()
     live_claim = bool(approval.claimed_until and approval.claimed_until > now)
+    votes = selectors.votes_of(approval)
+    has_voted = any(vote.user_id == user.pk for vote in votes)
+    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
     return {
         "approval": approval,
         "is_open": approval.state == Approval.State.PENDING,
         "is_overdue": approval.expires_at <= now,
         "claim_is_mine": live_claim and approval.claimed_by_id == user.pk,
         "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
-        "can_decide": user.may("approvals.decide") and rules.may_decide(user.role, approval.roles),
+        "can_decide": may_decide and not has_voted,
+        "has_voted": has_voted,
         "values": showing.values(approval.arguments),
         "entities": showing.entities(approval.preview.get("changes") or []),
         "has_preview": "changes" in approval.preview,
         "flags": showing.flags(approval.arguments, approval.preview),
-        "votes": selectors.votes_of(approval),
+        "votes": votes,
         "precedents": selectors.precedents(approval),
         "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
         "approve_label": rules.approve_label(approval.sentence),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +10,20 @@ from datetime import timedelta
 
 import pytest
 from django.db import close_old_connections, connection, transaction
+from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.models import Approval, Vote
+from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
+from tests.conftest import BACKEND
 from tests.factories.accounts import UserFactory
 from tests.factories.approvals import ApprovalFactory
 
 ROUNDS = 12
+AGO = re.compile(r"\d+ s( ago)?")  # the age of things, which grows while twenty are answered
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -125,3 +130,32 @@ def test_one_of_two_claims_holds() -> None:
         said = together([claim(approval, user) for user in users])
 
         assert sorted(said) == ["claimed", "mine"]
+
+
+@pytest.mark.parametrize(("word", "votes"), [("approve", 1), ("approve", 2), ("reject", 1)])
+def test_a_form_sent_twenty_times_at_once_is_one_decision(word: str, votes: int) -> None:
+    """Fault 29: double click, double submit, a browser that tries again. One nonce, one answer."""
+    user = UserFactory.create()
+    approval = ApprovalFactory.create(votes_required=votes)
+    clients = [Client() for _ in range(20)]
+    for client in clients:
+        client.force_login(user, backend=BACKEND)
+    form = {"answer": word, "reason": "twice", "digest": approval.digest, "nonce": "one-click-1"}
+
+    def send(client: Client) -> Callable[[], str]:
+        def call() -> str:
+            path = f"/approvals/{approval.pk}/decide/"
+            response = client.post(path, form, headers={"HX-Request": "true"})
+            assert response.status_code == 200
+            return AGO.sub("", response.content.decode())
+
+        return call
+
+    said = together([send(client) for client in clients])
+
+    assert len(set(said)) == 1
+    assert Vote.objects.filter(approval=approval).count() == 1
+    events = Event.objects.filter(subject_id=str(approval.pk))
+    assert [e.kind.split(".")[1] for e in events] == [
+        "rejected" if word == "reject" else "approved" if votes == 1 else "voted"
+    ]

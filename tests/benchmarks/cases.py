@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.benchmarks import (
@@ -40,6 +42,7 @@ def run(
         "versions": {"ours": machine.versions()},
         "postgresql": ground.settings(),
         "cases": {},
+        "measured": {},
     }
     peers = [p for p in given.contenders if p != "ours"] if "throughput" in wanted else []
     for peer in peers:
@@ -65,4 +68,10 @@ def run(
         title, measure = carried[case]
         say(f"[bold]{title}[/]")
         found["cases"][case] = measure()
+        found["measured"][case] = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": found["machine"]["commit"],
+            "scale": given.scale,
+            "load": round(os.getloadavg()[0], 2),
+        }
     return found

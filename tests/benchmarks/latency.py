@@ -32,10 +32,15 @@ def measure(env: dict[str, str], scale: Scale, say: Say) -> dict[str, Any]:
         crew.sweeper()
         site, witness = Site(crew), Witness()
         _starts(site, witness, count=5, pause=lambda: 0.1)  # warm-up
+        answered: list[float] = []
         warm = _starts(
-            site, witness, count=scale.latency_samples, pause=lambda: random.uniform(0.3, 1.0)
+            site,
+            witness,
+            count=scale.latency_samples,
+            pause=lambda: random.uniform(0.3, 1.0),
+            answered=answered,
         )
-        say(f"  start → tool: {_words(warm)}")
+        say(f"  start → tool: {_words(warm)} (answered: {_words(answered)})")
         cold = _starts(
             site, witness, count=scale.cold_samples, pause=lambda: settings.LINGER_SECONDS + 1.5
         )
@@ -46,14 +51,23 @@ def measure(env: dict[str, str], scale: Scale, say: Say) -> dict[str, Any]:
     ours.clear_bells()
     return {
         "start": _numbers(warm),
+        "start_answered": _numbers(answered),
         "start_rested": _numbers(cold),
         "approve": _numbers(approved),
         "samples": {"start": len(warm), "start_rested": len(cold), "approve": len(approved)},
     }
 
 
-def _starts(site: Site, witness: Witness, *, count: int, pause: Callable[[], float]) -> list[float]:
-    """Milliseconds from POST /api/v1/runs to the first tool call."""
+def _starts(
+    site: Site,
+    witness: Witness,
+    *,
+    count: int,
+    pause: Callable[[], float],
+    answered: list[float] | None = None,
+) -> list[float]:
+    """Milliseconds from POST /api/v1/runs to the first tool call; ``answered`` collects those to
+    the answer that the run is accepted."""
     found = []
     with site.machine() as client:
         for _ in range(count):
@@ -66,6 +80,8 @@ def _starts(site: Site, witness: Witness, *, count: int, pause: Callable[[], flo
                 json={"job": "bench-steps", "script": script},
                 headers={"Idempotency-Key": mark},
             )
+            if answered is not None:
+                answered.append((time.time() - posted) * 1000)
             if answer.status_code != 202:
                 raise RuntimeError(f"a run was not accepted: {answer.status_code} {answer.text}")
             found.append((witness.wait(mark) - posted) * 1000)

@@ -31,8 +31,9 @@ class DutyError(AssertionError):
 
 
 def prepare() -> None:
-    """Tables and pack."""
+    """Tables, static files and pack."""
     call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
     call_command("catalog", "apply", str(PACK), stdout=_Silent())
     clear_bells()
 

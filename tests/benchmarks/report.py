@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from controltower.launch import files
 from tests.benchmarks.ground import OUTPUT
 
 TARGETS = {
@@ -25,6 +26,7 @@ TARGETS = {
     "policy.ms_per_decision": ("<=", 0.3),
     "live.event_to_socket_p95_ms": ("<=", 500.0),
 }
+APART = ("policy", "live", "backlog")  # cases that are sections of their own
 console = Console(highlight=False)
 
 
@@ -35,7 +37,7 @@ def say(text: str) -> None:
 
 def document(found: Mapping[str, Any]) -> dict[str, Any]:
     """What ``var/bench.json`` says. The sections ``ratios``, ``latency`` and ``waiting`` always
-    have their keys; a number is null when its case was not run."""
+    have their keys; a number is null when its case was never run."""
     cases = found["cases"]
     throughput, latency = cases.get("throughput", {}), cases.get("latency", {})
     ratios, waiting = throughput.get("ratios", {}), cases.get("waiting", {})
@@ -55,6 +57,7 @@ def document(found: Mapping[str, Any]) -> dict[str, Any]:
         "live": cases.get("live"),
         "backlog": cases.get("backlog"),
         "detail": {k: cases.get(k) for k in ("throughput", "latency", "waiting")},
+        "measured": found["measured"],
         "scale": found["scale"],
         "machine": found["machine"],
         "versions": found["versions"],
@@ -63,9 +66,23 @@ def document(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def with_earlier(found: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """``found`` completed with the cases that only an earlier run measured; ``measured`` says of
+    each case when, on which commit and at which scale."""
+    known = {**(earlier.get("detail") or {}), **{k: earlier.get(k) for k in APART}}
+    stamps = earlier.get("measured") or {}
+    kept = {k: v for k, v in known.items() if v is not None and k in stamps}
+    return {
+        **found,
+        "cases": {**kept, **found["cases"]},
+        "measured": {**{k: stamps[k] for k in kept}, **found["measured"]},
+        "versions": {**(earlier.get("versions") or {}), **found["versions"]},
+    }
+
+
 def finish(found: Mapping[str, Any], output: Path = OUTPUT) -> None:
     """Write the file and print the tables."""
-    told = document(found)
+    told = document(with_earlier(found, files.read_json(output)))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(told, indent=2) + "\n")
     if rows := (told["detail"]["throughput"] or {}).get("contenders"):

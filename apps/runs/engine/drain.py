@@ -28,6 +28,8 @@ from apps.runs.engine import commit as engine
 from apps.runs.engine.slots import Slot, Slots, told
 from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import pressure
+from apps.runs.journal.withholding import WITHHELD
+from apps.runs.services.stops import withheld
 from apps.runs.services.workers import beat, give_back, notice, renew_leases
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
@@ -36,6 +38,7 @@ T = TypeVar("T")
 KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
 CLAIM = 64  # steps a claim takes at most
 SUSPECTING = 0.25  # the part of a drain's time that suspects may take
+LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
 GATHER_S = 0.004  # how long finished calls wait for company before they are committed
 
 
@@ -70,7 +73,8 @@ class Drain:
         self._tasks: dict[asyncio.Task[Any], Action] = {}
         self._carriage = Carriage()  # touched by the database thread only
         self._slots = Slots()
-        self._renewed = time.monotonic()
+        self._withheld: set[int] = set()
+        self._renewed = self._looked = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
     async def run(self) -> Report:
@@ -110,6 +114,7 @@ class Drain:
                 idle_since = None
             finished, inspected = await self._gather()
             await self._renew()
+            await self._look()
 
     # --- outside ------------------------------------------------------------------------------
 
@@ -126,6 +131,8 @@ class Drain:
             result, thought = await agents.think(action)
             return Finished(action, result, thought)
         async with self._slot(action) as slot:
+            if action.work.lease_token in self._withheld:
+                return Finished(action, WITHHELD)
             result = await _call(tools, action)
             slot.ended(told(result, action.timeout_s))
         return Finished(action, result)
@@ -210,6 +217,15 @@ class Drain:
         await self._in_db(lambda: renew_leases(tokens, lease_s=self.lease_s))
         await self._in_db(lambda: beat(self.owner, "drainer", self.lane, flying, steps))
         await self._in_db(lambda: pressure.note_limits(self.owner, self._slots.report()))
+
+    async def _look(self) -> None:
+        """See which of our calls something holds by now: those that wait for a place aren't made
+        when their turn comes."""
+        if time.monotonic() - self._looked < LOOK_S:
+            return
+        self._looked = time.monotonic()
+        calls = [a.work for a in self._tasks.values() if isinstance(a, Call)]
+        self._withheld = await self._in_db(lambda: withheld(calls))
 
     async def _in_db(self, func: Callable[[], T]) -> T:
         """Run in the database thread; a database that went away is waited for."""

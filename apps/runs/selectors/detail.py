@@ -20,6 +20,7 @@ from apps.runs.domain.saga import Plan
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors.lineage import Lineage, Origin, lineage_of, origins
 from apps.runs.selectors.runs import cost_words
 from apps.runs.selectors.unknown import findings_of, look_up_tool
 
@@ -63,6 +64,12 @@ class StepView:
         can = undoing.can_begin(step.run, plan)
         mine = next((i for i in plan.items if i.step.id == step.pk), None)
         return plan if can and mine and mine.stage == "to_do" else None
+
+    @property
+    def origin(self) -> Origin | None:
+        """The step of another branch that did it, if this one only inherited what it did."""
+        origin = self.step.inherited_from
+        return origins([self.step]).get(origin) if origin else None
 
     @property
     def ended_badly(self) -> bool:
@@ -172,6 +179,10 @@ class Detail:
     @property
     def cost(self) -> str:
         return cost_words(self.run.cost_microusd)
+
+    @property
+    def lineage(self) -> Lineage:
+        return lineage_of(self.run)
 
     @property
     def problems(self) -> list[StepView]:

@@ -12,7 +12,6 @@ from django.db.models import Q
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.forking import Cut, Mark, cut, obstacle
 from apps.runs.models import Message, Run, RunScript, Step
-from apps.runs.selectors.detail import run_by_id
 
 BRANCHES_SHOWN = 50
 
@@ -100,11 +99,15 @@ class Plan:
 
 def plan(run_id: UUID, after_seq: int) -> Plan:
     """What a fork of this run after this step would be. Raises ``NotFoundError`` for no run."""
-    run = run_by_id(run_id)
+    run = Run.objects.select_related("contract_version__job").filter(pk=run_id).first()
+    if run is None:
+        raise NotFoundError("There is no such run.")
     script = RunScript.objects.filter(pk=run_id).first()
     if script is None:
         raise NotFoundError("The script of this run is gone, so it can't be forked.")
-    steps = list(Step.objects.filter(run_id=run_id).order_by("seq"))
+    # What undid a step is no part of the course that an agent took.
+    course = Step.objects.filter(run_id=run_id, compensates_id__isnull=True)
+    steps = list(course.order_by("seq"))
     said = list(Message.objects.filter(run_id=run_id).order_by("seq").values_list("seq", "role"))
     spoken = [seq for seq, role in said if role != Message.Role.TOWER]
     marks = [

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from apps.approvals import services as approvals
+from apps.audit import selectors as log
 from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
@@ -21,7 +22,8 @@ UNDOING = (FAILED, UNKNOWN)
 @command
 def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
     """Stop a run for good. What is already on its way to a tool is finished and recorded; nothing
-    further starts. Losing the race against the run's own end is told as a conflict."""
+    further starts. Losing the race against the run's own end is told as a conflict; the same order
+    again (a double click, a retry whose answer was lost) changes nothing and is no conflict."""
     if not reason.strip():
         raise InvalidInputError("Say why the run is cancelled.", field="reason")
     open_states = ["accepted", "queued", "running", "waiting_approval", "confirmation_unknown"]
@@ -42,6 +44,8 @@ def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
         )
     )
     if not moved:
+        if _is_done_already(run_id, str(actor), reason):
+            return
         raise ConflictError("The run has ended meanwhile; reload to see how.", code="run_ended")
     journal.cancel_waiting_steps(run_id)
     approvals.void_for_run(run_id)
@@ -52,4 +56,13 @@ def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
         subject_id=run_id,
         run_id=run_id,
         payload={"reason": reason},
+    )
+
+
+def _is_done_already(run_id: UUID, actor: str, reason: str) -> bool:
+    """Whether this very order was carried out. Whoever waited for the run's row while the first of
+    two identical orders held it, reads here what that one committed."""
+    return any(
+        e.kind == "run.cancelled" and e.actor == actor and e.payload.get("reason") == reason
+        for e in log.events_of("run", run_id)
     )

@@ -7,7 +7,7 @@ change is a guarded update: of two people who act at once one is told what the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,10 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, 
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import dispatch
 from apps.runs.domain.barrier import Scope, next_stage
-from apps.runs.journal import barriers, breakers
+from apps.runs.journal import barriers, breakers, withholding
 from apps.runs.models import Stop
 from apps.runs.selectors import stops as known
+from apps.runs.work import Claimed
 
 TYPED = "stop everything"  # what has to be typed to stop everything
 
@@ -162,7 +163,13 @@ def close_breaker(tool: str, host: str, *, reason: str, person: Any) -> None:
     _changed()
 
 
-# --- the sweep ------------------------------------------------------------------------------------
+# --- the engine and the sweep ---------------------------------------------------------------------
+
+
+@command
+def withheld(works: Sequence[Claimed]) -> set[int]:
+    """For a worker: the lease tokens of those of its calls that something holds by now."""
+    return withholding.look(works)
 
 
 @command

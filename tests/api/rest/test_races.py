@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
+from django.test import Client
 
 from apps.accounts.models import ApiToken
 from apps.api.models import Idempotency
@@ -19,6 +20,8 @@ from apps.api.services import idempotency
 from apps.audit.models import Event
 from apps.runs.models import Run
 from tests.api.rest.conftest import Machine, Make
+from tests.conftest import BACKEND
+from tests.factories.accounts import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MANY = 20
@@ -197,3 +200,20 @@ def test_a_bucket_is_never_overspent(erp: Machine) -> None:
     limited = next(a for a in answers if a.status_code == 429)
     assert 1 <= int(limited["Retry-After"]) <= 12
     assert limited.json()["code"] == "too_many"
+
+
+def test_a_person_who_cancels_twice_is_told_once(erp: Machine) -> None:
+    """Two clicks of one person: the second meets its own order, not a conflict."""
+    person = UserFactory.create(role="operator")
+    run_id = erp.start().json()["id"]
+    clients = [Client() for _ in range(4)]
+    for client in clients:
+        client.force_login(person, backend=BACKEND)
+
+    answers = together(
+        lambda n: clients[n].post(f"/runs/{run_id}/cancel/", {"reason": "a mistake"}), len(clients)
+    )
+
+    assert {a.status_code for a in answers} == {302}
+    assert Event.objects.filter(kind="run.cancelled").count() == 1
+    assert clients[0].post(f"/runs/{run_id}/cancel/", {"reason": "another"}).status_code == 409
