@@ -238,8 +238,8 @@ class Batch:
 
     def _end_without_call(self, works: Sequence[Claimed]) -> tuple[list[Settled], list[Claimed]]:
         states = approvals.states_of([w.approval_id for w in works if w.approval_id])
-        born = [w for w in works if w.mutates and w.unborn is None]
-        owners = journal.owners_of([(w.run_id, w.idempotency_key) for w in born])
+        pairs = [(w.run_id, w.idempotency_key) for w in works if w.mutates]
+        owners = journal.owners_of(pairs)
         ended: list[Settled] = []
         left: list[Claimed] = []
         for work in works:
@@ -262,6 +262,7 @@ class Batch:
     ) -> list[Claimed]:
         if not owners:
             return works
+        self._bear(w for w in works if (w.run_id, w.idempotency_key) in owners)
         rest = forking.await_others(works, owners)
         kept = {w.step_id for w in rest}
         self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
