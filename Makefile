@@ -18,7 +18,7 @@ export TOWER_MODEL := local
 SETUP_FLAGS := --local
 endif
 
-.PHONY: help python setup up down reset doctor packs test screenshots ci
+.PHONY: help python setup up down reset doctor packs test bench screenshots ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ packs: ## Load the packs again into the running tower (first start does it by it
 test: python ## Run every test (TESTS="-k name" chooses)
 	@$(BOOTSTRAP) --dev
 	@exec $(VENV_PYTHON) -m pytest $(TESTS)
+
+bench: setup ## Measure the engine beside its peers (ONLY="throughput latency" SCALE=quick BACKLOG=n)
+	@exec $(VENV_PYTHON) -m tests.benchmarks --scale $(or $(SCALE),full) $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))
 
 screenshots: ## Photograph the running tower for the README
 	@$(BOOTSTRAP) --dev

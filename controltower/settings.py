@@ -224,6 +224,7 @@ DRAIN_SECONDS = float(os.environ.get("TOWER_DRAIN_SECONDS", "20"))
 LINGER_SECONDS = float(os.environ.get("TOWER_LINGER_SECONDS", "10"))
 BELLS_PER_LANE = int(os.environ.get("TOWER_BELLS_PER_LANE", "4"))
 LEASE_SECONDS = float(os.environ.get("TOWER_LEASE_SECONDS", "30"))
+ALLOW_CLOCK_SKEW = os.environ.get("TOWER_ALLOW_CLOCK_SKEW") == "1"
 SWEEP_SECONDS = float(os.environ.get("TOWER_SWEEP_SECONDS", "5"))
 IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
 # Runs that may wait for their first step, by class with all that matters more: see decision 0014.

@@ -42,6 +42,7 @@ DOORS = (
     Door("Outcomes", "dashboards:outcomes", "outcomes", "o", Permission.OUTCOMES_VIEW, first=True),
     Door("Stops", "stops:index", "stop", "x", Permission.TOWER_VIEW),
     Door("System", "api:system", "system", "y", Permission.TOWER_VIEW, starts_group=True),
+    Door("Load", "load:index", "load", "l", Permission.RUNS_VIEW),
     Door("Audit", "audit:list", "audit", "u", Permission.AUDIT_VIEW),
     Door("Users", "accounts:users", "users", "s", Permission.USERS_MANAGE),
 )

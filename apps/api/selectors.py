@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -98,4 +98,7 @@ def event_document(row: Event) -> dict[str, Any]:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    """RFC 3339 in UTC, to the millisecond: the same wherever the API writes a time."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,19 +6,37 @@ joins it and refuses to run without one. Work for the world outside waits for ``
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
+CONTRADICTED = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+TRIES = 5
 
 
 def command(func: Callable[P, R]) -> Callable[P, R]:
-    """Run ``func`` in one durable transaction; nesting one command in another is an error."""
-    return transaction.atomic(durable=True)(func)
+    """Run ``func`` in one durable transaction; nesting one command in another is an error. One that
+    PostgreSQL ended because it contradicted another is run again as a whole, five times at most."""
+    once = transaction.atomic(durable=True)(func)
+
+    @wraps(func)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        for tried in range(1, TRIES):
+            try:
+                return once(*args, **kwargs)
+            except OperationalError as error:
+                if getattr(error.__cause__, "sqlstate", "") not in CONTRADICTED:
+                    raise
+                time.sleep(random.random() * 0.01 * 2**tried)  # noqa: S311  # spreads load only
+        return once(*args, **kwargs)
+
+    return inner
 
 
 def participant(func: Callable[P, R]) -> Callable[P, R]:

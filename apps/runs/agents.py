@@ -90,7 +90,7 @@ async def _ask(action: Think, patience_s: float) -> Thought:
         model = FallbackModel(*models) if len(models) > 1 else models[0]
         if settings.MODEL_OUTPUT == "json":
             answer = await _ask_for_json(model, action)
-            return _thought(answer, constrained.items_of(answer.output), names=names)
+            return _thought(answer, constrained.items_of(answer.output), action, names=names)
         agent: Agent[None, Any] = Agent(
             model,
             instructions=action.prompt,
@@ -99,7 +99,7 @@ async def _ask(action: Think, patience_s: float) -> Thought:
             retries=0,
         )
         answer = await agent.run(message_history=_history(action.history))
-    return _thought(answer, _items(answer), names=names)
+    return _thought(answer, _items(answer), action, names=names)
 
 
 async def _ask_for_json(model: Model, action: Think) -> Any:
@@ -169,20 +169,27 @@ def _answered_as(model: str, names: Sequence[str]) -> str:
     return max((n for n in names if model.startswith(n)), key=len, default=names[0])
 
 
-def _thought(answer: Any, items: list[dict[str, Any]], *, names: Sequence[str]) -> Thought:
+def _thought(
+    answer: Any, items: list[dict[str, Any]], action: Think, *, names: Sequence[str]
+) -> Thought:
     usage = answer.usage
     model = next(
         (m.model_name for m in answer.new_messages() if isinstance(m, ModelResponse)),
         names[0],
     )
     cost = getattr(usage, "cost", None)
+    answered = _answered_as(str(model or names[0]), names)
+    preferred = _name(action.preferred) if action.preferred else names[0]
+    degraded = answered != preferred
+    why = action.reason or f"{preferred} did not answer"
     return Thought(
         items=items,
         tokens_in=usage.input_tokens or 0,
         tokens_out=usage.output_tokens or 0,
         cost_microusd=round(float(cost) * 1_000_000) if cost else None,
         model=str(model or names[0]),
-        degraded=_answered_as(str(model or names[0]), names) != names[0],
+        degraded=degraded,
+        degraded_reason=f"{answered} instead of {preferred}: {why}" if degraded else "",
     )
 
 

@@ -9,6 +9,7 @@ from django.http import QueryDict
 
 from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.states import State
+from apps.runs.models import Cap
 from apps.runs.selectors.runs import RunFilter
 
 WORD = 200
@@ -170,6 +171,37 @@ class ForkForm(forms.Form):
     after = forms.IntegerField(min_value=0, max_value=2**31 - 1)
     contract = forms.IntegerField(min_value=1, max_value=2**31 - 1, required=False)
     label = forms.CharField(max_length=80, required=False)
+    ticket = forms.UUIDField(required=False)
     reason = forms.CharField(
         max_length=500, error_messages={"required": "Say why: it is written to the audit log."}
+    )
+
+
+class CapForm(forms.Form):
+    """What one tool, job, agent or tenant may do at once and a minute."""
+
+    scope = forms.ChoiceField(
+        label="What is capped",
+        choices=Cap.Scope.choices,
+        error_messages={"required": "Choose what is capped."},
+    )
+    key = forms.RegexField(
+        r"^[A-Za-z0-9_./:-]+$",
+        label="Its name",
+        max_length=140,
+        error_messages={
+            "required": "Name it: a tool as domain/tool, a job or agent by its slug.",
+            "invalid": "A name has no spaces: a tool is domain/tool, a job or agent its slug.",
+        },
+    )
+    max_in_flight = forms.IntegerField(
+        label="Steps at once", min_value=1, max_value=1_000_000, required=False
+    )
+    per_minute = forms.IntegerField(
+        label="Steps a minute", min_value=1, max_value=1_000_000, required=False
+    )
+    reason = forms.CharField(
+        label="Why",
+        max_length=200,
+        error_messages={"required": "Say why: it is written to the audit log."},
     )

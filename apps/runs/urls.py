@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.runs.views import compensating, control, forking, listing, pages, parts, stops
+from apps.runs.views import compensating, control, forking, listing, load, pages, parts, stops
 
 app_name = "runs"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -41,4 +41,12 @@ stop_patterns: list[URLPattern | URLResolver] = [
     path("<int:stop_id>/", stops.figures, name="figures"),
     path("<int:stop_id>/stage/", stops.stage, name="stage"),
     path("<int:stop_id>/lift/", stops.lift, name="lift"),
+]
+
+# The load page: /load/, names "load:…".
+load_patterns: list[URLPattern | URLResolver] = [
+    path("", load.index, name="index"),
+    path("charts/", load.charts, name="charts"),
+    path("caps/set/", load.set_cap, name="set_cap"),
+    path("caps/remove/", load.remove_cap, name="remove_cap"),
 ]

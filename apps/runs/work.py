@@ -108,6 +108,8 @@ class Think:
     tools: Sequence[Mapping[str, Any]]
     history: Sequence[Mapping[str, Any]]
     timeout_s: float
+    preferred: str = ""  # the agent's own model, if another is asked first
+    reason: str = ""  # why another is
 
 
 Action = Inspect | Call | Think
@@ -123,6 +125,7 @@ class Thought:
     cost_microusd: int | None = None
     model: str = ""
     degraded: bool = False
+    degraded_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

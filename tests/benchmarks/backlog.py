@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -13,12 +14,14 @@ import httpx
 import psycopg
 from django.db import connection, transaction
 
+from apps.runs.course import Carriage
 from apps.runs.engine import commit as engine
 from tests.benchmarks import ours
-from tests.benchmarks.children import Crew, resident_mb
+from tests.benchmarks.children import Crew
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.ours import DutyError
 from tests.benchmarks.site import Site, Witness, percentile, person
+from tests.benchmarks.usage import resident_mb
 
 Say = Callable[[str], None]
 CLAIM = (
@@ -63,11 +66,14 @@ def measure(ground: Ground, env: dict[str, str], runs: int, say: Say) -> dict[st
     seen = Drained(plan=plan, left_at_plan=plan_left)
     with Crew(env) as crew, ground.admin("controltower") as admin:
         site = Site(crew)
-        workers = [crew.worker().pid, crew.worker().pid]
-        crew.worker("urgent")
-        crew.sweeper()
-        begun = time.monotonic()
         with site.browser(person("bench-operator-0")) as browser:
+            _pages(browser)  # warm-up
+            workers = [crew.worker().pid, crew.worker().pid]
+            crew.worker("urgent")
+            crew.sweeper()
+            while ours.left() == runs:  # until the workers are there
+                time.sleep(0.05)
+            begun = time.monotonic()
             _watch(seen, admin, browser, workers, begun)
         took = time.monotonic() - begun
     ours.clear_bells()
@@ -91,16 +97,23 @@ def _watch(
         rss = max(resident_mb(pid) for pid in workers)
         mean = took / claims if claims else 0.0
         seen.samples.append(Sample(now - begun, left, claims, mean, rss))
-        for page in PAGES:
-            asked = time.perf_counter()
-            if browser.get(page).status_code != 200:
-                raise DutyError(f"{page} could not be shown while the backlog drained")
-            seen.page_ms.append((time.perf_counter() - asked) * 1000)
+        seen.page_ms += _pages(browser)
         due = len(seen.overtaking_ms.get("sooner", ())) < OVERTAKERS
         if due and 0.1 * total < left < 0.95 * total:
             for kind in ("sooner", "urgent"):
                 seen.overtaking_ms.setdefault(kind, []).append(_overtake(witness, kind))
         time.sleep(max(0.0, SAMPLE_S - (time.monotonic() - now)))
+
+
+def _pages(browser: httpx.Client) -> list[float]:
+    """Milliseconds that each page takes a person."""
+    found = []
+    for page in PAGES:
+        asked = time.perf_counter()
+        if browser.get(page).status_code != 200:
+            raise DutyError(f"{page} could not be shown")
+        found.append((time.perf_counter() - asked) * 1000)
+    return found
 
 
 def _overtake(witness: Witness, kind: str) -> float:
@@ -119,35 +132,30 @@ def _claims(admin: psycopg.Connection) -> tuple[int, float]:
 
 
 class _SeenEnoughError(Exception):
-    """Rolls back what was claimed only to look at the statement."""
+    """Ends a transaction that was begun only to look."""
 
 
 def explain_claim() -> list[str]:
-    """EXPLAIN ANALYZE of the statement that claims due steps, as the engine sends it now. What it
-    claims is given back."""
+    """EXPLAIN ANALYZE of the statement that finds due steps, as the engine sends it now. Nothing
+    stays claimed: both transactions are rolled back."""
     caught: list[tuple[str, Any]] = []
 
     def catch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if "skip locked" in sql.lower() and "runs_step" in sql.lower():
             caught.append((sql, params))
+            raise _SeenEnoughError
         return execute(sql, params, many, context)
 
-    try:
-        with transaction.atomic():
-            with connection.execute_wrapper(catch):
-                engine.claim_and_commit("normal", limit=64, owner="bench:explain", lease_s=30)
-            raise _SeenEnoughError
-    except _SeenEnoughError:
-        pass
+    with suppress(_SeenEnoughError), connection.execute_wrapper(catch):
+        engine.claim_and_commit(Carriage(), "normal", limit=64, owner="bench:explain", lease_s=30)
+    if not caught:
+        return ["the claim was not found: it no longer goes through Django's cursor"]
+    sql, params = caught[0]
     found: list[str] = []
-    for sql, params in caught:
-        try:
-            with transaction.atomic():
-                text = f"explain (analyze, buffers, costs off, timing off) {sql}"
-                found += [str(row[0]) for row in ours.query(text, params)]
-                raise _SeenEnoughError
-        except _SeenEnoughError:
-            continue
+    with suppress(_SeenEnoughError), transaction.atomic():
+        text = f"explain (analyze, buffers, timing off) {sql}"
+        found = [str(row[0]) for row in ours.query(text, params)]
+        raise _SeenEnoughError
     return found
 
 

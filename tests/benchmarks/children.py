@@ -11,11 +11,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 from controltower.launch.places import ROOT
 from controltower.launch.processes import spawn, tail
 from tests.benchmarks.ground import HOME
+from tests.benchmarks.usage import cpu_seconds
 
 LOGS = HOME / "data" / "log"
 
@@ -98,6 +97,9 @@ class Peer:
                 child.kill()
                 child.wait()
 
+    def cpu_seconds(self) -> float:
+        return sum(cpu_seconds(child.pid) for child in self.processes)
+
     def go(self, runs: int) -> tuple[int, float]:
         """Do ``runs`` in all; steps that became durable, and the seconds until the last one was."""
         share = max(1, runs // len(self.processes))
@@ -115,23 +117,3 @@ class Peer:
             if line.startswith("{"):
                 return line.strip()
         raise RuntimeError(f"a peer ended: see {self.log}:\n{tail(self.log)}")
-
-
-def tree_of(pid: int) -> list[psutil.Process]:
-    """A process and its descendants that are still there."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def resident_mb(pid: int) -> float:
-    """The largest resident set among a process and its descendants, in MB."""
-    sizes = [0.0]
-    for process in tree_of(pid):
-        try:
-            sizes.append(process.memory_info().rss / 1_000_000)
-        except psutil.NoSuchProcess:
-            continue
-    return max(sizes)

@@ -15,6 +15,7 @@ from controltower.launch import files
 from controltower.launch.places import ROOT
 from controltower.launch.postgres import OWNER, EmbeddedPostgres
 from controltower.launch.valkey import EmbeddedValkey
+from tests.benchmarks.usage import cpu_seconds
 
 HOME = ROOT / "var" / "bench"
 OUTPUT = ROOT / "var" / "bench.json"
@@ -81,6 +82,10 @@ class Ground:
         """Let everybody start with the log written out, so that nobody pays for another."""
         with self.admin() as admin:
             admin.execute("checkpoint")
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the database server so far, all its processes together."""
+        return cpu_seconds(self.postgres.pid or 0)
 
     def settings(self) -> dict[str, str]:
         """The settings that decide how durable and how fast a commit is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ TARGETS = {
     "live.event_to_socket_p95_ms": ("<=", 500.0),
 }
 APART = ("policy", "live", "backlog")  # cases that are sections of their own
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def say(text: str) -> None:
@@ -104,7 +105,7 @@ def _contenders(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Durable steps per second (medians of interleaved rounds)")
     table.add_column("contender")
     table.add_column("best configuration")
-    for name in ("steps/s", "ours is", "commits/step", "statements/step"):
+    for name in ("steps/s", "ours is", "commits/step", "statements/step", "CPU ms/step"):
         table.add_column(name, justify="right")
     mine = rows.get("Control Tower", {}).get("steps_per_second")
     for name, row in rows.items():
@@ -116,6 +117,7 @@ def _contenders(rows: Mapping[str, Mapping[str, Any]]) -> Table:
             f"{mine / rate:.2f} times" if mine else "",
             f"{row['commits_per_step']:.3f}",
             f"{row['statements_per_step']:.2f}",
+            f"{row['cpu_ms_per_step']:.2f}",
         )
     return table
 

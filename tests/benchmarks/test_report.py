@@ -18,6 +18,7 @@ CASES: dict[str, Any] = {
                 "steps_per_second": 5000.0,
                 "commits_per_step": 0.03,
                 "statements_per_step": 0.5,
+                "cpu_ms_per_step": 0.3,
             }
         },
         "ratios": {"dbos": 10.5, "langgraph": 5.2, "commit_floor": 1.1},

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.benchmarks import ours
-from tests.benchmarks.children import Crew, resident_mb
+from tests.benchmarks.children import Crew
 from tests.benchmarks.ours import DutyError
 from tests.benchmarks.scale import Scale
+from tests.benchmarks.usage import resident_mb
 
 Say = Callable[[str], None]
 AT_ONCE = 1_000

@@ -269,7 +269,7 @@ def test_the_page_previews_what_a_fork_takes_over_and_proposes(client_as: Any) -
     text = page(client_as("operator"), reverse("runs:fork", args=[parent.id]), after=1)
 
     assert "1 step with their results" in text
-    assert text.index("Proposed from there") < text.index("done by run")  # the cancellation
+    assert text.index("Proposed from there") < text.index("will be inherited")  # the cancellation
     assert "v8, published" in text
     assert text.index("v7: the same as this run") < text.index("v8, published")
 
@@ -291,6 +291,20 @@ def test_a_fork_is_made_from_the_page_and_shows_its_lineage(client_as: Any) -> N
     text = page(client, reverse("runs:step", args=[branch.id, 1]))
     assert "Not done here: inherited" in text
     assert "Fork from here" in text
+
+
+def test_a_form_that_is_sent_twice_forks_once(client_as: Any) -> None:
+    parent = parent_run()
+    client = client_as("operator")
+    text = page(client, reverse("runs:fork", args=[parent.id]), after=2)
+    ticket = text.partition('name="ticket" value="')[2][:36]
+    form = {"after": "2", "reason": "to see", "ticket": ticket}
+
+    answers = [client.post(reverse("runs:start_fork", args=[parent.id]), form) for _ in range(2)]
+
+    branch = Run.objects.get(parent_id=parent.id)
+    assert str(branch.id) == ticket
+    assert {a.headers["Location"] for a in answers} == {reverse("runs:detail", args=[branch.id])}
 
 
 def test_a_fork_that_cannot_be_is_a_conflict_with_the_reason(client_as: Any) -> None:

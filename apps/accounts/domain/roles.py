@@ -30,6 +30,7 @@ class Permission(StrEnum):
     AUDIT_VIEW = "audit.view"
     USERS_MANAGE = "users.manage"
     DESK_CONTROL = "desk.control"
+    LOAD_CONTROL = "load.control"
     STOPS_PLACE = "stops.place"
     STOPS_LIFT_ALL = "stops.lift_all"
 
@@ -54,6 +55,7 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
     Permission.AUDIT_VIEW: frozenset({Role.ADMIN, Role.AUDITOR}),
     Permission.USERS_MANAGE: frozenset({Role.ADMIN}),
     Permission.DESK_CONTROL: frozenset({Role.OPERATOR, Role.ADMIN}),
+    Permission.LOAD_CONTROL: frozenset({Role.ADMIN}),
     Permission.STOPS_PLACE: frozenset({Role.OPERATOR, Role.ADMIN}),
     Permission.STOPS_LIFT_ALL: frozenset({Role.ADMIN}),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from apps.api.domain.problems import CONTENT_TYPE, Wrong, pointer, problem
 from apps.api.rest.auth import REALM, ScopeMissing, TokenRefused
 from apps.kernel.errors import TowerError
+
+log = logging.getLogger(__name__)
 
 _FIXES = {
     "missing": "Add it.",
@@ -50,6 +53,7 @@ def register(api: NinjaAPI) -> None:
         RequestDataTooBig: _too_large,
         Http404: _not_found,
         OperationalError: _unavailable,
+        Exception: _our_fault,
     }
     for kind, handler in handlers.items():
         api.add_exception_handler(kind, handler)
@@ -113,6 +117,18 @@ def _unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def _too_large(request: HttpRequest, error: Exception) -> HttpResponse:
     return told(problem(413, "too_large", "The request is too large.", fix="Send 1 MB at most."))
+
+
+def _our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    body = problem(
+        500,
+        "our_fault",
+        "Something went wrong here, and was logged. Whether this was carried out is open.",
+        fix="Send the same request with the same Idempotency-Key again, after half a minute.",
+        retry_after=30,
+    )
+    return told(body, **{"Retry-After": "30"})
 
 
 def _not_found(request: HttpRequest, error: Exception) -> HttpResponse:

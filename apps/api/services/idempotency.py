@@ -20,6 +20,7 @@ from apps.api.domain.idempotency import Known, Verdict
 from apps.api.models import Idempotency
 from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
+from apps.kernel.failpoints import reach
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 
@@ -71,6 +72,7 @@ def answer_once(request: Request, work: Work) -> Answer:
     claimed = claim(request)
     if isinstance(claimed, Answer):
         return claimed
+    reach("api_claimed")
     try:
         answer = work(claimed.resource_id, claimed.is_first)
     except TowerError:
@@ -82,6 +84,7 @@ def answer_once(request: Request, work: Work) -> Answer:
     if not answer.is_final:
         release(claimed)
         return answer
+    reach("api_worked")
     return settle(claimed, answer)
 
 

@@ -63,11 +63,13 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class AgentChoice:
     """Who works on the job. ``timeout_s`` bounds one turn of a live model; the models of the
-    ``fallbacks`` are asked, in order, when the one before fails."""
+    ``fallbacks`` are asked, in order, when the one before fails, and instead of it once the share
+    ``fallback_at`` of the run's latency, cost or tokens is used."""
 
     slug: str
     fallbacks: tuple[str, ...] = ()
     timeout_s: float = 60.0
+    fallback_at: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,10 @@ def build(document: Mapping[str, Any]) -> Contract:
         purpose=d["purpose"].strip(),
         outcome=Outcome(**outcome),
         agent=AgentChoice(
-            agent["slug"], tuple(agent.get("fallbacks") or ()), agent.get("timeout_s", 60.0)
+            agent["slug"],
+            tuple(agent.get("fallbacks") or ()),
+            agent.get("timeout_s", 60.0),
+            agent.get("fallback_at", 0.8),
         ),
         tools=tuple(_tool_use(t) for t in d["tools"]),
         decisions=Decisions(**decisions),

@@ -91,7 +91,13 @@ CONTRACT: dict[str, Any] = group(
             "target",
         ),
         "agent": group(
-            {"slug": SLUG, "fallbacks": list_of(SLUG), "timeout_s": _number(1, 600)}, "slug"
+            {
+                "slug": SLUG,
+                "fallbacks": list_of(SLUG),
+                "timeout_s": _number(1, 600),
+                "fallback_at": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+            },
+            "slug",
         ),
         "tools": {**list_of(_TOOL), "minItems": 1},
         "limits": group(

@@ -13,7 +13,7 @@ from apps.accounts.domain.roles import Role
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.dashboards.kpis import Share, Tally, percent, tally_by
-from apps.runs.selectors import health, outcomes
+from apps.runs.selectors import attention, health, outcomes
 from apps.runs.selectors.outcomes import FINISHED, Scope, Terms, floor_to
 
 WINDOW = timedelta(days=7)
@@ -162,6 +162,43 @@ def unknown_runs() -> list[Need]:
     ]
 
 
+def poisoned_runs() -> list[Need]:
+    found = attention.poisoned()
+    if not found.count:
+        return []
+    return [
+        Need(
+            "bad",
+            "warning",
+            f"Poison: {found.count} {'run' if found.count == 1 else 'runs'} took workers down",
+            "A step killed each worker that tried it, alone. It waits for a person's decision.",
+            reverse("runs:detail", args=[found.run_id])
+            if found.count == 1
+            else address(reverse("runs:list"), {"error_class": "poison", "state": "failed"}),
+            "Look",
+            found.since,
+        )
+    ]
+
+
+def paused_runs() -> list[Need]:
+    found = attention.paused()
+    if not found.count:
+        return []
+    noun = "run is paused" if found.count == 1 else "runs are paused"
+    return [
+        Need(
+            "info",
+            "pause",
+            f"{found.count} {noun}",
+            "Deadlines go on counting. A paused run goes on only when somebody resumes it.",
+            reverse("runs:detail", args=[found.run_id]),
+            "Open" if found.count == 1 else "Open the first",
+            found.since,
+        )
+    ]
+
+
 def jobs_under_target() -> list[Need]:
     return [
         Need(
@@ -222,9 +259,9 @@ def unhealthy() -> list[Need]:
 
 
 NEEDS: dict[str, tuple[Callable[[], list[Need]], ...]] = {
-    Role.OPERATOR: (approvals_due, unknown_runs),
+    Role.OPERATOR: (approvals_due, unknown_runs, poisoned_runs, paused_runs),
     Role.PRODUCT_MANAGER: (jobs_under_target, violations, unknown_runs),
-    Role.ADMIN: (unhealthy, drafts, unknown_runs, jobs_under_target),
+    Role.ADMIN: (unhealthy, poisoned_runs, drafts, unknown_runs, jobs_under_target),
     Role.AUDITOR: (violations, unknown_runs, drafts),
 }
 LEVELS = {"bad": 0, "warn": 1, "info": 2}

@@ -107,6 +107,11 @@ class People:
         return max(self.decided_last_hour / 60.0, PEOPLE_LEAST)
 
     @property
+    def is_assumed(self) -> bool:
+        """Whether the pace is what is expected of people, not what was measured."""
+        return self.per_minute > self.decided_last_hour / 60.0
+
+    @property
     def wait_s(self) -> float:
         """How long the next question would wait."""
         ahead = self.waiting + self.coming

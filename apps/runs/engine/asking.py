@@ -24,10 +24,12 @@ from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
 from apps.runs.course import Carriage
 from apps.runs.domain import evidence, forking
+from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.sentence import look_up, render
 from apps.runs.journal.forking import conflicts
 from apps.runs.models import Message, Step
+from apps.runs.selectors.spending import spending
 from apps.runs.work import Carried, Claimed, Think
 
 
@@ -196,11 +198,16 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
     agent = catalog.agent_document(work.agent_version_id)
     known = catalog.tool_versions(work.contract_version_id)
     listed = terms(work).tool_names
+    used = spending(work.run_id, terms(work), failures=number - 1)
+    models = _models(agent, terms(work).agent.fallbacks)
+    chosen = choose(models, used, at=terms(work).agent.fallback_at)
     return Think(
         work=work,
         attempt_id=attempt_id,
         number=number,
-        models=_models(agent, terms(work).agent.fallbacks),
+        models=chosen.models,
+        preferred=chosen.preferred,
+        reason=chosen.reason,
         prompt=catalog.prompt_text(str(agent["prompt"]), int(agent["prompt_number"])),
         tools=[
             {"name": name, **_described(version.document)}

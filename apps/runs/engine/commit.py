@@ -34,9 +34,11 @@ from apps.runs.journal import (
     budgets,
     claiming,
     compensating,
+    degrading,
     forking,
     parking,
     pressure,
+    withholding,
 )
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
 
@@ -58,6 +60,15 @@ class Batch:
         self._counted: list[dict[str, Any]] = []
 
     # --- record -------------------------------------------------------------------------------
+
+    def put_back(self, finished: Sequence[Finished]) -> list[Finished]:
+        """Attempts that really ended; calls that were withheld go back to the queue."""
+        left = withholding.put_back(finished)
+        if len(left) < len(finished):
+            kept = {d.action.work.step_id for d in left}
+            works = (d.action.work for d in finished)
+            self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
+        return left
 
     def record(self, finished: Sequence[Finished]) -> list[Settled]:
         """Write down how attempts ended. Returns the steps that ended with them."""
@@ -140,6 +151,8 @@ class Batch:
                 path.runs[carried.run.id] = row
         self._count(path.runs, ended)
         moved = journal.update_runs(list(path.runs.values()))
+        marked = degrading.note(ended)
+        self.facts += [Fact("run.degraded", self.owner, "run", str(i), i, p) for i, p in marked]
         runs = {run_id: carried.run for run_id, carried in mine.items()}
         self.facts += ending.run_facts(path.runs, runs, moved, self.owner)
         going = {i for i in moved if path.runs[i]["state"] in GOING}
@@ -433,7 +446,7 @@ def commit(
     harmless: every write names a lease that the first one has ended."""
     carriage.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
     batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=go_on)
-    ended = batch.record(finished)
+    ended = batch.record(batch.put_back(finished))
     ready = batch.keep(inspected)
     _run_to_actions(batch, ended=ended, incoming=[], ready=ready)
     return batch.actions

@@ -23,6 +23,7 @@ from apps.kernel.transactions import participant
 from apps.runs.domain.caps import Cap, Pace, Rooms, Who, own_pace, pace_of
 from apps.runs.journal import execute, fetch, to_json
 from apps.runs.journal.claiming import Parked
+from apps.runs.selectors import load
 from apps.runs.work import Claimed
 
 COUNT_LOCK = 7_346_004  # advisory lock: one counter of caps at a time
@@ -134,32 +135,13 @@ def _rooms(
     running: dict[tuple[str, str], int] = {}
     if any(caps[pair].max_in_flight for pair in touched):
         fetch("SELECT pg_advisory_xact_lock(%s)", [COUNT_LOCK])
-        running = _running(list(people))
+        # Under the lock and in a statement of its own: what its last holder leased is seen.
+        running = load.running_by(besides=list(people))
     keys = {p.key for p in paces.values() if p}
     keys |= {p.key for pair in touched if (p := pace_of(caps[pair]))}
     buckets = _buckets(sorted(keys))
     (now,) = fetch("SELECT clock_timestamp()", [])[0]
     return Rooms({k: caps[k] for k in touched}, now, running, buckets)
-
-
-def _running(besides: Sequence[UUID]) -> dict[tuple[str, str], int]:
-    """Steps at work by everything that a cap can name. Read under the lock, in a statement of its
-    own, so that what the last holder of the lock leased is seen."""
-    rows = fetch(
-        """
-        SELECT r.domain_slug || '/' || s.tool_name, r.job_slug, r.agent_version_id, r.tenant,
-            count(*)
-        FROM runs_step s JOIN runs_run r ON r.id = s.run_id
-        WHERE s.state = 'running' AND NOT s.id = ANY(%s) GROUP BY 1, 2, 3, 4
-        """,
-        [list(besides)],
-    )
-    found: dict[tuple[str, str], int] = {}
-    for tool, job, agent_version_id, tenant, steps in rows:
-        who = Who(tool, job, catalog.agent_slug(agent_version_id), tenant)
-        for pair in zip(who._fields, who, strict=True):
-            found[pair] = found.get(pair, 0) + steps
-    return found
 
 
 def _buckets(keys: Sequence[str]) -> dict[str, datetime]:
@@ -185,6 +167,18 @@ def _write(rooms: Rooms) -> None:
             " FROM unnest(%s::text[], %s::timestamptz[]) AS v(key, due_at) WHERE r.key = v.key",
             [list(changed), [rooms.buckets[k] for k in changed]],
         )
+
+
+@participant
+def look_again(scope: str, key: str) -> list[str]:
+    """Let steps go on at once that a cap held back. Returns their lanes."""
+    rows = fetch(
+        "UPDATE runs_step SET not_before = clock_timestamp(), waits_for = ''"
+        " WHERE state = 'queued' AND waits_for LIKE %s AND not_before > clock_timestamp()"
+        " RETURNING lane",
+        [f"%for {scope} {key}"],
+    )
+    return sorted({row[0] for row in rows})
 
 
 # --- limits that workers found ------------------------------------------------------------------

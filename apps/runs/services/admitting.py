@@ -58,7 +58,7 @@ class Reading:
 
     def verdict(self, cls: Class, job: str, *, deadline_s: float, window_s: float) -> Verdict:
         """What to do with one more run of a job. Counts it in."""
-        case = Case(cls, deadline_s, self._share(job), window_s)
+        case = Case(cls, deadline_s, self.share(job), window_s)
         verdict = decide(case, self.queues(), bounds(), self.people(job))
         if isinstance(verdict, Accept):
             self.queued[cls, job] = self.queued.get((cls, job), 0) + 1
@@ -79,12 +79,13 @@ class Reading:
         jobs = {name for a in theirs for name in a.jobs} | {job}
         return People(
             waiting=sum(a.waiting for a in theirs),
-            coming=sum(n * self._share(j) for (_, j), n in self.queued.items() if j in jobs),
+            coming=sum(n * self.share(j) for (_, j), n in self.queued.items() if j in jobs),
             decided_last_hour=sum(a.decided_last_hour for a in theirs),
             oldest_s=max((a.oldest_s for a in theirs), default=0.0),
         )
 
-    def _share(self, job: str) -> float:
+    def share(self, job: str) -> float:
+        """The share of a job's runs that ask a person."""
         if job not in self.shares:
             self.shares[job] = _share_of(job)
         return self.shares[job]

@@ -147,12 +147,12 @@ def _stopped(run_id: UUID, seq: int) -> tuple[Run, saga.Item]:
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """What would be undone, in words. ``refusal`` is what the tool would say if it were asked
-    now; ``asked``: whether the system of record could be asked."""
+    now; ``silent``: the system of record was asked and gave no answer."""
 
     item: saga.Item
     sentence: str
     refusal: str = ""
-    asked: bool = False
+    silent: bool = False
 
 
 def foresee(run: Run, plan: saga.Plan) -> list[Foreseen]:
@@ -162,7 +162,10 @@ def foresee(run: Run, plan: saga.Plan) -> list[Foreseen]:
     items = [i for i in plan.items if i.stage is saga.Stage.TO_DO]
     asked = [_question(run, item) for item in items]
     answers = asyncio.run(_ask_all(run, asked)) if any(asked) else [None] * len(items)
-    return [_words(run, item, answer) for item, answer in zip(items, answers, strict=True)]
+    return [
+        _words(run, item, answer, asked=question is not None)
+        for item, question, answer in zip(items, asked, answers, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +204,11 @@ async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[
     return result.data if isinstance(result.data, dict) else None
 
 
-def _words(run: Run, item: saga.Item, answer: dict[str, Any] | None) -> Foreseen:
+def _words(run: Run, item: saga.Item, answer: dict[str, Any] | None, *, asked: bool) -> Foreseen:
     version = undoing.tool_of(run, item.tool)
     template = str((version.document.get("sentence") if version else "") or "")
-    facts = (answer or {}).get("facts") or {}
+    facts, silent = (answer or {}).get("facts") or {}, asked and answer is None
+    refusal = str((answer or {}).get("refusal") or "")
     if not template or ("{facts." in template and not facts):
-        return Foreseen(item, undoing.title_of(run, item.tool), asked=answer is not None)
-    sentence = render(template, item.arguments, facts)
-    return Foreseen(item, sentence, str((answer or {}).get("refusal") or ""), answer is not None)
+        return Foreseen(item, undoing.title_of(run, item.tool), refusal, silent)
+    return Foreseen(item, render(template, item.arguments, facts), refusal, silent)

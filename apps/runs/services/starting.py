@@ -153,6 +153,7 @@ def _run(case: NewRun) -> Run:
         dialect=case.dialect,
         criticality_class=class_of(contract.criticality, case.criticality_class),
         tenant=case.tenant,
+        admission_reason="",
         engine_version=settings.ENGINE_VERSION,
         lane=contract.lane if contract.lane in settings.LANES else "normal",
         priority=contract.priority,

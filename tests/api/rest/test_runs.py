@@ -43,6 +43,7 @@ def test_a_run_is_started_and_can_be_read(erp: Machine) -> None:
     assert body["agent"] == {"kind": "reference", "label": "script given by erp"}
     assert response["Location"] == body["links"]["self"] == f"{RUNS}/{run.pk}"
     assert body["url"].endswith(f"/runs/{run.pk}/")
+    assert (body["reason"], body["deferred_until"], body["outcome"]) == ("", None, "")
     assert "Idempotent-Replayed" not in response
     assert (run.source, run.case_ref, run.customer) == ("api", "ticket-7", "ida")
     assert run.request == "My robot is broken."
@@ -369,3 +370,18 @@ def test_the_description_names_every_operation(client: Any) -> None:
 def test_an_address_that_is_not_there_is_a_problem_too(erp: Machine) -> None:
     told(erp.get("/api/v1/nonsense"), 404, "no_such_address")
     told(erp.call("delete", RUNS), 405, "no_such_method")
+
+
+def test_what_nobody_foresaw_is_a_problem_and_is_logged(
+    erp: Machine, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("secret detail")
+
+    with monkeypatch.context() as context:
+        context.setattr("apps.api.services.running.start_run", fail)
+        body = told(erp.start("k"), 500, "our_fault")
+
+    assert "secret detail" not in str(body)
+    assert "ZeroDivisionError" in caplog.text
+    told(erp.start("k"), 409, "idempotency_running")  # what became of it is open: its lease runs

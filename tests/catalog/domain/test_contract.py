@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from apps.catalog.domain.contract import Known, parse
+from apps.catalog.domain.contract import Known, compensations, parse
 from apps.kernel.documents import load
 from apps.kernel.patching import patch, scalar
 from tests.factories.catalog import CONTRACT
@@ -52,6 +52,20 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
     [
         ("when_any_of: [refund]", "when_any_of: [refnd]", "Did you mean “refund”?"),
         ("timeout_s: 15", "compensation: refund", "“refund” undoes itself"),
+        ("timeout_s: 15", "compensation: {tool: find_ordr}", "Did you mean “find_order”?"),
+        (
+            "timeout_s: 15",
+            "compensation: {tool: refund, arguments: {id: arguments.order_id}}",
+            "Read at least one argument from “preview.before…”",
+        ),
+        (
+            "timeout_s: 15",
+            "compensation: {tool: find_order, arguments: {id: answer.id}}",
+            "it has to start at arguments, result, preview, facts",
+        ),
+        ("timeout_s: 15", "compensation: {tol: find_order}", "Did you mean “tool”?"),
+        ("timeout_s: 15", "compensation: {tool: find_order, arguments: [a]}", "a group of keys"),
+        ("timeout_s: 15", "compensation: 3", "text or a group of keys"),
         ("timeout_s: 15", "compensation: take_back", "is undone by “take_back”"),
         ("- name: find_order", "- name: refund", "“refund” is listed twice"),
         ("cap_s: 30", "cap_s: 0.1", "less than its first wait"),
@@ -73,6 +87,33 @@ def test_a_mistake_is_named_with_its_fix(old: str, new: str, says: str) -> None:
     assert any(says in s for s in said(CONTRACT.replace(old, new, 1))), said(
         CONTRACT.replace(old, new, 1)
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "tool", "arguments"),
+    [
+        ("find_order", "find_order", {}),
+        ("{tool: find_order}", "find_order", {}),
+        (
+            "{tool: refund, arguments: {at: preview.before.orders.*.at}}",
+            "refund",
+            {"at": "preview.before.orders.*.at"},
+        ),
+    ],
+)
+def test_what_undoes_a_tool_is_a_name_or_says_where_its_arguments_are_read(
+    written: str, tool: str, arguments: dict[str, str]
+) -> None:
+    parsed = parse(CONTRACT.replace("timeout_s: 15", f"compensation: {written}", 1))
+
+    assert parsed.contract is not None, parsed.problems
+    undo = parsed.contract.tool("refund").compensation
+    assert (undo.tool, undo.arguments) == (tool, arguments)
+    assert parsed.contract.as_document()["tools"][1]["compensation"] == {
+        "tool": tool,
+        "arguments": arguments,
+    }
+    assert compensations(parsed.document)["refund"] == undo
 
 
 def test_names_are_checked_against_what_exists() -> None:

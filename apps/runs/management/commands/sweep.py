@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection
 from apps.runs.engine.drain import worker_name
 from apps.runs.recovery import sweep
 from apps.runs.services import beat
+from apps.runs.services.clocks import refuse_a_wrong_clock
 
 
 class Command(BaseCommand):
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         if options["once"]:
             self.stdout.write(str(sweep()))
             return
+        refuse_a_wrong_clock()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -31,6 +31,7 @@ from rq.serializers import JSONSerializer
 
 from apps.runs.engine.drain import worker_name
 from apps.runs.services import workers
+from apps.runs.services.clocks import refuse_a_wrong_clock
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
@@ -70,6 +71,8 @@ class LaneWorker(Worker):
             self.is_draining = workers.beat(
                 self.name, "worker", self.lane, int(bool(self.horse_pid)), 0
             )
+            if self.told:
+                workers.note_stopping(self.name)
         if self.horse_pid and (self.is_draining or self.told):
             self._tell_horse(max(self.told, 1))
         if self.horse_pid and time.monotonic() > self.kill_at:
@@ -161,6 +164,7 @@ class Command(BaseCommand):
         parser.add_argument("--burst", action="store_true", help="stop when nothing is rung")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_a_wrong_clock()
         lane = options["lane"]
         queue = django_rq.get_queue(lane, serializer=JSONSerializer)
         worker = LaneWorker(

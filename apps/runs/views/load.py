@@ -1,0 +1,113 @@
+"""The load page: what waits, what is held back and why, live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.authn import requires
+from apps.kernel.errors import InvalidInputError
+from apps.runs.figures.load import multiples
+from apps.runs.forms import CapForm
+from apps.runs.models import Cap
+from apps.runs.selectors import load
+from apps.runs.services import admitting, caps, outlook
+
+CHARTED_S = 900
+SAMPLES_LATE_S = 30.0
+
+
+@require_GET
+@requires("runs.view")
+def index(request: HttpRequest) -> HttpResponse:
+    """The whole page; its first half alone for the poll."""
+    if getattr(request, "htmx", False):
+        return render(request, "runs/_load.html", _now())
+    context = {**_now(), **_charts(), "form": CapForm(), "scopes": Cap.Scope.choices}
+    return render(request, "runs/load.html", context)
+
+
+@require_GET
+@requires("runs.view")
+def charts(request: HttpRequest) -> HttpResponse:
+    """The charts, read anew."""
+    return render(request, "runs/_load_charts.html", _charts())
+
+
+def _now() -> dict[str, Any]:
+    now = admitting.reading()
+    classes, jobs = outlook.classes(now), outlook.jobs(now)
+    deferred, shed = load.deferred(), load.shed()
+    oldest = load.oldest_queued()
+    return {
+        "at": timezone.now(),
+        "classes": [(row, oldest.get(row.cls)) for row in classes],
+        "turned_away": [row for row in classes if row.answer != "accepted"],
+        "jobs": jobs,
+        "waiting_for_people": [row for row in jobs if row.waits],
+        "open_questions": sum(a.waiting for a in now.asked),
+        "decided": sum(a.decided_last_hour for a in now.asked),
+        "deferred": deferred,
+        "deferred_count": sum(h.count for h in deferred),
+        "shed": shed,
+        "shed_count": sum(h.count for h in shed),
+        "queued": sum(now.queued.values()),
+        "per_s": now.per_s,
+        "tools": (tools := load.tools()),
+        "running": sum(t.running for t in tools),
+        "parked": load.parked(),
+        "caps": _caps(),
+    }
+
+
+def _caps() -> list[Cap]:
+    running = load.running_by() if (found := load.caps()) else {}
+    for cap in found:
+        cap.in_use = running.get((cap.scope, cap.key), 0)  # type: ignore[attr-defined]  # for the page
+    return found
+
+
+def _charts() -> dict[str, Any]:
+    samples = load.samples(CHARTED_S)
+    runs, late = reverse("runs:list"), True
+    if samples:
+        late = (timezone.now() - samples[-1].at).total_seconds() > SAMPLES_LATE_S
+    urls = {
+        "queued": f"{runs}?state=queued",
+        "deferred": f"{runs}?state=accepted",
+        "open": reverse("approvals:queue"),
+        "runs": runs,
+        "leases": f"{runs}?state=running",
+        "calls": f"{runs}?state=running",
+    }
+    shown = multiples(samples, urls=urls) if len(samples) > 1 else []
+    return {"multiples": shown, "last_sample": samples[-1].at if samples else None, "late": late}
+
+
+@require_POST
+@requires("load.control")
+def set_cap(request: HttpRequest) -> HttpResponse:
+    """Set a cap, or replace it."""
+    form = CapForm(request.POST)
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        raise InvalidInputError(str(errors[0]), field=field)
+    caps.set_cap(**form.cleaned_data, actor=request.user)
+    messages.success(request, f"Capped: {form.cleaned_data['scope']} {form.cleaned_data['key']}.")
+    return redirect("load:index")
+
+
+@require_POST
+@requires("load.control")
+def remove_cap(request: HttpRequest) -> HttpResponse:
+    """Lift a cap."""
+    scope, key = request.POST.get("scope", ""), request.POST.get("key", "")
+    caps.remove_cap(scope, key, actor=request.user)
+    messages.success(request, f"The cap of {scope} {key} is lifted.")
+    return redirect("load:index")
