@@ -7,7 +7,7 @@ serve twice; one that is void, expired or was given for other arguments counts a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -36,15 +36,16 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One step that wants to run. ``binding`` is what an approval would be bound to; ``question``
-    what a person would be shown (columns of Approval). ``must_hold``: what policy permits is held
+    what a person would be shown (columns of Approval); both are functions, since most steps need
+    neither. ``must_hold``: what policy permits is held
     all the same, until a person has approved exactly this."""
 
     step_id: UUID
     run_id: UUID
     policy_slug: str
     request: Request
-    binding: Mapping[str, Any]
-    question: Mapping[str, Any]
+    binding: Callable[[], Mapping[str, Any]]
+    question: Callable[[], Mapping[str, Any]]
     approval_id: UUID | None = None
     must_hold: Doubt | None = None
 
@@ -70,7 +71,7 @@ def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
                 step_id=a.step_id,
                 run_id=a.run_id,
                 policy_slug=a.policy_slug,
-                request=replace(a.request, approvals=frozenset(given.get(a.step_id, ()))),
+                request=_with(a.request, given.get(a.step_id, ())),
             )
             for a in asks
         ]
@@ -87,11 +88,15 @@ def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
             decision_id=d.id,
             approval_id=opened.get(a.step_id)
             or (a.approval_id if a.step_id in given and answer == "permit" else None),
-            rules=d.rules,
-            errors=d.errors,
+            rules=d.verdict.rules,
+            errors=d.verdict.errors,
         )
         for a, d, answer in decided
     ]
+
+
+def _with(request: Request, approvals: Sequence[str]) -> Request:
+    return replace(request, approvals=frozenset(approvals)) if approvals else request
 
 
 def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
@@ -103,23 +108,25 @@ def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
 
 def _consume(asks: Sequence[Ask]) -> dict[UUID, Sequence[str]]:
     """Use up the approvals that still hold for exactly these actions: step → roles given."""
-    pairs = [(a.approval_id, binding_digest(a.binding)) for a in asks if a.approval_id]
+    pairs = [(a.approval_id, binding_digest(a.binding())) for a in asks if a.approval_id]
     consumed = services.consume_batch(pairs)
     return {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
 
 
-def _questions(held: Sequence[tuple[Ask, Any]]) -> list[services.Question]:
-    return [
-        services.Question(
-            run_id=ask.run_id,
-            step_id=ask.step_id,
-            decision_id=decision.id,
-            binding=ask.binding,
-            risk=max(decision.risk, DOUBT_RISK) if ask.must_hold else decision.risk,
-            rules=[ask.must_hold.shown(), *decision.rules] if ask.must_hold else decision.rules,
-            roles=decision.roles,
-            votes_required=max(decision.votes, 1),
-            shown=ask.question,
-        )
-        for ask, decision in held
-    ]
+def _questions(held: Sequence[tuple[Ask, policy.Decided]]) -> list[services.Question]:
+    return [_question(ask, decided) for ask, decided in held]
+
+
+def _question(ask: Ask, decided: policy.Decided) -> services.Question:
+    verdict, doubt = decided.verdict, ask.must_hold
+    return services.Question(
+        run_id=ask.run_id,
+        step_id=ask.step_id,
+        decision_id=decided.id,
+        binding=ask.binding(),
+        risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
+        rules=[doubt.shown(), *verdict.rules] if doubt else verdict.rules,
+        roles=verdict.roles,
+        votes_required=max(verdict.votes, 1),
+        shown=ask.question(),
+    )

@@ -9,15 +9,38 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import orjson
 import rfc8785
+
+_SAFE = 2**53 - 1
 
 
 def canonical_bytes(value: Any) -> bytes:
     """RFC 8785 bytes of a JSON value. Raises ``rfc8785.CanonicalizationError`` for values that
     JSON can't carry exactly (NaN, integers beyond 2**53 - 1)."""
+    if _is_plain(value):
+        try:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:  # text that isn't UTF-8: let the reference say so
+            pass
     return rfc8785.dumps(value)
 
 
 def digest(value: Any, *, purpose: str) -> str:
     """Hex SHA-256 of ``purpose``, a NUL and the canonical bytes of ``value``."""
     return hashlib.sha256(purpose.encode() + b"\x00" + canonical_bytes(value)).hexdigest()
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the fast writer gives RFC 8785's bytes. It differs from the RFC in two places only:
+    how floats are written, and the order of keys beyond ASCII (bytes there, UTF-16 units here)."""
+    kind = type(value)
+    if kind is str:
+        return True
+    if kind is dict:
+        return all(type(k) is str and k.isascii() and _is_plain(v) for k, v in value.items())
+    if kind is list or kind is tuple:
+        return all(map(_is_plain, value))
+    if kind is int:
+        return -_SAFE <= value <= _SAFE
+    return kind is bool or value is None

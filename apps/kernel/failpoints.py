@@ -1,6 +1,6 @@
 """Named places where a test may make the process die or dawdle; inert unless asked for.
 
-``TOWER_FAILPOINT`` holds ``name:action`` or ``name:action:skip``, several parted by commas. Actions:
+``TOWER_FAILPOINT`` holds ``name:action`` or ``name:action:skip``, parted by commas. Actions:
 ``kill`` (SIGKILL to this process), ``abort`` (SIGABRT), ``raise`` (``RuntimeError``), or seconds
 to sleep. ``skip`` passes are let through first. Production settings refuse to start with it set.
 """

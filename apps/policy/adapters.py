@@ -139,6 +139,11 @@ def evaluator_of(
     return known
 
 
+def known_evaluator(digest: str) -> Evaluator | None:
+    """The evaluator of this digest, if this process has it already."""
+    return _EVALUATORS.get(digest)
+
+
 _EVALUATORS: dict[str, Evaluator] = {}
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import F
 
+from apps.kernel.statements import fetch
 from apps.policy.models import Decision, PolicyDraft, PolicySet, PolicyVersion
 
 MUTATING = ("draft", "write", "irreversible")
@@ -34,6 +35,17 @@ def published(wanted: Iterable[str]) -> dict[str, PolicyVersion]:
         policy_set__slug__in=list(wanted), number=F("policy_set__current_number")
     ).select_related("policy_set")
     return {version.policy_set.slug: version for version in versions}
+
+
+def in_force(wanted: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Id and digest of the versions in force of these policy sets, by slug: what the engine asks
+    before each batch, so that a version counts from the moment it is published."""
+    rows = fetch(
+        "SELECT s.slug, v.id, v.digest FROM policy_policyset s JOIN policy_policyversion v"
+        " ON v.policy_set_id = s.id AND v.number = s.current_number WHERE s.slug = ANY(%s)",
+        [list(wanted)],
+    )
+    return {slug: (version_id, digest) for slug, version_id, digest in rows}
 
 
 def current_version(slug: str) -> PolicyVersion | None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
-
-from django.db.models import Max
 
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
+from apps.kernel.statements import fetch, from_json
+from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
-from apps.runs.models import Message, Run, RunScript, Step
+from apps.runs.models import Run
+from apps.runs.work import Carried
 
 KEY_PURPOSE = "tower.key.v1"
 LIMIT_WORDS = {
@@ -39,59 +39,96 @@ class Course:
     runs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
 
-def plot(runs: Sequence[Run], *, notes: dict[UUID, list[str]]) -> Course:
-    """The next stretch of each run. ``notes`` are remarks of the tower that go into the
-    conversation first, such as a rejection that a recorded agent can't react to."""
-    ids = [r.id for r in runs]
-    scripts = {s.run_id: s for s in RunScript.objects.filter(run_id__in=ids)}
-    tops = dict(
-        Message.objects.filter(run_id__in=ids)
-        .values_list("run_id")
-        .annotate(top=Max("seq"))
-        .values_list("run_id", "top")
-    )
-    ends = _step_ends(ids)
+class Carriage:
+    """The runs that a worker carries, kept between its commits, so that going on reads nothing.
+
+    Filled when a step is claimed; whoever loses or gives up a run's step drops the run. After a
+    failed transaction everything is dropped: what was kept may be ahead of the database."""
+
+    def __init__(self) -> None:
+        self._runs: dict[UUID, Carried] = {}
+        self.tokens: list[int] = []  # fencing tokens fetched ahead
+
+    def fill(self, run_ids: Iterable[UUID], *, anew: bool = False) -> None:
+        """Read the runs that aren't carried yet; all of them when ``anew``. To be called before
+        anything of theirs is written in this transaction."""
+        wanted = [i for i in set(run_ids) if anew or i not in self._runs]
+        if wanted:
+            self._runs |= load(wanted)
+
+    def __getitem__(self, run_id: UUID) -> Carried:
+        return self._runs[run_id]
+
+    def drop(self, run_ids: Iterable[UUID]) -> None:
+        for run_id in run_ids:
+            self._runs.pop(run_id, None)
+
+    def clear(self) -> None:
+        self._runs.clear()
+
+
+def load(run_ids: Sequence[UUID]) -> dict[UUID, Carried]:
+    """Runs with their script, conversation and past steps, as they stand in the database."""
+    ids = list(run_ids)
+    scripts = {
+        run_id: (from_json(items), cursor)
+        for run_id, items, cursor in fetch(
+            "SELECT run_id, items, cursor FROM runs_runscript WHERE run_id = ANY(%s)", [ids]
+        )
+    }
+    found = {r.id: Carried(r, *scripts[r.id]) for r in Run.objects.filter(id__in=ids)}
+    for run_id, *message in fetch(
+        "SELECT run_id, seq, role, content FROM runs_message WHERE run_id = ANY(%s)"
+        " ORDER BY run_id, seq",
+        [ids],
+    ):
+        found[run_id].messages.append(tuple(message))
+    for run_id, *step, arguments, answer in fetch(_PAST, [MAX_ANSWER, ids]):
+        found[run_id].steps.append(PastStep(*step, from_json(arguments), answer))
+    return found
+
+
+_PAST = """
+    SELECT run_id, seq, tool_name, effect, disposition, arguments,
+        CASE WHEN length(result->>'content') <= %s THEN result->>'content' END
+    FROM runs_step WHERE run_id = ANY(%s) AND kind = 'tool' AND disposition <> ''
+    ORDER BY run_id, seq
+"""
+
+
+def plot(carried: Iterable[Carried], *, notes: Mapping[UUID, Sequence[str]]) -> Course:
+    """The next stretch of each run; what is carried moves with it. ``notes`` are remarks of the
+    tower that go into the conversation first, such as a rejection that a recorded agent can't
+    react to."""
     course = Course()
-    for run in runs:
-        _plot_one(course, run, scripts[run.id], tops.get(run.id, 0), notes, ends[run.id])
+    for one in carried:
+        _plot_one(course, one, notes.get(one.run.id, ()))
     return course
 
 
-def plot_first(fresh: Sequence[tuple[Run, RunScript]]) -> Course:
-    """The first stretch of runs that nobody has begun: nothing has to be read for them."""
-    course = Course()
-    for run, script in fresh:
-        _plot_one(course, run, script, 0, {}, [])
-    return course
-
-
-def _plot_one(
-    course: Course,
-    run: Run,
-    script: RunScript,
-    top: int,
-    notes: dict[UUID, list[str]],
-    ends: list[StepEnd],
-) -> None:
+def _plot_one(course: Course, carried: Carried, notes: Sequence[str]) -> None:
+    run = carried.run
     contract = contract_of(run.contract_version_id)
-    turn = follow(script.items, script.cursor)
-    said = [("tower", note) for note in notes.get(run.id, ())] + list(turn.messages)
-    for seq, (role, content) in enumerate(said, start=top + 1):
+    turn = follow(carried.items, carried.cursor)
+    said = [*(("tower", note) for note in notes), *turn.messages]
+    for seq, (role, content) in enumerate(said, start=carried.top + 1):
         course.messages.append({"run_id": run.id, "seq": seq, "role": role, "content": content})
-    top += len(said)
+        carried.messages.append((seq, role, content))
+    carried.cursor = turn.cursor
     course.scripts.append({"run_id": run.id, "cursor": turn.cursor, "more": []})
     reached = _limit_reached(run, contract)
     if reached and (turn.call or _thinks(run, turn)):
         end = RunEnd(State.FAILED, "limit_reached", reached)
         course.runs[run.id] = _moved(run, end, f"Stopped: {LIMIT_WORDS[reached]}.")
     elif turn.call:
-        course.steps.append(_tool_step(run, turn.call, top, contract))
+        course.steps.append(_tool_step(run, turn.call, carried.top, contract))
         course.runs[run.id] = _going(run)
     elif _thinks(run, turn):
-        course.steps.append(_agent_step(run, top))
+        course.steps.append(_agent_step(run, carried.top))
         course.runs[run.id] = _going(run)
     else:
-        answered = any(role == "agent" for role, _ in said) or top > 0
+        answered = carried.top > 0
+        ends = [StepEnd(s.tool, s.effect, s.disposition) for s in carried.steps]
         end = judge(ends, wanted_tools=contract.outcome.when_any_of, answered=answered)
         course.runs[run.id] = _moved(run, end, turn.summary)
 
@@ -111,15 +148,6 @@ def _limit_reached(run: Run, contract: Contract) -> str:
 
 def _thinks(run: Run, turn: Turn) -> bool:
     return run.agent_kind == "model" and not turn.done and turn.call is None
-
-
-def _step_ends(ids: Sequence[UUID]) -> dict[UUID, list[StepEnd]]:
-    found: dict[UUID, list[StepEnd]] = defaultdict(list)
-    rows = Step.objects.filter(run_id__in=ids, kind="tool").exclude(disposition="")
-    columns = ("run_id", "tool_name", "effect", "disposition", "error_class")
-    for run_id, *rest in rows.order_by("seq").values_list(*columns):
-        found[run_id].append(StepEnd(*rest))
-    return found
 
 
 def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, Any]:
@@ -174,7 +202,8 @@ def _agent_step(run: Run, top: int) -> dict[str, Any]:
 
 def _going(run: Run) -> dict[str, Any]:
     state = "queued" if run.state == State.ACCEPTED else run.state
-    return run_row(run, state=state, steps_total=run.steps_total + 1)
+    run.steps_total += 1
+    return run_row(run, state=state)
 
 
 def _moved(run: Run, end: RunEnd, summary: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
 from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import compensating, unknown
-from apps.runs.models import Finding, Run
+from apps.runs.models import Finding
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown as known
 from apps.runs.work import Settled
@@ -164,8 +164,9 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
         return
     if not unknown.reopen_run(step.run_id, "running"):
         return
-    run = Run.objects.get(pk=step.run_id)
-    path = course.plot([run], notes={run.pk: notes})
+    carried = course.load([step.run_id])
+    run = carried[step.run_id].run
+    path = course.plot(carried.values(), notes={run.pk: notes})
     moved = journal.update_runs(list(path.runs.values()))
     journal.add_messages([m for m in path.messages if m["run_id"] in moved])
     journal.move_scripts([s for s in path.scripts if s["run_id"] in moved])

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from apps.runs.domain.evidence import PastStep
 from apps.runs.executor import CallResult
+from apps.runs.models import Run
 
 
 @dataclass(slots=True)
@@ -47,10 +49,29 @@ class Claimed:
     steps_total: int
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    unborn: dict[str, Any] | None = None  # the row, while the step is not inserted yet
 
     @property
     def mutates(self) -> bool:
         return self.effect in {"write", "irreversible"}
+
+
+@dataclass(slots=True)
+class Carried:
+    """A run as the worker that holds its step knows it. Nobody else writes its script, its
+    conversation or its steps meanwhile: they hold no lease. Its state may change (a person cancels
+    it): whoever writes the run's row guards for that."""
+
+    run: Run
+    items: list[Mapping[str, Any]]  # of its script
+    cursor: int
+    messages: list[tuple[int, str, str]] = field(default_factory=list)  # seq, role, content
+    steps: list[PastStep] = field(default_factory=list)
+
+    @property
+    def top(self) -> int:
+        """The seq of the last message."""
+        return self.messages[-1][0] if self.messages else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +150,8 @@ class Settled:
     deduplicated_from: UUID | None = None
     inherited_from: UUID | None = None  # the step of another branch that did it
     thought: Thought | None = None
-    receipt: Mapping[str, Any] | None = field(default=None)
+    attempt: Mapping[str, Any] | None = None  # how the attempt ended that the step ended with
+    receipt: Mapping[str, Any] | None = None
 
     def row(self) -> dict[str, Any]:
         return {
@@ -141,4 +163,6 @@ class Settled:
             "error_class": self.error_class[:40],
             "error": self.error[:4000],
             "deduplicated_from": self.deduplicated_from,
+            "attempt": self.attempt,
+            "receipt": self.receipt,
         }

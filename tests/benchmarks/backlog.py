@@ -14,6 +14,7 @@ import httpx
 import psycopg
 from django.db import connection, transaction
 
+from apps.runs.course import Carriage
 from apps.runs.engine import commit as engine
 from tests.benchmarks import ours
 from tests.benchmarks.children import Crew
@@ -146,7 +147,7 @@ def explain_claim() -> list[str]:
         return execute(sql, params, many, context)
 
     with suppress(_SeenEnoughError), connection.execute_wrapper(catch):
-        engine.claim_and_commit("normal", limit=64, owner="bench:explain", lease_s=30)
+        engine.claim_and_commit(Carriage(), "normal", limit=64, owner="bench:explain", lease_s=30)
     if not caught:
         return ["the claim was not found: it no longer goes through Django's cursor"]
     sql, params = caught[0]

@@ -12,6 +12,7 @@ from django.db import connections
 
 from apps.approvals.models import Approval
 from apps.catalog.models import ContractVersion
+from apps.runs.course import Carriage
 from apps.runs.engine.commit import claim_and_commit
 from apps.runs.models import Intent, Receipt, Run, RunScript, Step
 from apps.runs.recovery import sweep
@@ -131,7 +132,9 @@ def test_branches_that_race_for_one_change_cause_it_once(tower: Tower) -> None:
             barrier.wait(30)
             found: list[Action] = []
             while True:
-                due, actions = claim_and_commit("normal", limit=1, owner=str(name), lease_s=30)
+                due, actions = claim_and_commit(
+                    Carriage(), "normal", limit=1, owner=str(name), lease_s=30
+                )
                 found += actions
                 if not due:
                     return found

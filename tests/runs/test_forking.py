@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +18,7 @@ from apps.catalog.models import ContractVersion, Tool, ToolServer, ToolVersion
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
+from apps.policy.domain.decision import Answer, Verdict
 from apps.runs import course
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.selectors import comparing, lineage
@@ -222,9 +222,7 @@ def test_two_branches_cannot_both_own_a_change() -> None:
 
 
 def decided(answer: str) -> Any:
-    return SimpleNamespace(
-        id=new_id(), answer=answer, rules=[{"id": "r"}], roles=[], votes=0, risk=1, errors=()
-    )
+    return gate.policy.Decided(new_id(), Verdict(Answer(answer), rules=({"id": "r"},)))
 
 
 @pytest.mark.parametrize(
@@ -236,14 +234,13 @@ def test_a_doubt_holds_what_policy_permits_and_never_what_it_denies(
     asked: list[Any] = []
     monkeypatch.setattr(gate.policy, "decide_batch", lambda asks: [decided(policy_says)])
     monkeypatch.setattr(gate.services, "request_batch", lambda qs: asked.extend(qs) or [uuid4()])
-    monkeypatch.setattr(gate, "replace", lambda request, **_: request)
     ask = gate.Ask(
         step_id=uuid4(),
         run_id=uuid4(),
         policy_slug="p",
         request=None,  # type: ignore[arg-type]  # policy is not asked here
-        binding={},
-        question={},
+        binding=dict,
+        question=dict,
         must_hold=gate.Doubt("branch-conflict", "Another branch did it."),
     )
 

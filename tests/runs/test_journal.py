@@ -139,6 +139,7 @@ def test_attempts_receipts_and_ends_are_recorded(scene: Scene) -> None:
     work = claim_one()
     attempt = attempt_row(work)
     journal.open_attempts([attempt])
+    journal.count_attempts([attempt])
     ended = {"duration_ms": 1.5, "outcome": "ok", "error_class": "", "error": ""}
     journal.close_attempts([{"id": attempt["id"], "http_status": 200, **ended}])
     receipt = {"idempotency_key": "k", "provider_ref": "", "response_digest": "r"}

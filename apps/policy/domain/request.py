@@ -74,7 +74,7 @@ class Request:
 
     def digest(self) -> str:
         """SHA-256 over the canonical form."""
-        return digest(self.to_json(), purpose="policy-request")
+        return digest_of(self.to_json())
 
     def context(self, facts: Mapping[str, str], limits: Mapping[str, int]) -> dict[str, Any]:
         """What rules see as ``context``; ``facts`` gives the types that this tool declares.
@@ -90,6 +90,11 @@ class Request:
             "limits": dict(limits),
             "approvals": sorted(self.approvals),
         }
+
+
+def digest_of(stored: Mapping[str, Any]) -> str:
+    """The digest of a request in its stored form."""
+    return digest(stored, purpose="policy-request")
 
 
 def scalar_arguments(arguments: Mapping[str, Any]) -> list[str]:

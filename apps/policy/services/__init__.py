@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.policy.services.comparing import Findings, compare_texts, review_text
-from apps.policy.services.deciding import Ask, decide_batch
+from apps.policy.services.deciding import Ask, Decided, decide_batch
 from apps.policy.services.drafting import (
     Check,
     check_text,
@@ -30,6 +30,7 @@ __all__ = [
     "Ask",
     "ChangedAnswer",
     "Check",
+    "Decided",
     "Findings",
     "LimitPoint",
     "RuleRow",

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from apps.kernel.errors import NotFoundError
 from apps.kernel.ids import new_id
+from apps.kernel.statements import execute, rows_as_json
 from apps.kernel.transactions import participant
 from apps.policy import selectors
 from apps.policy.domain.decision import Verdict
-from apps.policy.domain.request import Request
-from apps.policy.models import Decision, PolicyVersion
-from apps.policy.services.reading import evaluator
+from apps.policy.domain.request import Request, digest_of
+from apps.policy.services.reading import evaluator_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +28,69 @@ class Ask:
     request: Request
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An answer as it was kept: the row's id and the verdict's fields."""
+
+    id: UUID
+    verdict: Verdict
+
+    @property
+    def answer(self) -> str:
+        return self.verdict.answer.value
+
+
 @participant
-def decide_batch(asks: Sequence[Ask]) -> list[Decision]:
+def decide_batch(asks: Sequence[Ask]) -> list[Decided]:
     """Answer each ask under the version in force now and keep the answers, in the order given.
     Raises ``NotFoundError`` for a policy set that was never published."""
-    versions = selectors.published({ask.policy_slug for ask in asks})
+    if not asks:
+        return []
+    in_force = selectors.in_force({ask.policy_slug for ask in asks})
     by_policy: dict[str, list[int]] = defaultdict(list)
     for index, ask in enumerate(asks):
         by_policy[ask.policy_slug].append(index)
-    decided: dict[int, Decision] = {}
+    decided: dict[int, Decided] = {}
+    rows: list[dict[str, Any]] = []
     for slug, indexes in by_policy.items():
-        if slug not in versions:
+        if slug not in in_force:
             raise NotFoundError(f"The policy “{slug}” was never published.", policy=slug)
-        version = versions[slug]
-        requests = [asks[i].request for i in indexes]
-        verdicts = evaluator(version).evaluate_batch(requests)
+        version_id, digest = in_force[slug]
+        verdicts = evaluator_by(version_id, digest).evaluate_batch(
+            [asks[i].request for i in indexes]
+        )
         for index, verdict in zip(indexes, verdicts, strict=True):
-            decided[index] = _row(asks[index], version, verdict)
-    rows = [decided[i] for i in range(len(asks))]
-    Decision.objects.bulk_create(rows)
-    return rows
+            decided[index] = Decided(new_id(), verdict)
+            rows.append(_row(asks[index], version_id, decided[index]))
+    execute(_KEEP, [rows_as_json(rows)])
+    return [decided[i] for i in range(len(asks))]
 
 
-def _row(ask: Ask, version: PolicyVersion, verdict: Verdict) -> Decision:
-    return Decision(
-        id=new_id(),
-        policy_version=version,
-        run_id=ask.run_id,
-        step_id=ask.step_id,
-        action=ask.request.tool,
-        answer=verdict.answer.value,
-        rules=list(verdict.rules),
-        roles=list(verdict.roles),
-        votes=verdict.votes,
-        risk=verdict.risk,
-        errors=list(verdict.errors),
-        request=ask.request.to_json(),
-        request_digest=ask.request.digest(),
-    )
+_KEEP = """
+    INSERT INTO policy_decision (id, at, policy_version_id, run_id, step_id, action, answer, rules,
+        roles, votes, risk, errors, request, request_digest)
+    SELECT v.id, clock_timestamp(), v.policy_version_id, v.run_id, v.step_id, v.action, v.answer,
+        v.rules, v.roles, v.votes, v.risk, v.errors, v.request, v.request_digest
+    FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, policy_version_id bigint, run_id uuid,
+        step_id uuid, action text, answer text, rules jsonb, roles jsonb, votes smallint,
+        risk smallint, errors jsonb, request jsonb, request_digest text)
+"""
+
+
+def _row(ask: Ask, version_id: int, decided: Decided) -> dict[str, Any]:
+    verdict, request = decided.verdict, ask.request.to_json()
+    return {
+        "id": decided.id,
+        "policy_version_id": version_id,
+        "run_id": ask.run_id,
+        "step_id": ask.step_id,
+        "action": ask.request.tool,
+        "answer": decided.answer,
+        "rules": verdict.rules,
+        "roles": verdict.roles,
+        "votes": verdict.votes,
+        "risk": verdict.risk,
+        "errors": verdict.errors,
+        "request": request,
+        "request_digest": digest_of(request),
+    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.policy import selectors
-from apps.policy.adapters import Evaluator, evaluator_of, rules_of
+from apps.policy.adapters import Evaluator, evaluator_of, known_evaluator, rules_of
 from apps.policy.domain.document import read_document
 from apps.policy.domain.rules import Rule
 from apps.policy.models import PolicyVersion
@@ -27,6 +27,11 @@ class RuleRow:
 def evaluator(version: PolicyVersion) -> Evaluator:
     """The version, parsed (once a process)."""
     return evaluator_of(version.digest, version.text, version.limits, version.schema)
+
+
+def evaluator_by(version_id: int, digest: str) -> Evaluator:
+    """The version with this id and digest, parsed; read only when this process hasn't yet."""
+    return known_evaluator(digest) or evaluator(PolicyVersion.objects.get(pk=version_id))
 
 
 def rules(version: PolicyVersion, *, since: datetime | None = None) -> list[RuleRow]:

@@ -6,14 +6,14 @@ that exist to score the tower never reach these functions.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import jsonschema
+import jsonschema_rs
 
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask, Doubt
@@ -22,6 +22,7 @@ from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
+from apps.runs.course import Carriage
 from apps.runs.domain import evidence, forking
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
@@ -29,21 +30,7 @@ from apps.runs.domain.sentence import look_up, render
 from apps.runs.journal.forking import conflicts
 from apps.runs.models import Message, Step
 from apps.runs.selectors.spending import spending
-from apps.runs.work import Claimed, Think
-
-
-@dataclass(slots=True)
-class History:
-    """What a run has said and done so far."""
-
-    messages: list[tuple[int, str, str]] = field(default_factory=list)
-    steps: list[evidence.PastStep] = field(default_factory=list)
-
-    def until(self, work: Claimed) -> History:
-        return History(
-            [m for m in self.messages if m[0] <= work.after_message],
-            [s for s in self.steps if s.seq < work.seq],
-        )
+from apps.runs.work import Carried, Claimed, Think
 
 
 def terms(work: Claimed) -> Contract:
@@ -60,8 +47,11 @@ def tool_terms(work: Claimed) -> ToolUse:
 def misfit(work: Claimed) -> str:
     """What is wrong with a step's arguments by the tool's schema; empty when they fit or nobody
     knows the schema."""
-    validator = _validator(work.tool_version_id) if work.tool_version_id else None
-    found = next(validator.iter_errors(work.arguments), None) if validator else None
+    if not work.tool_version_id or (quick := _quick(work.tool_version_id)) is None:
+        return ""
+    if quick.is_valid(work.arguments):
+        return ""
+    found = next(_validator(work.tool_version_id).iter_errors(work.arguments), None)
     if found is None:
         return ""
     where = ".".join(str(p) for p in found.path) or "arguments"
@@ -69,9 +59,17 @@ def misfit(work: Claimed) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _validator(tool_version_id: int) -> jsonschema.Draft202012Validator | None:
+def _quick(tool_version_id: int) -> Any:
+    """A fast validator of the tool's schema, for the many that fit; ``None`` without a schema."""
     schema = catalog.tool_document(tool_version_id).get("input_schema")
-    return jsonschema.Draft202012Validator(schema) if schema else None
+    return jsonschema_rs.validator_for(schema) if schema else None
+
+
+@lru_cache(maxsize=1024)
+def _validator(tool_version_id: int) -> jsonschema.Draft202012Validator:
+    """The one whose words people read."""
+    schema = catalog.tool_document(tool_version_id)["input_schema"]
+    return jsonschema.Draft202012Validator(schema)
 
 
 def tool_document(work: Claimed) -> Mapping[str, Any]:
@@ -79,28 +77,22 @@ def tool_document(work: Claimed) -> Mapping[str, Any]:
     return catalog.tool_document(work.tool_version_id) if work.tool_version_id else {}
 
 
-def histories(works: Sequence[Claimed]) -> dict[UUID, History]:
-    """Conversations and past steps of these works' runs, in two queries."""
-    runs = {w.run_id for w in works}
-    found: dict[UUID, History] = defaultdict(History)
-    rows = Message.objects.filter(run_id__in=runs).order_by("run_id", "seq")
-    for run_id, seq, role, content in rows.values_list("run_id", "seq", "role", "content"):
-        found[run_id].messages.append((seq, role, content))
-    columns = ("run_id", "seq", "tool_name", "effect", "disposition", "arguments", "result")
-    past = Step.objects.filter(run_id__in=runs, kind="tool").exclude(disposition="")
-    for run_id, *rest in past.order_by("run_id", "seq").values_list(*columns):
-        found[run_id].steps.append(evidence.PastStep(*rest))
-    return found
-
-
-def asks(works: Sequence[Claimed]) -> list[Ask]:
+def asks(works: Sequence[Claimed], carriage: Carriage) -> list[Ask]:
     """The questions to the gate about these steps, in their order."""
-    past = histories(works)
-    slugs = {terms(w).decisions.policy for w in works}
-    in_force = {slug: policy.current_digest(slug) for slug in slugs}
     met = conflicts(works)
-    asked = [_ask(w, past[w.run_id], in_force[terms(w).decisions.policy]) for w in works]
+    digests = _Digests()
+    asked = [_ask(w, carriage[w.run_id], digests) for w in works]
+    if not met:
+        return asked
     return [_with_conflict(a, w, met.get(w.step_id, ())) for a, w in zip(asked, works, strict=True)]
+
+
+class _Digests(dict[str, str]):
+    """Digests of the policies in force, read when first asked for."""
+
+    def __missing__(self, slug: str) -> str:
+        self[slug] = policy.current_digest(slug)
+        return self[slug]
 
 
 def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
@@ -108,21 +100,19 @@ def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
     person saw: should another change come in between, they are asked again."""
     if not others:
         return ask
-    seen = {**ask.binding, "branches": [str(m.step_id) for m in others]}
     words = forking.question(others, tool=work.tool_name, arguments=work.arguments)
+
+    def seen() -> Mapping[str, Any]:
+        return {**ask.binding(), "branches": [str(m.step_id) for m in others]}
+
     return replace(ask, binding=seen, must_hold=Doubt(forking.RULE, words))
 
 
-def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:
-    now = history.until(work)
-    conversation = evidence.conversation_facts(
-        [(role, content) for _, role, content in now.messages],
-        terms(work).signals,
-        arguments=work.arguments,
-        facts=work.facts,
-    )
+def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
+    contract = terms(work)
+    slug = contract.decisions.policy
+    said = [(role, words) for seq, role, words in carried.messages if seq <= work.after_message]
     document = tool_document(work)
-    listed = work.tool_name in terms(work).tool_names
     request = Request(
         agent=catalog.agent_slug(work.agent_version_id),
         agent_kind=work.agent_kind,
@@ -130,19 +120,25 @@ def _ask(work: Claimed, history: History, policy_digest: str) -> Ask:
         tool=work.tool_name,
         domain=work.domain_slug,
         effect=work.effect,
-        listed=listed,
+        listed=contract.tool(work.tool_name) is not None,
         facts=_declared(work.facts, document),
-        conversation=conversation,
-        run=evidence.run_facts(now.steps, tool=work.tool_name, arguments=work.arguments),
+        conversation=evidence.conversation_facts(
+            said, contract.signals, arguments=work.arguments, facts=work.facts
+        ),
+        run=evidence.run_facts(
+            [s for s in carried.steps if s.seq < work.seq],
+            tool=work.tool_name,
+            arguments=work.arguments,
+        ),
         arguments=work.arguments,
     )
     return Ask(
         step_id=work.step_id,
         run_id=work.run_id,
-        policy_slug=terms(work).decisions.policy,
+        policy_slug=slug,
         request=request,
-        binding=_binding(work, policy_digest),
-        question=_question(work, document, now) if work.mutates else {},
+        binding=lambda: _binding(work, digests[slug]),
+        question=lambda: _question(work, document, said) if work.mutates else {},
         approval_id=work.approval_id,
     )
 
@@ -166,8 +162,10 @@ def _binding(work: Claimed, policy_digest: str) -> Mapping[str, Any]:
     )
 
 
-def _question(work: Claimed, document: Mapping[str, Any], history: History) -> dict[str, Any]:
-    said = [content for _, role, content in history.messages if role == "agent"]
+def _question(
+    work: Claimed, document: Mapping[str, Any], heard: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    said = [words for role, words in heard if role == "agent"]
     amount = look_up({"facts": work.facts, "arguments": work.arguments}, document.get("amount", ""))
     return {
         "sentence": sentence(work, document),

@@ -3,12 +3,15 @@
 ``commit`` joins *record N* and *claim N+1*: results of finished attempts, the next steps of their
 runs, policy decisions, intents and attempts of all of them become durable together, in a fixed
 number of statements for the whole batch. Only after it has returned is anything sent.
+
+A run's next step is decided before it is inserted (it is *unborn* until then), so that the usual
+step, permitted at once, is written once. Whatever else becomes of it goes the way of any step.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +24,9 @@ from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.runs import course, journal, reconcile
-from apps.runs.domain.retry import Verdict, decide
+from apps.runs.course import Carriage
+from apps.runs.domain.retry import RetryDecision, Verdict, decide
+from apps.runs.domain.states import State
 from apps.runs.engine import asking, ending
 from apps.runs.journal import (
     barriers,
@@ -35,43 +40,51 @@ from apps.runs.journal import (
     pressure,
     withholding,
 )
-from apps.runs.models import Run, RunScript
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
+
+LIVE = {State.QUEUED, State.RUNNING, State.WAITING_APPROVAL}
+GOING = {State.QUEUED.value, State.RUNNING.value}
 
 
 class Batch:
     """One commit's worth of work."""
 
-    def __init__(self, *, owner: str, lease_s: float, go_on: bool) -> None:
+    def __init__(self, carriage: Carriage, *, owner: str, lease_s: float, go_on: bool) -> None:
+        self.carriage = carriage
         self.owner = owner
         self.lease_s = lease_s
         self.go_on = go_on
         self.actions: list[Action] = []
         self.facts: list[Fact] = []
+        self._attempts: list[dict[str, Any]] = []
+        self._counted: list[dict[str, Any]] = []
 
     # --- record -------------------------------------------------------------------------------
 
+    def put_back(self, finished: Sequence[Finished]) -> list[Finished]:
+        """Attempts that really ended; calls that were withheld go back to the queue."""
+        left = withholding.put_back(finished)
+        if len(left) < len(finished):
+            kept = {d.action.work.step_id for d in left}
+            works = (d.action.work for d in finished)
+            self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
+        return left
+
     def record(self, finished: Sequence[Finished]) -> list[Settled]:
         """Write down how attempts ended. Returns the steps that ended with them."""
-        settled, requeues, attempts = [], [], []
+        settled, again = [], []
         for done in finished:
             decision = self._decide(done)
-            attempts.append(ending.attempt_row(done, decision.verdict))
             if decision.verdict is Verdict.RETRY:
-                requeues.append(ending.requeue_row(done, decision.delay_s))
+                again.append((done, decision))
             else:
                 settled.append(ending.settled(done, decision.verdict))
-        journal.close_attempts(attempts)
-        requeues = budgets.ration(requeues, ending.succeeded(finished))
-        back = journal.requeue(requeues)
-        again = {r["step_id"] for r in requeues} - back
-        late = [d.action.work for d in finished if d.action.work.step_id in again]
-        self.facts += ending.fenced_facts(late, self.owner)
+        self._requeue(again, finished)
         calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
         barriers.wake_probers(breakers.note(calls))
         return self.settle(settled)
 
-    def _decide(self, done: Finished) -> Any:
+    def _decide(self, done: Finished) -> RetryDecision:
         work = done.action.work
         return decide(
             done.result.ending,
@@ -83,55 +96,82 @@ class Batch:
             jitter=random.random(),  # noqa: S311  # spreads load, guards nothing
         )
 
+    def _requeue(
+        self, again: Sequence[tuple[Finished, RetryDecision]], finished: Sequence[Finished]
+    ) -> None:
+        rows = budgets.ration(
+            [ending.requeue_row(d, decision.delay_s) for d, decision in again],
+            ending.succeeded(finished),
+        )
+        if not again:
+            return
+        journal.close_attempts([ending.attempt_row(d, Verdict.RETRY) for d, _ in again])
+        back = journal.requeue(rows)
+        works = [d.action.work for d, _ in again]
+        late = [w for w in works if w.step_id not in back]
+        self.facts += ending.fenced_facts(late, self.owner)
+        self.carriage.drop(w.run_id for w in works)
+
     def settle(self, settled: Sequence[Settled]) -> list[Settled]:
         """End steps. One that was fenced off meanwhile is dropped: its new owner speaks for it."""
         ours = journal.settle([s.row() for s in settled])
         kept = [s for s in settled if s.work.step_id in ours]
-        late = [s for s in settled if s.work.step_id not in ours]
-        reconcile.close_late(late)
-        self.facts += ending.fenced_facts([s.work for s in late], self.owner)
-        journal.add_receipts([s.receipt for s in kept if s.receipt])
+        if len(kept) < len(settled):
+            self._fenced([s for s in settled if s.work.step_id not in ours])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
         forking.inherit([s for s in kept if s.inherited_from])
+        for step in kept:
+            if step.work.kind == "tool":
+                self.carriage[step.work.run_id].steps.append(ending.past(step))
         self.facts += [ending.step_fact(s, self.owner) for s in kept]
         return kept
+
+    def _fenced(self, late: Sequence[Settled]) -> None:
+        reconcile.close_late(late)
+        self.facts += ending.fenced_facts([s.work for s in late], self.owner)
+        self.carriage.drop(s.work.run_id for s in late)
 
     # --- go on --------------------------------------------------------------------------------
 
     def advance(self, ended: Sequence[Settled]) -> list[Claimed]:
-        """Carry the runs of ended steps on. Returns the next steps that this worker holds."""
+        """Carry the runs of ended steps on. Returns the next steps, which this worker holds and
+        which are yet to be inserted."""
         if not ended:
             return []
         self._append_thoughts(ended)
-        stuck = {s.work.run_id: ending.stuck(s) for s in ended if ending.stuck(s)}
-        runs = {r.id: r for r in Run.objects.filter(id__in={s.work.run_id for s in ended})}
-        for step in ended:  # so that limits see what this turn used; the rows are counted below
-            if step.thought:
-                runs[step.work.run_id].tokens_in += step.thought.tokens_in
-                runs[step.work.run_id].tokens_out += step.thought.tokens_out
-        live = [r for r in runs.values() if r.state in {"queued", "running", "waiting_approval"}]
-        undone = [r.id for r in runs.values() if r.state == "compensating"]
+        mine = {s.work.run_id: self.carriage[s.work.run_id] for s in ended}
+        undone = [c.run.id for c in mine.values() if c.run.state == State.COMPENSATING]
         compensating.carry_on(undone, actor=self.owner)
-        path = course.plot([r for r in live if r.id not in stuck], notes=ending.notes(ended))
-        for run in live:
-            if run.id in stuck:
-                path.runs[run.id] = course.run_row(run, **stuck[run.id])
+        live = [c for c in mine.values() if c.run.state in LIVE]
+        stuck = {s.work.run_id: why for s in ended if (why := ending.stuck(s))}
+        path = course.plot([c for c in live if c.run.id not in stuck], notes=ending.notes(ended))
+        for carried in live:
+            if carried.run.id in stuck:
+                row = course.run_row(carried.run, **stuck[carried.run.id])
+                path.runs[carried.run.id] = row
         self._count(path.runs, ended)
         moved = journal.update_runs(list(path.runs.values()))
         marked = degrading.note(ended)
         self.facts += [Fact("run.degraded", self.owner, "run", str(i), i, p) for i, p in marked]
+        runs = {run_id: carried.run for run_id, carried in mine.items()}
         self.facts += ending.run_facts(path.runs, runs, moved, self.owner)
-        return self._begin(path, moved, runs)
+        going = {i for i in moved if path.runs[i]["state"] in GOING}
+        self.carriage.drop(i for i in mine if i not in going)
+        return self._begin(path, moved)
 
     def _append_thoughts(self, ended: Sequence[Settled]) -> None:
-        thoughts = {s.work.run_id: s.thought for s in ended if s.thought}
-        scripts = RunScript.objects.filter(run_id__in=thoughts)
-        journal.move_scripts(
-            [
-                {"run_id": s.run_id, "cursor": s.cursor, "more": list(thoughts[s.run_id].items)}
-                for s in scripts
-            ]
-        )
+        """Add what live agents said to their scripts, and what it used to what limits see."""
+        rows = []
+        for step in ended:
+            if (thought := step.thought) is None:
+                continue
+            carried = self.carriage[step.work.run_id]
+            carried.items.extend(thought.items)
+            carried.run.tokens_in += thought.tokens_in
+            carried.run.tokens_out += thought.tokens_out
+            more = list(thought.items)
+            rows.append({"run_id": carried.run.id, "cursor": carried.cursor, "more": more})
+        journal.move_scripts(rows)
 
     def _count(self, rows: Mapping[UUID, dict[str, Any]], ended: Sequence[Settled]) -> None:
         for step in ended:
@@ -145,26 +185,58 @@ class Batch:
                 row["tokens_out"] += step.thought.tokens_out
                 row["cost_microusd"] = step.thought.cost_microusd
 
-    def _begin(
-        self, path: course.Course, moved: set[UUID], runs: Mapping[UUID, Run]
-    ) -> list[Claimed]:
+    def _begin(self, path: course.Course, moved: set[UUID]) -> list[Claimed]:
         journal.add_messages([m for m in path.messages if m["run_id"] in moved])
         journal.move_scripts([s for s in path.scripts if s["run_id"] in moved])
         rows = [s for s in path.steps if s["run_id"] in moved]
-        lease_s = self.lease_s if self.go_on else None
-        tokens = journal.add_steps(rows, owner=self.owner, lease_s=lease_s)
         if not self.go_on:
+            journal.add_steps(rows, owner="", lease_s=None)
+            self.carriage.drop(row["run_id"] for row in rows)
             return []
-        works = [ending.claimed(row, runs[row["run_id"]], tokens[row["id"]]) for row in rows]
-        return pressure.keep(barriers.keep(works))
+        tokens = self._tokens(len(rows))
+        works = [
+            ending.unborn(row, self.carriage[row["run_id"]].run, token)
+            for row, token in zip(rows, tokens, strict=True)
+        ]
+        free, barred = barriers.part(works)
+        kept, parked = pressure.part(free)
+        self._park(works, [*barred, *parked])
+        return kept
+
+    def _tokens(self, count: int) -> list[int]:
+        """Fencing tokens, fetched by the hundred. One that a rolled-back commit used is used
+        again: nothing of that commit remained."""
+        pool = self.carriage.tokens
+        if len(pool) < count:
+            pool += journal.take_tokens(max(count, 256))
+        taken, pool[:count] = pool[:count], []
+        return taken
+
+    def _park(self, works: Sequence[Claimed], parked: Sequence[claiming.Parked]) -> None:
+        """Insert next steps that can't run now as waiting ones."""
+        rows = {w.step_id: w.unborn for w in works if w.unborn}
+        waiting = [
+            {**rows[p.step_id], "waits_for": p.waits_for[:160], "wait_s": p.retry_in_s}
+            for p in parked
+        ]
+        journal.add_steps(waiting, owner="", lease_s=None)
+        self.carriage.drop(row["run_id"] for row in waiting)
+
+    def _bear(self, works: Iterable[Claimed]) -> None:
+        """Insert those of the steps that are unborn, as what is known of them by now."""
+        unborn = [w for w in works if w.unborn is not None]
+        rows = [w.unborn for w in unborn if w.unborn is not None]
+        journal.add_steps(rows, owner=self.owner, lease_s=self.lease_s)
+        for work in unborn:
+            work.unborn = None
 
     # --- decide -------------------------------------------------------------------------------
 
     def sort(self, works: Sequence[Claimed]) -> tuple[list[Settled], list[Claimed]]:
-        """Part claimed steps into those that end without a call, those whose effect has to be
+        """Part steps that we hold into those that end without a call, those whose effect has to be
         looked at first (they become ``Inspect`` actions) and those ready for the gate."""
         ended, left = self._end_without_call(works)
-        ready = []
+        ready, looked_at = [], []
         for work in left:
             preview = asking.tool_document(work).get("preview") if work.mutates else None
             if work.intent_open or work.kind == "agent" or not preview or work.preview is not None:
@@ -172,45 +244,108 @@ class Batch:
                 continue
             server = catalog.tool_server(work.tool_version_id or 0)
             timeout_s = asking.tool_terms(work).timeout_s
-            self.actions.append(Inspect(work, server, str(preview), timeout_s))
+            looked_at.append(Inspect(work, server, str(preview), timeout_s))
+        self._bear(action.work for action in looked_at)
+        self.actions += looked_at
         return ended, ready
 
     def _end_without_call(self, works: Sequence[Claimed]) -> tuple[list[Settled], list[Claimed]]:
         states = approvals.states_of([w.approval_id for w in works if w.approval_id])
         pairs = [(w.run_id, w.idempotency_key) for w in works if w.mutates]
         owners = journal.owners_of(pairs)
-        ended, left = [], []
+        ended: list[Settled] = []
+        left: list[Claimed] = []
         for work in works:
             owner = owners.get((work.run_id, work.idempotency_key)) if work.mutates else None
             end = (
                 ending.overdue(work)
                 or ending.answered(work, states)
                 or ending.repeated(work, owner)
+                or ending.malformed(work)
             )
-            end = end or ending.malformed(work)
-            (ended if end else left).append(end or work)  # type: ignore[arg-type]  # one of two
-        return self.settle(ended), forking.await_others(left, owners)
+            if end:
+                ended.append(end)
+            else:
+                left.append(work)
+        self._bear(e.work for e in ended)
+        return self.settle(ended), self._await_others(left, owners)
+
+    def _await_others(
+        self, works: list[Claimed], owners: Mapping[tuple[UUID, str], Mapping[str, Any]]
+    ) -> list[Claimed]:
+        if not owners:
+            return works
+        self._bear(w for w in works if (w.run_id, w.idempotency_key) in owners)
+        rest = forking.await_others(works, owners)
+        kept = {w.step_id for w in rest}
+        self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
+        return rest
+
+    def keep(self, inspected: Sequence[Claimed]) -> list[Claimed]:
+        """Of steps whose effect was looked at, those that may still begin."""
+        kept = barriers.keep(parking.drop_cancelled(inspected))
+        if len(kept) < len(inspected):
+            going = {w.step_id for w in kept}
+            self.carriage.drop(w.run_id for w in inspected if w.step_id not in going)
+        return kept
 
     def gate(self, works: Sequence[Claimed]) -> list[Settled]:
         """Ask the gate about these steps and act on its answers. Permitted ones become actions;
         returns the steps that ended here (denied, or their mutation belongs to another step)."""
         again = [w for w in works if w.intent_open or w.kind == "agent"]
         fresh = [w for w in works if not w.intent_open and w.kind == "tool"]
-        answers: dict[UUID, Answer] = {}
-        if fresh:
-            asks = asking.asks(fresh)
-            answers = {a.step_id: b for a, b in zip(asks, gate_batch(asks), strict=True)}
-            journal.note_gate([ending.gate_row(w, answers[w.step_id]) for w in fresh])
-        self._hold([w for w in fresh if answers[w.step_id].answer == "hold"], answers)
+        answers = self._ask(fresh)
         permitted = [w for w in fresh if answers[w.step_id].answer == "permit"]
-        owned, lost = self._own(permitted, answers)
-        self._start([*again, *owned])
+        own = self._own_unborn(permitted)
+        self._start([*again, *own])
+        self._bear(works)
+        self._hold([w for w in fresh if answers[w.step_id].answer == "hold"], answers)
+        sure = {w.step_id for w in own}
+        owned, lost = self._own([w for w in permitted if w.step_id not in sure], answers)
+        self._start(owned)
+        self._write_attempts()
         denied = [
             ending.denied(w, answers[w.step_id]) for w in fresh if ending.is_denied(w, answers)
         ]
         return self.settle([*denied, *lost])
 
+    def _ask(self, fresh: Sequence[Claimed]) -> dict[UUID, Answer]:
+        if not fresh:
+            return {}
+        asks = asking.asks(fresh, self.carriage)
+        answers = {a.step_id: b for a, b in zip(asks, gate_batch(asks), strict=True)}
+        born = []
+        for work in fresh:
+            if work.unborn is None:
+                born.append(ending.gate_row(work, answers[work.step_id]))
+            else:
+                work.unborn |= ending.gate_row(work, answers[work.step_id])
+        journal.note_gate(born)
+        return answers
+
+    def _own_unborn(self, permitted: Sequence[Claimed]) -> list[Claimed]:
+        """Of the unborn steps among these, those that may be sent as soon as they are inserted:
+        reads, and mutations that nobody else owns. The unique (run, key) decides."""
+        unborn = [w for w in permitted if w.unborn is not None]
+        wanted = [
+            {
+                "step_id": w.step_id,
+                "root_id": self.carriage[w.run_id].run.root_id or w.run_id,
+                "key": w.idempotency_key,
+                "approval_id": None,
+            }
+            for w in unborn
+            if w.mutates
+        ]
+        taken = journal.take_intents(wanted)
+        for work in unborn:
+            if work.step_id in taken and work.unborn is not None:
+                work.unborn["intent_open"] = True
+        return [w for w in unborn if not w.mutates or w.step_id in taken]
+
     def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]) -> None:
+        if not works:
+            return
         rows = [
             {
                 "step_id": w.step_id,
@@ -221,18 +356,8 @@ class Batch:
             for w in works
         ]
         held = journal.hold(rows)
-        self.facts += [
-            Fact(
-                "run.waiting_approval",
-                self.owner,
-                "run",
-                str(w.run_id),
-                w.run_id,
-                {"step": w.seq, "tool": w.tool_name},
-            )
-            for w in works
-            if w.step_id in held
-        ]
+        self.facts += [ending.held_fact(w, self.owner) for w in works if w.step_id in held]
+        self.carriage.drop(w.run_id for w in works)
 
     def _own(
         self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]
@@ -252,31 +377,43 @@ class Batch:
         )
         lost = [w for w in mutations if w.step_id not in owned]
         owners = journal.owners_of([(w.run_id, w.idempotency_key) for w in lost])
-        lost = forking.await_others(lost, owners)
+        lost = self._await_others(lost, owners)
         ends = [ending.repeated(w, owners.get((w.run_id, w.idempotency_key))) for w in lost]
         return [w for w in works if not w.mutates or w.step_id in owned], [e for e in ends if e]
 
     def _start(self, works: Sequence[Claimed]) -> None:
-        rows = []
         for work in works:
             attempt_id, number = new_id(), work.attempts_made + 1
-            rows.append(
-                {
-                    "id": attempt_id,
-                    "step_id": work.step_id,
-                    "run_id": work.run_id,
-                    "number": number,
-                    "lease_token": work.lease_token,
-                    "worker": self.owner,
-                }
-            )
+            row = {
+                "id": attempt_id,
+                "step_id": work.step_id,
+                "run_id": work.run_id,
+                "number": number,
+                "lease_token": work.lease_token,
+                "worker": self.owner,
+            }
+            self._attempts.append(row)
+            if work.unborn is None:
+                self._counted.append(row)
+            else:
+                work.unborn["attempts_made"] = number
             self.actions.append(_action(work, attempt_id, number))
-        journal.open_attempts(rows)
+
+    def _write_attempts(self) -> None:
+        journal.open_attempts(self._attempts)
+        journal.count_attempts(self._counted)
+        self._attempts, self._counted = [], []
 
 
 @command
 def claim_and_commit(
-    lane: str, *, limit: int, owner: str, lease_s: float, alone: bool = False
+    carriage: Carriage,
+    lane: str,
+    *,
+    limit: int,
+    owner: str,
+    lease_s: float,
+    alone: bool = False,
 ) -> tuple[int, list[Action]]:
     """Claim due steps of a lane and take them as far as they go without the network. ``alone``:
     one suspect, which must have no company in this process. Returns how many were due, and what
@@ -288,13 +425,15 @@ def claim_and_commit(
     free, parked = pressure.part(free)
     claiming.park([*barred, *parked])
     works = claiming.lease(free, owner=owner, lease_s=lease_s)
-    batch = Batch(owner=owner, lease_s=lease_s, go_on=True)
+    carriage.fill([w.run_id for w in works], anew=True)
+    batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=True)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])
     return len(due), batch.actions
 
 
 @command
 def commit(
+    carriage: Carriage,
     finished: Sequence[Finished],
     inspected: Sequence[Claimed],
     *,
@@ -305,9 +444,10 @@ def commit(
     """Record ``finished`` attempts, take ``inspected`` steps through the gate and carry all their
     runs on. Returns what has to be done outside. Repeating a commit whose reply was lost is
     harmless: every write names a lease that the first one has ended."""
-    batch = Batch(owner=owner, lease_s=lease_s, go_on=go_on)
-    ended = batch.record(withholding.put_back(finished))
-    ready = barriers.keep(parking.drop_cancelled(inspected))
+    carriage.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
+    batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=go_on)
+    ended = batch.record(batch.put_back(finished))
+    ready = batch.keep(inspected)
     _run_to_actions(batch, ended=ended, incoming=[], ready=ready)
     return batch.actions
 

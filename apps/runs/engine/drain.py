@@ -22,6 +22,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from apps.kernel.failpoints import reach
 from apps.runs import agents
+from apps.runs.course import Carriage
 from apps.runs.domain.retry import Ending
 from apps.runs.engine import commit as engine
 from apps.runs.engine.slots import Slot, Slots, told
@@ -70,6 +71,7 @@ class Drain:
     def __post_init__(self) -> None:
         self._db = ThreadPoolExecutor(1, thread_name_prefix="db")
         self._tasks: dict[asyncio.Task[Any], Action] = {}
+        self._carriage = Carriage()  # touched by the database thread only
         self._slots = Slots()
         self._withheld: set[int] = set()
         self._renewed = self._looked = time.monotonic()
@@ -175,7 +177,12 @@ class Drain:
     async def _claim_some(self, tools: ToolClient, limit: int, *, alone: bool) -> int:
         found, actions = await self._in_db(
             lambda: engine.claim_and_commit(
-                self.lane, limit=limit, owner=self.owner, lease_s=self.lease_s, alone=alone
+                self._carriage,
+                self.lane,
+                limit=limit,
+                owner=self.owner,
+                lease_s=self.lease_s,
+                alone=alone,
             )
         )
         reach("after_lease")
@@ -188,7 +195,12 @@ class Drain:
         reach("after_call")
         actions = await self._in_db(
             lambda: engine.commit(
-                finished, inspected, owner=self.owner, lease_s=self.lease_s, go_on=go_on
+                self._carriage,
+                finished,
+                inspected,
+                owner=self.owner,
+                lease_s=self.lease_s,
+                go_on=go_on,
             )
         )
         self.report.steps += len(finished)
@@ -218,18 +230,20 @@ class Drain:
     async def _in_db(self, func: Callable[[], T]) -> T:
         """Run in the database thread; a database that went away is waited for."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._db, _patiently, func)
+        return await loop.run_in_executor(self._db, _patiently, func, self._carriage.clear)
 
 
-def _patiently(func: Callable[[], T]) -> T:
+def _patiently(func: Callable[[], T], forget: Callable[[], None]) -> T:
     """Repeat a whole transaction while the database is away (restart, cut connection, deadlock),
     for as long as results may wait in memory. Every write in it is guarded by a lease, so
-    repeating one whose COMMIT got through changes nothing."""
+    repeating one whose COMMIT got through changes nothing. ``forget`` drops what memory holds of
+    the failed one."""
     end, pause = time.monotonic() + KEEP_RECEIPTS_S, 0.05
     while True:
         try:
             return func()
         except (OperationalError, InterfaceError) as error:
+            forget()
             connection.close()
             if time.monotonic() > end:
                 raise

@@ -13,6 +13,7 @@ from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
 from apps.runs.domain import budget, forking
+from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
@@ -106,6 +107,7 @@ def settled(done: Finished, verdict: Verdict) -> Settled:
         error_class=result.error_class,
         error=result.error,
         thought=done.thought,
+        attempt=attempt_row(done, verdict),
         receipt=receipt(done) if disposition == "executed" and work.kind == "tool" else None,
     )
 
@@ -207,6 +209,13 @@ def gate_row(work: Claimed, answer: Answer) -> dict[str, Any]:
     }
 
 
+def past(step: Settled) -> PastStep:
+    """An ended step as the run's past. Only short answers are ever looked at again."""
+    work, answer = step.work, (step.result or {}).get("content")
+    short = answer if isinstance(answer, str) and len(answer) <= MAX_ANSWER else None
+    return PastStep(work.seq, work.tool_name, work.effect, step.disposition, work.arguments, short)
+
+
 def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
     notes: dict[UUID, list[str]] = defaultdict(list)
     for step in ended:
@@ -216,7 +225,9 @@ def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
     return notes
 
 
-def claimed(row: Mapping[str, Any], run: Run, token: int) -> Claimed:
+def unborn(row: dict[str, Any], run: Run, token: int) -> Claimed:
+    """A run's next step, held by this worker and not inserted yet."""
+    row["lease_token"] = token
     return Claimed(
         step_id=row["id"],
         run_id=run.id,
@@ -248,6 +259,7 @@ def claimed(row: Mapping[str, Any], run: Run, token: int) -> Claimed:
         dialect=run.dialect,
         deadline_at=run.deadline_at,
         steps_total=row["seq"],
+        unborn=row,
     )
 
 
@@ -255,6 +267,11 @@ def step_fact(step: Settled, owner: str) -> Fact:
     work = step.work
     payload = {"seq": work.seq, "tool": work.tool_name, "disposition": step.disposition}
     return Fact(f"step.{step.state}", owner, "step", str(work.step_id), work.run_id, payload)
+
+
+def held_fact(work: Claimed, owner: str) -> Fact:
+    payload = {"step": work.seq, "tool": work.tool_name}
+    return Fact("run.waiting_approval", owner, "run", str(work.run_id), work.run_id, payload)
 
 
 def fenced_facts(late: Sequence[Claimed], owner: str) -> list[Fact]:

@@ -13,40 +13,24 @@ root of its lineage: of all branches of a run only one owns a mutation.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
+from apps.kernel.statements import (
+    Row,
+    execute,
+    fetch,
+    from_json,
+    to_json,
+)
+from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
 
-Row = Mapping[str, Any]
-
-
-def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.fetchall() if cursor.description else []
-
-
-def execute(sql: str, params: Sequence[Any]) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.rowcount
-
-
-def to_json(value: Any) -> str:
-    """A value as text for ``jsonb``, which can't hold the character NUL."""
-    return json.dumps(value, default=str, ensure_ascii=False).replace("\\u0000", "\\ufffd")
-
-
-def _json(rows: Iterable[Row]) -> str:
-    return to_json(list(rows))
+__all__ = ["execute", "fetch", "to_json"]  # for the other modules of this room
 
 
 def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
@@ -54,8 +38,7 @@ def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
     found = []
     for row in rows:
         values = list(row)
-        if isinstance(values[9], str):
-            values[9] = json.loads(values[9])
+        values[9] = from_json(values[9])
         found.append(Claimed(*values))
     return found
 
@@ -128,6 +111,25 @@ def open_intents(rows: Sequence[Row]) -> set[UUID]:
 
 
 @participant
+def take_intents(rows: Sequence[Row]) -> set[UUID]:
+    """``open_intents`` for steps that are inserted later in this transaction: rows of step_id,
+    root_id (of the run's lineage), key, approval_id. Returns the steps that own theirs now."""
+    if not rows:
+        return set()
+    taken = fetch(
+        """
+        INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
+        SELECT v.root_id, v.key, v.step_id, v.approval_id, clock_timestamp()
+        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, root_id uuid, key text,
+            approval_id uuid)
+        ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING step_id
+        """,
+        [_json(rows)],
+    )
+    return {row[0] for row in taken}
+
+
+@participant
 def free_intents(step_ids: Sequence[UUID]) -> None:
     """Give mutations back that the tool refused: nothing happened, so they may be proposed
     again."""
@@ -157,39 +159,44 @@ def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
     owners = {}
     for row in rows:
         owner = dict(zip(names, row[2:], strict=True))
-        if isinstance(owner["result"], str):
-            owner["result"] = json.loads(owner["result"])
+        owner["result"] = from_json(owner["result"])
         owners[(row[0], row[1])] = owner
     return owners
 
 
 @participant
 def open_attempts(rows: Sequence[Row]) -> None:
-    """Write down that a call is about to be made: rows of id, step_id, run_id, number,
+    """Write down that calls are about to be made: rows of id, step_id, run_id, number,
     lease_token, worker. Committed before anything is sent."""
-    if not rows:
-        return
-    payload = _json(rows)
-    execute(
-        """
-        INSERT INTO runs_attempt (id, step_id, run_id, number, lease_token, worker, started_at,
-            outcome, error_class, error)
-        SELECT v.id, v.step_id, v.run_id, v.number, v.lease_token, v.worker, clock_timestamp(),
-            '', '', ''
-        FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, step_id uuid, run_id uuid,
-            number smallint, lease_token bigint, worker text)
-        ON CONFLICT (step_id, number) DO NOTHING
-        """,
-        [payload],
-    )
-    execute(
-        """
-        UPDATE runs_step s SET attempts_made = v.number
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, number smallint, lease_token bigint)
-        WHERE s.id = v.step_id AND s.lease_token = v.lease_token
-        """,
-        [payload],
-    )
+    if rows:
+        execute(
+            """
+            INSERT INTO runs_attempt (id, step_id, run_id, number, lease_token, worker, started_at,
+                outcome, error_class, error)
+            SELECT v.id, v.step_id, v.run_id, v.number, v.lease_token, v.worker, clock_timestamp(),
+                '', '', ''
+            FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, step_id uuid, run_id uuid,
+                number smallint, lease_token bigint, worker text)
+            ON CONFLICT (step_id, number) DO NOTHING
+            """,
+            [_json(rows)],
+        )
+
+
+@participant
+def count_attempts(rows: Sequence[Row]) -> None:
+    """Keep the number of attempts with steps that exist already: rows of step_id, number,
+    lease_token."""
+    if rows:
+        execute(
+            """
+            UPDATE runs_step s SET attempts_made = v.number
+            FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, number smallint,
+                lease_token bigint)
+            WHERE s.id = v.step_id AND s.lease_token = v.lease_token
+            """,
+            [_json(rows)],
+        )
 
 
 @participant
@@ -239,21 +246,46 @@ def close_attempts(rows: Sequence[Row]) -> None:
 
 @participant
 def settle(rows: Sequence[Row]) -> set[UUID]:
-    """End steps: rows of step_id, lease_token, state, disposition, result, error_class, error,
-    deduplicated_from. Returns those that were still ours; the rest were fenced off."""
+    """End steps, the attempts that they ended with, and keep the receipts: rows of step_id,
+    lease_token, state, disposition, result, error_class, error, deduplicated_from; ``attempt``
+    (id, duration_ms, outcome, error_class, error, http_status) and ``receipt`` (run_id,
+    idempotency_key, provider_ref, response_digest, evidence) where there are any. Returns the steps
+    that were still ours; the rest were fenced off, but their attempts have ended all the same."""
     if not rows:
         return set()
     done = fetch(
         """
-        UPDATE runs_step s SET state = v.state, disposition = v.disposition, result = v.result,
-            error_class = v.error_class, error = v.error,
-            deduplicated_from = v.deduplicated_from, finished_at = clock_timestamp(),
-            intent_open = (v.state = 'confirmation_unknown'),
-            lease_token = NULL, lease_until = NULL, lease_owner = ''
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, state text,
-            disposition text, result jsonb, error_class text, error text, deduplicated_from uuid)
-        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
-        RETURNING s.id
+        WITH v AS MATERIALIZED (
+            SELECT * FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint,
+                state text, disposition text, result jsonb, error_class text, error text,
+                deduplicated_from uuid, attempt jsonb, receipt jsonb)
+        ), tried AS (
+            UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = t.duration_ms,
+                outcome = t.outcome, error_class = t.error_class, error = t.error,
+                http_status = t.http_status
+            FROM v, jsonb_to_record(v.attempt) AS t(id uuid, duration_ms float, outcome text,
+                error_class text, error text, http_status smallint)
+            WHERE a.id = t.id AND a.ended_at IS NULL
+        ), done AS (
+            UPDATE runs_step s SET state = v.state, disposition = v.disposition,
+                result = v.result, error_class = v.error_class, error = v.error,
+                deduplicated_from = v.deduplicated_from, finished_at = clock_timestamp(),
+                intent_open = (v.state = 'confirmation_unknown'),
+                lease_token = NULL, lease_until = NULL, lease_owner = ''
+            FROM v
+            WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+            RETURNING s.id
+        ), kept AS (
+            INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
+                response_digest, evidence, received_at)
+            SELECT v.step_id, c.run_id, c.idempotency_key, c.provider_ref, c.response_digest,
+                c.evidence, clock_timestamp()
+            FROM v JOIN done ON done.id = v.step_id, jsonb_to_record(v.receipt) AS c(run_id uuid,
+                idempotency_key text, provider_ref text, response_digest text, evidence text)
+            WHERE v.receipt IS NOT NULL AND jsonb_typeof(v.receipt) = 'object'
+            ON CONFLICT (step_id) DO NOTHING
+        )
+        SELECT id FROM done
         """,
         [_json(rows)],
     )
@@ -322,38 +354,72 @@ def add_messages(rows: Sequence[Row]) -> None:
         )
 
 
+_NEW: dict[str, Any] = {
+    "lease_token": None,
+    "gate": "",
+    "decision_id": None,
+    "facts": {},
+    "preview": None,
+    "attempts_made": 0,
+    "intent_open": False,
+    "compensates_id": None,
+    "waits_for": "",
+    "wait_s": 0,
+}
+
+
+@participant
+def take_tokens(count: int) -> list[int]:
+    """Fencing tokens for steps that are about to be leased. Equality is all that fences."""
+    rows = fetch("SELECT nextval('runs_fencing_token') FROM generate_series(1, %s)", [count])
+    return [row[0] for row in rows]
+
+
 @participant
 def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict[UUID, int]:
     """Insert steps: leased to ``owner`` at once where ``lease_s`` is given (record N and claim
-    N+1 in one commit), queued otherwise. Returns the fencing token of each leased step."""
+    N+1 in one commit), queued otherwise, as is one that ``waits_for`` something (looked at again
+    after ``wait_s``; ``None``: when it is let go). A row may bring its token, what the gate said,
+    and that its first attempt and its intent were opened. Returns the token of each leased step."""
     if not rows:
         return {}
-    leased = lease_s is not None
     inserted = fetch(
         """
         INSERT INTO runs_step (id, run_id, seq, after_message, kind, tool_version_id, tool_name,
             effect, idempotency, arguments, arguments_digest, idempotency_key, script_ref, state,
-            lane, priority, not_before, lease_token, lease_until, lease_owner, started_at,
-            created_at, gate, facts, attempts_made, lease_losses, intent_open, disposition,
-            error_class, error)
+            lane, priority, not_before, waits_for, lease_token, lease_until, lease_owner,
+            started_at, created_at, gate, decision_id, gated_at, facts, preview, attempts_made,
+            lease_losses, intent_open, compensates_id, disposition, error_class, error)
         SELECT v.id, v.run_id, v.seq, v.after_message, v.kind, v.tool_version_id, v.tool_name,
             v.effect, v.idempotency, v.arguments, v.arguments_digest, v.idempotency_key,
-            v.script_ref, CASE WHEN %(leased)s THEN 'running' ELSE 'queued' END,
-            v.lane, v.priority, clock_timestamp(),
-            CASE WHEN %(leased)s THEN nextval('runs_fencing_token') END,
-            CASE WHEN %(leased)s THEN clock_timestamp() + make_interval(secs => %(lease_s)s) END,
-            CASE WHEN %(leased)s THEN %(owner)s ELSE '' END,
-            CASE WHEN %(leased)s THEN clock_timestamp() END,
-            clock_timestamp(), '', '{}', 0, 0, false, '', '', ''
-        FROM jsonb_to_recordset(%(rows)s::jsonb) AS v(id uuid, run_id uuid, seq int,
-            after_message int, kind text, tool_version_id bigint, tool_name text, effect text,
-            idempotency text, arguments jsonb, arguments_digest text, idempotency_key text,
-            script_ref text, lane text, priority smallint)
+            v.script_ref, CASE WHEN leased THEN 'running' ELSE 'queued' END,
+            v.lane, v.priority,
+            coalesce(now.at + make_interval(secs => v.wait_s), %(for_ever)s), v.waits_for,
+            CASE WHEN leased THEN coalesce(v.lease_token, nextval('runs_fencing_token')) END,
+            CASE WHEN leased THEN now.at + make_interval(secs => %(lease_s)s) END,
+            CASE WHEN leased THEN %(owner)s ELSE '' END,
+            CASE WHEN leased THEN now.at END,
+            now.at, v.gate, v.decision_id, CASE WHEN v.gate <> '' THEN now.at END, v.facts,
+            v.preview, v.attempts_made, 0, v.intent_open, v.compensates_id, '', '', ''
+        FROM (SELECT clock_timestamp() AS at) now, jsonb_to_recordset(%(rows)s::jsonb) AS v(
+            id uuid, run_id uuid, seq int, after_message int, kind text, tool_version_id bigint,
+            tool_name text, effect text, idempotency text, arguments jsonb, arguments_digest text,
+            idempotency_key text, script_ref text, lane text, priority smallint,
+            lease_token bigint, gate text, decision_id uuid, facts jsonb, preview jsonb,
+            attempts_made smallint, intent_open boolean, compensates_id uuid, waits_for text,
+            wait_s float),
+            LATERAL (SELECT %(leased)s AND v.waits_for = '' AS leased) l
         RETURNING id, lease_token
         """,
-        {"leased": leased, "lease_s": lease_s or 0.0, "owner": owner, "rows": _json(rows)},  # type: ignore[arg-type]  # named parameters
+        {
+            "leased": lease_s is not None,
+            "lease_s": lease_s or 0.0,
+            "owner": owner,
+            "for_ever": PARKED_UNTIL,
+            "rows": _json([{**_NEW, **row} for row in rows]),
+        },
     )
-    return {row[0]: row[1] for row in inserted}
+    return {row[0]: row[1] for row in inserted if row[1] is not None}
 
 
 @participant

@@ -17,9 +17,9 @@ from uuid import UUID
 
 from apps.kernel.transactions import participant
 from apps.runs.journal import as_claimed, execute, fetch
+from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
 
-FOR_EVER = "9999-01-01T00:00:00Z"  # parked until let go; psycopg can't read "infinity"
 SUSPECT_AFTER = 2  # losses in company; from then on a step is tried alone
 
 _COLUMNS = """
@@ -97,7 +97,7 @@ def park(parked: Sequence[Parked]) -> None:
             WHERE s.id = v.id AND s.state = 'queued'
             """,
             [
-                FOR_EVER,
+                PARKED_UNTIL,
                 [p.step_id for p in parked],
                 [p.waits_for[:160] for p in parked],
                 [p.retry_in_s for p in parked],

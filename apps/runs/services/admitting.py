@@ -178,9 +178,7 @@ def _admit_deferred(now: Reading) -> list[Run]:
 def _begin(runs: Sequence[Run]) -> None:
     ids = [r.id for r in runs]
     intake.undefer(ids)
-    for run in runs:
-        run.state = "queued"
-    path = course.plot(runs, notes={})
+    path = course.plot(course.load(ids).values(), notes={})
     ended = [i for i, row in path.runs.items() if row["state"] not in {"queued", "running"}]
     intake.begin_at_once(ended)
     journal.update_runs(list(path.runs.values()))

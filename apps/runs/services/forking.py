@@ -147,8 +147,7 @@ def _begin(branch: Run) -> None:
     """Propose the first step of its own. A branch with nothing left to propose ends at once."""
     mine = Run.objects.filter(pk=branch.pk)
     mine.filter(state="accepted").update(state="queued")
-    branch.state = "queued"
-    path = course.plot([branch], notes={})
+    path = course.plot(course.load([branch.pk]).values(), notes={})
     row = path.runs[branch.pk]
     if row["state"] not in {"queued", "running"}:
         mine.filter(state="queued").update(state="running", started_at=Now())

@@ -19,8 +19,9 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
 from apps.runs.journal import intake
-from apps.runs.models import Run, RunScript
+from apps.runs.models import Run
 from apps.runs.services.admitting import ended_fact, reading
+from apps.runs.work import Carried
 
 TAKEN_IN_ALWAYS = {"replay"}  # a scorecard must not depend on how busy the tower is
 
@@ -91,11 +92,11 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
     runs = [_run(case) for case in cases]
     verdicts = [_verdict(case, run) for case, run in zip(cases, runs, strict=True)]
     now = [
-        (run, RunScript(run_id=run.id, items=case.items))
+        Carried(run, list(case.items), 0)
         for case, run, verdict in zip(cases, runs, verdicts, strict=True)
         if isinstance(verdict, Accept)
     ]
-    path = course.plot_first(now)
+    path = course.plot(now, notes={})
     cursors = {s["run_id"]: s["cursor"] for s in path.scripts}
     intake.add_runs(
         [
@@ -109,7 +110,7 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
     facts = [_fact(run, verdict, actor) for run, verdict in zip(runs, verdicts, strict=True)]
     over = [ended_fact(i, row, actor) for i, row in path.runs.items() if _is_over(row)]
     record_many([*facts, *over])
-    for lane in {run.lane for run, _ in now}:
+    for lane in {carried.run.lane for carried in now}:
         after_commit(partial(dispatch.ring, lane))
     return [Admitted(run.id, verdict) for run, verdict in zip(runs, verdicts, strict=True)]
 
