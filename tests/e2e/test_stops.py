@@ -56,7 +56,7 @@ def test_the_pages_are_accessible_and_fit(
         f"/runs/{run.id}/?step=1",
         "/catalog/tools/shop/refund/",
     ):
-        page.goto(url)
+        page.goto(url, timeout=30_000)  # the first page of a process that has just started
         expect(page.locator(".stop-banner")).to_contain_text("Tool shop/refund")
         if "tools" in url:
             expect(page.get_by_text("held open by ida")).to_be_visible()
