@@ -6,6 +6,7 @@ Safe to run anywhere, any number of times at once: every change is a guarded upd
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -61,8 +62,8 @@ def take_back_leases() -> int:
     and a person has to say. A step that three workers were lost with while it
     was tried alone is taken for poison."""
     rows = lost.expire_leases(most_losses=SUSPECT_AFTER + LOSSES_ALONE)
-    lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
-    lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
+    unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
+    failed = lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
     compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor="sweeper")
     record_many(
         [
@@ -76,8 +77,14 @@ def take_back_leases() -> int:
             )
             for r in rows
         ]
+        + [_fact_of_run("confirmation_unknown", i, outcome="") for i in unknown]
+        + [_fact_of_run("failed", i, outcome="error") for i in failed]
     )
     return len(rows)
+
+
+def _fact_of_run(state: str, run_id: UUID, *, outcome: str) -> Fact:
+    return Fact(f"run.{state}", "sweeper", "run", str(run_id), run_id, {"outcome": outcome})
 
 
 @command
@@ -91,11 +98,13 @@ def wake_decided() -> int:
 @command
 def end_overdue_runs() -> int:
     """A deadline always wins: runs past theirs end as failed, unless a call is on its way."""
-    ended = lost.end_overdue()
+    ended, steps = lost.end_overdue()
     for run_id in ended:
         approvals.void_for_run(run_id)
+    late = {"disposition": "failed", "error_class": "deadline"}
     record_many(
-        [Fact("run.failed", "sweeper", "run", str(i), i, {"outcome": "timed_out"}) for i in ended]
+        [Fact("step.failed", "sweeper", "step", str(s), run, late) for s, run in steps]
+        + [_fact_of_run("failed", i, outcome="timed_out") for i in ended]
     )
     return len(ended)
 

@@ -35,6 +35,7 @@ SECOND_HOLD = (
 TIMEOUT_S = 2
 PATIENT_S = 8  # for the one whose answers may come late
 RETRY = {"attempts": 4, "base_s": 0.05, "cap_s": 0.5}
+FIELDS = ("address1", "address2", "city", "state", "country", "zip")
 JOBS = {"normal": "retail-shop", "urgent": "retail-urgent"}
 
 
@@ -76,6 +77,12 @@ def contract(slug: str, lane: str, **changes: Any) -> dict[str, Any]:
         }
         for n in TOOLS
     ]
+    next(t for t in document["tools"] if t["name"] == KEYED)["compensation"] = {
+        "tool": KEYED,
+        "arguments": {"user_id": "arguments.user_id"}
+        | {name: f"preview.before.users.*.address.{name}" for name in FIELDS},
+    }
+    document["criticality"] = {"urgent": "high", "normal": "normal"}[lane]
     document["outcome"] = {
         "success": "resolved",
         "when_any_of": [n for n, (effect, _) in TOOLS.items() if effect != "read"],

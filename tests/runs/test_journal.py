@@ -280,4 +280,4 @@ def test_overdue_runs_end_unless_a_call_is_on_its_way(scene: Scene) -> None:
     busy = scene.run(deadline_at="2020-01-01T00:00:00Z")
     journal.add_steps([step_row(busy)], owner="w", lease_s=30)
 
-    assert lost.end_overdue() == [late.id]
+    assert lost.end_overdue()[0] == [late.id]

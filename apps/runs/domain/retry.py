@@ -51,7 +51,7 @@ def decide(
     jitter: float,
 ) -> RetryDecision:
     """What follows the end of attempt number ``attempt`` (from 1). ``repeat_safe``: the tool takes
-    the idempotency key or can be asked whether it happened. ``jitter`` is uniform in [0, 1)."""
+    the idempotency key. ``jitter`` is uniform in [0, 1)."""
     if ending in {Ending.ANSWERED, Ending.REFUSED}:
         return RetryDecision(Verdict.SETTLE)
     may_have_happened = mutates and ending in {Ending.LOST, Ending.BROKEN}

@@ -91,7 +91,7 @@ class Batch:
             attempt=done.action.number,
             policy=asking.tool_terms(work).retry,
             mutates=work.mutates,
-            repeat_safe=work.idempotency in {"keyed", "lookup"},
+            repeat_safe=work.idempotency == "keyed",  # one that can be looked up is asked
             retry_after_s=done.result.retry_after_s,
             jitter=random.random(),  # noqa: S311  # spreads load, guards nothing
         )

@@ -484,12 +484,13 @@ def wake(approval_ids: Sequence[UUID]) -> list[str]:
 
 
 @participant
-def cancel_waiting_steps(run_id: UUID) -> None:
-    """Cancel the steps of a run that nobody is carrying out at this moment."""
-    execute(
+def cancel_waiting_steps(run_id: UUID) -> list[UUID]:
+    """Cancel the steps of a run that nobody is carrying out at this moment; returns them."""
+    rows = fetch(
         "UPDATE runs_step SET state = 'cancelled', disposition = 'cancelled',"
         " finished_at = clock_timestamp()"
         " WHERE run_id = %s AND state IN ('queued', 'waiting_approval')"
-        " AND NOT intent_open",
+        " AND NOT intent_open RETURNING id",
         [run_id],
     )
+    return [row[0] for row in rows]

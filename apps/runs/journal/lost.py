@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.kernel.transactions import participant
-from apps.runs.journal import execute, fetch
+from apps.runs.journal import fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,15 @@ class Lost:
 
 @participant
 def expire_leases(*, most_losses: int) -> list[Lost]:
-    """Take back leases that ran out: to the queue; to confirmation_unknown, when an unkeyed
-    mutation was under way; and after ``most_losses`` workers to failed, or to confirmation_unknown
-    when a mutation was under way. Fenced by clearing the token."""
+    """Take back leases that ran out: to the queue; to confirmation_unknown, when a mutation was
+    under way that takes no key (one that can be looked up is asked about from there); and after
+    ``most_losses`` workers to failed, or to confirmation_unknown when a mutation was under way.
+    Fenced by clearing the token."""
     rows = fetch(
         """
         WITH dead AS (
             SELECT id, lease_owner, lease_losses + 1 >= %s AS poison,
-                CASE WHEN intent_open AND idempotency = 'none' THEN 'confirmation_unknown'
+                CASE WHEN intent_open AND idempotency <> 'keyed' THEN 'confirmation_unknown'
                      WHEN lease_losses + 1 >= %s AND intent_open THEN 'confirmation_unknown'
                      WHEN lease_losses + 1 >= %s THEN 'failed'
                      ELSE 'queued' END AS next
@@ -59,26 +60,27 @@ def expire_leases(*, most_losses: int) -> list[Lost]:
 
 
 @participant
-def mark_unknown_runs(run_ids: Sequence[UUID]) -> None:
-    """A run with an unknown step is itself unknown until a person says."""
-    if run_ids:
-        execute(
-            "UPDATE runs_run SET state = 'confirmation_unknown', error_class = 'unknown'"
-            " WHERE id = ANY(%s) AND state = 'running'",
-            [list(run_ids)],
-        )
+def mark_unknown_runs(run_ids: Sequence[UUID]) -> list[UUID]:
+    """A run with an unknown step is itself unknown until a person says. Returns those that became
+    so."""
+    rows = fetch(
+        "UPDATE runs_run SET state = 'confirmation_unknown', error_class = 'unknown'"
+        " WHERE id = ANY(%s) AND state = 'running' RETURNING id",
+        [list(run_ids)],
+    )
+    return [row[0] for row in rows]
 
 
 @participant
-def fail_runs(run_ids: Sequence[UUID], *, error_class: str) -> None:
-    """End runs whose step can't go on."""
-    if run_ids:
-        execute(
-            "UPDATE runs_run SET state = 'failed', outcome = 'error', error_class = %s,"
-            " finished_at = clock_timestamp() WHERE id = ANY(%s)"
-            " AND state IN ('queued', 'running')",
-            [error_class, list(run_ids)],
-        )
+def fail_runs(run_ids: Sequence[UUID], *, error_class: str) -> list[UUID]:
+    """End runs whose step can't go on. Returns those that ended with this."""
+    rows = fetch(
+        "UPDATE runs_run SET state = 'failed', outcome = 'error', error_class = %s,"
+        " finished_at = clock_timestamp() WHERE id = ANY(%s)"
+        " AND state IN ('queued', 'running') RETURNING id",
+        [error_class, list(run_ids)],
+    )
+    return [row[0] for row in rows]
 
 
 @participant
@@ -93,8 +95,9 @@ def waiting_approvals(*, limit: int = 2000) -> list[UUID]:
 
 
 @participant
-def end_overdue(*, limit: int = 500) -> list[UUID]:
-    """Fail runs past their deadline that have no call under way, with their waiting steps."""
+def end_overdue(*, limit: int = 500) -> tuple[list[UUID], list[tuple[UUID, UUID]]]:
+    """Fail runs past their deadline that have no call under way, with their waiting steps. Returns
+    the runs, and the steps with their runs."""
     rows = fetch(
         """
         UPDATE runs_run r SET state = 'failed', outcome = 'timed_out', error_class = 'deadline',
@@ -111,15 +114,15 @@ def end_overdue(*, limit: int = 500) -> list[UUID]:
         [limit],
     )
     ids = [row[0] for row in rows]
-    if ids:
-        execute(
-            "UPDATE runs_step SET state = 'failed', disposition = 'failed',"
-            " error_class = 'deadline', error = 'the deadline of the run passed',"
-            " finished_at = clock_timestamp()"
-            " WHERE run_id = ANY(%s) AND state IN ('queued', 'waiting_approval')",
-            [ids],
-        )
-    return ids
+    steps = fetch(
+        "UPDATE runs_step SET state = 'failed', disposition = 'failed',"
+        " error_class = 'deadline', error = 'the deadline of the run passed',"
+        " finished_at = clock_timestamp()"
+        " WHERE run_id = ANY(%s) AND state IN ('queued', 'waiting_approval')"
+        " RETURNING id, run_id",
+        [ids],
+    )
+    return ids, [(row[0], row[1]) for row in steps]
 
 
 @participant

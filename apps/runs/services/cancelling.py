@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from apps.approvals import services as approvals
 from apps.audit import selectors as log
-from apps.audit.services import record
+from apps.audit.services import Fact, record_many
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
 from apps.runs import journal
@@ -47,15 +47,12 @@ def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
         if _is_done_already(run_id, str(actor), reason):
             return
         raise ConflictError("The run has ended meanwhile; reload to see how.", code="run_ended")
-    journal.cancel_waiting_steps(run_id)
+    steps = journal.cancel_waiting_steps(run_id)
     approvals.void_for_run(run_id)
-    record(
-        kind="run.cancelled",
-        actor=str(actor),
-        subject_type="run",
-        subject_id=run_id,
-        run_id=run_id,
-        payload={"reason": reason},
+    why = {"reason": reason}
+    record_many(
+        [Fact("step.cancelled", str(actor), "step", str(i), run_id, why) for i in steps]
+        + [Fact("run.cancelled", str(actor), "run", str(run_id), run_id, why)]
     )
 
 
