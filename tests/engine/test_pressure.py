@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
 
 import pytest
 
+from apps.catalog.selectors import pinned
+from apps.kernel.ids import new_id
 from apps.runs import journal
 from apps.runs.journal import claiming, pressure
-from apps.runs.models import Cap, Rate, Step
+from apps.runs.models import Cap, Rate, Run, Step
+from apps.runs.services import cancel_run
+from apps.runs.services.admitting import forget_reading
 from apps.runs.work import Claimed
+from tests.engine.conftest import Tower
+from tests.engine.shop import busy_script, call
+from tests.engine.test_drain import RETURN
 from tests.runs.conftest import Scene
 from tests.runs.conftest import make_scene as make_scene  # a fixture of its name
 from tests.runs.conftest import scene as scene  # a fixture of its name
@@ -91,3 +102,92 @@ def test_what_this_worker_holds_already_goes_back_with_the_reason(scene: Scene) 
     assert [s.waits_for for s in back] == ["cap of 1 at once for tool shop/refund"] * 2
     assert all(s.lease_token is None for s in back)
     assert due() == []
+
+
+@pytest.mark.django_db
+def test_compensation_and_approved_work_pass_caps_of_jobs_and_come_first(scene: Scene) -> None:
+    Cap.objects.create(scope="job", key="shop-refund", max_in_flight=1)
+    queue_steps(scene, 4)
+    usual, undoing, approved, other = Step.objects.order_by("seq")
+    Step.objects.filter(id=undoing.id).update(compensates_id=other.id)
+    Step.objects.filter(id=approved.id).update(approval_id=new_id())
+
+    kept, parked = pressure.part(due())
+
+    assert {w.step_id for w in kept} == {undoing.id, approved.id}
+    assert {p.step_id for p in parked} == {usual.id, other.id}
+
+
+# --- a real tower ---------------------------------------------------------------------------------
+
+
+def publish_as_important() -> None:
+    """Let the shop's contract matter more from now on."""
+    version = pinned.current_contract("retail-shop")
+    version.pk, version.number = None, version.number + 1
+    version.document = {**version.document, "criticality": "high"}
+    version.save(force_insert=True)
+    version.job.current_number = version.number
+    version.job.save()
+
+
+def states(runs: Sequence[UUID]) -> Counter[str]:
+    return Counter(Run.objects.filter(id__in=runs).values_list("state", flat=True))
+
+
+@pytest.fixture
+def bounded(tower: Tower, settings: Any) -> Iterator[Tower]:
+    """A tower with short queues, for its sweeper too."""
+    settings.QUEUE_BOUNDS = {"C1": 60, "C2": 30, "C3": 10}
+    tower.env["TOWER_QUEUE_BOUNDS"] = json.dumps(settings.QUEUE_BOUNDS)
+    forget_reading()
+    yield tower
+    forget_reading()
+
+
+@pytest.mark.slow
+def test_under_overload_batch_is_shed_first_and_what_was_taken_in_ends(bounded: Tower) -> None:
+    tower, script = bounded, busy_script(1)
+    batch = tower.start([script] * 50, criticality_class=3)
+    normal = tower.start([script] * 150)
+    publish_as_important()
+    urgent = tower.start([script] * 20)
+
+    assert states(batch) == {"queued": 10, "shed": 40}
+    assert states(normal) == {"queued": 30, "shed": 120}
+    assert states(urgent) == {"queued": 20}
+    told = Run.objects.filter(id__in=batch, state="shed").values_list(
+        "admission_reason", "deferred_until"
+    )
+    assert all(reason and until for reason, until in told)
+
+    tower.spawn("sweep")
+    tower.worker()
+    taken = Run.objects.filter(id__in=[*batch, *normal, *urgent]).exclude(state="shed")
+    tower.wait(list(taken.values_list("id", flat=True)), states={"succeeded"}, seconds=120)
+
+    forget_reading()  # the pressure has gone: batch is taken in again
+    assert states(tower.start([script], criticality_class=3)) == {"queued": 1}
+
+
+@pytest.mark.slow
+def test_a_job_waits_for_the_people_and_begins_when_they_have_caught_up(bounded: Tower) -> None:
+    tower = bounded
+    asks = [call("return_delivered_order_items", 0, **RETURN), {"done": "returned"}]
+    tower.worker()
+    first = tower.start([asks] * 6)
+    tower.wait(first, states={"waiting_approval"})
+    forget_reading()
+
+    late = tower.start([asks])
+
+    # Six questions at one in two minutes: longer than the ten minutes of the contract's window.
+    run = Run.objects.get(id=late[0])
+    assert (run.state, run.steps.count()) == ("accepted", 0)
+    assert "longer than its window of 10 min: 6 questions ahead" in run.admission_reason
+    for run_id in first[:3]:
+        cancel_run(run_id, actor="test", reason="the customer changed their mind")
+    tower.spawn("sweep")
+    tower.wait(late, states={"waiting_approval"})
+    run.refresh_from_db()
+    assert run.deferred_until is None

@@ -86,12 +86,16 @@ class Rooms:
     charged: set[str] = field(default_factory=set)
     _blocked: dict[str, int] = field(default_factory=dict)
 
-    def take(self, who: Who, own: Pace | None = None) -> Block | None:
+    def take(self, who: Who, own: Pace | None = None, *, first: bool = False) -> Block | None:
         """Room for one more step of ``who``, or why there is none. Nothing is used up unless all
-        of its bounds have room. ``own``: the rate that its contract allows the tool."""
+        of its bounds have room. ``own``: the rate that its contract allows the tool. ``first``: a
+        compensation, or what a person has approved, which only the bounds of its tool hold back;
+        it counts towards the others."""
         caps = [c for pair in zip(who._fields, who, strict=True) if (c := self.caps.get(pair))]
         paces = ([own] if own else []) + [p for c in caps if (p := pace_of(c))]
-        block = self._full(caps) or self._fast(paces)
+        holding = [c for c in caps if c.scope == "tool"] if first else caps
+        bounds = ([own] if own else []) + [p for c in holding if (p := pace_of(c))]
+        block = self._full(holding) or self._fast(bounds)
         if block:
             return block
         for cap in caps:

@@ -57,11 +57,12 @@ def part(works: Sequence[Claimed]) -> tuple[list[Claimed], list[Parked]]:
     paces = {w.step_id: _own(w) for w in works}
     if not works or not (caps or any(paces.values())):
         return list(works), []
-    people = {w.step_id: who for w, who in zip(works, _who(works, caps), strict=True)}
+    people, first = _who(works), _first(works)
     found = _rooms(caps, people, paces)
     kept, parked = [], []
-    for work in works:
-        block = found.take(people[work.step_id], paces[work.step_id])
+    for work in sorted(works, key=lambda w: w.step_id not in first):
+        step_id = work.step_id
+        block = found.take(people[step_id], paces[step_id], first=step_id in first)
         if block is None:
             kept.append(work)
         else:
@@ -103,22 +104,28 @@ def _own(work: Claimed) -> Pace | None:
     return own_pace(work.job_slug, work.tool_name, listed.rate_per_minute)
 
 
-def _who(works: Sequence[Claimed], caps: Mapping[tuple[str, str], Cap]) -> list[Who]:
-    tenants = _tenants(works) if any(scope == "tenant" for scope, _ in caps) else {}
-    return [
-        Who(
+def _who(works: Sequence[Claimed]) -> dict[UUID, Who]:
+    ids = list({w.run_id for w in works})
+    tenants = dict(fetch("SELECT id, tenant FROM runs_run WHERE id = ANY(%s)", [ids]))  # type: ignore[arg-type]  # pairs
+    return {
+        w.step_id: Who(
             f"{w.domain_slug}/{w.tool_name}",
             w.job_slug,
             catalog.agent_slug(w.agent_version_id),
-            tenants.get(w.run_id, ""),
+            tenants[w.run_id],
         )
         for w in works
-    ]
+    }
 
 
-def _tenants(works: Sequence[Claimed]) -> dict[UUID, str]:
-    ids = list({w.run_id for w in works})
-    return dict(fetch("SELECT id, tenant FROM runs_run WHERE id = ANY(%s)", [ids]))  # type: ignore[arg-type]  # pairs
+def _first(works: Sequence[Claimed]) -> set[UUID]:
+    """Class C0: what undoes an effect, and what a person has approved."""
+    rows = fetch(
+        "SELECT id FROM runs_step WHERE id = ANY(%s)"
+        " AND (compensates_id IS NOT NULL OR approval_id IS NOT NULL)",
+        [[w.step_id for w in works]],
+    )
+    return {row[0] for row in rows}
 
 
 def _rooms(

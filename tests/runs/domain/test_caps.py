@@ -94,3 +94,12 @@ def test_the_contracts_rate_and_a_caps_rate_both_hold() -> None:
 def test_a_cap_without_a_rate_has_no_bucket() -> None:
     assert pace_of(Cap("job", "x", max_in_flight=1)) is None
     assert own_pace("j", "t", None) is None
+
+
+def test_approved_work_is_held_by_its_tools_bounds_only() -> None:
+    free = rooms(Cap("job", "shop-refund", 1, 6), job=1)
+    assert free.take(WHO) is not None
+    assert free.take(WHO, first=True) is None
+    assert free.running["job", "shop-refund"] == 2
+    full = rooms(Cap("tool", "shop/refund", 1), tool=1)
+    assert full.take(WHO, first=True) is not None
