@@ -75,7 +75,7 @@ def of_tool(tool: str, host: str) -> list[BreakerView]:
     rows = Breaker.objects.filter(tool_name=tool).order_by("host")
     found = [_in_window(row) for row in rows]
     views = [BreakerView(**{f: getattr(row, f) for f in fields}) for row in found]
-    if host not in {v.host for v in views}:
+    if not views or (host and host not in {v.host for v in views}):
         views.insert(0, BreakerView(host))
     return views
 

@@ -65,7 +65,7 @@ class InForce:
     @property
     def stages(self) -> Sequence[tuple[int, str]]:
         """The stages in order, each ``done``, ``now`` or ``later``."""
-        return [(p, _when(p, self.stop.percent)) for p in STAGES]
+        return [(p, _when(p, self.stop.percent)) for p in STAGES if p < STAGES[-1]]
 
     @property
     def since(self) -> datetime:
@@ -218,6 +218,7 @@ def _for_banner() -> list[Stop]:
         known = list(Stop.objects.filter(lifted_at=None).order_by("placed_at"))
         for stop in known:
             stop.what = what_words(Scope(stop.scope), stop.target)  # type: ignore[attr-defined]  # for the page
+            stop.held_percent = 100 - stop.percent  # type: ignore[attr-defined]  # likewise
         _banner = (time.monotonic() + BANNER_S, known)
     return known
 
