@@ -68,7 +68,9 @@ class Decision(AppendOnly):
 
     id = models.UUIDField(primary_key=True)
     at = models.DateTimeField(db_default=Now())
-    policy_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    policy_version = models.ForeignKey(
+        PolicyVersion, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     run_id = models.UUIDField()
     step_id = models.UUIDField()
     action = models.CharField(max_length=80)

@@ -34,7 +34,6 @@ class Course:
     """The rows that carry some runs on."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
-    scripts: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     runs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
@@ -71,12 +70,12 @@ def load(run_ids: Sequence[UUID]) -> dict[UUID, Carried]:
     """Runs with their script, conversation and past steps, as they stand in the database."""
     ids = list(run_ids)
     scripts = {
-        run_id: (from_json(items), cursor)
-        for run_id, items, cursor in fetch(
-            "SELECT run_id, items, cursor FROM runs_runscript WHERE run_id = ANY(%s)", [ids]
+        run_id: from_json(items)
+        for run_id, items in fetch(
+            "SELECT run_id, items FROM runs_runscript WHERE run_id = ANY(%s)", [ids]
         )
     }
-    found = {r.id: Carried(r, *scripts[r.id]) for r in Run.objects.filter(id__in=ids)}
+    found = {r.id: Carried(r, scripts[r.id]) for r in Run.objects.filter(id__in=ids)}
     for run_id, *message in fetch(
         "SELECT run_id, seq, role, content FROM runs_message WHERE run_id = ANY(%s)"
         " ORDER BY run_id, seq",
@@ -109,13 +108,12 @@ def plot(carried: Iterable[Carried], *, notes: Mapping[UUID, Sequence[str]]) -> 
 def _plot_one(course: Course, carried: Carried, notes: Sequence[str]) -> None:
     run = carried.run
     contract = contract_of(run.contract_version_id)
-    turn = follow(carried.items, carried.cursor)
+    turn = follow(carried.items, run.cursor)
     said = [*(("tower", note) for note in notes), *turn.messages]
     for seq, (role, content) in enumerate(said, start=carried.top + 1):
         course.messages.append({"run_id": run.id, "seq": seq, "role": role, "content": content})
         carried.messages.append((seq, role, content))
-    carried.cursor = turn.cursor
-    course.scripts.append({"run_id": run.id, "cursor": turn.cursor, "more": []})
+    run.cursor = turn.cursor
     reached = _limit_reached(run, contract)
     if reached and (turn.call or _thinks(run, turn)):
         end = RunEnd(State.FAILED, "limit_reached", reached)
@@ -225,6 +223,7 @@ def run_row(run: Run, **changes: Any) -> dict[str, Any]:
         "error_class": run.error_class,
         "summary": run.summary,
         "steps_total": run.steps_total,
+        "cursor": run.cursor,
         "has_violation": False,
         "degraded": False,
         "tokens_in": 0,

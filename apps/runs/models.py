@@ -1,5 +1,10 @@
 """Runs and what they consist of. Hot rows are written by ``journal`` in multi-row statements;
-constraints and triggers here hold whoever writes."""
+constraints and triggers here hold whoever writes.
+
+Between the parts of a run there are no foreign-key constraints: the journal inserts them with ids
+that it holds in the same transaction, and a trigger a row and key is a third of the database's
+work (see decisions, 19). Each key has one index: the unique one that begins with it.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +19,8 @@ from apps.runs.domain.barrier import Scope
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
 from apps.runs.domain.states import State
 
-# Until when a step waits that waits until somebody lets it go: a moment that Python can hold, unlike
-# PostgreSQL's 'infinity'.
+# Until when a step waits that waits until somebody lets it go: a moment that Python can hold,
+# unlike PostgreSQL's 'infinity'.
 PARKED_UNTIL = datetime(9000, 1, 1, tzinfo=UTC)
 
 STATES = [(s.value, s.value.replace("_", " ")) for s in State]
@@ -25,14 +30,14 @@ class Run(models.Model):
     """One execution of a job under a pinned contract version."""
 
     id = models.UUIDField(primary_key=True)
-    domain_slug = models.SlugField()
-    job_slug = models.SlugField()
+    domain_slug = models.SlugField(db_index=False)
+    job_slug = models.SlugField(db_index=False)
     contract_number = models.PositiveIntegerField()
     contract_version = models.ForeignKey(
-        "catalog.ContractVersion", on_delete=models.PROTECT, related_name="+"
+        "catalog.ContractVersion", on_delete=models.PROTECT, related_name="+", db_index=False
     )
     agent_version = models.ForeignKey(
-        "catalog.AgentVersion", on_delete=models.PROTECT, related_name="+"
+        "catalog.AgentVersion", on_delete=models.PROTECT, related_name="+", db_index=False
     )
     agent_kind = models.CharField(max_length=12)
     agent_label = models.CharField(max_length=160)  # "recorded gpt-4o", "reference" …
@@ -52,6 +57,7 @@ class Run(models.Model):
     priority = models.PositiveSmallIntegerField(default=50)  # lower is sooner
     trace_id = models.UUIDField()
     steps_total = models.PositiveIntegerField(default=0)
+    cursor = models.PositiveIntegerField(default=0, db_default=0)  # into its script
     retries = models.PositiveIntegerField(default=0)
     tokens_in = models.BigIntegerField(default=0)
     tokens_out = models.BigIntegerField(default=0)
@@ -121,14 +127,19 @@ class Run(models.Model):
 
 
 class RunScript(models.Model):
-    """What a scripted agent (reference or recorded) will say and propose, item by item, and how
-    far it has come. Items: {"say": text} | {"hear": text} | {"call": {"tool", "args", "ref"}}."""
+    """What a scripted agent (reference or recorded) will say and propose, item by item; a live
+    one's turns are appended. How far it has come is the run's ``cursor``, so that following a
+    script writes the run's row only. Items: {"say": text} | {"hear": text} |
+    {"call": {"tool", "args", "ref"}}."""
 
     run = models.OneToOneField(
-        Run, primary_key=True, on_delete=models.CASCADE, related_name="script"
+        Run,
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="script",
+        db_constraint=False,
     )
     items = models.JSONField(default=list)
-    cursor = models.PositiveIntegerField(default=0)
 
 
 class Message(AppendOnly):
@@ -139,7 +150,9 @@ class Message(AppendOnly):
         AGENT = "agent", "Agent"
         TOWER = "tower", "Control Tower"
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="messages")
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="messages", db_constraint=False, db_index=False
+    )
     seq = models.PositiveIntegerField()
     role = models.CharField(max_length=10, choices=Role.choices)
     content = models.TextField()
@@ -160,12 +173,19 @@ class Step(models.Model):
         AGENT = "agent", "Agent turn"
 
     id = models.UUIDField(primary_key=True)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="steps", db_constraint=False, db_index=False
+    )
     seq = models.PositiveIntegerField()
     after_message = models.PositiveIntegerField(default=0)  # seq of the last message before it
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.TOOL)
     tool_version = models.ForeignKey(
-        "catalog.ToolVersion", null=True, on_delete=models.PROTECT, related_name="+"
+        "catalog.ToolVersion",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
     )
     tool_name = models.CharField(max_length=80)
     effect = models.CharField(max_length=12, default="read")
@@ -251,7 +271,9 @@ class Attempt(models.Model):
     so that a crash leaves the question, never a guess."""
 
     id = models.UUIDField(primary_key=True)
-    step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="attempts")
+    step = models.ForeignKey(
+        Step, on_delete=models.CASCADE, related_name="attempts", db_constraint=False, db_index=False
+    )
     run_id = models.UUIDField()
     number = models.PositiveSmallIntegerField()
     lease_token = models.BigIntegerField()
@@ -277,9 +299,13 @@ class Intent(models.Model):
     run itself, if it is no branch): of two steps that propose the same mutation, in one run or in
     two branches, only one owns it; the other is answered with its receipt."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="intents")
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="intents", db_constraint=False, db_index=False
+    )
     key = models.CharField(max_length=64)
-    step = models.OneToOneField(Step, on_delete=models.CASCADE, related_name="intent")
+    step = models.OneToOneField(
+        Step, on_delete=models.CASCADE, related_name="intent", db_constraint=False
+    )
     approval_id = models.UUIDField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -293,7 +319,11 @@ class Receipt(AppendOnly):
     """The evidence that a step's call was answered."""
 
     step = models.OneToOneField(
-        Step, primary_key=True, on_delete=models.CASCADE, related_name="receipt"
+        Step,
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="receipt",
+        db_constraint=False,
     )
     run_id = models.UUIDField()
     idempotency_key = models.CharField(max_length=64, blank=True)

@@ -169,7 +169,6 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     path = course.plot(carried.values(), notes={run.pk: notes})
     moved = journal.update_runs(list(path.runs.values()))
     journal.add_messages([m for m in path.messages if m["run_id"] in moved])
-    journal.move_scripts([s for s in path.scripts if s["run_id"] in moved])
     journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)
     row = path.runs[run.pk]
     fact = {"outcome": row["outcome"], "step": step.seq}

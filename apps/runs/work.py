@@ -63,8 +63,7 @@ class Carried:
     it): whoever writes the run's row guards for that."""
 
     run: Run
-    items: list[Mapping[str, Any]]  # of its script
-    cursor: int
+    items: list[Mapping[str, Any]]  # of its script; the run says how far it has come
     messages: list[tuple[int, str, str]] = field(default_factory=list)  # seq, role, content
     steps: list[PastStep] = field(default_factory=list)
 

@@ -169,9 +169,8 @@ class Batch:
             carried.items.extend(thought.items)
             carried.run.tokens_in += thought.tokens_in
             carried.run.tokens_out += thought.tokens_out
-            more = list(thought.items)
-            rows.append({"run_id": carried.run.id, "cursor": carried.cursor, "more": more})
-        journal.move_scripts(rows)
+            rows.append({"run_id": carried.run.id, "more": thought.items})
+        journal.lengthen_scripts(rows)
 
     def _count(self, rows: Mapping[UUID, dict[str, Any]], ended: Sequence[Settled]) -> None:
         for step in ended:
@@ -187,7 +186,6 @@ class Batch:
 
     def _begin(self, path: course.Course, moved: set[UUID]) -> list[Claimed]:
         journal.add_messages([m for m in path.messages if m["run_id"] in moved])
-        journal.move_scripts([s for s in path.scripts if s["run_id"] in moved])
         rows = [s for s in path.steps if s["run_id"] in moved]
         if not self.go_on:
             journal.add_steps(rows, owner="", lease_s=None)

@@ -423,13 +423,13 @@ def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict
 
 
 @participant
-def move_scripts(rows: Sequence[Row]) -> None:
-    """Remember how far scripts have come: rows of run_id, cursor, more (items to append)."""
+def lengthen_scripts(rows: Sequence[Row]) -> None:
+    """Append what live agents said to their scripts: rows of run_id, more."""
     if rows:
         execute(
             """
-            UPDATE runs_runscript c SET cursor = v.cursor, items = c.items || v.more
-            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, cursor int, more jsonb)
+            UPDATE runs_runscript c SET items = c.items || v.more
+            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, more jsonb)
             WHERE c.run_id = v.run_id
             """,
             [_json(rows)],
@@ -438,7 +438,7 @@ def move_scripts(rows: Sequence[Row]) -> None:
 
 @participant
 def update_runs(rows: Sequence[Row]) -> set[UUID]:
-    """Move runs on: rows of run_id, state, outcome, error_class, summary, steps_total,
+    """Move runs on: rows of run_id, state, outcome, error_class, summary, steps_total, cursor,
     has_violation, tokens_in, tokens_out, cost_microusd. A run that was cancelled meanwhile is left
     alone. Returns the runs that were moved."""
     if not rows:
@@ -446,7 +446,7 @@ def update_runs(rows: Sequence[Row]) -> set[UUID]:
     moved = fetch(
         """
         UPDATE runs_run r SET state = v.state, outcome = v.outcome, error_class = v.error_class,
-            summary = v.summary, steps_total = v.steps_total,
+            summary = v.summary, steps_total = v.steps_total, cursor = v.cursor,
             has_violation = r.has_violation OR v.has_violation,
             degraded = r.degraded OR coalesce(v.degraded, false),
             tokens_in = r.tokens_in + v.tokens_in, tokens_out = r.tokens_out + v.tokens_out,
@@ -455,7 +455,7 @@ def update_runs(rows: Sequence[Row]) -> set[UUID]:
             finished_at = CASE WHEN v.state IN ('succeeded', 'failed', 'cancelled', 'shed')
                 THEN clock_timestamp() ELSE r.finished_at END
         FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, state text, outcome text,
-            error_class text, summary text, steps_total int, has_violation boolean,
+            error_class text, summary text, steps_total int, cursor int, has_violation boolean,
             degraded boolean,
             tokens_in bigint, tokens_out bigint, cost_microusd bigint)
         WHERE r.id = v.run_id AND r.state IN ('accepted', 'queued', 'running', 'waiting_approval')

@@ -36,6 +36,7 @@ _TYPES = {
     "priority": "smallint",
     "trace_id": "uuid",
     "steps_total": "int",
+    "cursor": "int",
     "tokens_in": "bigint",
     "tokens_out": "bigint",
     "cost_microusd": "bigint",
@@ -46,12 +47,12 @@ _TYPES = {
     "deadline_at": "timestamptz",
 }
 COLUMNS = tuple(_TYPES)
-_NAMES = ", ".join(_TYPES)
-_FIELDS = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
+_NAMES = ", ".join(f'"{name}"' for name in _TYPES)
+_FIELDS = ", ".join(f'"{name}" {kind}' for name, kind in _TYPES.items())
 _ADD = f"""
     WITH v AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(%s::jsonb)
-            AS v({_FIELDS}, begins_in_s float, is_over boolean, items jsonb, "cursor" int)
+            AS v({_FIELDS}, begins_in_s float, is_over boolean, items jsonb)
     ), taken AS (
         INSERT INTO runs_run ({_NAMES}, retries, degraded, has_violation, had_hold, created_at,
             deferred_until, started_at, finished_at)
@@ -61,15 +62,14 @@ _ADD = f"""
             CASE WHEN is_over THEN clock_timestamp() END
         FROM v
     )
-    INSERT INTO runs_runscript (run_id, items, "cursor") SELECT id, items, "cursor" FROM v
+    INSERT INTO runs_runscript (run_id, items) SELECT id, items FROM v
 """  # noqa: S608  # constant names of columns, no input
 
 
 @participant
 def add_runs(rows: Sequence[Row]) -> None:
     """Insert runs with their scripts: rows of the columns above, and begins_in_s (None, or when a
-    deferred or shed run may begin), is_over (it ended on the spot), items and cursor of its
-    script."""
+    deferred or shed run may begin), is_over (it ended on the spot), and items of its script."""
     if rows:
         execute(_ADD, [to_json(list(rows))])
 

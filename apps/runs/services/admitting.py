@@ -183,7 +183,6 @@ def _begin(runs: Sequence[Run]) -> None:
     intake.begin_at_once(ended)
     journal.update_runs(list(path.runs.values()))
     journal.add_messages(path.messages)
-    journal.move_scripts(path.scripts)
     journal.add_steps(path.steps, owner="", lease_s=None)
     facts = [_begun(r.id, r.job_slug) for r in runs]
     record_many([*facts, *(ended_fact(i, path.runs[i], "sweeper") for i in ended)])

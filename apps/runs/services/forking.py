@@ -94,6 +94,7 @@ def _branch(
         contract_number=version.number,
         agent_version_id=_agent(parent, version),
         steps_total=found.after_seq,
+        cursor=found.script.cursor,
         engine_version=settings.ENGINE_VERSION,
         lane=contract.lane if contract.lane in settings.LANES else "normal",
         priority=contract.priority,
@@ -112,9 +113,7 @@ def _agent(parent: Run, version: Any) -> int:
 @participant
 def _take_over(found: lineage.Plan, branch: Run) -> None:
     Run.objects.bulk_create([branch])
-    RunScript.objects.create(
-        run_id=branch.id, items=list(found.script.items), cursor=found.script.cursor
-    )
+    RunScript.objects.create(run_id=branch.id, items=list(found.script.items))
     forking.copy_messages(found.run.id, branch.id, upto=found.upto)
     steps = [
         {"old": s.id, "new": new_id(), "disposition": taken_over(s.disposition)}
@@ -155,5 +154,4 @@ def _begin(branch: Run) -> None:
         record_many([Fact(f"run.{row['state']}", "tower", "run", str(branch.pk), branch.pk, told)])
     journal.update_runs([row])
     journal.add_messages(path.messages)
-    journal.move_scripts(path.scripts)
     journal.add_steps(path.steps, owner="", lease_s=None)

@@ -92,15 +92,14 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
     runs = [_run(case) for case in cases]
     verdicts = [_verdict(case, run) for case, run in zip(cases, runs, strict=True)]
     now = [
-        Carried(run, list(case.items), 0)
+        Carried(run, list(case.items))
         for case, run, verdict in zip(cases, runs, verdicts, strict=True)
         if isinstance(verdict, Accept)
     ]
     path = course.plot(now, notes={})
-    cursors = {s["run_id"]: s["cursor"] for s in path.scripts}
     intake.add_runs(
         [
-            {**_row(run, verdict), **_script(case, verdict, cursors.get(run.id, 0))}
+            {**_row(run, verdict), "items": _items(case, verdict)}
             | _moved(path.runs.get(run.id))
             for case, run, verdict in zip(cases, runs, verdicts, strict=True)
         ]
@@ -181,17 +180,16 @@ def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
     return row
 
 
-def _script(case: NewRun, verdict: Verdict, cursor: int) -> dict[str, Any]:
+def _items(case: NewRun, verdict: Verdict) -> list[Any]:
     """What a run that was turned away would have said isn't kept: its load is shed too."""
-    items = [] if isinstance(verdict, Shed) else list(case.items)
-    return {"items": items, "cursor": cursor}
+    return [] if isinstance(verdict, Shed) else list(case.items)
 
 
 def _moved(row: Mapping[str, Any] | None) -> dict[str, Any]:
     """What its first stretch has made of a run."""
     if row is None:
         return {}
-    names = ("state", "outcome", "error_class", "summary", "steps_total")
+    names = ("state", "outcome", "error_class", "summary", "steps_total", "cursor")
     return {**{name: row[name] for name in names}, "is_over": _is_over(row)}
 
 
