@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +21,7 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.policy.domain.decision import Answer, Verdict
 from apps.runs import course
+from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.selectors import comparing, lineage
 from apps.runs.services import fork_run
@@ -219,6 +221,37 @@ def test_two_branches_cannot_both_own_a_change() -> None:
         Intent.objects.create(
             run_id=branch.root_id, key=owned.key, step=Step.objects.get(run=branch, seq=3)
         )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fork_waits_for_whoever_is_just_opening_an_intent() -> None:
+    """Who looked before the fork has committed when the branch looks: no change is missed."""
+    parent = parent_run()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            assert forking._lock_lineages({parent.id}) == {}
+            forked = thread.submit(_fork_elsewhere, parent)
+            while not _somebody_waits_for_a_lock():
+                assert not forked.done()
+        branch = forked.result(timeout=60)
+
+    with transaction.atomic():
+        assert forking._lock_lineages({parent.id}) == {parent.id: parent.id}
+    assert branch.root_id == parent.id
+
+
+def _fork_elsewhere(parent: Run) -> Run:
+    try:
+        return fork(parent, 2)
+    finally:
+        connections.close_all()
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def decided(answer: str) -> Any:
