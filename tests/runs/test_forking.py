@@ -25,6 +25,7 @@ from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.selectors import comparing, lineage
 from apps.runs.services import fork_run
+from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import (
     ARGUMENTS,
     DecisionFactory,
@@ -351,6 +352,17 @@ def test_a_fork_that_cannot_be_is_a_conflict_with_the_reason(client_as: Any) -> 
     assert "has no such step" in page(client, reverse("runs:fork", args=[parent.id]), after=9)
     assert client.get(reverse("runs:fork", args=[uuid4()])).status_code == 404
     assert not Run.objects.filter(parent_id=parent.id).exists()
+
+
+def test_a_step_that_crosses_another_branch_says_so(client_as: Any) -> None:
+    parent = parent_run()
+    step = Step.objects.get(run=parent, seq=3)
+    rule = {"id": "branch-conflict", "reason": "Another branch has changed <this>."}
+    ApprovalFactory.create(run_id=parent.id, step_id=step.id, rules=[rule])
+
+    text = page(client_as("auditor"), reverse("runs:step", args=[parent.id, 3]))
+
+    assert "Another branch has changed &lt;this&gt;." in text
 
 
 def test_an_auditor_sees_no_way_to_fork(client_as: Any) -> None:
