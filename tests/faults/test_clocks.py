@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from apps.approvals.models import Approval
-from apps.runs.models import Run
+from apps.runs.models import Run, Worker
 from controltower.launch import ports
 from tests.faults.people import Visitor, person
 from tests.faults.plant import HERE, Child, Plant, _answers, until
@@ -55,12 +55,8 @@ def test_28_workers_with_wrong_clocks(proved: Plant, faketime: str, tmp_path: Pa
     stepped = tmp_path / "clock"
     stepped.write_text("+0s\n")
     file = {"FAKETIME_TIMESTAMP_FILE": str(stepped), "FAKETIME_NO_CACHE": "1"}
-    workers = [
-        skewed(proved, faketime, "+600s", *WORKER, **FLAG),
-        skewed(proved, faketime, "-600s", *WORKER, TZ="America/New_York", **FLAG),
-        skewed(proved, faketime, "", *WORKER, **{**file, **FLAG}),
-    ]
     proved.sweeper()
+    ahead = skewed(proved, faketime, "+600s", *WORKER, **FLAG)  # alone, so that it has to be it
     runs = proved.start_runs([MOVE] * 20)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -68,6 +64,13 @@ def test_28_workers_with_wrong_clocks(proved: Plant, faketime: str, tmp_path: Pa
             [runs],
         )
     proved.wait(runs, seconds=100)
+    workers = [
+        ahead,
+        skewed(proved, faketime, "-600s", *WORKER, TZ="America/New_York", **FLAG),
+        skewed(proved, faketime, "", *WORKER, **{**file, **FLAG}),
+    ]
+    present = Worker.objects.filter(kind="worker", pid__in=[w.pid for w in workers])
+    until(lambda: present.count() == 3, "all three are up", plant=proved)
     stepped.write_text("-3600s\n")
     more = proved.start_runs([MOVE] * 20)
     proved.wait(more, seconds=60)
