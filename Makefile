@@ -18,7 +18,7 @@ export TOWER_MODEL := local
 SETUP_FLAGS := --local
 endif
 
-.PHONY: help python setup up down reset doctor packs test bench screenshots ci
+.PHONY: help python setup up down reset doctor packs test bench screenshots chaos ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench: setup ## Measure the engine beside its peers (ONLY="throughput latency" S
 screenshots: ## Photograph the running tower for the README
 	@$(BOOTSTRAP) --dev
 	@exec $(VENV_PYTHON) -m tests.screenshots
+
+chaos: python ## Break things for MINUTES=10 with SEED=… and check what is left (CHAOS=gate: all of it)
+	@$(BOOTSTRAP) --dev
+	@exec $(VENV_PYTHON) -m tests.faults.chaos $(CHAOS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 ci: ## Run every check, fastest first, then every test
 	@exec .ci/run

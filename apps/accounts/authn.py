@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +13,8 @@ from django.shortcuts import render
 
 from apps.accounts.domain.roles import Permission, who_may
 from apps.kernel.errors import TowerError
+
+log = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponse]
 
@@ -25,6 +28,10 @@ def requires(permission: str) -> Callable[[View], View]:
         @wraps(view)
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             user: Any = request.user
+            if not user.is_authenticated and _brings_a_token(request):
+                log.warning("a token was brought to %s %s", request.method, request.path)
+                said = "This is for people. Tokens act through /api/v1/ alone.\n"
+                return HttpResponse(said, status=403, content_type="text/plain")
             if not user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not user.may(wanted):
@@ -36,6 +43,12 @@ def requires(permission: str) -> Callable[[View], View]:
         return inner
 
     return decorate
+
+
+def _brings_a_token(request: HttpRequest) -> bool:
+    """Machines act through the API alone: what people decide and change is closed to them, and a
+    machine that tries is told so instead of being sent to the log-in."""
+    return request.headers.get("Authorization", "").lower().startswith("bearer ")
 
 
 class PageMiddleware:

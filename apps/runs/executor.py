@@ -12,7 +12,7 @@ import email.utils
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -42,6 +42,7 @@ class Trace:
     sent: bool = False
     status: int | None = None
     retry_after_s: float | None = None
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,27 @@ def retry_after_seconds(value: str | None) -> float | None:
     return (when.astimezone(UTC) - datetime.now(UTC)).total_seconds()
 
 
+class Capped(httpx2.AsyncByteStream):
+    """A body that breaks off where it grows beyond what an answer may be, so that no tool decides
+    how much memory a worker needs."""
+
+    def __init__(self, stream: Any, trace: Trace) -> None:
+        self._stream = stream
+        self._trace = trace
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = BODY_LIMIT_BYTES
+        async for part in self._stream:
+            left -= len(part)
+            if left < 0:
+                self._trace.too_large = True
+                raise httpx2.ReadError("the answer is too large")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class Witness(httpx2.AsyncHTTPTransport):
     """Notes for each call whether it was sent and with which status it was answered."""
 
@@ -94,6 +116,7 @@ class Witness(httpx2.AsyncHTTPTransport):
             raise
         trace.status = response.status_code
         trace.retry_after_s = retry_after_seconds(response.headers.get("retry-after"))
+        response.stream = Capped(response.stream, trace)
         return response
 
     def _trace_of(self, request: httpx2.Request) -> Trace | None:
@@ -276,6 +299,8 @@ def _read_failure(error: Exception, trace: Trace, started: float) -> CallResult:
     text = f"{type(error).__name__}: {error}"[:500]
     if not trace.sent:
         return _failed(Ending.NOT_SENT, trace, started, "not_connected", text)
+    if trace.too_large:
+        return _failed(Ending.BROKEN, trace, started, "too_large", "the answer is too large")
     if status in TURNED_AWAY:
         return _failed(Ending.TURNED_AWAY, trace, started, f"http_{status}", text)
     if status is not None and 300 <= status < 500:

@@ -48,6 +48,8 @@ def resolve(
     attempts that the person saw. Losing the race is told as a conflict, with who won and when."""
     if not person.may(Permission.RUNS_RECONCILE):
         raise NotPermittedError("Only operators may say what became of a lost call.")
+    if verdict is Verdict.COMPENSATE and not person.may(Permission.RUNS_COMPENSATE):
+        raise NotPermittedError("Only operators may undo what a run did.")
     if not evidence.strip():
         raise InvalidInputError("Say how you know.", field="evidence")
     step = _lock(step_id, round_number)

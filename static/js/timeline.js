@@ -104,7 +104,7 @@
     if (inside && act) { if (act() !== false) event.preventDefault(); }
     if (event.key === "Escape" && closeStep()) event.preventDefault();
   });
-  keys?.(document.body, { n: (event) => problem(event.shiftKey ? -1 : 1), y: copy });
+  keys?.(document.body, { n: (event) => problem(event.shiftKey ? -1 : 1), y: copy, m: () => $("[data-compare]").click() });
 
   // The open step is a part of the page too: it follows the run, and keeps scroll and focus.
   const follow = async () => {

@@ -14,6 +14,7 @@ from apps.runs.models import Breaker, Budget, Cap, LoadSample, Worker
 from tests.e2e.conftest import PageAs
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import JOB, RunFactory, StepFactory
+from tests.runs.test_load import publish
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Check = Callable[[Page], None]
@@ -59,6 +60,7 @@ def busy(site_people: dict[str, User]) -> None:
     Cap.objects.create(scope="job", key=JOB, max_in_flight=5, per_minute=60, reason="slow week")
     run = RunFactory.create(state="running")
     StepFactory.create(run=run, state="running", tool_name="cancel_reservation")
+    publish(window_s=1800)
     ApprovalFactory.create_batch(3)
 
 

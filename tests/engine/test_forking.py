@@ -119,13 +119,9 @@ def _drain_to_the_end() -> None:
         connections.close_all()
 
 
-def test_branches_that_race_for_one_change_cause_it_once(tower: Tower) -> None:
-    """Each of four threads stands before the gate with its own branch at the same moment."""
-    parents = tower.start([[call(TOOL, 0, **address(1)), {"done": "x"}]] * 5)
-    for parent in parents:
-        for _ in range(3):
-            fork(parent, 0)
-    barrier = threading.Barrier(4)
+def claim_all_at_once(threads: int) -> list[Action]:
+    """Claim everything that is due, one step at a time, in threads that start together."""
+    barrier = threading.Barrier(threads)
 
     def claim(name: int) -> list[Action]:
         try:
@@ -141,14 +137,43 @@ def test_branches_that_race_for_one_change_cause_it_once(tower: Tower) -> None:
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(4) as pool:
-        calls = [a for actions in pool.map(claim, range(4)) for a in actions]
+    with ThreadPoolExecutor(threads) as pool:
+        return [a for actions in pool.map(claim, range(threads)) for a in actions]
+
+
+def test_branches_that_race_for_one_change_cause_it_once(tower: Tower) -> None:
+    """Each of four threads stands before the gate with its own branch at the same moment."""
+    parents = tower.start([[call(TOOL, 0, **address(1)), {"done": "x"}]] * 5)
+    for parent in parents:
+        for _ in range(3):
+            fork(parent, 0)
+
+    calls = claim_all_at_once(4)
 
     assert len([a for a in calls if isinstance(a, Call)]) == len(parents)
     assert {a.work.idempotency_key for a in calls} == set(
         Intent.objects.values_list("key", flat=True)
     )
     assert Step.objects.filter(waits_for__contains="this very change").count() == 15
+
+
+def test_of_branches_whose_changes_cross_one_is_made_and_the_others_are_asked_about(
+    tower: Tower,
+) -> None:
+    parents = tower.start([[call(TOOL, 0, **address(1)), {"done": "x"}]] * 5)
+    for parent in parents:
+        for number in (7, 8):
+            items = [call(TOOL, 0, **address(number)), {"done": "x"}]
+            RunScript.objects.filter(run_id=parent).update(items=items)
+            fork(parent, 0)
+
+    calls = claim_all_at_once(3)
+
+    assert len([a for a in calls if isinstance(a, Call)]) == len(parents)
+    assert Intent.objects.count() == len(parents)
+    asked = Approval.objects.filter(state="pending")
+    assert {a.rules[0]["id"] for a in asked} == {"branch-conflict"}
+    assert asked.count() == 2 * len(parents)
 
 
 def test_real_workers_that_race_leave_one_effect(tower: Tower) -> None:

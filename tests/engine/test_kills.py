@@ -12,6 +12,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from uuid import UUID
 
 import django_rq
@@ -41,19 +42,31 @@ def effects(tower: Tower, runs: list[UUID]) -> Counter[tuple[str, str]]:
 
 
 def kill_somebody(tower: Tower, dice: random.Random) -> bool:
-    """Kill a worker's parent, its work-horse or both. Whether there was anybody to kill."""
-    alive = [p for p in tower.processes if p.poll() is None and "worker" in p.args]
-    if not alive:
+    """Kill a worker that is at work: its parent, its work-horse or both. Whether there was one. A
+    worker without a work-horse holds nothing, and killing it would prove nothing."""
+    busy: list[tuple[psutil.Process, list[psutil.Process]]] = []
+    for process in tower.processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.poll() is None and "worker" in process.args:
+                parent = psutil.Process(process.pid)
+                if horses := parent.children(recursive=True):
+                    busy.append((parent, horses))
+    if not busy:
         return False
-    parent = psutil.Process(dice.choice(alive).pid)
-    try:
-        horses = parent.children(recursive=True)
-        victims = dice.choice([[parent], horses, [*horses, parent]])
-        for victim in victims:
+    parent, horses = dice.choice(busy)
+    for victim in dice.choice([[parent], horses, [*horses, parent]]):
+        with suppress(psutil.NoSuchProcess):
             victim.send_signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:
-        return False
-    return bool(victims)
+    return True
+
+
+def what_became_of(runs: list[UUID]) -> str:
+    """Runs and unfinished steps in a few lines, for a failure that has to be understood later."""
+    mine = Run.objects.filter(id__in=runs)
+    ends = Counter(mine.values_list("state", "outcome", "error_class"))
+    columns = ("tool_name", "state", "disposition", "error_class", "attempts_made", "lease_losses")
+    odd = Step.objects.filter(run__in=mine).exclude(state="succeeded").values_list(*columns)
+    return f"runs {dict(ends)}\nsteps {list(odd)[:20]}"
 
 
 @pytest.mark.slow
@@ -82,7 +95,8 @@ def test_killed_workers_lose_nothing_and_double_nothing(tower: Tower) -> None:
         time.sleep(0.02)
     tower.wait(runs, seconds=120, meanwhile=meanwhile)
 
-    assert Run.objects.filter(id__in=runs, state="succeeded").count() == len(runs)
+    succeeded = Run.objects.filter(id__in=runs, state="succeeded").count()
+    assert succeeded == len(runs), what_became_of(runs)
     mutations = Step.objects.filter(tool_name="modify_user_address")
     assert set(mutations.values_list("disposition", flat=True)) == {"executed"}
     assert Receipt.objects.count() == Step.objects.count() == len(runs) * MOVES * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 from tests.faults.checker import check
 from tests.faults.evidence import Evidence, database_now
+from tests.faults.matrix import NAMES, keep
 from tests.faults.plant import Plant, joined
 from tests.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
+
+_results: dict[str, str] = {}
 
 
 @pytest.fixture(scope="package")
@@ -47,3 +51,22 @@ def proved(plant: Plant) -> Iterator[Plant]:
     found = check(Evidence.gather(plant, since=since))
     said = "\n".join(map(str, found[:12]))
     assert not found, f"{len(found)} violations\n{said}"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how the tests of the table ended; a failed check afterwards is a failure."""
+    name = report.nodeid
+    if name.partition("[")[0] not in NAMES:
+        return
+    if report.failed:
+        _results[name] = "failed"
+    elif report.skipped and isinstance(report.longrepr, tuple):
+        _results[name] = f"skipped: {report.longrepr[2].removeprefix('Skipped: ')}"
+    elif report.when == "call" and name not in _results:
+        _results[name] = "passed"
+
+
+def pytest_sessionfinish() -> None:
+    """Keep them for the page."""
+    if _results:
+        keep(_results, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))

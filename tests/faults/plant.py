@@ -61,6 +61,7 @@ class Child:
     name: str
     pid: int
     log: Path
+    process: subprocess.Popen[bytes] | None = None  # of one that is a child of ours
 
     @property
     def is_alive(self) -> bool:
@@ -259,7 +260,7 @@ class Plant:
         """Start a process by itself, for what must be there before Python is (a false clock)."""
         log = self._log(Path(command[0]).name)
         process = spawn(list(command), env=env, log=log, cwd=settings.BASE_DIR)
-        child = Child("spawned", process.pid, log)
+        child = Child("spawned", process.pid, log, process)
         self.children.append(child)
         return child
 
@@ -293,6 +294,9 @@ class Plant:
                     process.kill()
             child.signal(signal.SIGKILL)
         until(lambda: not any(c.is_alive for c in doomed), "the children are gone")
+        for child in doomed:
+            if child.process is not None:
+                child.process.wait()
         self.children = [c for c in self.children if c not in doomed]
 
     def _log(self, name: str) -> Path:

@@ -102,7 +102,7 @@ def moved_twice(plant: Plant) -> Run:
 
 
 def undo(run: Run) -> None:
-    plan = plan_of(run.pk)
+    plan = plan_of(run)
     services.compensate_run(
         run.pk, actor=person(), reason="the customer changed their mind", plan_digest=plan.digest
     )

@@ -53,7 +53,7 @@ def become(order: dict[str, Any]) -> None:
         name, *rest = order["argv"]
         if name == "web":
             uvicorn.run(
-                importlib.import_module("controltower.asgi").application,
+                importlib.reload(importlib.import_module("controltower.asgi")).application,
                 port=int(rest[0]),
                 lifespan="off",
                 log_level="warning",

@@ -189,6 +189,16 @@ def test_one_that_a_person_opened_parks_steps_until_a_person_closes_it(scene: Sc
     assert Step.objects.get().waits_for == ""
 
 
+def test_one_opened_before_any_host_was_known_is_closed_by_probes_of_whichever_comes() -> None:
+    breakers.hold_open((TOOL, ""), reason="no address yet", actor="Ida")
+    breakers.let_probe((TOOL, ""), reason="it has one", actor="Ida")
+    barriers.forget()
+
+    assert note(OK, OK) == [TOOL]
+
+    assert [(b.host, b.state) for b in Breaker.objects.all()] == [("", "closed")]
+
+
 def test_a_step_parked_while_its_stop_was_lifted_is_freed_by_the_sweep(scene: Scene) -> None:
     [work] = queue(scene, 1)
     claiming.park([claiming.Parked(work.step_id, "tool shop/refund is stopped", None)])

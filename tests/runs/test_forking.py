@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -20,9 +21,11 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.policy.domain.decision import Answer, Verdict
 from apps.runs import course
+from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.selectors import comparing, lineage
 from apps.runs.services import fork_run
+from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import (
     ARGUMENTS,
     DecisionFactory,
@@ -221,6 +224,37 @@ def test_two_branches_cannot_both_own_a_change() -> None:
         )
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_fork_waits_for_whoever_is_just_opening_an_intent() -> None:
+    """Who looked before the fork has committed when the branch looks: no change is missed."""
+    parent = parent_run()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            assert forking._lock_lineages({parent.id}) == {}
+            forked = thread.submit(_fork_elsewhere, parent)
+            while not _somebody_waits_for_a_lock():
+                assert not forked.done()
+        branch = forked.result(timeout=60)
+
+    with transaction.atomic():
+        assert forking._lock_lineages({parent.id}) == {parent.id: parent.id}
+    assert branch.root_id == parent.id
+
+
+def _fork_elsewhere(parent: Run) -> Run:
+    try:
+        return fork(parent, 2)
+    finally:
+        connections.close_all()
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
 def decided(answer: str) -> Any:
     return gate.policy.Decided(new_id(), Verdict(Answer(answer), rules=({"id": "r"},)))
 
@@ -318,6 +352,17 @@ def test_a_fork_that_cannot_be_is_a_conflict_with_the_reason(client_as: Any) -> 
     assert "has no such step" in page(client, reverse("runs:fork", args=[parent.id]), after=9)
     assert client.get(reverse("runs:fork", args=[uuid4()])).status_code == 404
     assert not Run.objects.filter(parent_id=parent.id).exists()
+
+
+def test_a_step_that_crosses_another_branch_says_so(client_as: Any) -> None:
+    parent = parent_run()
+    step = Step.objects.get(run=parent, seq=3)
+    rule = {"id": "branch-conflict", "reason": "Another branch has changed <this>."}
+    ApprovalFactory.create(run_id=parent.id, step_id=step.id, rules=[rule])
+
+    text = page(client_as("auditor"), reverse("runs:step", args=[parent.id, 3]))
+
+    assert "Another branch has changed &lt;this&gt;." in text
 
 
 def test_an_auditor_sees_no_way_to_fork(client_as: Any) -> None:

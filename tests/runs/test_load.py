@@ -47,6 +47,20 @@ def row_of(client: Client, cls: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
 
 
+def publish(*, window_s: int) -> None:
+    """A contract of the airline's job that leaves people so much time."""
+    version = contract_version(JOB)
+    version.pk, version.number = None, version.number + 1
+    version.document = {
+        "job": JOB, "name": "Cancel", "owner": "Dana", "purpose": "p", "outcome": {},
+        "agent": {"slug": "a"}, "tools": [{"name": "t"}],
+        "decisions": {"policy": "airline", "window_s": window_s},
+    }  # fmt: skip
+    version.save(force_insert=True)
+    version.job.current_number = version.number
+    version.job.save()
+
+
 def test_an_idle_tower_takes_everything_in(client_as: ClientAs) -> None:
     said = text(client_as("operator"))
     assert "Every class is taken in, and people keep up" in said
@@ -89,16 +103,7 @@ def test_what_was_held_back_is_listed_with_why(client_as: ClientAs) -> None:
 
 
 def test_a_job_that_waits_for_people_says_so(client_as: ClientAs) -> None:
-    version = contract_version(JOB)
-    version.pk, version.number = None, version.number + 1
-    version.document = {
-        "job": JOB, "name": "Cancel", "owner": "Dana", "purpose": "p", "outcome": {},
-        "agent": {"slug": "a"}, "tools": [{"name": "t"}],
-        "decisions": {"policy": "airline", "window_s": 1800},
-    }  # fmt: skip
-    version.save(force_insert=True)
-    version.job.current_number = version.number
-    version.job.save()
+    publish(window_s=1800)
     RunFactory.create_batch(10, state="waiting_approval", had_hold=True, started_at=timezone.now())
     ApprovalFactory.create_batch(20)
 
@@ -123,7 +128,20 @@ def test_tools_show_limits_breakers_and_budgets(client_as: ClientAs) -> None:
 
     said = text(client_as("operator"))
 
-    assert "airline/look 1 6 7 32 in 2 workers 4 14 Open 4 9 put off" in said
+    assert "airline/look 1 6 6 32 in 2 workers 4 14 Open 4 9 put off" in said
+
+
+def test_a_work_horse_that_ended_tells_its_limit_until_another_does(client_as: ClientAs) -> None:
+    told = {"limit": 2.9, "ceiling": 16, "in_use": 3, "waiting": 2, "drops": 7}
+    ended = {"kind": "drainer", "pid": 1, "host": "h", "stopping_at": timezone.now()}
+    Worker.objects.create(name="old", limits={"airline/look@job v1": told}, **ended)
+    client = client_as("operator")
+    assert "airline/look 0 0 2 16 0 7 Closed full" in text(client)
+    alive = {**told, "limit": 16, "drops": 0}
+    Worker.objects.create(
+        name="new", kind="drainer", pid=2, host="h", limits={"airline/look@job v1": alive}
+    )
+    assert "airline/look 0 3 16 16 2 0 Closed full" in text(client)
 
 
 def test_an_administrator_caps_and_lifts(client_as: ClientAs) -> None:

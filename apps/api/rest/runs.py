@@ -77,6 +77,7 @@ def runs(
     state: Annotated[list[State], Query()] = [],  # noqa: B006  # read by pydantic, never changed
     job: str = "",
     source: str = "",
+    reference: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
     limit: Annotated[int, Field(ge=1, le=100)] = 50,
@@ -89,7 +90,12 @@ def runs(
         fix = "Follow the address in “next” as it is."
         raise InvalidInputError("This cursor can't be read.", field="cursor", fix=fix)
     wanted = listing.RunFilter(
-        states=tuple(map(str, state)), job=job, source=source, since=since, until=until
+        states=tuple(map(str, state)),
+        job=job,
+        source=source,
+        reference=reference,
+        since=since,
+        until=until,
     )
     page = listing.page(wanted, before=before, size=limit)
     return {

@@ -74,6 +74,7 @@ _RULES: dict[str, _Rule] = {
     "outcome.target": _Rule("Success target", "down", "%"),
     "agent.slug": _Rule("Agent"),
     "agent.timeout_s": _Rule("Time-out of an agent's turn", "up", "s"),
+    "agent.fallback_at": _Rule("Budget used when fallbacks take over", "none", "%"),
     "limits.deadline_s": _Rule("Deadline", "up", "s"),
     "limits.steps": _Rule("Step limit", "up"),
     "limits.tokens": _Rule("Token limit", "up"),

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
+from apps.runs.domain.pausing import WAITS_FOR_RESUME
+
 PROBE_PATIENCE_S = 3.0  # how long others wait while a half-open breaker is being tried
 STAGES = (0, 10, 50, 100)  # percent of the runs that a stop lets go on; at 100 it is lifted
 WAITS_LENGTH = 160
@@ -109,10 +111,11 @@ def holds(stop: Stop, *, tool: str, agent: str, job: str, is_compensation: bool 
 
 
 def shut_of(barriers: Barriers, tool: str) -> Shut | None:
-    """The breaker that is in the way of a tool on its host; of any host where its host isn't
-    known."""
+    """The breaker that is in the way of a tool on its host: of any host where its host isn't
+    known, and one without a host is of all hosts. One that lets nobody through comes first."""
     host = barriers.hosts.get(tool.partition("/")[0])
-    return next((s for s in barriers.shut.get(tool, ()) if host is None or s.host == host), None)
+    found = [s for s in barriers.shut.get(tool, ()) if host is None or s.host in {"", host}]
+    return next((s for s in found if not s.wants_probes), found[0] if found else None)
 
 
 def blocked(
@@ -135,7 +138,7 @@ def blocked(
         ):
             return Block(stop_words(stop), None)
     if run_id in barriers.paused and not is_compensation:
-        return Block("the run is paused", None)
+        return Block(WAITS_FOR_RESUME, None)
     shut = shut_of(barriers, tool) if tool else None
     if shut is None or shut.wants_probes:
         return None

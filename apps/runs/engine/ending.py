@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
@@ -17,7 +15,7 @@ from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
-from apps.runs.journal import breakers, lost
+from apps.runs.journal import breakers, clock, lost
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
@@ -129,7 +127,7 @@ def end(work: Claimed, disposition: str, error_class: str, error: str) -> Settle
 
 
 def overdue(work: Claimed) -> Settled | None:
-    if work.intent_open or timezone.now() < work.deadline_at:
+    if work.intent_open or clock.now() < work.deadline_at:
         return None
     return end(work, "failed", "deadline", "The run's deadline has passed.")
 

@@ -125,6 +125,11 @@ def note(calls: Sequence[Call]) -> list[str]:
         counts[1] += failed
         counts[2] += timed_out
     shut, now = _shut(), time.monotonic()
+    for tool, host in list(tally):  # a breaker without a host is of all hosts
+        if host and (tool, "") in shut:
+            tally[tool, ""] = [
+                a + b for a, b in zip(tally[tool, ""], tally[tool, host], strict=True)
+            ]
     told, closed = [], []
     for name in sorted(tally):
         if tally[name][1] or name in shut:

@@ -48,15 +48,18 @@ _TYPES = {
 }
 COLUMNS = tuple(_TYPES)
 _NAMES = ", ".join(f'"{name}"' for name in _TYPES)
+# The client's clock is not asked: a deadline is so many seconds from when the row is written.
+_DEADLINE = "coalesce(clock_timestamp() + make_interval(secs => deadline_s), deadline_at)"
+_VALUES = _NAMES.replace('"deadline_at"', _DEADLINE)
 _FIELDS = ", ".join(f'"{name}" {kind}' for name, kind in _TYPES.items())
 _ADD = f"""
     WITH v AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(%s::jsonb)
-            AS v({_FIELDS}, begins_in_s float, is_over boolean, items jsonb)
+            AS v({_FIELDS}, deadline_s float, begins_in_s float, is_over boolean, items jsonb)
     ), taken AS (
         INSERT INTO runs_run ({_NAMES}, retries, degraded, has_violation, had_hold, created_at,
             deferred_until, started_at, finished_at)
-        SELECT {_NAMES}, 0, false, false, false, clock_timestamp(),
+        SELECT {_VALUES}, 0, false, false, false, clock_timestamp(),
             clock_timestamp() + make_interval(secs => begins_in_s),
             CASE WHEN is_over AND state <> 'shed' THEN clock_timestamp() END,
             CASE WHEN is_over THEN clock_timestamp() END
@@ -68,8 +71,9 @@ _ADD = f"""
 
 @participant
 def add_runs(rows: Sequence[Row]) -> None:
-    """Insert runs with their scripts: rows of the columns above, and begins_in_s (None, or when a
-    deferred or shed run may begin), is_over (it ended on the spot), and items of its script."""
+    """Insert runs with their scripts: rows of the columns above, and deadline_s (from now, by
+    the database's clock; without it deadline_at counts), begins_in_s (None, or when a deferred or
+    shed run may begin), is_over (it ended on the spot), and items of its script."""
     if rows:
         execute(_ADD, [to_json(list(rows))])
 

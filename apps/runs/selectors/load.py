@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from apps.approvals import selectors as approvals
@@ -167,7 +168,7 @@ class ToolLoad:
     tool: str  # "<domain>/<tool>"
     running: int = 0
     in_use: int = 0
-    limit: float = 0.0
+    limit: int = 0
     ceiling: int = 0
     waiting: int = 0
     drops: int = 0
@@ -186,7 +187,7 @@ class ToolLoad:
 
     @property
     def is_held_down(self) -> bool:
-        return int(self.limit) < self.ceiling
+        return self.limit < self.ceiling
 
     @property
     def is_troubled(self) -> bool:
@@ -203,24 +204,33 @@ def tools() -> list[ToolLoad]:
 
     for tool, running in _running():
         of(tool).running = running
-    for worker in Worker.objects.filter(seen_at__gt=Now() - SEEN_WITHIN).exclude(limits={}):
-        seen = set()
-        for name, told in worker.limits.items():
-            one = of(name.partition("@")[0])
-            one.in_use += told["in_use"]
-            one.limit += told["limit"]
-            one.ceiling += told["ceiling"]
-            one.waiting += told["waiting"]
-            one.drops += told["drops"]
-            seen.add(one.tool)
-        for tool in seen:
-            of(tool).workers += 1
+    heard = Worker.objects.filter(seen_at__gt=Now() - SEEN_WITHIN).exclude(limits={})
+    for worker in heard.order_by(F("stopping_at").asc(nulls_first=True)):
+        told: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for name, said in worker.limits.items():
+            told[name.partition("@")[0]].append(said)
+        for tool, some in told.items():
+            _add(of(tool), some, ended=worker.stopping_at is not None)
     for breaker in Breaker.objects.exclude(state="closed"):
         of(breaker.tool_name).breakers.append(breaker.state)
     for budget in Budget.objects.filter(Q(tokens__lt=CAPACITY) | Q(tool_name__in=found)):
         one = of(budget.tool_name)
         one.tokens, one.refused = budget.tokens, budget.refused
     return sorted(found.values(), key=lambda t: (not t.is_troubled, t.tool))
+
+
+def _add(tool: ToolLoad, told: list[dict[str, Any]], *, ended: bool) -> None:
+    """What one worker told of a tool, job by job. What a work-horse that has ended told counts for
+    its limit only, and only until another one has told something."""
+    if ended and tool.workers:
+        return
+    tool.workers += 1
+    for said in told:
+        tool.limit += int(said["limit"])
+        tool.ceiling += said["ceiling"]
+        tool.drops += said["drops"]
+        tool.in_use += 0 if ended else said["in_use"]
+        tool.waiting += 0 if ended else said["waiting"]
 
 
 def _running() -> list[tuple[str, int]]:

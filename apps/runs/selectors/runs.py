@@ -38,6 +38,7 @@ class RunFilter:
     tool: str = ""
     rule: str = ""
     source: str = ""
+    reference: str = ""  # the caller's own name of the case
     approval: str = ""  # any, or a state of an approval that the run asked for
     needs_me: bool = False
     violation: bool = False
@@ -70,6 +71,7 @@ class RunFilter:
             "outcome": self.outcome,
             "error_class": self.error_class,
             "source": self.source,
+            "case_ref": self.reference,
             "has_violation": self.violation,
             "created_at__gte": self.since,
             "created_at__lt": self.until,

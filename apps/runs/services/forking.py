@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
@@ -98,7 +97,7 @@ def _branch(
         engine_version=settings.ENGINE_VERSION,
         lane=contract.lane if contract.lane in settings.LANES else "normal",
         priority=contract.priority,
-        deadline_at=timezone.now() + timedelta(seconds=contract.limits.deadline_s),
+        deadline_at=Now() + timedelta(seconds=contract.limits.deadline_s),
     )
 
 

@@ -244,6 +244,10 @@ def test_runs_are_listed_page_by_page(erp: Machine) -> None:
         path = page["next"]
 
     assert found == made[::-1]
+    run = RunFactory.create(case_ref="ticket/ä 1")
+    assert [r["id"] for r in erp.get(f"{RUNS}?reference=ticket/ä%201").json()["runs"]] == [
+        str(run.pk)
+    ]
     told(erp.get(f"{RUNS}?cursor=nonsense"), 422, "invalid_input")
     assert told(erp.get(f"{RUNS}?limit=101"), 422, "invalid_request")["field"] == "limit"
     assert told(erp.get(f"{RUNS}?state=thinking"), 422, "invalid_request")["field"] == "state.0"

@@ -242,3 +242,19 @@ def test_a_broken_text_is_not_patched() -> None:
         patch("a: [", ("a",), 1)
     with pytest.raises(ValueError, match="is a group"):
         patch("a: {b: 1}", ("a",), 1)
+
+
+@pytest.mark.parametrize(("share", "is_good"), [("0.5", True), ("1", True), ("0", False)])
+def test_fallbacks_take_over_at_a_share_of_a_budget(share: str, is_good: bool) -> None:
+    source = load(CONTRACT)
+    source.value["agent"]["fallback_at"] = float(share)
+    text = io.StringIO()
+    YAML().dump(source.value, text)
+
+    contract = parse(text.getvalue()).contract
+
+    assert (contract is not None) == is_good
+    assert contract is None or contract.agent.fallback_at == float(share)
+    usual = parse(CONTRACT).contract
+    assert usual is not None
+    assert usual.agent.fallback_at == 0.8

@@ -119,6 +119,14 @@ def test_a_breaker_of_another_host_blocks_only_where_the_host_isnt_known() -> No
     assert blocked(Barriers(shut=shut), **MINE) is not None
 
 
+def test_a_breaker_without_a_host_is_of_all_hosts_and_the_firmest_counts() -> None:
+    shut = {"shop/refund": [Shut("shop/refund", "a", 0.0), Shut("shop/refund", "", None)]}
+
+    for host in ("a", "b"):
+        block = blocked(Barriers(shut=shut, hosts={"shop": host}), **MINE)
+        assert block == Block("breaker of shop/refund is open", None)
+
+
 @given(st.floats(-30, 0))
 def test_a_breaker_that_wants_probes_is_no_block(opens_in_s: float) -> None:
     shut = {"shop/refund": [Shut("shop/refund", "a", opens_in_s)]}
