@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.approvals.models import Approval
 from apps.audit.models import Event
 from apps.runs.domain.admission import Accept, Class, Defer, Shed
-from apps.runs.models import LoadSample, Message, Run, RunScript, Step
+from apps.runs.models import LoadSample, Message, Run, Step
 from apps.runs.selectors import load
 from apps.runs.services import NewRun, admit_runs, start_runs, tend_queue
 from apps.runs.services.admitting import forget_reading
@@ -71,7 +71,7 @@ def test_a_run_that_is_taken_in_stands_queued_with_its_first_step(case: NewRun) 
     run = Run.objects.get(id=run_id)
     assert (run.state, run.steps_total, run.criticality_class) == ("queued", 1, 2)
     assert (run.tenant, run.customer, run.deferred_until) == ("acme", "ada", None)
-    assert RunScript.objects.get(run=run).cursor == 2
+    assert run.cursor == 2
     assert [m.content for m in Message.objects.filter(run=run)] == ["I want my money back."]
     step = Step.objects.get(run=run)
     assert (step.state, step.tool_name, step.lease_token) == ("queued", "refund", None)

@@ -106,11 +106,12 @@ def parent_run(**changes: Any) -> Run:
         done=True,
         created_at=start,
         steps_total=3,
+        cursor=7,
         contract_version=version,
         contract_number=version.number,
         **changes,
     )
-    RunScript.objects.create(run=run, items=script(), cursor=7)
+    RunScript.objects.create(run=run, items=script())
     for seq, (role, content) in enumerate(TALK, start=1):
         MessageFactory.create(run=run, seq=seq, role=role, content=content, at=start)
     for seq, (tool, effect, arguments, after) in enumerate(CALLS, start=1):

@@ -185,13 +185,13 @@ def test_a_requeued_step_waits_and_counts_as_a_retry(scene: Scene) -> None:
 def test_going_on_writes_messages_script_and_run(scene: Scene) -> None:
     run = scene.run([{"say": "a"}])
     journal.add_messages([{"run_id": run.id, "seq": 1, "role": "agent", "content": "“a”\u0000"}])
-    journal.move_scripts([{"run_id": run.id, "cursor": 1, "more": [{"done": "x"}]}])
-    moved = journal.update_runs([run_row(run.id, state="running")])
+    journal.lengthen_scripts([{"run_id": run.id, "more": [{"done": "x"}]}])
+    moved = journal.update_runs([run_row(run.id, state="running", cursor=1)])
 
     assert moved == {run.id}
     assert Message.objects.get().content == "“a”\ufffd"
-    script = RunScript.objects.get()
-    assert (script.cursor, script.items) == (1, [{"say": "a"}, {"done": "x"}])
+    assert RunScript.objects.get().items == [{"say": "a"}, {"done": "x"}]
+    assert Run.objects.get().cursor == 1
 
 
 def test_a_cancelled_run_is_left_alone(scene: Scene) -> None:

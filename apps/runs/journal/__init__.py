@@ -446,7 +446,7 @@ def update_runs(rows: Sequence[Row]) -> set[UUID]:
     moved = fetch(
         """
         UPDATE runs_run r SET state = v.state, outcome = v.outcome, error_class = v.error_class,
-            summary = v.summary, steps_total = v.steps_total, cursor = v.cursor,
+            summary = v.summary, steps_total = v.steps_total, cursor = coalesce(v.cursor, r.cursor),
             has_violation = r.has_violation OR v.has_violation,
             degraded = r.degraded OR coalesce(v.degraded, false),
             tokens_in = r.tokens_in + v.tokens_in, tokens_out = r.tokens_out + v.tokens_out,

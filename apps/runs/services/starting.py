@@ -105,8 +105,7 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
     path = course.plot(now, notes={})
     intake.add_runs(
         [
-            {**_row(run, verdict), "items": _items(case, verdict)}
-            | _moved(path.runs.get(run.id))
+            {**_row(run, verdict), "items": _items(case, verdict)} | _moved(path.runs.get(run.id))
             for case, run, verdict in zip(cases, runs, verdicts, strict=True)
         ]
     )
