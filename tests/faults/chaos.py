@@ -51,7 +51,9 @@ from apps.approvals.services import expire_due  # noqa: E402
 from apps.kernel.errors import ConflictError  # noqa: E402
 from apps.runs.models import Step  # noqa: E402
 from controltower.launch.valkey import connect  # noqa: E402
+from tests.engine.shop import call  # noqa: E402
 from tests.factories.approvals import ApprovalFactory  # noqa: E402
+from tests.faults import shop  # noqa: E402
 from tests.faults.checker import check  # noqa: E402
 from tests.faults.evidence import Evidence, database_now  # noqa: E402
 from tests.faults.nemesis import Load, Nemesis, resumed_in, soak  # noqa: E402
@@ -173,6 +175,8 @@ def run_redis(options: argparse.Namespace) -> Told:
             nemesis.done["wipe Redis"] += 1
 
         soak(load, nemesis, seconds=third, every_s=(0.5, 2), strike=wipe)
+        held = plant.start_runs([shop.script(call(shop.APPROVED, 0, **shop.RETURN))] * 40)
+        plant.wait(held, {"waiting_approval"})
         decided = _decided()
         plant.valkey.kill()
         load.takes_new = True
@@ -192,9 +196,8 @@ def run_redis(options: argparse.Namespace) -> Told:
         connect(plant.valkey.url).config_set("maxmemory", "0")
         load.finish()
         told = {"accepted_while_away": accepted, "decided_while_away": decided}
-        return judged(
-            plant, since, **told, faults=dict(nemesis.done), bounds={"accepted": accepted > 0}
-        )
+        bounds = {"accepted": accepted > 0, "decided": decided == len(held)}
+        return judged(plant, since, **told, faults=dict(nemesis.done), bounds=bounds)
 
 
 def _decided() -> int:

@@ -57,9 +57,15 @@ def effects_once(e: Evidence) -> Iterator[Violation]:
     for (world, key), count in by_key.items():
         if count > 1:
             yield Violation("I1", f"{world} {key[:12]}", f"{count} effects of one key")
-    # A second key for the same mutation would get past the service's own memory.
-    by_deed = Counter((x["world"], x["tool"], x["args_digest"]) for x in e.ledger)
-    for (world, tool, _), count in by_deed.items():
+    # A second key for the same mutation would get past the service's own memory. What an undoing
+    # puts back may well be what an earlier step had done: it counts for the step that it undoes.
+    world_of = {i: r["world"] for i, r in e.runs.items()}
+    steps = {(world_of[i["run_id"]], i["key"]): e.steps[i["step_id"]] for i in e.intents}
+    by_deed: Counter[tuple[Any, ...]] = Counter()
+    for x in e.ledger:
+        undoes = steps.get((x["world"], x["key"]), {}).get("compensates_id")
+        by_deed[(x["world"], x["tool"], x["args_digest"], undoes)] += 1
+    for (world, tool, *_), count in by_deed.items():
         if count > 1:
             yield Violation("I1", f"{world} {tool}", f"{count} equal effects in one run")
     yield from _sent_once(e)

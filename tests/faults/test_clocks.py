@@ -19,7 +19,8 @@ from tests.faults.plant import HERE, Child, Plant, _answers, until
 from tests.faults.test_postgres import held
 from tests.faults.test_workers import MOVE, effects, states
 
-FLAG = {"TOWER_ALLOW_CLOCK_SKEW": "1"}
+# Started anew and not forked, they import what they need while they hold leases.
+FLAG = {"TOWER_ALLOW_CLOCK_SKEW": "1", "TOWER_LEASE_SECONDS": "20"}
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.faults.plant import Plant, until
 from tests.faults.test_postgres import held
 from tests.faults.test_workers import effects
 
-ROUNDS = 25
+ROUNDS = 12
 
 
 @pytest.fixture

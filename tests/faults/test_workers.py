@@ -15,6 +15,7 @@ import pytest
 from rq.serializers import JSONSerializer
 
 from apps.approvals.models import Approval
+from apps.audit.models import Event
 from apps.runs.dispatch import TASK, ring
 from apps.runs.models import Attempt, Intent, Receipt, Run, Step
 from tests.engine.shop import address, call
@@ -179,6 +180,8 @@ def test_06_paused_and_woken(proved: Plant) -> None:
         horse.resume()
     sleeper.signal(signal.SIGCONT)
     proved.wait([unkeyed], {"succeeded"}, seconds=30)
+    fenced = Event.objects.filter(kind="step.fenced", run_id__in=runs)
+    until(fenced.exists, "the late write was refused, and that is told", plant=proved)
 
     assert list(Receipt.objects.filter(run_id__in=runs).values()) == before
     assert effects(proved, [*runs, unkeyed]) == [1, 1]

@@ -123,6 +123,16 @@ def test_two_probes_go_through_and_the_rest_waits_a_little(scene: Scene) -> None
     assert breaker().state == "half_open"
 
 
+def test_probes_that_are_not_written_yet_count(scene: Scene) -> None:
+    opened()
+    works = queue(scene, 4)
+
+    first, _ = barriers.part(works[:1])
+    second, _ = barriers.part(works[1:])
+
+    assert (len(first), len(second)) == (1, 1)
+
+
 def test_probes_that_were_leased_at_once_are_not_their_own_obstacle(scene: Scene) -> None:
     opened()
     works = claiming.lease(queue(scene, 3), owner="w", lease_s=30)

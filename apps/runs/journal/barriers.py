@@ -35,8 +35,10 @@ from apps.runs.work import Claimed
 Name = tuple[str, str]  # "<domain>/<tool>", host
 PAGE = 5000
 QUIET_S = 0.25
+PROMISED_S = 1.0  # longer than a commit takes
 
 _quiet_until = 0.0
+_promised: dict[UUID, tuple[Name, float]] = {}  # probes of this process that may not be rows yet
 
 _IN_FORCE = """
     SELECT 'shut', NULL::bigint, tool_name, host, NULL::int,
@@ -75,6 +77,7 @@ def forget() -> None:
     """Something was put in force by this process: ask anew."""
     global _quiet_until
     _quiet_until = 0.0
+    _promised.clear()
     breakers.forget()
 
 
@@ -86,19 +89,25 @@ def take_probes(wanted: Mapping[Name, int], besides: Sequence[UUID] = ()) -> dic
     granted = {}
     for name in sorted(wanted):
         if breakers.begin_probing(*name):
-            granted[name] = min(wanted[name], room(_under_way(name[0], besides)))
+            granted[name] = min(wanted[name], room(_under_way(name, besides)))
     return granted
 
 
-def _under_way(tool: str, besides: Sequence[UUID]) -> int:
-    domain, _, name = tool.partition("/")
+def _under_way(name: Name, besides: Sequence[UUID]) -> int:
+    """Calls of the tool that are leased by anybody, and probes that this process has promised in
+    this very transaction, before their steps were written."""
+    domain, _, tool = name[0].partition("/")
     rows = fetch(
-        "SELECT count(*) FROM runs_step s JOIN runs_run r ON r.id = s.run_id"
+        "SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id"
         " WHERE s.state = 'running' AND s.kind <> 'agent' AND s.tool_name = %s"
-        " AND r.domain_slug = %s AND NOT s.id = ANY(%s)",
-        [name, domain, list(besides)],
+        " AND r.domain_slug = %s",
+        [tool, domain],
     )
-    return int(rows[0][0])
+    now = time.monotonic()
+    for step_id in [i for i, (_, until) in _promised.items() if until < now]:
+        del _promised[step_id]
+    out = {row[0] for row in rows} | {i for i, (of, _) in _promised.items() if of == name}
+    return len(out.difference(besides))
 
 
 @participant
@@ -180,7 +189,10 @@ def sort(barriers: Barriers, subjects: Sequence[Subject]) -> dict[UUID, Block]:
     granted = take_probes({name: len(some) for name, some in probing.items()}, asking)
     for name, some in probing.items():
         wait = Block(barrier.probe_words(name[0]), barrier.PROBE_PATIENCE_S)
-        held |= {s.step_id: wait for s in some[granted.get(name, 0) :]}
+        count = granted.get(name, 0)
+        held |= {s.step_id: wait for s in some[count:]}
+        until = time.monotonic() + PROMISED_S
+        _promised.update({s.step_id: (name, until) for s in some[:count]})
     return held
 
 

@@ -24,6 +24,13 @@ def changed(old: str, new: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("old", "new", "path", "kind", "sentence"),
     [
+        (
+            "timeout_s: 15",
+            "timeout_s: 15\n    compensation: {tool: find_order, arguments: {id: result.id}}",
+            "tools.refund.compensation",
+            "stronger_control",
+            "refund: undone by nothing → find_order (id from result.id)",
+        ),
         ("votes: 2", "votes: 1", "decisions.votes", "weaker_control", "approve: 2 → 1"),
         ("votes: 2", "votes: 3", "decisions.votes", "stronger_control", "approve: 2 → 3"),
         ("target: 0.9", "target: 0.85", "outcome.target", "weaker_control", "90 % → 85 %"),
