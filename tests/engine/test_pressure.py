@@ -14,13 +14,13 @@ from apps.catalog.selectors import pinned
 from apps.kernel.ids import new_id
 from apps.runs import journal
 from apps.runs.journal import claiming, pressure
-from apps.runs.models import Cap, Rate, Run, Step
+from apps.runs.models import Attempt, Cap, Rate, Run, Step
 from apps.runs.services import cancel_run
 from apps.runs.services.admitting import forget_reading
 from apps.runs.work import Claimed
 from tests.engine.conftest import Tower
 from tests.engine.shop import busy_script, call
-from tests.engine.test_drain import RETURN
+from tests.engine.test_drain import RETURN, drain
 from tests.runs.conftest import Scene
 from tests.runs.conftest import make_scene as make_scene  # a fixture of its name
 from tests.runs.conftest import scene as scene  # a fixture of its name
@@ -91,20 +91,6 @@ def test_a_rate_is_charged_with_the_claim_and_kept_for_all(scene: Scene) -> None
 
 
 @pytest.mark.django_db
-def test_what_this_worker_holds_already_goes_back_with_the_reason(scene: Scene) -> None:
-    Cap.objects.create(scope="tool", key="shop/refund", max_in_flight=1)
-    queue_steps(scene, 3)
-    works = claiming.lease(due(), owner="w", lease_s=30)
-
-    assert pressure.keep(works) == works[:1]
-
-    back = Step.objects.filter(state="queued")
-    assert [s.waits_for for s in back] == ["cap of 1 at once for tool shop/refund"] * 2
-    assert all(s.lease_token is None for s in back)
-    assert due() == []
-
-
-@pytest.mark.django_db
 def test_compensation_and_approved_work_pass_caps_of_jobs_and_come_first(scene: Scene) -> None:
     Cap.objects.create(scope="job", key="shop-refund", max_in_flight=1)
     queue_steps(scene, 4)
@@ -143,6 +129,19 @@ def bounded(tower: Tower, settings: Any) -> Iterator[Tower]:
     forget_reading()
     yield tower
     forget_reading()
+
+
+def test_a_cap_holds_for_claimed_steps_and_for_those_a_worker_goes_on_with(tower: Tower) -> None:
+    Cap.objects.create(scope="tool", key="retail/modify_user_address", max_in_flight=3)
+    runs = tower.start([busy_script(1)] * 9)  # looks first, so that the worker goes on with moves
+
+    drain(linger_s=4)
+
+    assert states(runs) == {"succeeded": 9}
+    moves = Attempt.objects.filter(step__tool_name="modify_user_address")
+    times = list(moves.values_list("started_at", "ended_at"))
+    assert len(times) == 9
+    assert max(sum(a <= at < b for a, b in times) for at, _ in times) <= 3
 
 
 @pytest.mark.slow

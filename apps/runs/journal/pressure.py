@@ -71,32 +71,6 @@ def part(works: Sequence[Claimed]) -> tuple[list[Claimed], list[Parked]]:
     return kept, parked
 
 
-@participant
-def keep(works: Sequence[Claimed]) -> list[Claimed]:
-    """Of steps that this worker holds already, those that may begin now; the rest are given back
-    to the queue with the reason."""
-    kept, parked = part(works)
-    tokens = {w.step_id: w.lease_token for w in works}
-    if parked:
-        execute(
-            """
-            UPDATE runs_step s SET state = 'queued', waits_for = v.waits_for,
-                not_before = clock_timestamp() + make_interval(secs => v.wait_s),
-                lease_token = NULL, lease_until = NULL, lease_owner = ''
-            FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::float[])
-                AS v(id, lease_token, waits_for, wait_s)
-            WHERE s.id = v.id AND s.lease_token = v.lease_token AND s.state = 'running'
-            """,
-            [
-                [p.step_id for p in parked],
-                [tokens[p.step_id] for p in parked],
-                [p.waits_for[:160] for p in parked],
-                [p.retry_in_s or 0.0 for p in parked],
-            ],
-        )
-    return kept
-
-
 def _own(work: Claimed) -> Pace | None:
     listed = contract(work.contract_version_id).tool(work.tool_name)
     if listed is None or listed.rate_per_minute >= NO_RATE:
