@@ -197,7 +197,8 @@ def measure(
     return {
         "contenders": {one.name: _row(one) for one in chosen},
         "trials": trials,
-        "ratios": ratios({one.name: one.median for one in chosen}),
+        "ratios": ratios({one.name: one.rates for one in chosen}),
+        "ratios_of_medians": ratios({one.name: [one.median] for one in chosen}),
     }
 
 
@@ -211,10 +212,13 @@ def _row(one: Contender) -> dict[str, Any]:
     }
 
 
-def ratios(medians: dict[str, float]) -> dict[str, float]:
-    """Ours over theirs."""
+def ratios(rates: dict[str, list[float]]) -> dict[str, float]:
+    """Ours over theirs, round by round, and the median of that: what the machine was busy with in a
+    round slowed both."""
     pairs = {"dbos": DBOS, "langgraph": LANGGRAPH, "commit_floor": FLOOR8}
-    mine = medians.get(OURS)
-    if mine is None:
-        return {}
-    return {key: mine / medians[name] for key, name in pairs.items() if name in medians}
+    mine = rates.get(OURS, [])
+    return {
+        key: statistics.median(a / b for a, b in zip(mine, rates[name], strict=True))
+        for key, name in pairs.items()
+        if mine and name in rates
+    }
