@@ -12,6 +12,8 @@ VENV_PYTHON := $(TOWER_VENV)/bin/python
 LAUNCH := exec $(VENV_PYTHON) -m controltower.launch
 BOOTSTRAP = "$(PYTHON)" controltower/launch/bootstrap.py
 TESTS ?=
+# Test processes side by side: many tests wait, so there may be more of them than cores.
+JOBS ?= 3
 
 ifeq ($(MODEL),local)
 export TOWER_MODEL := local
@@ -44,9 +46,9 @@ doctor: ## Say what runs, what is wrong, and how to mend it
 packs: ## Load the packs again into the running tower (first start does it by itself)
 	@$(LAUNCH) packs
 
-test: python ## Run every test (TESTS="-k name" chooses)
+test: python ## Run every test (TESTS="-k name" chooses, JOBS=3 at a time)
 	@$(BOOTSTRAP) --dev
-	@exec $(VENV_PYTHON) -m pytest $(TESTS)
+	@exec $(VENV_PYTHON) -m pytest $(if $(TESTS),$(TESTS),-n $(JOBS))
 
 bench: setup ## Measure the engine beside its peers (ONLY="throughput latency" SCALE=quick BACKLOG=n)
 	@exec $(VENV_PYTHON) -m tests.benchmarks --scale $(or $(SCALE),full) $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))
