@@ -10,6 +10,7 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from csp.constants import NONCE
@@ -44,7 +45,7 @@ def _secret_key() -> str:
     return secrets.token_urlsafe(50)
 
 
-def _database(url: str) -> dict[str, object]:
+def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     query = {k: v[0] for k, v in parse_qs(parts.query).items()}
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -65,6 +66,15 @@ def _database(url: str) -> dict[str, object]:
         },
         "ATOMIC_REQUESTS": False,
     }
+
+
+def _pooled(database: dict[str, Any]) -> dict[str, Any]:
+    """The database as the web process uses it. Each request runs in a thread of its own, so a
+    connection that lives as long as its thread would be made anew with each request: a pool keeps
+    some, looks at each before it is lent out, and soon tries again after an outage. Not for workers:
+    they fork."""
+    pool = {"min_size": 2, "max_size": 12, "timeout": 5, "reconnect_timeout": 2}
+    return database | {"CONN_MAX_AGE": 0, "OPTIONS": {**database["OPTIONS"], "pool": pool}}
 
 
 SECRET_KEY = _secret_key()
@@ -138,6 +148,8 @@ DATABASES = {
         os.environ.get("DATABASE_URL", "postgres://tower:tower@127.0.0.1:5432/controltower")
     )
 }
+if os.environ.get("TOWER_PROCESS") == "web":
+    DATABASES["default"] = _pooled(DATABASES["default"])
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
