@@ -15,7 +15,6 @@ import httpx
 import psycopg
 from django.db import transaction
 
-from apps.runs.engine import commit as engine
 from apps.runs.journal import claiming
 from tests.benchmarks import ours
 from tests.benchmarks.children import Crew
@@ -29,6 +28,7 @@ CLAIM = (
     "select coalesce(sum(rows), 0), coalesce(sum(total_exec_time), 0) from pg_stat_statements"
     " where query ilike '%%skip locked%%' and query ilike '%%runs_step%%'"
 )
+ANY_ENGINE = 1_000  # later than any version that a run may ask for
 PAGES = ("/runs/", "/approvals/")
 SAMPLE_S = 2.0
 OVERTAKERS = 5
@@ -148,8 +148,12 @@ def explain_claim() -> list[str]:
         return fetch(sql, params)
 
     fetch = claiming.fetch
-    with suppress(_SeenEnoughError), mock.patch.object(claiming, "fetch", catch):
-        engine.claim_and_commit("normal", limit=64, owner="bench:explain", lease_s=30)
+    with (
+        suppress(_SeenEnoughError),
+        mock.patch.object(claiming, "fetch", catch),
+        transaction.atomic(),
+    ):
+        claiming.due("normal", limit=64, engine_version=ANY_ENGINE)
     if not caught:
         raise DutyError("the statement that claims was not seen: mend explain_claim")
     sql, params = caught[0]
