@@ -222,5 +222,3 @@ def _pairs(step: Step) -> list[tuple[str, str]]:
 def _own(step: Step) -> Pace | None:
     rate = step.tool.terms.rate_per_minute
     return own_pace(step.run.job, step.tool.name, rate if rate < 1000 else None)
-
-

@@ -78,7 +78,8 @@ class Engine:
         for one in (*barred, *parked):
             self.store.park(one.step, one.waits_for, one.wait_s)
         self.store.lease(free, owner=owner, lease_s=lease_s)
-        held = [(s, s.token) for s in free if s.owner == owner and s.token is not None]
+        leased = [s for s in free if s.owner == owner and not self.store.drop_late(s)]
+        held = [(s, s.token) for s in leased if s.token is not None]
         return self._run_to_actions(owner, lease_s, ended=[], incoming=held, ready=[], go_on=True)
 
     def commit(
@@ -120,7 +121,8 @@ class Engine:
         told = self.bounds.ration(again, finished)
         for done, _ in again:
             step = done.act.step
-            self.store.close_attempt(step, done.act.number, "retryable")
+            nothing = done.reply.ending in {Ending.NOT_SENT, Ending.TURNED_AWAY}
+            self.store.close_attempt(step, done.act.number, "retryable", did_nothing=nothing)
             delay_s, waits_for = told[step.id]
             self.store.requeue(step, done.act.token, delay_s=delay_s, waits_for=waits_for)
         self.bounds.note(finished)
@@ -471,5 +473,3 @@ def _past(step: Step) -> saga.Past:
         result=step.result,
         word=step.word,
     )
-
-

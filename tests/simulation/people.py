@@ -111,9 +111,7 @@ class People:
         in_time = step.run.deadline_at > self.world.now or step.compensates is not None
         if word is Verdict.TRY_AGAIN and not in_time:
             word = Verdict.GIVE_UP
-        votes = [
-            (p, w) for s, r, p, w in self.store.findings if s == step.id and r == round_number
-        ]
+        votes = [(p, w) for s, r, p, w in self.store.findings if s == step.id and r == round_number]
         votes.append((person, word.value))
         settles = is_agreed(votes, word, step.tool.risk)
         if settles and not self._act(step, word):
@@ -243,9 +241,7 @@ class People:
         )
         self.world.log("person", f"stops {scope} {target}")
         self.world.bounds.park_due()
-        self.world.after(
-            self.rng.uniform(1.0, 90.0), self._lift_a_bit, number + self.world.events
-        )
+        self.world.after(self.rng.uniform(1.0, 90.0), self._lift_a_bit, number + self.world.events)
 
     def _lift_a_bit(self, number: int) -> None:
         stop = self.store.stops.get(number)

@@ -119,6 +119,7 @@ class Attempt:
     number: int
     token: int
     outcome: str = ""  # empty while it is open
+    did_nothing: bool = False  # it ended so that it certainly caused nothing
 
 
 @dataclass(frozen=True, slots=True)

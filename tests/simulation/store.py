@@ -31,7 +31,7 @@ class Watcher(Protocol):
     """Who is told of each change, before it is made, and may object."""
 
     def moves(self, row: Run | Step, new: State) -> None: ...
-    def leases(self, step: Step, token: int, until: float) -> None: ...
+    def leases(self, step: Step, token: int) -> None: ...
     def writes(self, step: Step, token: int, what: str) -> None: ...
     def intends(self, step: Step, approval: Approval | None) -> None: ...
     def receipts(self, step: Step, evidence: str) -> None: ...
@@ -122,7 +122,7 @@ class Store:
                     self.move_run(step.run, S.RUNNING)
 
     def _lease(self, step: Step, token: int, owner: str, until: float) -> None:
-        self.watch.leases(step, token, until)
+        self.watch.leases(step, token)
         step.token, step.lease_until, step.owner, step.waits_for = token, until, owner, ""
         self.move(step, S.RUNNING)
         self.timer(until)
@@ -228,10 +228,36 @@ class Store:
 
     # --- recording ----------------------------------------------------------------------------
 
-    def close_attempt(self, step: Step, number: int, outcome: str) -> None:
+    def close_attempt(
+        self, step: Step, number: int, outcome: str, *, did_nothing: bool = False
+    ) -> None:
+        """``close_attempts``."""
         attempt = self.attempts.get((step.id, number))
         if attempt is not None and not attempt.outcome:
-            attempt.outcome = outcome
+            attempt.outcome, attempt.did_nothing = outcome, did_nothing
+
+    def is_unsent(self, step: Step) -> bool:
+        """``NOT unsent.MAY_HAVE_HAPPENED``: of a step that is queued or was just claimed. An
+        unkeyed one never comes to the queue when it may have happened."""
+        if step.tool.idempotency != "keyed":
+            return True
+        return all(
+            a.did_nothing
+            for number in range(1, step.attempts_made + 1)
+            if (a := self.attempts.get((step.id, number)))
+        )
+
+    def drop_late(self, step: Step) -> bool:
+        """``unsent.drop_late``: a claimed step that must not begin any more ends here."""
+        late = step.run.state is S.CANCELLED or step.run.deadline_at <= self.clock()
+        if not (late and step.intent_open and step.mutates and self.is_unsent(step)):
+            return False
+        state = S.CANCELLED if step.run.state is S.CANCELLED else S.FAILED
+        step.intent_open = False
+        self.free_intent(step)
+        self._end(step, state, state.value, "" if state is S.CANCELLED else "deadline")
+        self.timer(self.clock())
+        return True
 
     def settle(self, end: End) -> bool:
         """``settle``: whether the step was still ours."""
@@ -308,7 +334,9 @@ class Store:
     def cancel_waiting(self, run: Run) -> None:
         """``cancel_waiting_steps``."""
         for step in run.steps:
-            if step.state in {S.QUEUED, S.WAITING_APPROVAL} and not step.intent_open:
+            waits = step.state in {S.QUEUED, S.WAITING_APPROVAL}
+            if waits and (not step.intent_open or self.is_unsent(step)):
+                step.intent_open = False
                 self._end(step, S.CANCELLED, "cancelled", "")
 
     def drop_cancelled(self, step: Step, token: int) -> bool:
@@ -331,13 +359,18 @@ class Store:
         for run in self.runs.values():
             if run.state not in MOVABLE or run.deadline_at >= self.clock():
                 continue
-            if any(s.state is S.RUNNING or s.intent_open for s in run.steps):
+            if any(self._keeps_open(s) for s in run.steps):
                 continue
             self.move_run(run, S.FAILED, outcome="timed_out", error_class="deadline")
             for step in run.steps:
                 if step.state in {S.QUEUED, S.WAITING_APPROVAL}:
+                    step.intent_open = False
                     self._end(step, S.FAILED, "failed", "deadline")
             self.void(run)
+
+    def _keeps_open(self, step: Step) -> bool:
+        unsent = step.state is S.QUEUED and self.is_unsent(step)
+        return step.state is S.RUNNING or (step.intent_open and not unsent)
 
     def settle_unknown(self, step: Step, state: State, disposition: str, error: str) -> None:
         """``unknown.settle``."""

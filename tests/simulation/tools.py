@@ -42,10 +42,10 @@ class Effect:
 
 
 class ToolServer:
-    def __init__(self, world: World, faultiness: dict[str, float], refuses: float) -> None:
+    def __init__(self, world: World, faultiness: dict[str, float], refuses: frozenset[int]) -> None:
         self.world = world
         self.faultiness = faultiness  # by tool: the share of calls that go wrong
-        self.refuses = refuses  # the share of argument sets that it won't have
+        self.refuses = refuses  # the arguments that it won't have
         self.ledger: list[Effect] = []
         self.known: dict[str, dict[str, Any]] = {}  # key → the answer given to it
         self.working: dict[str, int] = {}
@@ -75,8 +75,8 @@ class ToolServer:
         return self.world.rng.choice(self.world.modes)
 
     def _is_refused(self, step: Step) -> bool:
-        share = (step.arguments.get("n", 0) * 37 + len(step.tool.name) * 11) % 100 / 100
-        return step.mutates and step.compensates is None and share < self.refuses
+        refused = step.arguments["n"] in self.refuses
+        return refused and step.mutates and step.compensates is None
 
     def _go_wrong(
         self, mode: str, step: Step, key: str, took: float, deliver: Callable[[Reply], None]

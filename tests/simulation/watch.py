@@ -30,6 +30,7 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.newest: dict[UUID, int] = {}
+        self.late: set[int] = set()  # tokens under which nothing may begin: the run was over
         self.intended: dict[tuple[UUID, str], UUID] = {}
         self.unsure: Counter[UUID] = Counter()  # calls of a step that may have done something
         self.licences: Counter[UUID] = Counter()  # times that people said it didn't happen
@@ -47,20 +48,18 @@ class Watch:
         if new is S.SHED and row.cls == 0:  # type: ignore[union-attr]  # only runs are shed
             raise ViolationError("C0", row.name, "shed")
 
-    def leases(self, step: Step, token: int, until: float) -> None:
+    def leases(self, step: Step, token: int) -> None:
         last = self.newest.get(step.id, 0)
         if token <= last or step.state is S.RUNNING:
             raise ViolationError("I4", step.name, f"leased by {token} while {last} has it")
         self.newest[step.id] = token
-        self._begins_in_a_live_run(step)
+        run, now = step.run, self.world.now
+        tried = [a.did_nothing for a in self.world.store.attempts.values() if a.step is step]
+        over = run.state is S.CANCELLED or run.deadline_at <= now
+        if over and step.mutates and all(tried) and (tried or not step.intent_open):
+            self.late.add(token)
         self._passes_the_breaker(step)
         self._fits_the_cap(step)
-
-    def _begins_in_a_live_run(self, step: Step) -> None:
-        """A mutation that certainly hasn't happened doesn't begin once its run is over."""
-        over = step.run.state in TERMINAL or step.run.state is S.CONFIRMATION_UNKNOWN
-        if over and step.mutates and not self.unsure[step.id] and self.world.strict:
-            raise ViolationError("I10", step.name, f"begins although its run is {step.run.state}")
 
     def _passes_the_breaker(self, step: Step) -> None:
         name = step.tool.full_name
@@ -115,6 +114,10 @@ class Watch:
             return
         if self.intended.get((step.run.root_id, step.key)) is None:
             raise ViolationError("I2", step.name, "sent without an intent")
+        if act.token in self.late:
+            raise ViolationError(
+                "I10", step.name, f"begins although its run was over: {step.run.state}"
+            )
         if (step.id, act.number) not in self.world.store.attempts:
             raise ViolationError("I2", step.name, f"attempt {act.number} isn't written down")
         if step.tool.idempotency != "keyed" and self.unsure[step.id] > self.licences[step.id]:

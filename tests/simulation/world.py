@@ -42,9 +42,8 @@ AGENTS = ("a0", "a1")
 class World:
     """Everything there is. ``run`` lets it happen; ``trace`` tells what did."""
 
-    def __init__(self, seed: int, *, strict: bool = True, quiet: bool = False) -> None:
+    def __init__(self, seed: int, *, quiet: bool = False) -> None:
         self.seed = seed
-        self.strict = strict
         self.rng = Random(seed)
         self.now = 0.0
         self.events = 0
@@ -65,7 +64,9 @@ class World:
         self.engine = Engine(
             self.store, self.bounds, tools, wanted, self.rng, self.new_id, lambda s: self.ask(s)
         )
-        self.tools = ToolServer(self, self._faultiness(tools), self.rng.choice((0.0, 0.3)))
+        self.tools = ToolServer(
+            self, self._faultiness(tools), self.rng.choice((frozenset(), frozenset({1})))
+        )
         self.people = People(self)
         self.ask = self.people.asked
         self.workers = [Worker(self, f"w{i}") for i in range(self.rng.randint(1, 3))]
@@ -324,7 +325,9 @@ class World:
 
     def told(self) -> str:
         """What happened, line by line."""
-        lines = (f"{t:9.3f}  {who:8} {what}  {more}".rstrip() for t, who, what, more in self.trace or ())
+        lines = (
+            f"{t:9.3f}  {who:8} {what}  {more}".rstrip() for t, who, what, more in self.trace or ()
+        )
         return "\n".join(lines)
 
     def fingerprint(self) -> str:
