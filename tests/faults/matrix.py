@@ -153,7 +153,9 @@ def page(results: Mapping[str, str], when: str) -> str:
 
 
 def verdict(tests: Sequence[str], results: Mapping[str, str]) -> str:
-    """The gravest result of these tests; parametrised ones count as one."""
+    """The gravest result of these tests; parametrised ones count as one. Those of other packages
+    are named beside them, and judged where they stand."""
+    tests = [t for t in tests if t.startswith(FAULTS)]
     found = [r for t in tests for name, r in results.items() if name.partition("[")[0] == t]
     for word in ("failed", "skipped"):
         if hit := next((r for r in found if r.startswith(word)), None):
