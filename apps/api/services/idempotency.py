@@ -22,9 +22,11 @@ from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
 from apps.kernel.failpoints import reach
 from apps.kernel.ids import new_id
+from apps.kernel.statements import execute, fetch
 from apps.kernel.transactions import command
 
-PRUNED = 20  # outlived keys that each new one takes away with it
+PRUNED = 500  # outlived keys that one request takes away with it
+PRUNING_EACH = 25  # new keys to one that does so
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,13 @@ def answer_once(request: Request, work: Work) -> Answer:
     return settle(claimed, answer)
 
 
+# One statement is one transaction. This commit may be flushed with the next one: the work's own
+# commit comes later in the same log, so no crash can keep the work and lose the claim.
 _INSERT = """
 INSERT INTO api_idempotency (account_id, key, operation, fingerprint, resource_id, is_done, claims,
     claimed_until, body, expires_at)
-VALUES (%s, %s, %s, %s, %s, false, 1, clock_timestamp() + %s, '', clock_timestamp() + %s)
+SELECT %s, %s, %s, %s, %s, false, 1, clock_timestamp() + %s, '', clock_timestamp() + %s
+FROM set_config('synchronous_commit', 'off', true)
 ON CONFLICT (account_id, key) DO NOTHING RETURNING id
 """
 _PRUNE = """
@@ -103,23 +108,17 @@ DELETE FROM api_idempotency WHERE id IN (
 """
 
 
-@command
 def claim(request: Request) -> Claim | Answer:
     """Take the key, or say why not. The unique index lets one of many identical requests in: the
-    others wait for its short transaction and then find the row."""
-    with connection.cursor() as cursor:
-        # This commit may be flushed with the next one: the work's own commit comes later in the
-        # same log, so no crash can keep the work and lose the claim.
-        cursor.execute("SET LOCAL synchronous_commit TO off")
-        fresh = new_id()
-        values = [request.account_id, request.key, request.operation, request.fingerprint, fresh]
-        cursor.execute(_INSERT, [*values, rules.LEASE, rules.KEPT])
-        if row := cursor.fetchone():
-            cursor.execute(_PRUNE, [PRUNED])
-            return Claim(row[0], 1, fresh, True)
+    others find its row."""
+    fresh = new_id()
+    values = [request.account_id, request.key, request.operation, request.fingerprint, fresh]
+    if row := fetch(_INSERT, [*values, rules.LEASE, rules.KEPT]):
+        return Claim(row[0][0], 1, fresh, True)
     return _met(request)
 
 
+@command
 def _met(request: Request) -> Claim | Answer:
     """What the row that is there already means for this request. Locked, so that of many who find a
     dead request's key one takes it over and the others see that it is taken."""
@@ -166,14 +165,21 @@ def _taken(row: Idempotency, request: Request, now: datetime, *, is_renewed: boo
     return Claim(row.pk, row.claims, row.resource_id, is_renewed)
 
 
-@command
+_SETTLE = """
+UPDATE api_idempotency SET is_done = true, status = %s, body = %s
+WHERE id = %s AND resource_id = %s AND NOT is_done
+"""
+
+
 def settle(claimed: Claim, answer: Answer) -> Answer:
     """Store the answer. Guarded: if another request took over and was quicker, its answer about the
     same work is the one that everybody gets."""
-    mine = Idempotency.objects.filter(pk=claimed.id, resource_id=claimed.resource_id)
-    if mine.filter(is_done=False).update(is_done=True, status=answer.status, body=answer.body):
+    if claimed.id % PRUNING_EACH == 0:
+        execute(_PRUNE, [PRUNED])
+    mine = [claimed.id, claimed.resource_id]
+    if execute(_SETTLE, [answer.status, answer.body, *mine]):
         return answer
-    row = mine.filter(is_done=True).first()
+    row = Idempotency.objects.filter(pk=mine[0], resource_id=mine[1], is_done=True).first()
     return replace(_stored(row), status=answer.status, is_replay=False) if row else answer
 
 

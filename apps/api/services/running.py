@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError
 from django.utils import timezone
 
@@ -20,6 +19,7 @@ from apps.api.services.idempotency import Answer, Request, answer_once
 from apps.catalog import selectors as catalog
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import pinned
+from apps.catalog.selectors.pinned import Beginning
 from apps.kernel.errors import InvalidInputError, NotFoundError, UnavailableError
 from apps.runs.domain.admission import Class
 from apps.runs.domain.naming import given_label, live_label
@@ -100,25 +100,26 @@ def _answer_of(run_id: UUID) -> Answer | None:
 
 def new_run(wanted: RunRequest, *, account: str) -> NewRun:
     """The request under the current contract of its job. Raises errors that name field and fix."""
-    version, contract = _contract(wanted.job)
+    kind = "model" if wanted.script is None else "reference"
+    begins = _beginning(wanted.job, kind)
+    contract = catalog.contract(begins.contract_version_id)
     if wrongs := input_problems(wanted.input, contract.input, at="input"):
         raise InvalidInputError(
             "The input is not what the job's contract asks for.",
             code="invalid_input",
             wrongs=wrongs,
         )
-    domain = version.job.domain.slug
-    agent_id, kind, label = _agent(wanted, version.pk, contract, domain, account)
+    agent_id, label = _agent(begins, kind, contract, account)
     items, request = _items(wanted)
     return NewRun(
-        job_slug=version.job.slug,
-        contract_version_id=version.pk,
+        job_slug=wanted.job,
+        contract_version_id=begins.contract_version_id,
         agent_version_id=agent_id,
         agent_kind=kind,
         agent_label=label,
         items=items,
-        domain_slug=domain,
-        contract_number=version.number,
+        domain_slug=begins.domain_slug,
+        contract_number=begins.contract_number,
         customer=wanted.customer,
         request=request,
         source="api",
@@ -130,20 +131,18 @@ def new_run(wanted: RunRequest, *, account: str) -> NewRun:
     )
 
 
-def _contract(job: str) -> tuple[Any, Contract]:
+def _beginning(job: str, kind: str) -> Beginning:
     try:
-        return catalog.contract_for_run(job)
+        return pinned.beginning(job, kind=kind)
     except NotFoundError as error:
         fix = "The catalog lists the jobs that are published."
         raise InvalidInputError(str(error), code="no_such_job", field="/job", fix=fix) from error
 
 
-def _agent(
-    wanted: RunRequest, version_id: int, contract: Contract, domain: str, account: str
-) -> tuple[int, str, str]:
-    """Version, kind and label of who works on it."""
-    if wanted.script is not None:
-        return _of_kind(domain, "reference"), "reference", given_label(account)
+def _agent(begins: Beginning, kind: str, contract: Contract, account: str) -> tuple[int, str]:
+    """Version and label of who works on it."""
+    if kind == "reference":
+        return _of_kind(begins, kind), given_label(account)
     if not (settings.MODEL and settings.MODEL_URL):
         raise UnavailableError(
             "No live model is configured in this tower, and the request brings no script.",
@@ -153,20 +152,20 @@ def _agent(
         )
     chosen = catalog.agent_version(contract.agent.slug)
     if chosen.agent.kind != "model":
-        return _of_kind(domain, "model"), "model", live_label(settings.MODEL)
-    pinned_id = catalog.resolved(version_id).get("agents", {}).get(contract.agent.slug)
-    return pinned_id or chosen.pk, "model", live_label(settings.MODEL)
+        return _of_kind(begins, kind), live_label(settings.MODEL)
+    resolved = catalog.resolved(begins.contract_version_id)
+    pinned_id = resolved.get("agents", {}).get(contract.agent.slug)
+    return pinned_id or chosen.pk, live_label(settings.MODEL)
 
 
-def _of_kind(domain: str, kind: str) -> int:
-    try:
-        return pinned.agent_of_kind(domain, kind).pk
-    except ObjectDoesNotExist as error:
+def _of_kind(begins: Beginning, kind: str) -> int:
+    if begins.agent_version_id is None:
         raise UnavailableError(
-            f"The domain “{domain}” has no agent of kind “{kind}”.",
+            f"The domain “{begins.domain_slug}” has no agent of kind “{kind}”.",
             code="no_agent",
             fix="Its pack has to name one.",
-        ) from error
+        )
+    return begins.agent_version_id
 
 
 def _items(wanted: RunRequest) -> tuple[list[dict[str, Any]], str]:

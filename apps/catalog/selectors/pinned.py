@@ -4,6 +4,7 @@ life of the process; the engine reads them for every step."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.db.models import F
 
 from apps.catalog.domain.contract import Compensation, compensations
 from apps.catalog.models import AgentVersion, ContractVersion, PromptVersion, ToolVersion
+from apps.kernel.errors import NotFoundError
+from apps.kernel.statements import fetch
 
 
 @lru_cache(maxsize=2048)
@@ -97,6 +100,37 @@ def current_contract(job_slug: str) -> ContractVersion:
     return ContractVersion.objects.select_related("job").get(
         job__slug=job_slug, number=F("job__current_number")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a run of a job that begins now pins. ``agent_version_id``: the domain's agent of the
+    wanted kind, as ``agent_of_kind`` finds it; None if it has none."""
+
+    contract_version_id: int
+    contract_number: int
+    domain_slug: str
+    agent_version_id: int | None
+
+
+_BEGINNING = """
+    SELECT v.id, v.number, d.slug, (
+        SELECT av.id FROM catalog_agent a
+        JOIN catalog_agentversion av ON av.agent_id = a.id AND av.number = a.current_number
+        WHERE a.kind = %s AND starts_with(a.slug, d.slug || '-') ORDER BY a.slug LIMIT 1)
+    FROM catalog_job j JOIN catalog_domain d ON d.id = j.domain_id
+    JOIN catalog_contractversion v ON v.job_id = j.id AND v.number = j.current_number
+    WHERE j.slug = %s AND j.is_active
+"""
+
+
+def beginning(job_slug: str, *, kind: str) -> Beginning:
+    """What a run that begins now pins, in one statement: a machine waits for it. Raises
+    NotFoundError for an unknown, retired or unpublished job."""
+    rows = fetch(_BEGINNING, [kind, job_slug])
+    if not rows:
+        raise NotFoundError(f"There is no published job “{job_slug}”.", job=job_slug)
+    return Beginning(*rows[0])
 
 
 def agent_of_kind(domain_slug: str, kind: str) -> AgentVersion:

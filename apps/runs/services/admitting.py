@@ -35,6 +35,8 @@ from apps.runs.models import Run
 from apps.runs.selectors import load
 
 READING_KEPT_S = 1.0
+CALM = 20  # runs that wait; below that
+CALM_KEPT_S = 5.0  # a reading is good for longer
 SHARES_KEPT_S = 30.0
 EACH_JOB = 200  # deferred runs of a job looked at in one sweep
 BOUNDS_OF = {Class.C1: "C1", Class.C2: "C2", Class.C3: "C3"}
@@ -55,6 +57,12 @@ class Reading:
     per_s: float | None
     asked: Sequence[Asked]
     shares: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def kept_s(self) -> float:
+        """How long it is good for. What comes in is counted in, so that it ends with the calm."""
+        waiting = sum(self.queued.values()) + sum(self.deferred.values())
+        return CALM_KEPT_S if waiting < CALM else READING_KEPT_S
 
     def verdict(self, cls: Class, job: str, *, deadline_s: float, window_s: float) -> Verdict:
         """What to do with one more run of a job. Counts it in."""
@@ -110,9 +118,9 @@ def _share_of(job: str) -> float:
 
 
 def reading() -> Reading:
-    """The pressure, read at most once a second in this process."""
+    """The pressure, read at most once a second in this process; less often while it is calm."""
     global _reading  # a small cache of the process
-    if _reading is None or time.monotonic() - _reading.at >= READING_KEPT_S:
+    if _reading is None or time.monotonic() - _reading.at >= _reading.kept_s:
         waiting = load.waiting()
         _reading = Reading(
             time.monotonic(), waiting.queued, waiting.deferred, load.begun_per_s(), load.asked()

@@ -113,9 +113,9 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
     journal.add_steps(path.steps, owner="", lease_s=None)
     facts = [_fact(run, verdict, actor) for run, verdict in zip(runs, verdicts, strict=True)]
     over = [ended_fact(i, row, actor) for i, row in path.runs.items() if _is_over(row)]
-    record_many([*facts, *over])
     for lane in {carried.run.lane for carried in now}:
-        after_commit(partial(dispatch.ring, lane))
+        after_commit(partial(dispatch.ring, lane))  # before the ticks of what is recorded
+    record_many([*facts, *over])
     return [Admitted(run.id, verdict) for run, verdict in zip(runs, verdicts, strict=True)]
 
 

@@ -331,7 +331,10 @@ def _admission(monkeypatch: Any, *, state: str, reason: str, minutes: int) -> No
     monkeypatch.setattr("apps.api.services.running.start_run", start)
 
 
-def test_a_key_that_outlived_its_time_begins_anew(erp: Machine) -> None:
+def test_a_key_that_outlived_its_time_begins_anew(
+    erp: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.api.services.idempotency.PRUNING_EACH", 1)
     first = erp.start("k1").json()["id"]
     erp.start("old")
     past = Now() - timedelta(days=1)
