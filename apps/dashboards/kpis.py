@@ -235,7 +235,8 @@ def usd_words(usd: float | None) -> str:
 @kpi("success", "Success share", unit="share", better="up", drill={"state": "succeeded"})
 def success_share(numbers: Numbers) -> Measure:
     """Succeeded runs ÷ finished runs, of the runs that started in the range. Finished are
-    succeeded, failed, compensated and shed; open runs and those a person cancelled don't count.
+    succeeded, failed, compensated (what the run did was undone) and shed (turned away under load);
+    open runs, those a person cancelled and forks made to try something don't count.
 
     A run succeeds when it reaches the outcome that its contract counts: for most jobs a receipt of
     one of the contract's tools. The bar is the 95 % score interval (Wilson 1927); below 20 finished
@@ -260,8 +261,9 @@ def success_share(numbers: Numbers) -> Measure:
 @kpi("time", "Time to outcome, p95", unit="seconds", better="down", drill={})
 def time_to_outcome(numbers: Numbers) -> Measure:
     """From the moment a case is accepted until it has its outcome, waiting for people included:
-    the time 95 % of the finished runs stay under (and 50 %, the median), by linear interpolation
-    (PostgreSQL's percentile_cont; Hyndman & Fan 1996, type 7).
+    the time 95 % of the succeeded and failed runs stay under (and 50 %, the median), by linear
+    interpolation (PostgreSQL's percentile_cont; Hyndman & Fan 1996, type 7). Shed runs never began,
+    and an undone run ends whenever a person undoes it: neither says how long customers wait.
 
     Target: the smallest latency_p95_s of the contracts. The budget, latency_budget_s, is the
     longest a customer should ever wait.

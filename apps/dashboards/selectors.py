@@ -285,6 +285,6 @@ def last_hour() -> LastHour:
         finished=Count("*"),
         succeeded=Count("pk", filter=Q(state="succeeded")),
         failed=Count("pk", filter=Q(state__in=["failed", "shed"])),
-        median_s=Percentile(took, 0.5),
+        median_s=Percentile(took, 0.5, filter=Q(state__in=["succeeded", "failed"])),
     )
     return LastHour(**found)

@@ -29,6 +29,7 @@ LABELS = {
     "rule": "policy rule",
     "source": "source",
     "approval": "asked a person",
+    "counted": "counted in KPIs, without forks",
     "needs": "needs a person",
     "violation": "has a violation",
     "problems": "failed or unknown only",
@@ -53,6 +54,7 @@ class RunFilterForm(forms.Form):
     rule = forms.CharField(max_length=120, required=False)
     source = forms.CharField(max_length=16, required=False)
     approval = forms.ChoiceField(choices=[(a, a) for a in ASKED], required=False)
+    counted = forms.BooleanField(required=False)
     needs = forms.BooleanField(required=False)
     violation = forms.BooleanField(required=False)
     problems = forms.BooleanField(required=False)
@@ -80,6 +82,7 @@ class RunFilterForm(forms.Form):
             rule=value("rule") or "",
             source=value("source") or "",
             approval=value("approval") or "",
+            counted=bool(value("counted")),
             needs_me=bool(value("needs")),
             violation=bool(value("violation")),
             problems=bool(value("problems")),

@@ -145,6 +145,22 @@ def test_bars_start_at_zero_and_series_are_four_and_other(busy: Shop) -> None:
 
 
 @pytest.mark.django_db
+def test_undone_and_shed_runs_are_named_where_they_occur(busy: Shop) -> None:
+    busy.runs(2, "refund", state="compensated", outcome="compensated")
+    busy.runs(3, "refund", state="shed", outcome="shed", took_s=0)
+
+    panel = panels.over_time(Reading(query()))
+    assert panel.figure is not None
+    bars = {t["name"]: t for t in panel.figure["data"] if t["type"] == "bar"}
+
+    assert list(bars)[4:] == ["Compensated", "Shed", "Other"]
+    assert sum(bars["Compensated"]["y"]) == 2
+    assert sum(bars["Shed"]["y"]) == 3
+    assert sum(bars["Other"]["y"]) == 0
+    assert len({b["marker"]["pattern"]["shape"][0] for b in bars.values()}) == len(bars)
+
+
+@pytest.mark.django_db
 def test_few_runs_show_no_share(busy: Shop) -> None:
     panel = panels.success(Reading(query()))
     assert panel.figure is not None

@@ -9,6 +9,7 @@ import pytest
 
 from apps.runs.selectors import outcomes
 from apps.runs.selectors.outcomes import Cell, Durations, Scope, Terms
+from apps.runs.selectors.runs import RunFilter
 from tests.dashboards.rows import NOON, Shop
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +63,28 @@ def test_counts_tell_time_and_kind_and_leave_out_what_started_elsewhere(shop: Sh
 def kind(shop: Shop, job: str, **values: Any) -> Cell:
     pinned = {"contract_number": 1, "contract_version_id": shop.contracts[job, 1].pk}
     return Cell(domain_slug="shop", job_slug=job, agent_label="reference", **pinned, **values)
+
+
+def test_forks_count_only_when_asked_for(shop: Shop) -> None:
+    shop.runs(3, "refund", source="desk")
+    shop.runs(5, "refund", source="fork", state="failed", outcome="denied")
+
+    def n(**more: Any) -> int:
+        return sum(c.runs for c in outcomes.counts(scope(**more), HOUR).by_kind)
+
+    assert n() == 3
+    assert n(source="fork") == 5
+    assert "fork" in outcomes.choices(NOON - HOUR, NOON + HOUR).sources
+    assert RunFilter(counted=True).rows().count() == 3
+    assert RunFilter(counted=True, source="fork").rows().count() == 5
+
+
+def test_undone_and_shed_runs_say_nothing_of_how_long_it_takes(shop: Shop) -> None:
+    shop.runs(2, "refund", took_s=10)
+    shop.runs(2, "refund", state="compensated", outcome="compensated", took_s=90_000)
+    shop.runs(9, "refund", state="shed", outcome="shed", took_s=0)
+
+    assert outcomes.durations(scope(), HOUR, "job").overall == Durations(2, 10.0, 10.0)
 
 
 def test_every_filter_narrows(shop: Shop) -> None:

@@ -111,7 +111,13 @@ def _job_row(
 ) -> JobRow:
     promised = terms.get(job.version_id or 0)
     states = [str(s) for s in FINISHED]
-    params = {"job": job.slug, "from": iso(scope.since), "to": iso(scope.until), "state": states}
+    params = {
+        "job": job.slug,
+        "from": iso(scope.since),
+        "to": iso(scope.until),
+        "state": states,
+        "counted": "1",
+    }
     return JobRow(
         job.slug,
         job.name,
@@ -221,7 +227,7 @@ def violations() -> list[Need]:
     n = scope.runs().filter(has_violation=True).count()
     if not n:
         return []
-    params = {"violation": "1", "from": iso(scope.since), "to": iso(scope.until)}
+    params = {"violation": "1", "from": iso(scope.since), "to": iso(scope.until), "counted": "1"}
     return [
         Need(
             "warn",

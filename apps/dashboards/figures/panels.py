@@ -33,26 +33,36 @@ from apps.dashboards.kpis import (
 )
 from apps.dashboards.selectors import DENY, HOLD
 from apps.runs.domain.states import State
-from apps.runs.selectors.outcomes import DIMENSIONS, FINISHED, Cell, Key
+from apps.runs.selectors.outcomes import ANSWERED, DIMENSIONS, FINISHED, Cell, Key
 
 log = logging.getLogger(__name__)
 
-# Four told apart by colour and pattern; the rest is "other".
+# Four told apart by colour and pattern; what is rare is named where it occurs; the rest is "other".
 STACK = {
     State.SUCCEEDED: ("var(--good-f)", ""),
     State.FAILED: ("var(--failed-g)", "x"),
     State.WAITING_APPROVAL: ("var(--warn-f)", "."),
     State.CONFIRMATION_UNKNOWN: ("var(--strange-f)", "\\"),
 }
-OTHER = tuple(s for s in State if s not in STACK)
+RARE = {
+    State.COMPENSATED: ("var(--compensated-f)", "+"),
+    State.SHED: ("var(--shed-f)", "|"),
+}
+OTHER = tuple(s for s in State if s not in STACK and s not in RARE)
 OTHER_LOOK = ("var(--line-strong)", "-")
+
+
+def counted_url(params: Mapping[str, Any]) -> str:
+    """The list of runs that KPIs count: forks are left out unless a source is asked for."""
+    counted = {} if params.get("source") else {"counted": "1"}
+    return address(reverse("runs:list"), {**params, **counted})
 
 
 def runs_url(reading: Reading, **more: Any) -> str:
     """The list of exactly the runs of the query's cohort that ``more`` picks out."""
     query = reading.query
     params = {**query.filters, "from": iso(query.since), "to": iso(query.until), **more}
-    return address(reverse("runs:list"), params)
+    return counted_url(params)
 
 
 def _bucket_words(reading: Reading, at: datetime) -> str:
@@ -65,7 +75,9 @@ def over_time(reading: Reading) -> Panel:
     still filling is hatched. A dotted line is a published contract or policy."""
     panel = Panel("states", "Outcomes over time", "What became of the runs that started when?", [])
     panel.wide = True
-    groups = [(str(s), (str(s),), state_look(s).word, *look) for s, look in STACK.items()]
+    seen = {cell.state for cell in reading.counts.by_bucket}
+    named = STACK | {s: look for s, look in RARE.items() if s in seen}
+    groups = [(str(s), (str(s),), state_look(s).word, *look) for s, look in named.items()]
     groups.append(("other", tuple(str(s) for s in OTHER), "Other", *OTHER_LOOK))
     counts = _by_bucket(
         reading.counts.by_bucket, {s: key for key, states, *_ in groups for s in states}
@@ -181,8 +193,8 @@ def success(reading: Reading) -> Panel:
     return panel
 
 
-def _finished_url(reading: Reading, key: Key) -> str:
-    return runs_url(reading, state=[str(s) for s in FINISHED], **group_params(reading, key))
+def _finished_url(reading: Reading, key: Key, states: Sequence[State] = FINISHED) -> str:
+    return runs_url(reading, state=[str(s) for s in states], **group_params(reading, key))
 
 
 def _share_row(reading: Reading, key: Key, share: Share, target: float | None) -> plot.ShareRow:
@@ -223,14 +235,14 @@ def latency(reading: Reading) -> Panel:
     by = BY[reading.query.by]
     title = f"Time to outcome, by {by.lower()}"
     panel = Panel("latency", title, "How long do customers wait?", KPIS["time"].how)
-    panel.columns = [by, "Finished", "Median", "p95", "p95 promised", "Budget"]
+    panel.columns = [by, "Answered", "Median", "p95", "p95 promised", "Budget"]
     groups, rows = _groups(reading), []
     found = sorted(reading.durations.by_key.items(), key=lambda item: -(item[1].p95 or 0))
     for key, took in found:
         if key not in groups or took.p50 is None or took.p95 is None:
             continue
         terms = reading.terms[groups[key].newest_version()]
-        label, url = group_label(reading, key), _finished_url(reading, key)
+        label, url = group_label(reading, key), _finished_url(reading, key, ANSWERED)
         spoken = (
             f"{label}: median {seconds_words(took.p50)}, p95 {seconds_words(took.p95)},"
             f" budget {seconds_words(terms.budget_s)}, {took.n:,} runs"
@@ -251,7 +263,7 @@ def latency(reading: Reading) -> Panel:
         )
     panel.figure = plot.times(rows[: plot.MOST_ROWS]) if rows else None
     panel.note = _cut(len(rows))
-    panel.empty = "No run of this range has finished yet."
+    panel.empty = "No run of this range has its outcome yet."
     return panel
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from django.urls import reverse
-
 from apps.dashboards.figures import plot
-from apps.dashboards.figures.panels import runs_url
+from apps.dashboards.figures.panels import counted_url, runs_url
 from apps.dashboards.figures.reading import Reading
-from apps.dashboards.forms import address
 from apps.dashboards.kpis import KPIS, change
-from apps.runs.selectors.outcomes import FINISHED
+from apps.runs.selectors.outcomes import ANSWERED
 
 log = logging.getLogger(__name__)
 STANDING = ("waiting", "unknown")  # as of now, whatever the range
@@ -47,10 +44,10 @@ def _tile(key: str, reading: Reading) -> Tile:
         moved = None
         if reading.query.compare and key not in STANDING:
             moved = change(kpi, now, kpi.compute(reading.before))
-        drill = {"state": [str(s) for s in FINISHED]} if key == "time" else kpi.drill
+        drill = {"state": [str(s) for s in ANSWERED]} if key == "time" else kpi.drill
         url = runs_url(reading, **drill)
         if key in STANDING:
-            url = address(reverse("runs:list"), {**reading.query.filters, **drill})
+            url = counted_url({**reading.query.filters, **drill})
     except Exception:
         log.exception("The KPI %s failed", key)
         return Tile(key, kpi.title, "failed", "Other numbers are not affected.", [], failed=True)

@@ -23,6 +23,9 @@ from apps.runs.models import Run
 
 # Cancelled runs were withdrawn by a person: neither a success nor a failure of the job.
 FINISHED = (State.SUCCEEDED, State.FAILED, State.COMPENSATED, State.SHED)
+# Runs that ended by their own work: a shed one never began, an undone one ends when a person says.
+ANSWERED = (State.SUCCEEDED, State.FAILED)
+FORK = "fork"  # the source of runs that people made to try something (decision record 0021)
 OPEN = (State.ACCEPTED, State.QUEUED, State.RUNNING, State.WAITING_APPROVAL)
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)  # a Saturday's midnight: buckets up to a day align to it
 DIMENSIONS = {
@@ -33,9 +36,14 @@ DIMENSIONS = {
 Key = tuple[str | int, ...]
 
 
+def started(since: datetime, until: datetime) -> QuerySet[Run]:
+    """Every run started in ``[since, until)``, forks too."""
+    return Run.objects.filter(created_at__gte=since, created_at__lt=until).order_by()
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which runs are meant; an empty field means any."""
+    """Which runs are meant; an empty field means any, but forks are meant only when asked for."""
 
     since: datetime
     until: datetime
@@ -55,9 +63,8 @@ class Scope:
             "source": self.source,
         }
         given = {name: value for name, value in exact.items() if value not in ("", None)}
-        return Run.objects.filter(
-            created_at__gte=self.since, created_at__lt=self.until, **given
-        ).order_by()
+        rows = started(self.since, self.until).filter(**given)
+        return rows if self.source else rows.exclude(source=FORK)
 
     def cohort_sql(self, *columns: str, **expressions: Any) -> tuple[str, tuple[Any, ...]]:
         """The cohort as a statement to join with, and its parameters."""
@@ -102,7 +109,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds from start to outcome of ``n`` finished runs."""
+    """Seconds from start to outcome of ``n`` runs that ended by their own work."""
 
     n: int = 0
     p50: float | None = None
@@ -230,7 +237,7 @@ def durations(scope: Scope, width: timedelta, dimension: str) -> DurationSeries:
 def _finished_sql(
     scope: Scope, width: timedelta, columns: Collection[str]
 ) -> tuple[str, tuple[Any, ...]]:
-    rows = scope.runs().filter(state__in=FINISHED, finished_at__isnull=False)
+    rows = scope.runs().filter(state__in=ANSWERED, finished_at__isnull=False)
     seconds = Func(
         F("finished_at") - F("created_at"),
         template="extract(epoch FROM %(expressions)s)",
@@ -277,8 +284,7 @@ class Choices:
 def choices(since: datetime, until: datetime) -> Choices:
     """What can be filtered by in this stretch, in one grouped read."""
     rows = list(
-        Scope(since, until)
-        .runs()
+        started(since, until)
         .values_list("domain_slug", "job_slug", "contract_number", "agent_label", "source")
         .distinct()
     )

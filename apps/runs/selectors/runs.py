@@ -15,6 +15,7 @@ from django.db.models.expressions import RawSQL
 
 from apps.runs.domain.states import NEEDS_A_PERSON, State
 from apps.runs.models import Run, Step
+from apps.runs.selectors.outcomes import FORK
 
 PAGE = 50
 COUNT_LIMIT = 10_000
@@ -38,6 +39,7 @@ class RunFilter:
     tool: str = ""
     rule: str = ""
     source: str = ""
+    counted: bool = False  # only runs that KPIs count: no forks, unless a source is asked for
     reference: str = ""  # the caller's own name of the case
     approval: str = ""  # any, or a state of an approval that the run asked for
     needs_me: bool = False
@@ -56,6 +58,8 @@ class RunFilter:
             rows = rows.filter(
                 Exists(Step.objects.filter(run_id=OuterRef("pk"), tool_name=self.tool))
             )
+        if self.counted and not self.source:
+            rows = rows.exclude(source=FORK)
         if self.rule:
             rows = rows.filter(pk__in=self._ruled())
         if self.approval:
