@@ -38,7 +38,14 @@ def call(tool: str, server: str = "own") -> CallResult:
     async def once() -> CallResult:
         async with ToolClient() as tools:
             meta = {"idempotency_key": "k"}
-            return await tools.call(server, tool, {"a": 1}, meta=meta, call_id="c", timeout_s=0.2)
+            return await tools.call(
+                server,
+                tool,
+                {"a": 1},
+                meta=meta,
+                call_id="c",
+                timeout_s=0.2 if tool == "hang" else 30,
+            )
 
     return asyncio.run(once())
 
