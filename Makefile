@@ -14,6 +14,7 @@ BOOTSTRAP = "$(PYTHON)" controltower/launch/bootstrap.py
 TESTS ?=
 # Test processes side by side: many tests wait, so there may be more of them than cores.
 JOBS ?= 3
+OPTIONS ?=
 
 ifeq ($(MODEL),local)
 export TOWER_MODEL := local
@@ -48,7 +49,7 @@ packs: ## Load the packs again into the running tower (first start does it by it
 
 test: python ## Run every test (TESTS="-k name" chooses, JOBS=3 at a time)
 	@$(BOOTSTRAP) --dev
-	@exec $(VENV_PYTHON) -m pytest $(if $(TESTS),$(TESTS),-n $(JOBS))
+	@exec $(VENV_PYTHON) -m pytest $(if $(TESTS),$(TESTS),-n $(JOBS)) $(OPTIONS)
 
 bench: setup ## Measure the engine beside its peers (ONLY="throughput latency" SCALE=quick BACKLOG=n)
 	@exec $(VENV_PYTHON) -m tests.benchmarks --scale $(or $(SCALE),full) $(if $(ONLY),--only $(ONLY)) $(if $(BACKLOG),--backlog $(BACKLOG))

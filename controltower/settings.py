@@ -10,6 +10,7 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from csp.constants import NONCE
@@ -32,6 +33,8 @@ ENV = os.environ.get("TOWER_ENV", "development")
 VAR_DIR = Path(os.environ.get("TOWER_VAR", BASE_DIR / "var"))
 PRODUCTION = ENV == "production"
 DEBUG = False
+if PRODUCTION and os.environ.get("TOWER_FAILPOINT"):
+    raise ImproperlyConfigured("TOWER_FAILPOINT kills processes, for tests: unset it here.")
 
 
 def _secret_key() -> str:
@@ -44,7 +47,7 @@ def _secret_key() -> str:
     return secrets.token_urlsafe(50)
 
 
-def _database(url: str) -> dict[str, object]:
+def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     query = {k: v[0] for k, v in parse_qs(parts.query).items()}
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -65,6 +68,15 @@ def _database(url: str) -> dict[str, object]:
         },
         "ATOMIC_REQUESTS": False,
     }
+
+
+def _pooled(database: dict[str, Any]) -> dict[str, Any]:
+    """The database as the web process uses it. Each request runs in a thread of its own, so a
+    connection that lives as long as its thread would be made anew with each request: a pool keeps
+    some, looks at each before it is lent out, and soon tries again after an outage. Workers fork,
+    so they have none."""
+    pool = {"min_size": 2, "max_size": 12, "timeout": 5, "reconnect_timeout": 2}
+    return database | {"CONN_MAX_AGE": 0, "OPTIONS": {**database["OPTIONS"], "pool": pool}}
 
 
 SECRET_KEY = _secret_key()
@@ -138,6 +150,8 @@ DATABASES = {
         os.environ.get("DATABASE_URL", "postgres://tower:tower@127.0.0.1:5432/controltower")
     )
 }
+if os.environ.get("TOWER_PROCESS") == "web":
+    DATABASES["default"] = _pooled(DATABASES["default"])
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
@@ -231,7 +245,7 @@ IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
 QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | json.loads(
     os.environ.get("TOWER_QUEUE_BOUNDS", "{}")
 )
-# Runs that a later engine began are left to its workers (N and N−1 side by side in a deploy).
+# Runs that a later engine began are left to its workers (N and N-1 side by side in a deploy).
 ENGINE_VERSION = int(os.environ.get("TOWER_ENGINE_VERSION", "1"))
 RELEASE = os.environ.get("TOWER_RELEASE") or str(
     tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]

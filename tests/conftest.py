@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import User
@@ -22,6 +25,27 @@ ROLES = {
     "auditor": Role.AUDITOR,
 }
 BACKEND = f"{ModelBackend.__module__}.{ModelBackend.__qualname__}"
+
+# The tests' own connections wait longer than the product's: on a machine with too much to do, a
+# test may stand still in its transaction for as long as the others need.
+PATIENT = (
+    "-c statement_timeout=120s -c lock_timeout=60s -c idle_in_transaction_session_timeout=240s"
+)
+# A slow machine is no fault. In CI every run tries the same examples, so that it is red only for
+# what was changed; elsewhere each run looks for new ones.
+hypothesis.register_profile(
+    "tower",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("TOWER_SAME_EXAMPLES") == "1",
+)
+hypothesis.load_profile("tower")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """Set before the first connection; processes that tests start have the product's limits."""
+    settings.DATABASES["default"]["OPTIONS"]["options"] = PATIENT
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,10 +14,12 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ IN_PROCESS = "python:"
 InProcess = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Any]
 META_CALL = "tower/call"
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
+PLAIN = "identity"
 TURNED_AWAY = {408, 425, 429}
 
 
@@ -64,31 +67,43 @@ class CallResult:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def retry_after_seconds(value: str | None) -> float | None:
-    """``Retry-After`` (RFC 9110) as seconds from now: a number or an HTTP date; else ``None``."""
+def retry_after_seconds(value: str | None, answered_at: str | None = None) -> float | None:
+    """``Retry-After`` (RFC 9110) as seconds: a number, or an HTTP date counted from the answer's
+    own ``Date`` (``answered_at``), since the clock here may be minutes off; else ``None``."""
     if not value:
         return None
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    with suppress(ValueError):
+        return seconds if isfinite(seconds := float(value)) else None
+    if (when := _http_date(value)) is None:
         return None
-    return (when.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return (when - (_http_date(answered_at) or datetime.now(UTC))).total_seconds()
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        return email.utils.parsedate_to_datetime(value or "").astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 class Capped(httpx2.AsyncByteStream):
     """A body that breaks off where it grows beyond what an answer may be, so that no tool decides
-    how much memory a worker needs."""
+    how much memory a worker needs. One that is too large by its own account isn't read at all, nor
+    one that is packed, whatever it would unpack to: nobody asked for that."""
 
-    def __init__(self, stream: Any, trace: Trace) -> None:
-        self._stream = stream
+    def __init__(self, response: httpx2.Response, trace: Trace) -> None:
+        self._stream: Any = response.stream
         self._trace = trace
+        told = response.headers.get("content-length", "")
+        packed = response.headers.get("content-encoding", PLAIN).strip().lower() != PLAIN
+        is_long = told.isascii() and told.isdigit() and int(told) > BODY_LIMIT_BYTES
+        self._left = -1 if packed or is_long else BODY_LIMIT_BYTES
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = BODY_LIMIT_BYTES
+        left = self._left
+        if left < 0:
+            self._trace.too_large = True
+            raise httpx2.ReadError("the answer is too large, or packed")
         async for part in self._stream:
             left -= len(part)
             if left < 0:
@@ -118,8 +133,9 @@ class Witness(httpx2.AsyncHTTPTransport):
             trace.sent = False
             raise
         trace.status = response.status_code
-        trace.retry_after_s = retry_after_seconds(response.headers.get("retry-after"))
-        response.stream = Capped(response.stream, trace)
+        said = response.headers
+        trace.retry_after_s = retry_after_seconds(said.get("retry-after"), said.get("date"))
+        response.stream = Capped(response, trace)
         return response
 
     def _trace_of(self, request: httpx2.Request) -> Trace | None:
@@ -224,10 +240,15 @@ class ToolClient:
 
     async def _keep(self, server: str, ready: asyncio.Future[tuple[mcp.Client, Witness]]) -> None:
         witness = Witness()
-        timeout = httpx2.Timeout(60, connect=3)
+        options: dict[str, Any] = {
+            "timeout": httpx2.Timeout(60, connect=3),
+            "headers": {"Accept-Encoding": PLAIN},
+            "follow_redirects": False,
+            "trust_env": False,
+        }
         try:
             async with (
-                httpx2.AsyncClient(transport=witness, timeout=timeout, trust_env=False) as http,
+                httpx2.AsyncClient(transport=witness, **options) as http,
                 mcp.Client(streamable_http_client(server_url(server), http_client=http)) as client,
             ):
                 ready.set_result((client, witness))

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import httpx
 import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 
-from apps.runs.course import Carriage
-from apps.runs.engine import commit as engine
+from apps.runs.journal import claiming
 from tests.benchmarks import ours
 from tests.benchmarks.children import Crew
 from tests.benchmarks.ground import Ground
@@ -25,9 +25,10 @@ from tests.benchmarks.usage import resident_mb
 
 Say = Callable[[str], None]
 CLAIM = (
-    "select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) from pg_stat_statements"
+    "select coalesce(sum(rows), 0), coalesce(sum(total_exec_time), 0) from pg_stat_statements"
     " where query ilike '%%skip locked%%' and query ilike '%%runs_step%%'"
 )
+ANY_ENGINE = 1_000  # later than any version that a run may ask for
 PAGES = ("/runs/", "/approvals/")
 SAMPLE_S = 2.0
 OVERTAKERS = 5
@@ -39,8 +40,8 @@ class Sample:
 
     seconds: float
     left: int
-    claims: int
-    claim_ms: float
+    claimed: int  # steps since the last sample
+    claim_us: float  # the claiming statement's time for each of them
     rss_mb: float
 
 
@@ -88,15 +89,15 @@ def _watch(
     begun: float,
 ) -> None:
     witness, total = Witness(), ours.left()
-    calls, spent = _claims(admin)
+    before, spent = _claims(admin)
     while left := ours.left():
         now = time.monotonic()
         more, longer = _claims(admin)
-        claims, took = more - calls, longer - spent
-        calls, spent = more, longer
+        claimed, took = more - before, longer - spent
+        before, spent = more, longer
         rss = max(resident_mb(pid) for pid in workers)
-        mean = took / claims if claims else 0.0
-        seen.samples.append(Sample(now - begun, left, claims, mean, rss))
+        mean = took * 1000 / claimed if claimed else 0.0
+        seen.samples.append(Sample(now - begun, left, claimed, mean, rss))
         seen.page_ms += _pages(browser)
         due = len(seen.overtaking_ms.get("sooner", ())) < OVERTAKERS
         if due and 0.1 * total < left < 0.95 * total:
@@ -140,16 +141,21 @@ def explain_claim() -> list[str]:
     stays claimed: both transactions are rolled back."""
     caught: list[tuple[str, Any]] = []
 
-    def catch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if "skip locked" in sql.lower() and "runs_step" in sql.lower():
+    def catch(sql: str, params: Any) -> Any:
+        if "skip locked" in sql.lower():
             caught.append((sql, params))
             raise _SeenEnoughError
-        return execute(sql, params, many, context)
+        return fetch(sql, params)
 
-    with suppress(_SeenEnoughError), connection.execute_wrapper(catch):
-        engine.claim_and_commit(Carriage(), "normal", limit=64, owner="bench:explain", lease_s=30)
+    fetch = claiming.fetch
+    with (
+        suppress(_SeenEnoughError),
+        mock.patch.object(claiming, "fetch", catch),
+        transaction.atomic(),
+    ):
+        claiming.due("normal", limit=64, engine_version=ANY_ENGINE)
     if not caught:
-        return ["the claim was not found: it no longer goes through Django's cursor"]
+        raise DutyError("the statement that claims was not seen: mend explain_claim")
     sql, params = caught[0]
     found: list[str] = []
     with suppress(_SeenEnoughError), transaction.atomic():
@@ -160,16 +166,16 @@ def explain_claim() -> list[str]:
 
 
 def _told(seen: Drained, runs: int, accepting: float, took: float, say: Say) -> dict[str, Any]:
-    third = max(1, len(seen.samples) // 3)
-    busy = [s for s in seen.samples if s.claims]
-    first = statistics.median([s.claim_ms for s in busy[:third]] or [0.0])
-    last = statistics.median([s.claim_ms for s in busy[-third:]] or [0.0])
+    busy = [s for s in seen.samples if s.claimed]
+    third = max(1, len(busy) // 3)
+    first = statistics.median([s.claim_us for s in busy[:third]] or [0.0])
+    last = statistics.median([s.claim_us for s in busy[-third:]] or [0.0])
     found = {
         "runs": runs,
         "accepted_per_second": runs / accepting,
         "drained_per_second": runs / took,
-        "claim_ms_first_third": first,
-        "claim_ms_last_third": last,
+        "claim_us_first_third": first,
+        "claim_us_last_third": last,
         "rss_mb_first_third": max((s.rss_mb for s in seen.samples[:third]), default=0.0),
         "rss_mb_last_third": max((s.rss_mb for s in seen.samples[-third:]), default=0.0),
         "page_p50_ms": percentile(seen.page_ms, 0.5),
@@ -178,13 +184,14 @@ def _told(seen: Drained, runs: int, accepting: float, took: float, say: Say) -> 
         "left_at_plan": seen.left_at_plan,
         "plan": seen.plan,
         "samples": [
-            [round(s.seconds, 1), s.left, s.claims, round(s.claim_ms, 3), round(s.rss_mb, 1)]
+            [round(s.seconds, 1), s.left, s.claimed, round(s.claim_us, 1), round(s.rss_mb, 1)]
             for s in seen.samples
         ],
     }
     overtaking = ", ".join(f"{k} {v:.0f} ms" for k, v in found["overtaking_ms"].items())
     say(
-        f"  drained {found['drained_per_second']:,.0f} runs/s; claims {first:.2f} → {last:.2f} ms;"
+        f"  drained {found['drained_per_second']:,.0f} runs/s;"
+        f" claiming {first:.0f} → {last:.0f} µs a step;"
         f" worker {found['rss_mb_first_third']:.0f} → {found['rss_mb_last_third']:.0f} MB;"
         f" pages p95 {found['page_p95_ms']:.0f} ms; overtaking: {overtaking or 'not tried'}"
     )

@@ -27,6 +27,7 @@ DBOS = "DBOS"
 LANGGRAPH = "LangGraph (sync)"
 FLOOR8 = "commit floor, 8 connections"
 FLOOR1 = "commit floor, 1 connection"
+FLOOR8_EXPLICIT = "commit floor, 8 connections, BEGIN … COMMIT"
 
 
 @dataclass
@@ -120,12 +121,17 @@ def contenders(
         ]
     if "floor" in only:
         url = ground.database("peer_floor")
-        for name, connections in ((FLOOR1, 1), (FLOOR8, 8)):
-            made = _peer("floor", [[url, str(connections)]])
-            found[name] = [Contender(name, "autocommit", scale.floor_rows, "peer_floor", made)]
+        for name, connections, way in _FLOORS:
+            made = _peer("floor", [[url, str(connections), way]])
+            found[name] = [Contender(name, way, scale.floor_rows, "peer_floor", made)]
     return found
 
 
+_FLOORS = [
+    (FLOOR1, 1, "autocommit"),
+    (FLOOR8, 8, "autocommit"),
+    (FLOOR8_EXPLICIT, 8, "explicit"),
+]
 _DBOS_WAYS = [
     ("called", 1, 4),
     ("called", 2, 4),
@@ -216,6 +222,7 @@ def ratios(rates: dict[str, list[float]]) -> dict[str, float]:
     """Ours over theirs, round by round, and the median of that: what the machine was busy with in a
     round slowed both."""
     pairs = {"dbos": DBOS, "langgraph": LANGGRAPH, "commit_floor": FLOOR8}
+    pairs["commit_floor_explicit"] = FLOOR8_EXPLICIT
     mine = rates.get(OURS, [])
     return {
         key: statistics.median(a / b for a, b in zip(mine, rates[name], strict=True))

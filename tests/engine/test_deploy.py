@@ -23,7 +23,7 @@ from apps.runs.services import workers
 from tests.engine.conftest import Tower, _apply
 from tests.engine.shop import CONTRACT, busy_script
 from tests.engine.test_kills import effects
-from tests.engine.test_orphans import MOVE, horse_of, on_its_way, slow, until
+from tests.engine.watching import MOVE, horse_of, on_its_way, slow, until
 
 RESTARTS = int(os.environ.get("TOWER_TEST_RESTARTS", "4"))
 

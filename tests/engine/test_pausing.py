@@ -12,7 +12,7 @@ from apps.runs.models import Attempt, Run, Step
 from tests.engine.conftest import Tower
 from tests.engine.shop import busy_script
 from tests.engine.test_kills import effects
-from tests.engine.test_orphans import MOVE, on_its_way, slow, until
+from tests.engine.watching import MOVE, on_its_way, slow, until
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from apps.kernel.ids import new_id
 from apps.runs import journal
 from apps.runs.journal import claiming, pressure
 from apps.runs.models import Attempt, Cap, Rate, Run, Step
+from apps.runs.recovery import sweep
 from apps.runs.services import cancel_run
 from apps.runs.services.admitting import forget_reading
 from apps.runs.work import Claimed
@@ -123,9 +123,8 @@ def states(runs: Sequence[UUID]) -> Counter[str]:
 
 @pytest.fixture
 def bounded(tower: Tower, settings: Any) -> Iterator[Tower]:
-    """A tower with short queues, for its sweeper too."""
+    """A tower with short queues."""
     settings.QUEUE_BOUNDS = {"C1": 60, "C2": 30, "C3": 10}
-    tower.env["TOWER_QUEUE_BOUNDS"] = json.dumps(settings.QUEUE_BOUNDS)
     forget_reading()
     yield tower
     forget_reading()
@@ -160,7 +159,6 @@ def test_under_overload_batch_is_shed_first_and_what_was_taken_in_ends(bounded: 
     )
     assert all(reason and until for reason, until in told)
 
-    tower.spawn("sweep")
     tower.worker()
     taken = Run.objects.filter(id__in=[*batch, *normal, *urgent]).exclude(state="shed")
     tower.wait(list(taken.values_list("id", flat=True)), states={"succeeded"}, seconds=120)
@@ -186,7 +184,7 @@ def test_a_job_waits_for_the_people_and_begins_when_they_have_caught_up(bounded:
     assert "longer than its window of 10 min: 6 questions ahead" in run.admission_reason
     for run_id in first[:3]:
         cancel_run(run_id, actor="test", reason="the customer changed their mind")
-    tower.spawn("sweep")
+    assert sweep().admitted == 1
     tower.wait(late, states={"waiting_approval"})
     run.refresh_from_db()
     assert run.deferred_until is None

@@ -24,7 +24,7 @@ from django.db import DatabaseError, connection, connections
 from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.kernel.errors import TowerError
-from apps.runs.models import Attempt, Run
+from apps.runs.models import Attempt, Run, Step
 from controltower.launch.valkey import connect
 from tests.engine.shop import address, call
 from tests.faults import shop
@@ -133,10 +133,13 @@ class Nemesis:
         self.done[name] += 1
         return name
 
-    def kill_worker(self) -> bool:
-        """Kill -9 a worker that has a work-horse: the parent, the horse, or both. Whether there was
-        one."""
+    def kill_worker(self, *, holding: bool = False) -> bool:
+        """Kill -9 a worker that has a work-horse: the parent, the horse, or both. ``holding``: only
+        one that holds leases at this moment. Whether there was one."""
         busy = [(c, h) for c in self._alive("worker") if (h := c.children())]
+        if holding:
+            holders = _holders()
+            busy = [(c, h) for c, h in busy if holders & {horse.pid for horse in h}]
         if not busy:
             return False
         worker, horses = self.dice.choice(busy)
@@ -274,6 +277,16 @@ def resumed_in(nemesis: Nemesis) -> list[float]:
         if at is not None and later is not None:
             found.append(later.started_at.timestamp() - at)
     return sorted(found)
+
+
+def _holders() -> set[int]:
+    """The processes that hold leases."""
+    try:
+        names = Step.objects.filter(state="running").values_list("lease_owner", flat=True)
+        return {_pid_of(name) for name in names.distinct()}
+    except DatabaseError:
+        connections.close_all()
+        return set()
 
 
 def _pid_of(worker: str) -> int:

@@ -109,7 +109,7 @@ def test_22_told_to_come_back(
     assert first.ended_at is not None
     wait = step.not_before - first.ended_at if step.state == "queued" else timedelta()
     assert wait <= timedelta(seconds=most_s)
-    assert step.lease_until is None
+    assert step.lease_until is None or step.state != "queued"  # told to come at once, it may have
     if least_s > 30:
         assert wait >= timedelta(seconds=least_s)
         Step.objects.filter(pk=step.pk).update(not_before=first.ended_at)

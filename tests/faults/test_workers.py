@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import django_rq
@@ -58,6 +59,13 @@ def is_running(process: psutil.Process) -> bool:
 
 def states(runs: Sequence[UUID]) -> set[str]:
     return set(Run.objects.filter(id__in=runs).values_list("state", flat=True))
+
+
+def written(runs: Sequence[UUID]) -> list[list[dict[str, Any]]]:
+    """What stands of these runs' steps and receipts."""
+    columns = ("seq", "state", "result", "attempts_made")
+    steps = Step.objects.filter(run_id__in=runs).order_by("run_id", "seq")
+    return [list(steps.values(*columns)), list(Receipt.objects.filter(run_id__in=runs).values())]
 
 
 def test_01_killed_before_the_call(proved: Plant) -> None:
@@ -156,6 +164,7 @@ def test_05_parent_killed_alone(proved: Plant) -> None:
     proved.worker()
     proved.wait(runs, {"succeeded"})
     assert effects(proved, runs) == [1]
+    assert Step.objects.get(run_id__in=runs, lease_losses__gt=0).tool_name == shop.KEYED
 
 
 def test_06_paused_and_woken(proved: Plant) -> None:
@@ -175,7 +184,7 @@ def test_06_paused_and_woken(proved: Plant) -> None:
     proved.wait([unkeyed], {"confirmation_unknown"})
     proved.worker()
     proved.wait(runs, {"succeeded"})
-    before = list(Receipt.objects.filter(run_id__in=runs).values())
+    before = written(runs)
     for horse in horses:
         horse.resume()
     sleeper.signal(signal.SIGCONT)
@@ -183,7 +192,10 @@ def test_06_paused_and_woken(proved: Plant) -> None:
     fenced = Event.objects.filter(kind="step.fenced", run_id__in=runs)
     until(fenced.exists, "the late write was refused, and that is told", plant=proved)
 
-    assert list(Receipt.objects.filter(run_id__in=runs).values()) == before
+    assert written(runs) == before
+    lost = Attempt.objects.filter(run_id__in=runs, outcome="lease_lost")
+    tokens = {(str(step), token) for step, token in lost.values_list("step_id", "lease_token")}
+    assert {(told.subject_id, told.payload["token"]) for told in fenced} <= tokens
     assert effects(proved, [*runs, unkeyed]) == [1, 1]
 
 

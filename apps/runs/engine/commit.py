@@ -38,6 +38,7 @@ from apps.runs.journal import (
     forking,
     parking,
     pressure,
+    unsent,
     withholding,
 )
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
@@ -423,6 +424,7 @@ def claim_and_commit(
     free, parked = pressure.part(free)
     claiming.park([*barred, *parked])
     works = claiming.lease(free, owner=owner, lease_s=lease_s)
+    works = unsent.drop_late(works, actor=owner)
     carriage.fill([w.run_id for w in works], anew=True)
     batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=True)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])

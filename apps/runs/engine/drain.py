@@ -26,9 +26,10 @@ from apps.runs import agents
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import Ending
 from apps.runs.engine import commit as engine
+from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.slots import Slot, Slots, told
 from apps.runs.executor import CallResult, ToolClient
-from apps.runs.journal import pressure
+from apps.runs.journal import claiming, pressure
 from apps.runs.journal.withholding import WITHHELD
 from apps.runs.services.stops import withheld
 from apps.runs.services.workers import beat, give_back, notice, renew_leases
@@ -76,6 +77,7 @@ class Drain:
         self._some = asyncio.Event()
         self._carriage = Carriage()  # touched by the database thread only
         self._slots = Slots()
+        self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
         self._renewed = self._looked = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
@@ -93,11 +95,13 @@ class Drain:
                 if notice.is_over:
                     await self._in_db(lambda: give_back(self.owner))
                 await self._in_db(lambda: connection.close())  # the thread's own
+                await self._bell.close()
                 self._db.shutdown(wait=True)
         return self.report
 
     async def _loop(self, tools: ToolClient, end: float) -> None:
         idle_since: float | None = None
+        called = True  # the bell rang, or something happened: there may be work
         finished: list[Finished] = []
         inspected: list[Claimed] = []
         while True:
@@ -106,13 +110,17 @@ class Drain:
                 await self._commit(tools, finished, inspected, go_on)
             if notice.is_over:
                 return
-            claimed = await self._claim(tools) if go_on else 0
+            claimed = 0
+            if go_on and (called or await self._in_db(lambda: claiming.is_due(self.lane))):
+                claimed = await self._claim(tools)
+            called = True
             if not self._tasks and not self._ended:
                 idle_since = idle_since or time.monotonic()
-                if not go_on or (not claimed and time.monotonic() - idle_since >= self.linger_s):
+                idle_s = time.monotonic() - idle_since
+                if not go_on or (not claimed and idle_s >= self.linger_s):
                     self.report.more = not go_on
                     return
-                await asyncio.sleep(0 if claimed else 0.02)
+                called = bool(claimed) or await self._bell.wait(pause_s(idle_s))
             else:
                 idle_since = None
             finished, inspected = await self._gather()

@@ -27,6 +27,7 @@ from apps.kernel.statements import (
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
+from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
 
@@ -487,10 +488,10 @@ def wake(approval_ids: Sequence[UUID]) -> list[str]:
 def cancel_waiting_steps(run_id: UUID) -> list[UUID]:
     """Cancel the steps of a run that nobody is carrying out at this moment; returns them."""
     rows = fetch(
-        "UPDATE runs_step SET state = 'cancelled', disposition = 'cancelled',"
-        " finished_at = clock_timestamp()"
+        "UPDATE runs_step s SET state = 'cancelled', disposition = 'cancelled',"  # noqa: S608
+        " finished_at = clock_timestamp(), intent_open = false"
         " WHERE run_id = %s AND state IN ('queued', 'waiting_approval')"
-        " AND NOT intent_open RETURNING id",
+        f" AND NOT (intent_open AND {MAY_HAVE_HAPPENED}) RETURNING id",
         [run_id],
     )
     return [row[0] for row in rows]

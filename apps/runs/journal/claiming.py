@@ -39,6 +39,18 @@ _DUE = f"""
 """  # noqa: S608  # a constant column list, no input
 
 
+_IS_DUE = """
+    SELECT EXISTS (SELECT FROM runs_step WHERE lane = %s AND state = 'queued'
+        AND not_before <= clock_timestamp() AND lease_losses < %s)
+"""
+
+
+def is_due(lane: str) -> bool:
+    """Whether a claim may find anything: one statement without a transaction or a lock, for whoever
+    looks again and again."""
+    return bool(fetch(_IS_DUE, [lane, SUSPECT_AFTER])[0][0])
+
+
 @dataclass(frozen=True, slots=True)
 class Parked:
     """A due step that can't run now: why, and for how long it need not be looked at. Without a

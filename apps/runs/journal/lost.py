@@ -8,6 +8,7 @@ from uuid import UUID
 
 from apps.kernel.transactions import participant
 from apps.runs.journal import fetch
+from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,10 @@ def waiting_approvals(*, limit: int = 2000) -> list[UUID]:
 
 @participant
 def end_overdue(*, limit: int = 500) -> tuple[list[UUID], list[tuple[UUID, UUID]]]:
-    """Fail runs past their deadline that have no call under way, with their waiting steps. Returns
-    the runs, and the steps with their runs."""
+    """Fail runs past their deadline that have no call under way, nor one that may have happened and
+    is tried again, with their waiting steps. Returns the runs, and the steps with their runs."""
     rows = fetch(
-        """
+        f"""
         UPDATE runs_run r SET state = 'failed', outcome = 'timed_out', error_class = 'deadline',
             summary = 'The deadline of the run passed.', finished_at = clock_timestamp()
         WHERE r.id IN (
@@ -107,16 +108,17 @@ def end_overdue(*, limit: int = 500) -> tuple[list[UUID], list[tuple[UUID, UUID]
             WHERE state IN ('accepted', 'queued', 'running', 'waiting_approval')
               AND deadline_at < clock_timestamp()
               AND NOT EXISTS (SELECT FROM runs_step s WHERE s.run_id = runs_run.id
-                  AND (s.state = 'running' OR s.intent_open))
+                  AND (s.state = 'running'
+                    OR (s.intent_open AND (s.state <> 'queued' OR {MAY_HAVE_HAPPENED}))))
             LIMIT %s FOR UPDATE SKIP LOCKED)
         RETURNING r.id
-        """,
+        """,  # noqa: S608  # a constant condition, no input
         [limit],
     )
     ids = [row[0] for row in rows]
     steps = fetch(
         "UPDATE runs_step SET state = 'failed', disposition = 'failed',"
-        " error_class = 'deadline', error = 'the deadline of the run passed',"
+        " error_class = 'deadline', error = 'the deadline of the run passed', intent_open = false,"
         " finished_at = clock_timestamp()"
         " WHERE run_id = ANY(%s) AND state IN ('queued', 'waiting_approval')"
         " RETURNING id, run_id",

@@ -1,0 +1,55 @@
+"""Mutations that were intended, certainly not carried out, and whose run is over.
+
+A call that was turned away (408, 425, 429), that never reached its tool or that was withheld waits
+for its next try, minutes perhaps, and keeps its intent. What is known not to have happened must not
+begin once its run was cancelled or its deadline has passed. A keyed one of which an earlier try may
+have happened goes on: the same key finds that out, and an unkeyed one never comes to the queue.
+
+The race: a run is cancelled while its call is being turned away. Whichever transaction comes first,
+the step is met here when it is claimed, under its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apps.audit.services import Fact, record_many
+from apps.kernel.statements import execute, fetch
+from apps.kernel.transactions import participant
+from apps.runs.work import Claimed
+
+# Of a queued or just claimed step ``s``; the attempts' numbers and words are the executor's.
+MAY_HAVE_HAPPENED = """(s.idempotency = 'keyed' AND EXISTS (
+    SELECT FROM runs_attempt a WHERE a.step_id = s.id AND (a.ended_at IS NULL OR NOT
+        (coalesce(a.http_status, 0) IN (408, 425, 429) OR a.error_class = 'not_connected'))))"""
+
+_DROP = f"""
+    UPDATE runs_step s SET state = v.state, disposition = v.state, error_class = v.error_class,
+        error = v.error, intent_open = false, finished_at = clock_timestamp(),
+        lease_token = NULL, lease_until = NULL, lease_owner = ''
+    FROM (
+        SELECT id, 'cancelled' AS state, '' AS error_class, '' AS error
+        FROM runs_run WHERE state = 'cancelled'
+        UNION ALL SELECT id, 'failed', 'deadline', 'the deadline of the run passed'
+        FROM runs_run WHERE state <> 'cancelled' AND deadline_at <= clock_timestamp()
+    ) v
+    WHERE v.id = s.run_id AND s.id = ANY(%s) AND s.lease_token = ANY(%s)
+      AND s.state = 'running' AND s.intent_open AND NOT {MAY_HAVE_HAPPENED}
+    RETURNING s.id, s.run_id, s.state
+"""  # noqa: S608  # a constant condition, no input
+
+
+@participant
+def drop_late(works: Sequence[Claimed], *, actor: str) -> list[Claimed]:
+    """Of steps that were just claimed, end those that must not begin any more; they give their
+    mutations up. Returns the others. Costs nothing where none had begun before."""
+    begun = [w for w in works if w.intent_open and w.mutates]
+    if not begun:
+        return list(works)
+    rows = fetch(_DROP, [[w.step_id for w in begun], [w.lease_token for w in begun]])
+    late = {row[0] for row in rows}
+    if late:
+        execute("DELETE FROM runs_intent WHERE step_id = ANY(%s)", [list(late)])
+    why = {"why": "it was never carried out, and its run is over"}
+    record_many([Fact(f"step.{s}", actor, "step", str(i), run, why) for i, run, s in rows])
+    return [w for w in works if w.step_id not in late]
