@@ -7,22 +7,32 @@ domain-separation prefix so that a digest made for one purpose can't pass for an
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import orjson
 import rfc8785
 
 _SAFE = 2**53 - 1
+_STRICT = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_FLOAT = re.compile(rb"\d[.eE]|null")  # might be one; NaN is written as null
 
 
 def canonical_bytes(value: Any) -> bytes:
     """RFC 8785 bytes of a JSON value. Raises ``rfc8785.CanonicalizationError`` for values that
     JSON can't carry exactly (NaN, integers beyond 2**53 - 1)."""
-    if _is_plain(value):
-        try:
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        except orjson.JSONEncodeError:  # text that isn't UTF-8: let the reference say so
-            pass
+    try:
+        written = orjson.dumps(value, option=_STRICT)
+    except orjson.JSONEncodeError:  # text that isn't UTF-8 and the like: let the reference say so
+        return rfc8785.dumps(value)
+    if (written.isascii() and not _FLOAT.search(written)) or _is_plain(value):
+        return written
     return rfc8785.dumps(value)
 
 

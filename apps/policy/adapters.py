@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import cedarpy
+import orjson
 
 from apps.kernel.documents import Problem
 from apps.policy.domain.decision import Outcome, Verdict, combine, roles_to_ask
@@ -26,11 +27,12 @@ from apps.policy.domain.locate import (
     offset_of_token,
     policy_spans,
 )
-from apps.policy.domain.request import Request
+from apps.policy.domain.request import Request, reads_of
 from apps.policy.domain.rules import Rule, annotation_faults, names_read, read_rule
 from apps.policy.domain.schema import EFFECTS, declared_facts, with_limits
 
 EVALUATORS_KEPT = 64  # versions in use at a time, by far
+OUTCOMES_KEPT = 8192  # of each version
 END_OF_INPUT = "unexpected end of input"
 
 Json = dict[str, Any]
@@ -42,13 +44,14 @@ class Evaluator:
     def __init__(self, policies: str, limits: Mapping[str, int], schema: Mapping[str, Any]) -> None:
         self._policies = cedarpy.PolicySet.from_str(policies)
         self._limits = dict(limits)
-        # What no rule mentions is not sent: texts and sets can be long. Should a rule reach for it
-        # in a way that this test doesn't see, the missing attribute is an error, which denies.
+        # What no rule mentions is not sent: texts and sets can be long, and questions that differ
+        # in nothing else are the same question.
         self._facts = {
             tool: {name: kind for name, kind in facts.items() if name in policies}
             for tool, facts in declared_facts(schema).items()
         }
-        self._unread = [name for name in ("seen", "answers") if name not in policies]
+        self._reads = reads_of(policies)
+        self._known: dict[bytes, Outcome] = {}
         stored = _policies_as_json(policies)
         self.rules: dict[str, Rule] = {key: read_rule(key, p) for key, p in stored.items()}
 
@@ -76,15 +79,17 @@ class Evaluator:
         ]
 
     def _context(self, request: Request, limits: Mapping[str, int]) -> Json:
-        context = request.context(self._facts.get(request.tool, {}), limits)
-        for name in self._unread:
-            context["run"].pop(name)
-        return context
+        return request.context(self._facts.get(request.tool, {}), limits, self._reads)
 
     def _ask(self, requests: Sequence[Request], contexts: Sequence[Json]) -> list[Outcome]:
-        answers: dict[int, Outcome] = {}
+        """Each question's outcome. One that was answered before is answered from memory: an
+        outcome depends on nothing but the text and the question."""
+        keys = [_key(r, context) for r, context in zip(requests, contexts, strict=True)]
+        answers = {i: self._known[key] for i, key in enumerate(keys) if key in self._known}
         askable = []
         for i, request in enumerate(requests):
+            if i in answers:
+                continue
             if error := self._unknown(request):
                 answers[i] = Outcome(allowed=False, errors=(error,))
             else:
@@ -93,7 +98,15 @@ class Evaluator:
             asked = [_question(requests[i], contexts[i]) for i in members]
             for i, outcome in zip(members, self._batch(asked, entities), strict=True):
                 answers[i] = outcome
+                self._remember(keys[i], outcome)
         return [answers[i] for i in range(len(requests))]
+
+    def _remember(self, key: bytes, outcome: Outcome) -> None:
+        if outcome.errors:
+            return
+        if len(self._known) >= OUTCOMES_KEPT:
+            self._known.clear()
+        self._known[key] = outcome
 
     def _unknown(self, request: Request) -> str:
         """Why the rules can't speak about this request: they would not apply, so a general permit
@@ -308,8 +321,15 @@ def _question(request: Request, context: Json) -> Json:
         "principal": {"type": "Agent", "id": request.agent},
         "action": {"type": "Action", "id": request.tool},
         "resource": {"type": "Tool", "id": f"{request.domain}/{request.tool}"},
-        "context": context,
+        "context": orjson.dumps(context).decode(),
     }
+
+
+def _key(request: Request, context: Json) -> bytes:
+    """Everything that an outcome depends on, but for the text of the rules."""
+    r = request
+    who = (r.agent, r.agent_kind, r.agent_model, r.domain, r.tool, r.effect, r.listed)
+    return orjson.dumps((who, context), option=orjson.OPT_SORT_KEYS)
 
 
 def _compatible(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import inspect
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from typing import Any
 
 import httpx2
 import mcp
+import orjson
 from django.conf import settings
 from mcp.client.streamable_http import streamable_http_client
 
@@ -32,6 +34,7 @@ from apps.runs.domain.retry import Ending
 
 logger = logging.getLogger(__name__)
 IN_PROCESS = "python:"
+InProcess = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Any]
 META_CALL = "tower/call"
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 PLAIN = "identity"
@@ -181,7 +184,8 @@ class ToolClient:
         """Call ``tool`` once. Never raises for what the other side does: the result says how it
         ended. ``meta`` carries the idempotency key, the world and the run."""
         if module := self._module_of(server):
-            return await _call_in_process(module, tool, arguments, meta=meta, timeout_s=timeout_s)
+            call = _in_process(module)
+            return await _call_in_process(call, tool, arguments, meta=meta, timeout_s=timeout_s)
         started = time.monotonic()
         trace = Trace()
         try:
@@ -200,6 +204,19 @@ class ToolClient:
             return _failed(ending, trace, started, "timeout", f"no answer in {timeout_s:g} s")
         except Exception as error:  # anything the other side does is a result, not a crash
             return _read_failure(error, trace, started)
+
+    def at_once(
+        self, server: str, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any]
+    ) -> CallResult | None:
+        """Call a tool that is a plain function of this process; ``None`` for every other tool."""
+        module = self._module_of(server)
+        if not module or inspect.iscoroutinefunction(call := _in_process(module)):
+            return None
+        started = time.monotonic()
+        try:
+            return _answered(call(tool, arguments, meta), started)
+        except Exception as error:  # whatever a tool does is a result, not a crash
+            return _broke(error, started)
 
     def _module_of(self, server: str) -> str:
         """The module of an in-process server; empty for one on the network. Asked once a client:
@@ -246,7 +263,7 @@ class ToolClient:
 
 
 async def _call_in_process(
-    module: str,
+    call: InProcess,
     tool: str,
     arguments: Mapping[str, Any],
     *,
@@ -256,27 +273,38 @@ async def _call_in_process(
     """Tools that live in a Python module of the company's own: ``python:package.module`` with an
     ``async def call(tool, arguments, meta)`` that returns a JSON object, or raises ``ValueError``
     when it refuses and nothing happened. Any other error, and a time-out, leave it open whether
-    something happened, as with a tool on the network."""
-    trace, started = Trace(sent=True), time.monotonic()
+    something happened, as with a tool on the network. A plain ``def call`` must not block; it is
+    called at once (``ToolClient.at_once``)."""
+    started = time.monotonic()
     try:
         async with asyncio.timeout(timeout_s):
-            data = await _in_process(module)(tool, arguments, meta)
-        content = json.dumps(data, ensure_ascii=False)
+            answer = call(tool, arguments, meta)
+            return _answered(await answer if inspect.isawaitable(answer) else answer, started)
     except TimeoutError:
-        return _failed(Ending.LOST, trace, started, "timeout", f"no answer in {timeout_s:g} s")
-    except ValueError as error:
-        return _failed(Ending.REFUSED, trace, started, "refused_by_tool", str(error)[:2000])
+        error = f"no answer in {timeout_s:g} s"
+        return _failed(Ending.LOST, Trace(sent=True), started, "timeout", error)
     except Exception as error:  # whatever a tool does is a result, not a crash
-        text = f"{type(error).__name__}: {error}"[:500]
-        return _failed(Ending.LOST, trace, started, "tool_error", text)
+        return _broke(error, started)
+
+
+def _answered(data: dict[str, Any], started: float) -> CallResult:
+    content = orjson.dumps(data).decode()
     took = (time.monotonic() - started) * 1000
     replayed = bool(data.get("replayed"))
     return CallResult(Ending.ANSWERED, content, data, duration_ms=took, replayed=replayed)
 
 
+def _broke(error: Exception, started: float) -> CallResult:
+    trace = Trace(sent=True)
+    if isinstance(error, ValueError):
+        return _failed(Ending.REFUSED, trace, started, "refused_by_tool", str(error)[:2000])
+    text = f"{type(error).__name__}: {error}"[:500]
+    return _failed(Ending.LOST, trace, started, "tool_error", text)
+
+
 @cache
-def _in_process(module: str) -> Callable[..., Awaitable[dict[str, Any]]]:
-    call: Callable[..., Awaitable[dict[str, Any]]] = import_module(module).call
+def _in_process(module: str) -> InProcess:
+    call: InProcess = import_module(module).call
     return call
 
 

@@ -36,6 +36,28 @@ EMPTY: dict[str, Any] = {"bool": False, "long": 0, "string": "", "set": []}
 
 
 @dataclass(frozen=True, slots=True)
+class Reads:
+    """The attributes of the context that some rules mention, with their types."""
+
+    conversation: Mapping[str, str]
+    run: Mapping[str, str]
+    arguments: bool
+
+
+EVERYTHING = Reads(CONVERSATION, RUN, arguments=True)
+
+
+def reads_of(policies: str) -> Reads:
+    """What a text can look at. Should a rule reach for an attribute in a way that this doesn't
+    see, the missing attribute is an error, which denies."""
+    return Reads(
+        {name: kind for name, kind in CONVERSATION.items() if name in policies},
+        {name: kind for name, kind in RUN.items() if name in policies},
+        "arguments" in policies,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One question to the decision point: who (agent), what (tool, with the effect class that the
     catalog gives it; ``listed``: the run's contract names it), and the circumstances."""
@@ -76,17 +98,20 @@ class Request:
         """SHA-256 over the canonical form."""
         return digest_of(self.to_json())
 
-    def context(self, facts: Mapping[str, str], limits: Mapping[str, int]) -> dict[str, Any]:
-        """What rules see as ``context``; ``facts`` gives the types that this tool declares.
+    def context(
+        self, facts: Mapping[str, str], limits: Mapping[str, int], read: Reads = EVERYTHING
+    ) -> dict[str, Any]:
+        """What rules see as ``context``; ``facts`` gives the types that this tool declares, and
+        ``read`` the attributes that any rule mentions.
 
         Conversation and run attributes are always there (the empty value where nothing is known);
         a fact is there only when it is known and has its declared type.
         """
         return {
             "facts": typed(self.facts, facts),
-            "conversation": _filled(self.conversation, CONVERSATION),
-            "run": _filled(self.run, RUN),
-            "arguments": scalar_arguments(self.arguments),
+            "conversation": _filled(self.conversation, read.conversation),
+            "run": _filled(self.run, read.run),
+            "arguments": scalar_arguments(self.arguments) if read.arguments else [],
             "limits": dict(limits),
             "approvals": sorted(self.approvals),
         }
@@ -144,4 +169,6 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(values: Any) -> list[str]:
+    if not values:
+        return []
     return sorted({str(value) for value in values})

@@ -8,6 +8,7 @@ what is in flight is finished, and what is left is rung for again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -72,6 +73,8 @@ class Drain:
     def __post_init__(self) -> None:
         self._db = ThreadPoolExecutor(1, thread_name_prefix="db")
         self._tasks: dict[asyncio.Task[Any], Action] = {}
+        self._ended: list[Finished | Claimed] = []
+        self._some = asyncio.Event()
         self._carriage = Carriage()  # touched by the database thread only
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
@@ -111,7 +114,7 @@ class Drain:
             if go_on and (called or await self._in_db(lambda: claiming.is_due(self.lane))):
                 claimed = await self._claim(tools)
             called = True
-            if not self._tasks:
+            if not self._tasks and not self._ended:
                 idle_since = idle_since or time.monotonic()
                 idle_s = time.monotonic() - idle_since
                 if not go_on or (not claimed and idle_s >= self.linger_s):
@@ -130,7 +133,18 @@ class Drain:
         if actions:
             reach("after_intent")
         for action in actions:
-            self._tasks[asyncio.create_task(self._act(tools, action))] = action
+            if isinstance(action, Call) and (result := _at_once(tools, action)):
+                self._ended.append(Finished(action, result))
+                continue
+            task = asyncio.create_task(self._act(tools, action))
+            self._tasks[task] = action
+            task.add_done_callback(self._note)
+
+    def _note(self, task: asyncio.Task[Any]) -> None:
+        """An action is over: whoever gathers need not look at those that aren't."""
+        if task in self._tasks:
+            self._ended.append(_outcome(task, self._tasks.pop(task)))
+            self._some.set()
 
     async def _act(self, tools: ToolClient, action: Action) -> Finished | Claimed:
         if isinstance(action, Inspect):
@@ -153,18 +167,15 @@ class Drain:
         return self._slots.of(name, action.concurrency)
 
     async def _gather(self) -> tuple[list[Finished], list[Claimed]]:
-        if not self._tasks:
-            return [], []
-        done, _ = await asyncio.wait(self._tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
-        if done and len(done) < len(self._tasks):
-            more, _ = await asyncio.wait(self._tasks, timeout=GATHER_S)
-            done |= more
-        finished, inspected = [], []
-        for task in done:
-            action = self._tasks.pop(task)
-            outcome = _outcome(task, action)
-            (finished if isinstance(outcome, Finished) else inspected).append(outcome)
-        return finished, inspected  # type: ignore[return-value]  # parted by type just above
+        """What has ended; when nothing has, wait a little for the first, and for its company."""
+        if not self._ended and self._tasks:
+            self._some.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._some.wait(), 0.1)
+                await asyncio.sleep(GATHER_S if self._tasks else 0)
+        ended, self._ended = self._ended, []
+        finished = [e for e in ended if isinstance(e, Finished)]
+        return finished, [e for e in ended if isinstance(e, Claimed)]
 
     # --- the database -------------------------------------------------------------------------
 
@@ -177,7 +188,7 @@ class Drain:
             if found := await self._claim_some(tools, 1, alone=True):
                 return found
         self._suspecting_until = 0.0
-        room = self.in_flight - len(self._tasks)
+        room = self.in_flight - len(self._tasks) - len(self._ended)
         if room < max(1, self.in_flight // 8):
             return 0
         return await self._claim_some(tools, min(room, CLAIM), alone=False)
@@ -260,18 +271,32 @@ def _patiently(func: Callable[[], T], forget: Callable[[], None]) -> T:
             pause = min(pause * 2, 2.0)
 
 
-async def _call(tools: ToolClient, action: Call) -> CallResult:
-    work = action.work
+def _meta(work: Claimed) -> dict[str, Any]:
     meta = {"world": work.world, "run": str(work.run_id)}
     if work.dialect:
         meta["dialect"] = work.dialect
+    return meta
+
+
+def _meta_of_call(work: Claimed) -> dict[str, Any]:
+    meta = _meta(work)
     if work.mutates:
         meta["idempotency_key"] = work.idempotency_key
+    return meta
+
+
+def _at_once(tools: ToolClient, action: Call) -> CallResult | None:
+    work = action.work
+    return tools.at_once(action.server, work.tool_name, work.arguments, meta=_meta_of_call(work))
+
+
+async def _call(tools: ToolClient, action: Call) -> CallResult:
+    work = action.work
     return await tools.call(
         action.server,
         work.tool_name,
         work.arguments,
-        meta=meta,
+        meta=_meta_of_call(work),
         call_id=str(action.attempt_id),
         timeout_s=action.timeout_s,
     )
@@ -281,14 +306,11 @@ async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
     """Fill in what the step would change. Without that answer the gate is asked with no facts,
     which rules that need them answer with hold or deny: never silently permit."""
     work = action.work
-    meta = {"world": work.world, "run": str(work.run_id)}
-    if work.dialect:
-        meta["dialect"] = work.dialect
     result = await tools.call(
         action.server,
         action.tool,
         {"tool": work.tool_name, "args": work.arguments},
-        meta=meta,
+        meta=_meta(work),
         call_id=f"inspect-{work.lease_token}",
         timeout_s=min(action.timeout_s, 10.0),
     )
