@@ -54,8 +54,9 @@ class Engine:
     """One tower's engine; workers call it, each within one transaction of theirs."""
 
     def __init__(
-        self, store: Store, bounds: Bounds, tools: dict[str, Tool], wanted: dict[str, tuple[str, ...]],
-        rng: Random, new_id: Callable[[], UUID], ask: Callable[[Step], Approval],
+        self, store: Store, bounds: Bounds, tools: dict[str, Tool],
+        wanted: dict[str, tuple[str, ...]], rng: Random, new_id: Callable[[], UUID],
+        ask: Callable[[Step], Approval],
     ) -> None:  # fmt: skip
         self.store = store
         self.bounds = bounds
@@ -168,17 +169,7 @@ class Engine:
     def _advance(
         self, owner: str, lease_s: float, ended: Sequence[Step], go_on: bool
     ) -> list[tuple[Step, int]]:
-        born: list[Step] = []
-        for run in dict.fromkeys(s.run for s in ended):
-            if run.state is State.COMPENSATING:
-                self.carry_on(run)
-            elif run.state in LIVE:
-                stuck = [s for s in ended if s.run is run and _is_stuck(s)]
-                if stuck:
-                    error = stuck[0].error_class
-                    self.store.update_run(run, State.CONFIRMATION_UNKNOWN, error_class=error)
-                elif (step := self.plot(run)) is not None:
-                    born.append(step)
+        born = [b for s in {s.run.id: s for s in ended}.values() if (b := self._next_of(s))]
         if not go_on:
             for step in born:
                 self._insert(step)
@@ -188,6 +179,17 @@ class Engine:
         for one in (*barred, *parked):
             self._insert(one.step, one)
         return [(s, self._insert_leased(s, owner, lease_s)) for s in kept]
+
+    def _next_of(self, ended: Step) -> Step | None:
+        """What a run does once this step has ended (a run has one step under way)."""
+        run = ended.run
+        if run.state is State.COMPENSATING:
+            self.carry_on(run)
+        elif run.state in LIVE and ended.state is State.CONFIRMATION_UNKNOWN:
+            self.store.update_run(run, ended.state, error_class=ended.error_class)
+        elif run.state in LIVE:
+            return self.plot(run)
+        return None
 
     def _insert(self, step: Step, parked: Parked | None = None) -> None:
         step.not_before = self.store.clock()
@@ -278,6 +280,7 @@ class Engine:
     def _keep(self, works: Sequence[tuple[Step, int]]) -> list[tuple[Step, int]]:
         """``Batch.keep``: of steps whose effect was looked at, those that may still begin."""
         works = [(s, t) for s, t in works if not self.store.drop_cancelled(s, t)]
+        works = [(s, t) for s, t in works if self.store.ours(s, t)]
         tokens = {s.id: t for s, t in works}
         kept, parked = self.bounds.part([s for s, _ in works])
         for one in parked:
@@ -454,10 +457,6 @@ def _owner_row(owner: Step) -> dict[str, Any]:
         "idempotency": owner.tool.idempotency,
         "attempts": owner.attempts_made,
     }
-
-
-def _is_stuck(step: Step) -> bool:
-    return step.state is State.CONFIRMATION_UNKNOWN
 
 
 def _past(step: Step) -> saga.Past:

@@ -53,7 +53,7 @@ class ToolServer:
     def receive(self, act: Act, key: str, deliver: Callable[[Reply], None]) -> None:
         """One call arrives, or doesn't. ``deliver`` hears how it ended, if anything is heard."""
         world, step = self.world, act.step
-        took = world.rng.uniform(0.01, 0.5)
+        took = world.rng.uniform(0.01, world.slowest_s)
         mode = self._mode(step)
         arrives = mode != "not_connected"
         if arrives:
@@ -65,7 +65,7 @@ class ToolServer:
             self._answer(took, deliver, Reply(Ending.REFUSED, "refused_by_tool", took_s=took))
         elif mode == "late":
             self._begin(key)
-            world.after(step.tool.terms.timeout_s + took * 40, self._do, step, key)
+            world.after(step.tool.terms.timeout_s + took * 10, self._do, step, key)
         elif mode != "hangs":
             self._carry_out(step, key, took, deliver)
 

@@ -165,6 +165,11 @@ class Watch:
         for step in store.dirty:
             self._row(step)
         store.dirty.clear()
+        for approval in store.approvals.values():
+            step = approval.step
+            asks = step.state is S.WAITING_APPROVAL and step.approval_id == approval.id
+            if approval.state == "pending" and not asks:
+                raise ViolationError("ask", step.name, f"is {step.state}, and people are asked")
         for name, tokens in store.budgets.items():
             if not 0.0 <= tokens <= budget.CAPACITY:
                 raise ViolationError("budget", name, f"{tokens} tokens")

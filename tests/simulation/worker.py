@@ -113,7 +113,7 @@ class Worker:
 
     def _claim(self) -> None:
         """Suspects first and alone; then as many as there is room for."""
-        store, now = self.world.store, self.world.now
+        store = self.world.store
         if any(a.step.losses >= 2 for a in self.tasks.values()):
             return
         for alone in (True, False):
@@ -129,7 +129,6 @@ class Worker:
                 "after_lease",
             )
             return
-        assert now == self.world.now
 
     def _transact(self, work: Callable[[], list[Act]], point: str, since: float = -1.0) -> None:
         """``drain._patiently``: a transaction that fails, or whose reply is lost, is repeated."""
@@ -171,6 +170,8 @@ class Worker:
         if dies:
             self.world.log(self.name, f"failpoint {point}")
             self.crash()
+        elif self.world.rng.random() < self.world.faults["naps"]:
+            self.sleep(self.world.rng.uniform(20.0, 60.0))
         return dies
 
     def _renew(self) -> None:

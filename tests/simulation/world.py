@@ -67,6 +67,8 @@ class World:
         self.tools = ToolServer(
             self, self._faultiness(tools), self.rng.choice((frozenset(), frozenset({1})))
         )
+        if self.rng.random() < 0.2:
+            self.store.budgets = {t.full_name: self.rng.uniform(0.0, 12.0) for t in tools.values()}
         self.people = People(self)
         self.ask = self.people.asked
         self.workers = [Worker(self, f"w{i}") for i in range(self.rng.randint(1, 3))]
@@ -78,12 +80,14 @@ class World:
 
     def _choose_faults(self) -> None:
         rng = self.rng
-        names = (*POINTS, "commit_fails", "commit_reply_lost", "bell_lost")
+        names = (*POINTS, "commit_fails", "commit_reply_lost", "bell_lost", "naps")
         self.faults = {n: rng.choice((0.0, 0.0, 0.03, 0.15)) for n in names}
         kinds = [*FAULTS, *SILENT]
         self.modes = rng.sample(kinds, rng.randint(1, len(kinds)))
         self.conflicts = rng.random() < 0.5
         self.room = rng.choice((1, 2, 8))
+        self.slowest_s = rng.choice((0.5, 0.5, 12.0))
+        self.crowd = rng.random() < 0.2  # many runs at once, most of them calling one tool
         self.patience = rng.choice((0.1, 0.5, 2.0))
         self.nobody_decides = rng.random() < 0.1
         self.asks = {"j0": rng.choice((0.0, 1.0)), "j1": 0.0}
@@ -143,11 +147,13 @@ class World:
 
     def _plan_runs(self) -> None:
         rng = self.rng
-        for number in range(1, rng.randint(2, 6)):
+        favourite = (rng.choice(("t1", "t2", "t3")),) * (6 if self.crowd else 0)
+        names = ("t0", "t1", "t1", "t2", "t2", "t3", *favourite)
+        for number in range(1, rng.randint(8, 14) if self.crowd else rng.randint(2, 7)):
             items: list[dict[str, Any]] = [{"hear": "please"}]
             for _ in range(rng.randint(1, 4)):
-                tool = rng.choice(("t0", "t1", "t1", "t2", "t2", "t3"))
-                items.append({"call": {"tool": tool, "args": {"n": rng.randint(1, 3)}}})
+                call = {"tool": rng.choice(names), "args": {"n": rng.randint(1, 3)}}
+                items.append({"call": call})
             items.append({"done": "done"})
             deadline_s = rng.choice((30.0, 300.0, 3000.0))
             cls = rng.choice((Class.C0, Class.C1, Class.C2, Class.C3))
@@ -156,26 +162,33 @@ class World:
                 run_id, f"r{number}", rng.choice(JOBS), rng.choice(AGENTS), cls, items,
                 deadline_s, 0.0, run_id,
             )  # fmt: skip
-            self.after(rng.choice((0.0, rng.uniform(0.0, 60.0))), self._arrive, run)
+            at = 0.0 if self.crowd else rng.choice((0.0, rng.uniform(0.0, 60.0)))
+            self.after(at, self._arrive, run)
+        if self.crowd and rng.random() < 0.7:
+            self.tools.faultiness[favourite[0]] = 0.95
 
     def _plan_trouble(self) -> None:
         rng = self.rng
         for worker in self.workers:
             self.after(0.0, worker.tick)
-            for kind, mean in ((worker.crash, 100.0), (worker.stop, 200.0)):
-                if rng.random() < 0.3:
-                    self.after(rng.expovariate(1 / mean), self._trouble, kind)
-            if rng.random() < 0.3:
-                for_s = rng.choice((1.0, 20.0, 60.0, 120.0))
-                self.after(rng.uniform(0.0, 100.0), self._trouble, worker.sleep, for_s)
+            self._plan_trouble_of(worker)
         if rng.random() < 0.3:
             self.after(rng.uniform(0.0, 100.0), self._trouble, self._stop_something)
-        if rng.random() < 0.15:
-            name = f"{DOMAIN}/{rng.choice(('t1', 't2'))}"
-            self.after(rng.uniform(0.0, 100.0), self._trouble, self.people.open_breaker, name)
         if rng.random() < 0.2:
-            for _ in range(3):
-                self.after(rng.uniform(0.0, 100.0), self._trouble, self._fail_a_lot)
+            name = f"{DOMAIN}/{rng.choice(('t1', 't2'))}"
+            latest = 2.0 if self.crowd else 100.0
+            self.after(rng.uniform(0.0, latest), self._trouble, self.people.open_breaker, name)
+        for _ in range(rng.choice((0, 0, 0, 3))):
+            self.after(rng.uniform(0.0, 100.0), self._trouble, self._fail_a_lot)
+
+    def _plan_trouble_of(self, worker: Worker) -> None:
+        rng = self.rng
+        for kind, mean in ((worker.crash, 100.0), (worker.stop, 200.0)):
+            if rng.random() < 0.3:
+                self.after(rng.expovariate(1 / mean), self._trouble, kind)
+        if rng.random() < 0.3:
+            for_s = rng.choice((1.0, 20.0, 60.0, 120.0))
+            self.after(rng.uniform(0.0, 100.0), self._trouble, worker.sleep, for_s)
 
     def _trouble(self, what: Callable[..., None], *args: Any) -> None:
         if not self.is_calm:
