@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import inspect
 import json
 import logging
 import time
@@ -208,13 +207,16 @@ class ToolClient:
     def at_once(
         self, server: str, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any]
     ) -> CallResult | None:
-        """Call a tool that is a plain function of this process; ``None`` for every other tool."""
+        """Call a tool of this process whose module answers it at once; ``None``, and nothing was
+        done, for every other tool."""
         module = self._module_of(server)
-        if not module or inspect.iscoroutinefunction(call := _in_process(module)):
+        quick = _quick(module) if module else None
+        if quick is None:
             return None
         started = time.monotonic()
         try:
-            return _answered(call(tool, arguments, meta), started)
+            data = quick(tool, arguments, meta)
+            return None if data is None else _answered(data, started)
         except Exception as error:  # whatever a tool does is a result, not a crash
             return _broke(error, started)
 
@@ -273,13 +275,13 @@ async def _call_in_process(
     """Tools that live in a Python module of the company's own: ``python:package.module`` with an
     ``async def call(tool, arguments, meta)`` that returns a JSON object, or raises ``ValueError``
     when it refuses and nothing happened. Any other error, and a time-out, leave it open whether
-    something happened, as with a tool on the network. A plain ``def call`` must not block; it is
-    called at once (``ToolClient.at_once``)."""
+    something happened, as with a tool on the network. For tools that neither wait nor take long,
+    the module may have a plain ``def call_at_once`` beside it, which answers like ``call``, or
+    returns ``None`` for a tool that it doesn't answer."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(timeout_s):
-            answer = call(tool, arguments, meta)
-            return _answered(await answer if inspect.isawaitable(answer) else answer, started)
+            return _answered(await call(tool, arguments, meta), started)
     except TimeoutError:
         error = f"no answer in {timeout_s:g} s"
         return _failed(Ending.LOST, Trace(sent=True), started, "timeout", error)
@@ -300,6 +302,11 @@ def _broke(error: Exception, started: float) -> CallResult:
         return _failed(Ending.REFUSED, trace, started, "refused_by_tool", str(error)[:2000])
     text = f"{type(error).__name__}: {error}"[:500]
     return _failed(Ending.LOST, trace, started, "tool_error", text)
+
+
+@cache
+def _quick(module: str) -> InProcess | None:
+    return getattr(import_module(module), "call_at_once", None)
 
 
 @cache

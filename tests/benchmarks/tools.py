@@ -16,13 +16,26 @@ from typing import Any
 WITNESS = "TOWER_BENCH_WITNESS"  # a file: one line for each call that carries a mark
 
 
+WAITING = {"wait", "hang"}
+
+
 async def call(tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer one call. ``mark`` asks for the moment to be written down by this outside witness;
-    ``seconds`` how long to wait first."""
+    """Answer one call of a tool that waits ``seconds`` first."""
+    await asyncio.sleep(float(arguments.get("seconds", 1)))
+    return _answer(arguments, meta)
+
+
+def call_at_once(
+    tool: str, arguments: Mapping[str, Any], meta: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Answer one call of a tool that doesn't wait: a plain function, as the peers' steps are."""
+    return None if tool in WAITING else _answer(arguments, meta)
+
+
+def _answer(arguments: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """``mark`` asks for the moment to be written down by this outside witness."""
     if mark := arguments.get("mark"):
         _witness(str(mark))
-    if tool in {"wait", "hang"}:
-        await asyncio.sleep(float(arguments.get("seconds", 1)))
     key = meta.get("idempotency_key")
     return {"n": arguments.get("n", 0), **({"effect_id": f"n-{key[:16]}"} if key else {})}
 

@@ -33,10 +33,19 @@ async def answer(tool: str, arguments: dict[str, Any], meta: dict[str, Any]) -> 
     return {"tool": tool, "arguments": arguments, "key": meta.get("idempotency_key")}
 
 
+def at_once(tool: str, arguments: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any] | None:
+    if tool == "refuse":
+        raise ValueError("not in stock")
+    if tool == "break":
+        raise KeyError("x")
+    return {"tool": tool} if tool == "quick" else None
+
+
 @pytest.fixture
 def company_tools(settings: Any) -> Iterator[None]:
     module = ModuleType("company_tools")
     module.call = answer  # type: ignore[attr-defined]
+    module.call_at_once = at_once  # type: ignore[attr-defined]
     sys.modules["company_tools"] = module
     settings.TOOL_SERVERS = {"own": "python:company_tools"}
     yield
@@ -181,3 +190,19 @@ def test_come_back_at_a_date_is_counted_from_the_answers_own_date(
 @pytest.mark.parametrize("said", [None, "", "soon", "nan", "inf", "-infinity", "1e999", "99:99"])
 def test_come_back_at_no_time_at_all(said: str | None) -> None:
     assert retry_after_seconds(said, "Fri, 01 Jan 2027 00:00:00 GMT") is None
+
+
+@pytest.mark.usefixtures("company_tools")
+def test_a_module_answers_at_once_what_needs_no_waiting() -> None:
+    def ask(tool: str, server: str = "own") -> CallResult | None:
+        return ToolClient().at_once(server, tool, {}, meta={})
+
+    assert ask("do") is None
+    assert ask("quick", server="nobody") is None
+    quick, refused, broken = ask("quick"), ask("refuse"), ask("break")
+    assert quick is not None
+    assert (quick.ending, quick.data) == (Ending.ANSWERED, {"tool": "quick"})
+    assert refused is not None
+    assert refused.ending is Ending.REFUSED
+    assert broken is not None
+    assert broken.ending is Ending.LOST
