@@ -6,12 +6,12 @@ it reports: when Redis is away it is dropped, and the page's next heartbeat show
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+import orjson
 import redis
 from django.conf import settings
 
@@ -47,7 +47,7 @@ def tick_many(ticks: Sequence[Tick]) -> None:
 
 def encode(stream: str, seq: int, kind: str, subject: str) -> str:
     """The frame as it travels: ids and a sequence number, never arguments."""
-    return json.dumps({"stream": stream, "seq": seq, "kind": kind, "id": subject})
+    return orjson.dumps({"stream": stream, "seq": seq, "kind": kind, "id": subject}).decode()
 
 
 def _rest(error: Exception) -> None:

@@ -77,9 +77,14 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """The form that is stored, digested and asked again."""
-        stored = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            **stored,
+            "agent": self.agent,
+            "tool": self.tool,
+            "domain": self.domain,
+            "effect": self.effect,
+            "listed": self.listed,
+            "agent_kind": self.agent_kind,
+            "agent_model": self.agent_model,
             "facts": _plain(self.facts),
             "conversation": _plain(self.conversation),
             "run": _plain(self.run),
@@ -169,6 +174,4 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(values: Any) -> list[str]:
-    if not values:
-        return []
-    return sorted({str(value) for value in values})
+    return sorted(set(map(str, values))) if values else []
