@@ -21,7 +21,7 @@ export TOWER_MODEL := local
 SETUP_FLAGS := --local
 endif
 
-.PHONY: help python setup up down reset doctor packs test bench screenshots chaos ci
+.PHONY: help python setup up down reset doctor packs test bench screenshots chaos simulate ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ screenshots: ## Photograph the running tower for the README
 chaos: python ## Break things for MINUTES=10 with SEED=… and check what is left (CHAOS=gate: all of it)
 	@$(BOOTSTRAP) --dev
 	@exec $(VENV_PYTHON) -m tests.faults.chaos $(CHAOS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+simulate: python ## Let SEEDS=10000 simulated towers break under faults, or tell what happens with SEED=n
+	@$(BOOTSTRAP) --dev
+	@exec $(VENV_PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
 ci: ## Run every check, fastest first, then every test
 	@exec .ci/run

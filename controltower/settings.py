@@ -75,7 +75,7 @@ def _pooled(database: dict[str, Any]) -> dict[str, Any]:
     connection that lives as long as its thread would be made anew with each request: a pool keeps
     some, looks at each before it is lent out, and soon tries again after an outage. Workers fork,
     so they have none."""
-    pool = {"min_size": 2, "max_size": 12, "timeout": 5, "reconnect_timeout": 2}
+    pool = {"min_size": 2, "max_size": 12, "timeout": 3, "reconnect_timeout": 2}
     return database | {"CONN_MAX_AGE": 0, "OPTIONS": {**database["OPTIONS"], "pool": pool}}
 
 

@@ -184,6 +184,14 @@ def test_a_held_step_of_a_cancelled_run_ends_unless_it_is_on_its_way() -> None:
     assert states == {cancelled.id: "cancelled", sent.id: "running", free.id: "running"}
 
 
+def test_a_step_whose_lease_passed_on_is_not_ours_to_begin() -> None:
+    gone, kept = queued_step(), queued_step()
+    works = claim_works()
+    Step.objects.filter(id=gone.id).update(lease_token=0)  # somebody else has it
+
+    assert [w.step_id for w in command(lambda: parking.drop_cancelled(works))()] == [kept.id]
+
+
 # --- poison ---------------------------------------------------------------------------------------
 
 

@@ -10,17 +10,19 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from apps.kernel.statements import fetch
 from apps.kernel.transactions import command
-from apps.runs import recovery
-from apps.runs.course import plot
+from apps.runs import course, recovery
 from apps.runs.domain.admission import Class
-from apps.runs.journal import claiming, lost, unknown, unsent
-from apps.runs.models import PARKED_UNTIL, Attempt, Step
+from apps.runs.engine import drain
+from apps.runs.journal import claiming, forking, lost, unknown, unsent
+from apps.runs.models import Step
+from apps.runs.selectors import compensating as undoing
 from apps.runs.work import Carried
 from tests.factories.runs import AttemptFactory, RunFactory, StepFactory
 from tests.runs.conftest import Scene
+from tests.simulation import engine, rows, store, worker
 from tests.simulation import lost as model
-from tests.simulation import rows, store, worker
 from tests.simulation.engine import key_of
 from tests.simulation.world import World
 
@@ -59,8 +61,10 @@ def test_the_numbers_are_the_products() -> None:
     assert model.SUSPECT_AFTER == claiming.SUSPECT_AFTER
     assert model.LOSSES_ALONE == recovery.LOSSES_ALONE
     assert store.LOOK_AGAIN_S == unknown.LOOK_AGAIN_S
-    assert PARKED_UNTIL.year > 9000
-    assert worker.LEASE_S == 30.0
+    assert worker.KEEP_RECEIPTS_S == drain.KEEP_RECEIPTS_S
+    assert engine.BRANCH_WAIT_S == forking.WAIT_S
+    assert engine.KEY_PURPOSE == course.KEY_PURPOSE
+    assert {engine.UNDOING_FAILED, engine.UNDOING_UNKNOWN} == {undoing.FAILED, undoing.UNKNOWN}
 
 
 @pytest.mark.parametrize("idempotency", ["keyed", "lookup", "none"])
@@ -83,24 +87,21 @@ def test_what_may_have_happened_is_what_the_model_says(
             modelled, number, 1, "retryable", did_nothing=name != "perhaps"
         )
 
-    found = Step.objects.extra(  # noqa: S610  # the product's own condition
-        where=[unsent.MAY_HAVE_HAPPENED.replace("s.", "runs_step.").replace("runs_steps.", "s.")]
-    )
+    sql = f"SELECT {unsent.MAY_HAVE_HAPPENED} FROM runs_step s WHERE s.id = %s"
+    [(may_have_happened,)] = fetch(sql, [step.pk])
 
-    assert found.filter(pk=step.pk).exists() is not world.store.is_unsent(modelled)
-    assert Attempt.objects.filter(step=step).count() == len(attempts)
+    assert may_have_happened is not world.store.is_unsent(modelled)
 
 
 def test_a_key_is_made_as_the_product_makes_it(scene: Scene) -> None:
     arguments = {"n": 1, "why": "änderung"}
     run = scene.run([{"call": {"tool": "refund", "args": arguments}}])
-    [made] = plot([Carried(run, [{"call": {"tool": "refund", "args": arguments}}])], notes={}).steps
+    [made] = course.plot(
+        [Carried(run, [{"call": {"tool": "refund", "args": arguments}}])], notes={}
+    ).steps
 
-    world = World(0)
-    tool = world.engine.tools["t1"]
     terms = rows.ToolUse("refund")
     named = rows.Tool("refund", "write", "keyed", "permit", 1, 1, False, terms)
     mine = rows.Run(run.pk, "r", "j0", "a0", Class.C2, [], 1.0, 1.0, run.root_id or run.pk)
 
     assert key_of(UUID(int=0), mine, named, arguments) == made["idempotency_key"]
-    assert tool.name == "t1"

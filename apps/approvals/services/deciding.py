@@ -21,7 +21,6 @@ from apps.kernel.transactions import command
 GRACE = timedelta(minutes=15)
 
 
-@command
 def decide(
     *,
     approval_id: UUID,
@@ -34,6 +33,21 @@ def decide(
 ) -> Approval:
     """Record one person's answer. The same nonce again gives the same answer. Whoever comes too
     late gets a ConflictError with who and when; a missing reason is an InvalidInputError."""
+    approval = _decide(approval_id, user, approve, reason, digest, nonce, dwell_ms)
+    approval.refresh_from_db()  # once the run has been told: it waits for nobody's reading
+    return approval
+
+
+@command
+def _decide(
+    approval_id: UUID,
+    user: User,
+    approve: bool,
+    reason: str,
+    digest: str,
+    nonce: str,
+    dwell_ms: int | None,
+) -> Approval:
     # The row lock makes those who answer at once take turns, so that votes are counted exactly.
     approval = locked(approval_id)
     votes = list(approval.votes.select_related("user").order_by("at"))
@@ -53,7 +67,6 @@ def decide(
     else:
         _settle(approval, user, answer, state=state, now=now, votes=votes)
         audit.record_many([fact(state, approval, actor(user), **_said(answer, dwell_ms))])
-    approval.refresh_from_db()
     return approval
 
 

@@ -54,23 +54,30 @@ def unpark_resumed() -> int:
 
 @participant
 def drop_cancelled(works: Sequence[Claimed]) -> list[Claimed]:
-    """Of steps that we hold and that have caused nothing yet, end those whose run was cancelled
-    meanwhile. Returns the others."""
+    """Of steps that we held and that have caused nothing yet, end those whose run was cancelled
+    meanwhile. Returns those of the others that are still ours, locked: their lease may have run out
+    meanwhile, or a commit have held them whose reply was lost, and then nobody is to be asked about
+    them, and no approval used up, in our name."""
     if not works:
         return []
-    rows = fetch(
+    tokens = [w.lease_token for w in works]
+    execute(
         """
         UPDATE runs_step s SET state = 'cancelled', disposition = 'cancelled',
             finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL,
             lease_owner = ''
         FROM runs_run r WHERE r.id = s.run_id AND r.state = 'cancelled'
           AND s.lease_token = ANY(%s) AND s.state = 'running' AND NOT s.intent_open
-        RETURNING s.id
         """,
-        [[w.lease_token for w in works]],
+        [tokens],
     )
-    ended = {row[0] for row in rows}
-    return [w for w in works if w.step_id not in ended]
+    rows = fetch(
+        "SELECT lease_token FROM runs_step WHERE id = ANY(%s) AND lease_token = ANY(%s)"
+        " AND state = 'running' ORDER BY id FOR UPDATE",
+        [[w.step_id for w in works], tokens],
+    )
+    ours = {row[0] for row in rows}
+    return [w for w in works if w.lease_token in ours]
 
 
 @participant

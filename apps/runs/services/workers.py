@@ -54,7 +54,7 @@ notice = Notice()
 @command
 def renew_leases(tokens: Sequence[int], *, lease_s: float) -> int:
     """Keep the leases of calls in flight."""
-    return journal.renew(tokens, lease_s=lease_s)
+    return journal.renew(tokens, lease_s=lease_s) if tokens else 0
 
 
 @command
