@@ -12,6 +12,7 @@ import redis
 from apps.approvals.models import Approval
 from apps.runs.models import Run, Step
 from controltower.launch.valkey import connect
+from tests.faults import shop
 from tests.faults.disks import small_disk
 from tests.faults.people import Visitor, person
 from tests.faults.plant import Child, Plant, until
@@ -95,6 +96,22 @@ def test_09_away(proved: Plant, workers: list[Child], visitor: Visitor) -> None:
     proved.wait([*held, *new])
     assert states([*held, *new]) == {"succeeded"}
     assert effects(proved, held) == [1] * 4
+
+
+def test_a_call_on_its_way_outlives_redis(proved: Plant, workers: list[Child]) -> None:
+    """No worker ends, and none takes its work-horse along in the midst of a call."""
+    proved.faults({"kind": "delay", "tool": shop.UNKEYED, "seconds": 4.0, "count": 1})
+    runs = proved.start_runs([shop.unkeyed()])
+    sent = proved.tool_proxy.arrivals
+    until(lambda: any(a.tool == shop.UNKEYED for a in sent), "the call is under way")
+
+    proved.valkey.kill()
+
+    proved.wait(runs, {"succeeded"})
+    proved.valkey.start()
+    more = proved.start_runs([MOVE])
+    proved.wait(more)
+    assert all(w.is_alive for w in workers)
 
 
 def test_10_full(proved: Plant, workers: list[Child], visitor: Visitor) -> None:

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
 from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import Worker
 from rq.exceptions import StopRequested
 from rq.job import Job
@@ -63,7 +64,8 @@ class LaneWorker(Worker):
         too, and hears there whether it is to drain."""
         if not self._is_horse and time.monotonic() - self._beaten_at >= BEAT_S / 2:
             self._beat()
-        super().heartbeat(timeout, pipeline)
+        with _redis_may_be_away():
+            super().heartbeat(timeout, pipeline)
 
     def _beat(self) -> None:
         self._beaten_at = time.monotonic()
@@ -79,6 +81,23 @@ class LaneWorker(Worker):
             logger.warning("the work-horse is not done in time and is killed")
             self.kill_horse()
 
+    def maintain_heartbeats(self, job: Job) -> None:
+        with _redis_may_be_away():
+            super().maintain_heartbeats(job)
+
+    def set_current_job_working_time(
+        self, current_job_working_time: float, pipeline: Pipeline | None = None
+    ) -> None:
+        """Kept here only: RQ would note it in Redis too, where nobody reads it."""
+        self.current_job_working_time = current_job_working_time
+
+    def run_maintenance_tasks(self) -> None:
+        with _redis_may_be_away():
+            super().run_maintenance_tasks()
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Nobody suspends workers through Redis: they are drained, through PostgreSQL."""
+
     # --- taking work --------------------------------------------------------------------------
 
     def dequeue_job_and_maintain_ttl(
@@ -90,9 +109,21 @@ class LaneWorker(Worker):
             while self.is_draining and timeout is not None:
                 time.sleep(BEAT_S / 4)
                 self.heartbeat()
-            found = super().dequeue_job_and_maintain_ttl(timeout, timeout and BEAT_S)
+            try:
+                found = super().dequeue_job_and_maintain_ttl(timeout, timeout and BEAT_S)
+            except RedisError as error:  # of a Redis that hangs or is full: RQ itself would end
+                if timeout is None:
+                    raise
+                logger.warning("no bells are heard: %s", error)
+                time.sleep(BEAT_S / 2)
+                continue
             if found is not None or timeout is None:
                 return found
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """What the horse does stands in PostgreSQL: that Redis went away meanwhile ends nobody."""
+        with _redis_may_be_away():
+            super().execute_job(job, queue)
 
     def monitor_work_horse(self, job: Job, queue: Queue) -> None:
         self._horse_told = 0
@@ -137,11 +168,25 @@ class LaneWorker(Worker):
         self.kill_at = time.monotonic() + workers.HURRY_S + GRACE_S
         self._tell_horse(2)
 
+    def teardown(self) -> None:
+        with _redis_may_be_away():
+            super().teardown()
+
     def _tell_horse(self, times: int) -> None:
         while self._horse_told < times and self.horse_pid:
             self._horse_told += 1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _redis_may_be_away() -> Any:
+    """RQ ends its worker when Redis does not take a note, and the horse would die with it in the
+    midst of a call. Bells are rung again by the sweeper, so nothing of RQ's is worth that."""
+    try:
+        yield
+    except RedisError as error:
+        logger.warning("Redis did not hear of it: %s", error)
 
 
 @contextlib.contextmanager
