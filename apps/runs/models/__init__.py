@@ -1,0 +1,47 @@
+"""Rows of the engine."""
+
+from __future__ import annotations
+
+from apps.runs.models.bounds import (
+    Breaker,
+    Budget,
+    Cap,
+    Desk,
+    LoadSample,
+    Rate,
+    Stop,
+    Worker,
+)
+from apps.runs.models.runs import (
+    PARKED_UNTIL,
+    STATES,
+    Attempt,
+    Finding,
+    Intent,
+    Message,
+    Receipt,
+    Run,
+    RunScript,
+    Step,
+)
+
+__all__ = [
+    "PARKED_UNTIL",
+    "STATES",
+    "Attempt",
+    "Breaker",
+    "Budget",
+    "Cap",
+    "Desk",
+    "Finding",
+    "Intent",
+    "LoadSample",
+    "Message",
+    "Rate",
+    "Receipt",
+    "Run",
+    "RunScript",
+    "Step",
+    "Stop",
+    "Worker",
+]
