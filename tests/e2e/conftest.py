@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from apps.accounts.models import User
 from tests.conftest import BACKEND, ROLES
@@ -28,6 +28,9 @@ from tests.factories.accounts import UserFactory
 DESK = {"width": 1360, "height": 700}
 PHONE = {"width": 375, "height": 700}
 SERIOUS = {"serious", "critical"}
+# Nobody waits as long on a machine with nothing else to do; only a failing test takes longer.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 # Playwright's own loop runs in this thread, and Django would take that for an async context.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
@@ -127,7 +130,7 @@ def page_as(live_site: str, chromium: Browser, site_people: dict[str, User]) -> 
             color_scheme="dark" if theme == "dark" else "light",
             reduced_motion="reduce",
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         if role is not None:
             context.add_cookies([_session_cookie(live_site, site_people[role])])

@@ -111,7 +111,7 @@ def test_cancelling_asks_why(page_as: PageAs) -> None:
     page.goto(f"/runs/{run.id}/")
 
     page.get_by_role("button", name="Cancel the run…").click()
-    page.get_by_label("Reason").fill("The customer called")
+    page.get_by_label("Reason, for the audit log").fill("The customer called")
     page.get_by_role("button", name="Cancel the run", exact=True).click()
 
     expect(page.locator("#run-head")).to_contain_text("The customer called")
