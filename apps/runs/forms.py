@@ -192,6 +192,7 @@ class CapForm(forms.Form):
         r"^[A-Za-z0-9_./:-]+$",
         label="Its name",
         max_length=140,
+        widget=forms.TextInput(attrs={"list": "cap-names", "autocomplete": "off"}),
         error_messages={
             "required": "Name it: a tool as domain/tool, a job or agent by its slug.",
             "invalid": "A name has no spaces: a tool is domain/tool, a job or agent its slug.",

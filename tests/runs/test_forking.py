@@ -407,6 +407,19 @@ def test_policy_that_answered_differently_is_where_two_runs_part() -> None:
     assert found.kinship == ""
 
 
+def test_answers_are_told_apart_value_by_value() -> None:
+    one = {"content": '{"address": {"city": "Denver"}, "items": [1, 2]}', "data": None}
+    other = {"content": '{"address": {"city": "New York"}, "items": [1]}', "data": None}
+
+    found = comparing.answers_that_differ(one, other)
+
+    assert [(c.name, c.left, c.right) for c in found] == [
+        ("content.address.city", "Denver", "New York"),
+        ("content.items[1]", "2", None),
+    ]
+    assert comparing.answers_that_differ({"n": list(range(99))}, {"n": []}) == ()
+
+
 def test_a_run_is_compared_with_itself(client_as: Any) -> None:
     parent = parent_run()
 

@@ -174,6 +174,8 @@ def test_an_administrator_caps_and_lifts(client_as: ClientAs) -> None:
         ({"reason": ""}, "reason"),
         ({"key": "two words"}, "key"),
         ({"scope": "planet"}, "scope"),
+        ({"key": "no-such-job"}, "key"),
+        ({"scope": "tool", "key": "shop/no_such"}, "key"),
         ({"max_in_flight": "0"}, "max_in_flight"),
     ],
 )

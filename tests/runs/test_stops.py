@@ -298,3 +298,13 @@ def test_an_open_breaker_says_when_it_is_probed(client_as: Callable[[str], Clien
 
     assert "next probe in" in page
     assert f'datetime="{from_now.isoformat()}"' in page
+
+
+def test_a_name_that_only_one_thing_has_is_enough(
+    scene: Scene, client_as: Callable[[str], Client]
+) -> None:
+    assert known.parse("refund") == (Scope.TOOL, TOOL)
+    assert known.parse(TOOL) == (Scope.TOOL, TOOL)
+
+    page = text_of(client_as("operator").get(reverse("stops:index"), {"what": "refund"}))
+    assert TOOL in page

@@ -197,6 +197,9 @@ def test_cancel_stops_a_run_once(client_as):
 
     assert [first.status_code, second.status_code] == [302, 409]
     assert Run.objects.get().state == "cancelled"
+    page = client.get(reverse("runs:detail", args=[run.id])).content.decode()
+    assert "Cancelled by operator" in page
+    assert "The customer called" in page
 
 
 def test_cancel_is_not_for_readers(client_as):

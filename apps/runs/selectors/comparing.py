@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -17,11 +18,12 @@ from apps.runs.models import Message, Run
 from apps.runs.selectors.detail import Detail, StepView, run_detail
 
 SUGGESTED = 12
+MOST_LEAVES = 20  # of two answers; beyond that the whole answers say it better
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An argument that differs; ``None`` where a call has none of that name."""
+    """A value that differs, of an argument or deep in an answer; ``None`` where there is none."""
 
     name: str
     left: str | None
@@ -36,6 +38,7 @@ class Row:
     right: StepView | None
     differs: tuple[str, ...]
     arguments: tuple[Changed, ...] = ()
+    answers: tuple[Changed, ...] = ()
     is_first: bool = False
 
     @property
@@ -166,7 +169,10 @@ def _row(
     changed: tuple[Changed, ...] = ()
     if left and right and "arguments" in differs:
         changed = tuple(_changed(left.step.arguments, right.step.arguments))
-    return Row(left, right, differs, changed, is_first)
+    answers: tuple[Changed, ...] = ()
+    if left and right and "answer" in differs and left.step.result and right.step.result:
+        answers = answers_that_differ(left.step.result, right.step.result)
+    return Row(left, right, differs, changed, answers, is_first)
 
 
 def _changed(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Changed]:
@@ -177,6 +183,28 @@ def _changed(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Chan
                 _text(left[name]) if name in left else None,
                 _text(right[name]) if name in right else None,
             )
+
+
+def answers_that_differ(left: Any, right: Any) -> tuple[Changed, ...]:
+    """The single values in which two answers of a tool differ, each under its path. Empty if they
+    are so many that the whole answers are easier to read."""
+    changed = tuple(_changed(dict(_leaves(left)), dict(_leaves(right))))
+    return changed if len(changed) <= MOST_LEAVES else ()
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that holds no other, with its path; JSON within a text is looked into."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list) and value:
+        for at, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{at}]")
+    else:
+        yield path or "answer", value
 
 
 def _text(value: Any) -> str:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.finding import people_needed
-from apps.runs.domain.saga import Plan
+from apps.runs.domain.saga import Plan, Stage
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors import compensating as undoing
@@ -167,6 +167,17 @@ class Detail:
     @property
     def is_undoing(self) -> bool:
         return undoing.is_undoing(self.run)
+
+    @property
+    def cancelled_by(self) -> str:
+        """Who cancelled the run, as the audit log tells."""
+        told = log.events_of("run", self.run.id)
+        return next((e.actor for e in told if e.kind == "run.cancelled"), "")
+
+    @property
+    def stands(self) -> list[int]:
+        """Steps that changed something and whose effect is still in place."""
+        return [item.step.seq for item in self.plan.items if item.stage is not Stage.DONE][::-1]
 
     @property
     def ended_at(self) -> datetime:

@@ -97,9 +97,9 @@ def choices() -> list[tuple[str, str]]:
 
 
 def parse(what: str) -> tuple[Scope, str]:
-    """Scope and target from "<scope> <target>". Raises ``InvalidInputError`` for what doesn't
-    exist."""
-    scope, _, target = what.strip().partition(" ")
+    """Scope and target from "<scope> <target>", or from a name that only one thing has. Raises
+    ``InvalidInputError`` for what doesn't exist."""
+    scope, _, target = _named(what.strip()).partition(" ")
     if scope == Scope.EVERYTHING and not target:
         return Scope.EVERYTHING, ""
     if scope not in set(Scope) or not _exists(Scope(scope), target.strip()):
@@ -107,6 +107,14 @@ def parse(what: str) -> tuple[Scope, str]:
             f"There is no “{what}”: choose a tool, an agent or a job from the list.", field="what"
         )
     return Scope(scope), target.strip()
+
+
+def _named(what: str) -> str:
+    """The one choice that ``what`` names without its scope or domain; else ``what`` itself."""
+    if not what or " " in what or what == Scope.EVERYTHING:
+        return what
+    fits = [v for v, _ in choices() if what in (v.partition(" ")[2], v.rpartition("/")[2])]
+    return fits[0] if len(fits) == 1 else what
 
 
 def _exists(scope: Scope, target: str) -> bool:

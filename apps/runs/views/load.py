@@ -16,7 +16,7 @@ from apps.kernel.errors import InvalidInputError
 from apps.runs.figures.load import multiples
 from apps.runs.forms import CapForm
 from apps.runs.models import Cap
-from apps.runs.selectors import load
+from apps.runs.selectors import load, stops
 from apps.runs.services import admitting, caps, outlook
 
 CHARTED_S = 900
@@ -29,7 +29,8 @@ def index(request: HttpRequest) -> HttpResponse:
     """The whole page; its first half alone for the poll."""
     if getattr(request, "htmx", False):
         return render(request, "runs/_load.html", _now())
-    context = {**_now(), **_charts(), "form": CapForm(), "scopes": Cap.Scope.choices}
+    names = [(what.partition(" ")[2], title) for what, title in stops.choices()]
+    context = {**_now(), **_charts(), "form": CapForm(), "cap_names": names}
     return render(request, "runs/load.html", context)
 
 
@@ -98,8 +99,11 @@ def set_cap(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         field, errors = next(iter(form.errors.items()))
         raise InvalidInputError(str(errors[0]), field=field)
+    scope, key = form.cleaned_data["scope"], form.cleaned_data["key"]
+    if scope != Cap.Scope.TENANT:  # a tenant is whatever callers say; a cap on a typo caps nothing
+        stops.parse(f"{scope} {key}")
     caps.set_cap(**form.cleaned_data, actor=request.user)
-    messages.success(request, f"Capped: {form.cleaned_data['scope']} {form.cleaned_data['key']}.")
+    messages.success(request, f"Capped: {scope} {key}.")
     return redirect("load:index")
 
 
