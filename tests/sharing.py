@@ -16,7 +16,15 @@ from xdist.scheduler import LoadScopeScheduling
 # One plant of breakable servers and one zygote serve all of them.
 TOGETHER = ("tests/faults/",)
 # What takes longest comes first, so that no process is left alone with it at the end.
-LONGEST_FIRST = ("tests/faults/", "tests/engine/", "tests/e2e/", "tests/api/", "tests/launch/")
+LONGEST_FIRST = (
+    "tests/faults/",
+    "tests/engine/test_kills.py",
+    "tests/launch/test_tower.py",
+    "tests/engine/",
+    "tests/e2e/",
+    "tests/api/",
+    "tests/launch/",
+)
 
 
 def unit_of(nodeid: str) -> str:
