@@ -75,6 +75,18 @@ def test_silent_draining_drained_and_ending_workers_are_told_apart() -> None:
     assert health.held_by_draining() == 1
 
 
+def test_a_sweeper_that_was_started_anew_is_no_alarm() -> None:
+    for name, kind in (("old", "sweeper"), ("gone", "worker")):
+        workers.beat(name, kind, "", 0, 0)
+        silence(name)
+    assert standings() == {"old": "silent", "gone": "silent"}
+
+    workers.beat("new", "sweeper", "", 0, 0)
+    workers.beat("other", "worker", "", 0, 0)
+
+    assert standings() == {"gone": "silent", "new": "idle", "other": "idle"}
+
+
 def test_only_an_older_engine_is_drained_when_asked_so(settings) -> None:
     settings.ENGINE_VERSION = 1
     workers.beat("old", "worker", "normal", 0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -256,8 +257,18 @@ def _workers() -> list[WorkerHealth]:
         if row.parent in names:
             under[row.parent].append(row)
     tops = [replace(w, drains=tuple(under[w.name])) for w in rows if w.parent not in names]
-    shown = [w for w in tops if w.standing != "ended"]
+    shown = [w for w in tops if w.standing != "ended" and not _is_replaced(w, tops)]
     return sorted(shown, key=lambda w: w.standing != "silent")
+
+
+def _is_replaced(one: WorkerHealth, others: Iterable[WorkerHealth]) -> bool:
+    """Whether a sweeper or desk that fell silent holds nothing and has a successor: it was started
+    anew, which is no reason for alarm."""
+    return (
+        one.standing == "silent"
+        and one.kind not in ("worker", "drainer")
+        and any(o.kind == one.kind and o.is_alive and o.started_at > one.seen_at for o in others)
+    )
 
 
 def held_by_draining() -> int:
