@@ -20,10 +20,11 @@ from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.policy.domain.decision import Answer, Verdict
-from apps.runs import course
+from apps.runs import course, journal
 from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.selectors import comparing, lineage
+from apps.runs.selectors import compensating as undoing
 from apps.runs.services import fork_run
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import (
@@ -205,6 +206,44 @@ def test_a_step_that_has_not_ended_for_good_is_not_taken_over(state: str) -> Non
     with pytest.raises(ConflictError, match="Step 3"):
         fork(parent, 3)
     assert fork(parent, 2).forked_after == 2
+
+
+def test_what_was_undone_is_neither_taken_over_nor_inherited(client_as: Any) -> None:
+    """An undoing is a step of its own; the step that it undoes keeps its state."""
+    parent = parent_run()
+    branch = fork(parent, 2)
+    owner = Step.objects.get(run=parent, seq=3)
+    pair = (branch.id, owner.idempotency_key)
+
+    def state() -> str:
+        with transaction.atomic():
+            return str(journal.owners_of([pair])[pair]["state"])
+
+    def crossing() -> list[int]:
+        with transaction.atomic():
+            return [m.seq for m in forking._mutations({parent.id})[parent.id]]
+
+    assert (state(), crossing()) == ("succeeded", [3])
+    tries = {"at": timezone.now(), "tool_name": "book", "compensates_id": owner.pk}
+    step_done(parent, 4, state="failed", **tries)
+    assert (state(), crossing()) == ("compensating", [3])
+    step_done(parent, 5, **tries)
+    assert (state(), crossing()) == ("compensated", [])
+
+    with pytest.raises(ConflictError, match="Step 3 has been undone"):
+        fork(parent, 3)
+    text = page(client_as("operator"), reverse("runs:fork", args=[parent.id]), after=2)
+    assert "undone since" in text
+    assert "will be inherited" not in text
+
+
+def test_who_undoes_is_told_which_branches_build_on_it() -> None:
+    parent = parent_run()
+    assert undoing.heirs(parent) == []
+    branch = fork(parent, 3)
+    parent.refresh_from_db()
+
+    assert undoing.heirs(parent) == [branch.id]
 
 
 def test_a_fork_needs_a_reason_and_a_run() -> None:

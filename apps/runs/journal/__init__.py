@@ -141,12 +141,16 @@ def free_intents(step_ids: Sequence[UUID]) -> None:
 @participant
 def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
     """Who owns these mutations (run, key): the owning step, its state and its recorded result.
-    The owner may be a step of another branch of the run."""
+    The owner may be a step of another branch of the run. One whose undoing has begun is called
+    compensating, and compensated once it is undone: its result says what is no longer so."""
     if not pairs:
         return {}
     rows = fetch(
         """
-        SELECT v.run_id, v.key, s.id, s.run_id, s.seq, s.state, s.disposition, s.result,
+        SELECT v.run_id, v.key, s.id, s.run_id, s.seq, coalesce((SELECT
+                CASE WHEN bool_or(u.state = 'succeeded') THEN 'compensated' ELSE 'compensating' END
+                FROM runs_step u WHERE u.compensates_id = s.id HAVING count(*) > 0), s.state),
+            s.disposition, s.result,
             s.idempotency, s.attempts_made
         FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, key text)
         JOIN runs_run r ON r.id = v.run_id

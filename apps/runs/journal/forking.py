@@ -217,10 +217,11 @@ def _mutations(roots: set[UUID]) -> dict[UUID, list[Mutation]]:
         """
         SELECT i.run_id, s.id, s.run_id, s.seq, s.tool_name, i.key, s.arguments::text, s.state
         FROM runs_intent i JOIN runs_step s ON s.id = i.step_id
-        WHERE i.run_id = ANY(%s) AND s.state <> ALL(%s)
+        WHERE i.run_id = ANY(%s) AND s.state <> ALL(%s) AND NOT EXISTS (SELECT FROM runs_step u
+            WHERE u.compensates_id = s.id AND u.state = 'succeeded')
         ORDER BY i.created_at, i.id
         """,
-        [list(roots), sorted(forking.ENDED_WITHOUT_EFFECT | forking.UNDONE)],
+        [list(roots), sorted(forking.ENDED_WITHOUT_EFFECT)],
     )
     found: dict[UUID, list[Mutation]] = defaultdict(list)
     for root, step_id, run_id, seq, tool, key, arguments, state in rows:

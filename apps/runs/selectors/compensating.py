@@ -48,6 +48,15 @@ def can_begin(run: Run, plan: saga.Plan) -> bool:
     )
 
 
+def heirs(run: Run) -> list[UUID]:
+    """Branches that inherited something that this run changed: undoing takes it from them too."""
+    if run.root_id is None:
+        return []
+    changed = Step.objects.filter(run_id=run.pk, disposition="executed").exclude(effect="read")
+    rows = Step.objects.filter(inherited_from__in=changed.values("pk"))
+    return list(rows.order_by("run_id").values_list("run_id", flat=True).distinct())
+
+
 def is_undoing(run: Run) -> bool:
     """Whether the run's undoing has begun and isn't over, under way or waiting for a person."""
     return run.state == "compensating" or (

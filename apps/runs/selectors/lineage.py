@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -69,11 +70,13 @@ def origins(steps: Iterable[Step]) -> dict[UUID, Origin]:
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A call that a branch is going to propose. ``done_in``: the run of the lineage that has done
-    it already, so that the branch inherits it by receipt."""
+    it already, so that the branch inherits it by receipt; ``was_undone``: it was undone since, so
+    that the branch neither inherits nor repeats it."""
 
     tool: str
     arguments: Mapping[str, Any]
     done_in: UUID | None
+    was_undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,15 @@ def plan(run_id: UUID, after_seq: int) -> Plan:
     steps = list(course.order_by("seq"))
     said = list(Message.objects.filter(run_id=run_id).order_by("seq").values_list("seq", "role"))
     spoken = [seq for seq, role in said if role != Message.Role.TOWER]
+    undone = undone_keys(run)
     marks = [
-        Mark(s.seq, s.kind, s.state, sum(seq <= s.after_message for seq in spoken)) for s in steps
+        Mark(
+            s.seq,
+            s.kind,
+            "compensated" if s.idempotency_key in undone else s.state,
+            sum(seq <= s.after_message for seq in spoken),
+        )
+        for s in steps
     ]
     return Plan(
         run=run,
@@ -121,6 +131,14 @@ def plan(run_id: UUID, after_seq: int) -> Plan:
         script=cut(script.items, marks, after_seq, live=run.agent_kind == "model"),
         obstacle=obstacle(marks, after_seq),
     )
+
+
+def undone_keys(run: Run) -> set[str]:
+    """The changes of the run's lineage that were undone, or whose undoing has begun, by key: a
+    branch that inherited one has a receipt of what is no longer so."""
+    undoings = Step.objects.filter(run_id__in=members(run), compensates_id__isnull=False)
+    undone = Step.objects.filter(pk__in=undoings.values("compensates_id"))
+    return set(undone.exclude(idempotency_key="").values_list("idempotency_key", flat=True))
 
 
 def _upto(said: Sequence[tuple[int, str]], last: Step | None) -> int:
@@ -139,17 +157,19 @@ def proposals(found: Plan, *, limit: int = 20) -> list[Proposal]:
     """What the branch is going to propose, as far as its script already says."""
     done = list(
         Step.objects.filter(run_id__in=members(found.run), disposition="executed")
-        .filter(effect__in=("write", "irreversible"))
-        .values_list("tool_name", "arguments", "run_id")
+        .filter(effect__in=("write", "irreversible"), compensates_id__isnull=True)
+        .only("tool_name", "arguments", "run_id", "idempotency_key")
     )
-    return [
-        Proposal(
-            call["tool"],
-            call.get("args") or {},
-            next((r for t, a, r in done if (t, a) == (call["tool"], call.get("args") or {})), None),
-        )
-        for call in found.script.calls[:limit]
-    ]
+    undone = undone_keys(found.run)
+    return [_proposal(call, done, undone) for call in found.script.calls[:limit]]
+
+
+def _proposal(call: Mapping[str, Any], done: Sequence[Step], undone: AbstractSet[str]) -> Proposal:
+    tool, arguments = call["tool"], call.get("args") or {}
+    for step in done:
+        if (step.tool_name, step.arguments) == (tool, arguments):
+            return Proposal(tool, arguments, step.run_id, step.idempotency_key in undone)
+    return Proposal(tool, arguments, None)
 
 
 def versions_of(run: Run) -> list[Any]:

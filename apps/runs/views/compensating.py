@@ -85,6 +85,7 @@ def _preview(
         "plan": plan,
         "can_undo": can_begin,
         "foreseen": services.foresee(run, plan) if can_begin else [],
+        "heirs": undoing.heirs(run),
         "conflict": conflict,
         "reason": reason,
     }
