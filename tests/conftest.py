@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis
 
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import User
+from apps.runs.selectors import stops
 from tests.factories.accounts import UserFactory
 
 ROLES = {
@@ -52,6 +53,13 @@ def patience() -> None:
 def static_root() -> None:
     """Whitenoise warns of a missing folder; files themselves come from their sources in tests."""
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fresh_banner() -> None:
+    """Each page asks for the stops in force: otherwise what an earlier test's page knew would be
+    shown, and how many queries a page takes would depend on the moment."""
+    stops.BANNER_S = 0.0
 
 
 @pytest.fixture

@@ -57,6 +57,8 @@ def test_the_pages_are_accessible_and_fit(
         "/catalog/tools/shop/refund/",
     ):
         page.goto(url, timeout=30_000)  # the first page of a process that has just started
+        while not page.locator(".stop-banner").count():
+            page.reload()  # the site looks for stops every two seconds only
         expect(page.locator(".stop-banner")).to_contain_text("Tool shop/refund")
         if "tools" in url:
             expect(page.get_by_text("held open by ida")).to_be_visible()
