@@ -335,7 +335,6 @@ def test_a_run_can_be_undone_long_after_its_deadline(shop: Tower, operator: User
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("point", ["after_call", "after_commit"])
 def test_a_worker_killed_between_undoings_undoes_each_once(
     shop: Tower, operator: User, point: str

@@ -70,7 +70,7 @@ def what_became_of(runs: list[UUID]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_killed_workers_lose_nothing_and_double_nothing(tower: Tower) -> None:
     seed = int(os.environ.get("TOWER_TEST_SEED", random.randrange(10**6)))
     print(f"seed {seed}")  # noqa: T201  # shown when it fails

@@ -48,7 +48,6 @@ def skewed(plant: Plant, library: str, offset: str, *argv: str, **env: str) -> C
 WORKER = ("manage.py", "worker", "--lane", "normal")
 
 
-@pytest.mark.timeout(240)
 def test_28_workers_with_wrong_clocks(proved: Plant, faketime: str, tmp_path: Path) -> None:
     """Ten minutes ahead, ten behind in a zone that changes its hour, and one stepped back an hour
     in the midst of work: leases, due times and deadlines don't notice."""

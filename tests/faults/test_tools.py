@@ -165,7 +165,6 @@ class _Peak:
             self.grown_mb = max(self.grown_mb, grown)
 
 
-@pytest.mark.timeout(120)
 def test_24_a_tool_that_flaps(busy: Plant) -> None:
     """The breaker opens, so that few calls reach the sick tool; the others don't notice."""
     busy.faults(fault("error_before", shop.KEYED, count=None, status=503))

@@ -263,7 +263,6 @@ def test_40_no_memory_no_files_no_forks(proved: Plant) -> None:
     assert effects(proved, runs) == [1] * 5
 
 
-@pytest.mark.timeout(120)
 def test_41_poison(proved: Plant) -> None:
     """A step that takes each worker with it ends by itself; its company is not blamed."""
     poison = proved.start_runs([shop.script(call("get_order_details", 0, order_id="#P"))])
