@@ -309,6 +309,7 @@ def test_an_undoing_that_policy_holds_waits_for_a_person(shop: Tower, operator: 
     run.refresh_from_db()
     assert run.state == "compensating"
     assert undoings(run)[-1].state == "waiting_approval"
+    assert Approval.objects.get(state="pending").sentence.startswith("Undo step 2: ")
     answer(Approval.objects.get(state="pending"), approve=False)
     drain()
     run.refresh_from_db()

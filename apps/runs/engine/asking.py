@@ -27,6 +27,7 @@ from apps.runs.domain import evidence, forking
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.sentence import look_up, render
+from apps.runs.journal.compensating import undone_seq
 from apps.runs.journal.forking import conflicts
 from apps.runs.models import Message, Step
 from apps.runs.selectors.spending import spending
@@ -189,7 +190,9 @@ def _question(
 def sentence(work: Claimed, document: Mapping[str, Any]) -> str:
     """The plain sentence of what would happen, from the tool's template in the catalog."""
     template = document.get("sentence") or f"Call {work.tool_name}"
-    return render(template, work.arguments, work.facts)
+    words = render(template, work.arguments, work.facts)
+    undone = undone_seq(work.step_id)
+    return words if undone is None else f"Undo step {undone}: {words}"
 
 
 def think(work: Claimed, attempt_id: UUID, number: int) -> Think:

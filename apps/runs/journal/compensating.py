@@ -21,6 +21,7 @@ from apps.audit.services import Fact, record_many
 from apps.catalog.selectors import contract as contract_of
 from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
+from apps.kernel.statements import fetch
 from apps.kernel.transactions import after_commit, participant
 from apps.runs import dispatch, journal
 from apps.runs.domain import saga
@@ -102,6 +103,16 @@ def again(run: Run, item: saga.Item, *, actor: str, reason: str) -> None:
     journal.free_intents([item.by.id])
     reopen(run.pk, actor=actor, reason=reason, again=item.step.seq)
     _queue(run, item, actor)
+
+
+@participant
+def undone_seq(step_id: UUID) -> int | None:
+    """The number of the step that this one undoes; ``None`` for one that undoes nothing."""
+    rows = fetch(
+        "SELECT t.seq FROM runs_step s JOIN runs_step t ON t.id = s.compensates_id WHERE s.id = %s",
+        [step_id],
+    )
+    return rows[0][0] if rows else None
 
 
 @participant
