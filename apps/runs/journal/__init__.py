@@ -27,11 +27,20 @@ from apps.kernel.statements import (
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
+from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
 
-__all__ = ["execute", "fetch", "to_json"]  # for the other modules of this room
+__all__ = [  # for the other modules of this room, and those that know the room only
+    "execute",
+    "fetch",
+    "free_intents",
+    "open_intents",
+    "owners_of",
+    "take_intents",
+    "to_json",
+]
 
 
 def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
@@ -75,98 +84,6 @@ def note_gate(rows: Sequence[Row]) -> None:
             """,
             [_json(rows)],
         )
-
-
-@participant
-def open_intents(rows: Sequence[Row]) -> set[UUID]:
-    """Take ownership of mutations: rows of step_id, run_id, key, lease_token, approval_id. Returns
-    the steps that own theirs, newly or from an earlier attempt; a step that is missing lost the
-    mutation to another step of its run or of another branch, or lost its lease."""
-    if not rows:
-        return set()
-    payload = _json(rows)
-    execute(
-        """
-        INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
-        SELECT coalesce(r.root_id, r.id), v.key, v.step_id, v.approval_id, clock_timestamp()
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
-            lease_token bigint, approval_id uuid)
-        JOIN runs_step s ON s.id = v.step_id AND s.lease_token = v.lease_token
-        JOIN runs_run r ON r.id = s.run_id
-        ORDER BY 1, 2 ON CONFLICT DO NOTHING
-        """,
-        [payload],
-    )
-    owned = fetch(
-        """
-        UPDATE runs_step s SET intent_open = true, idempotency_key = v.key
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
-            lease_token bigint, approval_id uuid)
-        JOIN runs_intent i ON i.step_id = v.step_id AND i.key = v.key
-        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
-        RETURNING s.id
-        """,
-        [payload],
-    )
-    return {row[0] for row in owned}
-
-
-@participant
-def take_intents(rows: Sequence[Row]) -> set[UUID]:
-    """``open_intents`` for steps that are inserted later in this transaction: rows of step_id,
-    root_id (of the run's lineage), key, approval_id. Returns the steps that own theirs now."""
-    if not rows:
-        return set()
-    taken = fetch(
-        """
-        INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
-        SELECT v.root_id, v.key, v.step_id, v.approval_id, clock_timestamp()
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, root_id uuid, key text,
-            approval_id uuid)
-        ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING step_id
-        """,
-        [_json(rows)],
-    )
-    return {row[0] for row in taken}
-
-
-@participant
-def free_intents(step_ids: Sequence[UUID]) -> None:
-    """Give mutations back that the tool refused: nothing happened, so they may be proposed
-    again."""
-    if step_ids:
-        execute("DELETE FROM runs_intent WHERE step_id = ANY(%s)", [list(step_ids)])
-
-
-@participant
-def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
-    """Who owns these mutations (run, key): the owning step, its state and its recorded result.
-    The owner may be a step of another branch of the run. One whose undoing has begun is called
-    compensating, and compensated once it is undone: its result says what is no longer so."""
-    if not pairs:
-        return {}
-    rows = fetch(
-        """
-        SELECT v.run_id, v.key, s.id, s.run_id, s.seq, coalesce((SELECT
-                CASE WHEN bool_or(u.state = 'succeeded') THEN 'compensated' ELSE 'compensating' END
-                FROM runs_step u WHERE u.compensates_id = s.id HAVING count(*) > 0), s.state),
-            s.disposition, s.result,
-            s.idempotency, s.attempts_made
-        FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, key text)
-        JOIN runs_run r ON r.id = v.run_id
-        JOIN runs_intent i ON i.run_id = coalesce(r.root_id, r.id) AND i.key = v.key
-        JOIN runs_step s ON s.id = i.step_id
-        """,
-        [_json({"run_id": run, "key": key} for run, key in pairs)],
-    )
-    names = ("step_id", "run_id", "seq", "state", "disposition", "result")
-    names += ("idempotency", "attempts")
-    owners = {}
-    for row in rows:
-        owner = dict(zip(names, row[2:], strict=True))
-        owner["result"] = from_json(owner["result"])
-        owners[(row[0], row[1])] = owner
-    return owners
 
 
 @participant
