@@ -224,6 +224,8 @@ class Drain:
         )
         self.report.steps += len(finished)
         self.report.commits += 1
+        if any(ended.result.ending is not Ending.ANSWERED for ended in finished):
+            self._looked = 0.0  # a breaker may have opened: don't send what waits for a place
         reach("after_commit")
         self._start(tools, actions)
 
