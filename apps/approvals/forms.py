@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django import forms
 
+from apps.approvals.domain.ladder import NOTE_MOST
 from apps.approvals.domain.rules import REASON_MOST
-from apps.approvals.selectors import Filters
+from apps.approvals.selectors import FIRST, REST, Filters
 
 TABS = (
     ("waiting", "Waiting"),
@@ -33,13 +34,20 @@ class ClaimForm(forms.Form):
     reason = forms.CharField(required=False, max_length=REASON_MOST)
 
 
+class EscalateForm(forms.Form):
+    note = forms.CharField(required=False, max_length=NOTE_MOST, strip=True)
+    rung = forms.IntegerField(min_value=0, max_value=999)
+
+
 def filters_from(query: Mapping[str, Any]) -> Filters:
     """The list's state from its address. Whatever makes no sense there is left out."""
     tab = str(query.get("tab", ""))
     risk = str(query.get("risk", ""))
     known = tab if tab in dict(TABS) else "waiting"
+    escalated = str(query.get("escalated", ""))
     return Filters(
         tab=known,
+        escalated=escalated if escalated in {"any", "me"} else "",
         mine=query.get("mine") == "1",
         unclaimed=query.get("unclaimed") == "1",
         risk=int(risk) if risk in {"1", "2", "3", "4"} else 0,
@@ -59,15 +67,17 @@ def key_text(key: tuple[str, ...] | None) -> str:
 def _key(text: str, tab: str) -> tuple[str, ...]:
     parts = tuple(text.replace(" ", "+").split(SEPARATOR))
     try:
-        moments = (parts[0], parts[2]) if tab == "waiting" else (parts[0],)
+        moments = (parts[1], parts[3]) if tab == "waiting" else (parts[0],)
         for moment in moments:
             datetime.fromisoformat(moment)
         UUID(parts[-1])
         if tab == "waiting":
-            int(parts[1])
+            int(parts[2])
     except (ValueError, IndexError):
         return ()
-    return parts if len(parts) == (4 if tab == "waiting" else 2) else ()
+    if tab == "waiting" and parts[0] not in {FIRST, REST}:
+        return ()
+    return parts if len(parts) == (5 if tab == "waiting" else 2) else ()
 
 
 def since_from(query: Mapping[str, Any]) -> tuple[list[UUID], datetime | None]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.approvals.domain.ladder import OVERDUE, words_of
+
+NO_RUNGS = models.Value([], output_field=models.JSONField())
 
 
 class Approval(models.Model):
@@ -44,8 +51,12 @@ class Approval(models.Model):
     roles = models.JSONField(default=list)
     votes_required = models.PositiveSmallIntegerField(default=1)
     on_timeout = models.CharField(max_length=10, default="reject")
+    ladder = models.JSONField(default=list, db_default=NO_RUNGS)  # the contract's: at, to
     created_at = models.DateTimeField(db_default=Now())
-    expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField()  # when the window passes
+    # Where it outlives its window (on_timeout: escalate): the run's deadline, which ends it.
+    ends_at = models.DateTimeField(null=True)
+    rung_at = models.DateTimeField(null=True)  # when the sweep has to call the next on the ladder
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -81,6 +92,11 @@ class Approval(models.Model):
                 condition=models.Q(state="pending"),
                 name="approvals_waiting",
             ),
+            models.Index(
+                fields=["rung_at"],
+                condition=models.Q(state="pending", rung_at__isnull=False),
+                name="approvals_rung",
+            ),
             models.Index(fields=["step_id"], name="approvals_step"),
             models.Index(fields=["decided_at"], name="approvals_decided"),
             models.Index(fields=["run_id"], name="approvals_run"),
@@ -93,6 +109,18 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def until(self) -> datetime:
+        """The last moment at which an answer counts."""
+        return self.ends_at or self.expires_at
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it outlived its window and still waits. For the page only: the database's clock
+        decides."""
+        now = timezone.now()
+        return self.state == self.State.PENDING and self.expires_at <= now < self.until
 
 
 class Vote(models.Model):
@@ -113,3 +141,49 @@ class Vote(models.Model):
                 fields=["approval", "user"], name="approvals_vote_one_per_person"
             )
         ]
+
+
+class Escalation(models.Model):
+    """Somebody was called about a question: by the clock at a rung of its ladder, or by a person.
+    Each rung is climbed once."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="escalations")
+    rung = models.PositiveSmallIntegerField()
+    to = models.CharField(max_length=160)  # the contract's word
+    role = models.CharField(max_length=20)  # whom that calls
+    share = models.FloatField(null=True)  # of the window, when the clock did it
+    comes_first = models.BooleanField(default=False)  # for people of that role
+    at = models.DateTimeField(db_default=Now())
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [
+            # Two sweepers, or the sweep and a person, can't climb the same rung.
+            models.UniqueConstraint(
+                fields=["approval", "rung"], name="approvals_escalation_once_per_rung"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(share=None, by__isnull=False)
+                | models.Q(share__isnull=False, by=None),
+                name="approvals_escalation_by_clock_or_person",
+            ),
+        ]
+        indexes = [models.Index(fields=["role", "approval"], name="approvals_called")]
+
+    @property
+    def words(self) -> str:
+        """Whom it was escalated to, as a sentence says it."""
+        return words_of(self.to)
+
+    @property
+    def why(self) -> str:
+        """What made it happen: the share of the window, its end, or a person."""
+        if self.by is not None:
+            return f"by {self.by.display_name}"
+        if self.rung == OVERDUE:
+            return "the window has passed"
+        return f"{round((self.share or 0) * 100)} % of the window"

@@ -1,24 +1,26 @@
-"""Reads of the queue. Waiting rows come overdue first, then by due time, risk and age."""
+"""Reads of the queue. Waiting rows come overdue first, then by due time, risk and age; before all
+of them those to which the reader was called."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval, Vote
+from apps.approvals.models import Approval, Escalation, Vote
 
 PAGE = 50
+FIRST, REST = "first", "rest"  # parts of the list of waiting questions
 State = Approval.State
 DECIDED = (State.APPROVED, State.REJECTED)
 
@@ -30,6 +32,7 @@ class Filters:
     tab: str = "waiting"
     mine: bool = False
     unclaimed: bool = False
+    escalated: str = ""  # "any", or "me": to people of the reader's role
     risk: int = 0
     domain: str = ""
     job: str = ""
@@ -90,14 +93,50 @@ def asked_by_roles() -> list[Asked]:
 # --- for the pages --------------------------------------------------------------------------------
 
 
-def waiting_count() -> int:
-    """How many questions wait for a person."""
-    return Approval.objects.filter(state=State.PENDING).count()
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many questions wait, and how many of them were escalated to one role's people."""
+
+    total: int = 0
+    called: int = 0
+
+
+def waiting_now(role: str) -> Waiting:
+    """The numbers on the navigation. One query."""
+    rows = Approval.objects.filter(state=State.PENDING)
+    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=_called(role)))
+    return Waiting(**found)
 
 
 def waiting_context(request: HttpRequest) -> dict[str, Any]:
-    """The number on the navigation of every page; counted only where it is shown."""
-    return {"waiting_count": SimpleLazyObject(waiting_count)}
+    """The numbers on the navigation of every page; counted only where they are shown."""
+    role = getattr(getattr(request, "user", None), "role", "")
+    return {"waiting_now": SimpleLazyObject(lambda: waiting_now(role))}
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What was escalated to one role's people and still waits."""
+
+    waiting: int
+    overdue: int
+    since: datetime | None
+    latest: Escalation | None
+
+
+def called_now(role: str) -> Called:
+    """What needs people of this role because the clock or a colleague says so."""
+    rows = Approval.objects.filter(_called(role), state=State.PENDING)
+    found = rows.aggregate(n=Count("pk"), overdue=Count("pk", filter=Q(expires_at__lte=Now())))
+    if not found["n"]:
+        return Called(0, 0, None, None)
+    calls = Escalation.objects.filter(role=role, approval__state=State.PENDING)
+    latest = calls.select_related("approval", "by").order_by("-at", "-pk").first()
+    return Called(found["n"], found["overdue"], calls.aggregate(at=Min("at"))["at"], latest)
+
+
+def _called(role: str, **more: Any) -> Exists:
+    return Exists(Escalation.objects.filter(approval=OuterRef("pk"), role=role, **more))
 
 
 def waiting(limit: int = 10) -> list[Approval]:
@@ -105,16 +144,19 @@ def waiting(limit: int = 10) -> list[Approval]:
     return list(_ordered(Approval.objects.filter(state=State.PENDING), "waiting")[:limit])
 
 
-def counts() -> dict[str, Any]:
-    """How many wait, by risk, and how many are overdue."""
+def counts(role: str) -> dict[str, Any]:
+    """How many wait, by risk, how many are overdue, and to how many people of ``role`` were
+    called."""
     found = Approval.objects.filter(state=State.PENDING).aggregate(
         total=Count("pk"),
         overdue=Count("pk", filter=Q(expires_at__lte=Now())),
+        called=Count("pk", filter=_called(role)),
         **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
     )
     return {
         "total": found["total"],
         "overdue": found["overdue"],
+        "called": found["called"],
         "by_risk": [(n, found[f"risk{n}"]) for n in (4, 3, 2, 1) if found[f"risk{n}"]],
     }
 
@@ -122,13 +164,32 @@ def counts() -> dict[str, Any]:
 def queue(filters: Filters, user: User) -> tuple[list[Approval], tuple[str, ...] | None]:
     """One page of the list and the key after which the next page starts, if there is one."""
     rows = _ordered(_filtered(filters, user), filters.tab)
-    if filters.after:
-        rows = rows.filter(_beyond(filters))
-    found = list(rows.select_related("claimed_by", "decided_by")[: PAGE + 1])
+    found = (
+        _called_first(rows, filters, user) if filters.tab == "waiting" else _after(rows, filters)
+    )
     next_key = _key(found[PAGE - 1], filters.tab) if len(found) > PAGE else None
     page = found[:PAGE]
     _count_votes(page)
+    _add_escalations(page)
     return page, next_key
+
+
+def _after(rows: QuerySet[Approval], filters: Filters) -> list[Approval]:
+    rows = rows.filter(_beyond(filters)) if filters.after else rows
+    return list(rows.select_related("claimed_by", "decided_by")[: PAGE + 1])
+
+
+def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> list[Approval]:
+    """Those that go to the top for this person's role, then the rest: each part by its index."""
+    first, found = _called(user.role, comes_first=True), []
+    if filters.after[:1] != (REST,):
+        found = _after(rows.filter(first), filters)
+    for row in found:
+        row.is_first = True  # type: ignore[attr-defined]  # for the key and the page
+    if len(found) <= PAGE:
+        start = filters if filters.after[:1] == (REST,) else replace(filters, after=())
+        found += _after(rows.exclude(first), start)
+    return found[: PAGE + 1]
 
 
 def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
@@ -137,6 +198,10 @@ def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
         rows = rows.filter(claimed_by=user, claimed_until__gt=Now())
     if filters.unclaimed:
         rows = rows.filter(Q(claimed_by=None) | Q(claimed_until__lte=Now()))
+    if filters.escalated == "me":
+        rows = rows.filter(_called(user.role))
+    elif filters.escalated:
+        rows = rows.filter(Exists(Escalation.objects.filter(approval=OuterRef("pk"))))
     if filters.risk:
         rows = rows.filter(risk__gte=filters.risk)
     for column, value in (
@@ -175,7 +240,9 @@ def _ordered(rows: QuerySet[Approval], tab: str) -> QuerySet[Approval]:
 
 def _key(row: Approval, tab: str) -> tuple[str, ...]:
     if tab == "waiting":
-        return (row.expires_at.isoformat(), str(row.risk), row.created_at.isoformat(), str(row.pk))
+        part = FIRST if hasattr(row, "is_first") else REST
+        moments = row.expires_at.isoformat(), row.created_at.isoformat()
+        return (part, moments[0], str(row.risk), moments[1], str(row.pk))
     return (row.decided_at.isoformat() if row.decided_at else "", str(row.pk))
 
 
@@ -184,7 +251,7 @@ def _beyond(filters: Filters) -> Q:
     if filters.tab != "waiting":
         when, last = filters.after
         return Q(decided_at__lt=when) | Q(decided_at=when, id__lt=last)
-    due, risk, created, last = filters.after
+    _, due, risk, created, last = filters.after
     same = Q(expires_at=due, risk=risk)
     return (
         Q(expires_at__gt=due)
@@ -199,6 +266,22 @@ def _count_votes(rows: Iterable[Approval]) -> None:
     tally = dict(votes.values_list("approval_id").annotate(Count("pk")))
     for pk, row in found.items():
         row.votes_given = tally.get(pk, 0)  # type: ignore[attr-defined]  # for the page
+
+
+def _add_escalations(rows: Sequence[Approval]) -> None:
+    """``row.escalation``: the last call about it, with who made it; and how many there were."""
+    calls = Escalation.objects.filter(approval__in=[row.pk for row in rows])
+    found: dict[UUID, list[Escalation]] = {row.pk: [] for row in rows}
+    for call in calls.select_related("by"):
+        found[call.approval_id].append(call)
+    for row in rows:
+        row.calls = len(found[row.pk])  # type: ignore[attr-defined]  # for the page
+        row.escalation = found[row.pk][-1] if found[row.pk] else None  # type: ignore[attr-defined]
+
+
+def escalations_of(approval: Approval) -> list[Escalation]:
+    """Who was called about it, in order."""
+    return list(approval.escalations.select_related("by"))
 
 
 def choices(tab: str) -> dict[str, list[str]]:
@@ -265,6 +348,7 @@ class Changes:
 
     new: int
     critical: int
+    called: int  # shown or not, escalated to people of the reader's role since
     rows: list[Approval]
 
 
@@ -275,4 +359,7 @@ def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datet
     rows = Approval.objects.filter(pk__in=shown).select_related("claimed_by", "decided_by")
     found = list(rows)
     _count_votes(found)
-    return Changes(new=len(risks), critical=sum(r >= 4 for r in risks), rows=found)
+    _add_escalations(found)
+    called = _filtered(filters, user).filter(_called(user.role, at__gt=since)).count()
+    critical = sum(r >= 4 for r in risks)
+    return Changes(new=len(risks), critical=critical, called=called, rows=found)

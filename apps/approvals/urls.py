@@ -14,5 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),
     path("<uuid:approval_id>/claim/", views.claim, name="claim"),
     path("<uuid:approval_id>/release/", views.release, name="release"),
+    path("<uuid:approval_id>/escalate/", views.escalate, name="escalate"),
     path("<uuid:approval_id>/after/", views.after, name="after"),
 ]

@@ -16,9 +16,9 @@ from apps.accounts.authn import requires
 from apps.accounts.domain.words import RISKS
 from apps.accounts.models import User
 from apps.approvals import forms, selectors, services
-from apps.approvals.domain import rules, showing
+from apps.approvals.domain import ladder, rules, showing
 from apps.approvals.models import Approval
-from apps.kernel.errors import NotFoundError, TowerError
+from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 
 
 @require_GET
@@ -42,7 +42,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     if getattr(request, "htmx", False):
         return render(request, "approvals/_list.html", context)
     context |= {
-        "counts": selectors.counts(),
+        "counts": selectors.counts(user.role),
         "choices": selectors.choices(filters.tab),
         "is_hurried": rules.is_hurried(context["pace"].last_hour),
         "last": selectors.last_decision() if not rows else None,
@@ -88,7 +88,6 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
     return {
         "approval": approval,
         "is_open": approval.state == Approval.State.PENDING,
-        "is_overdue": approval.expires_at <= now,
         "claim_is_mine": live_claim and approval.claimed_by_id == user.pk,
         "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
         "can_decide": may_decide and not has_voted,
@@ -104,7 +103,23 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "nonce": secrets.token_urlsafe(12),
         "digest_tail": approval.digest[-8:],
         "pace": selectors.pace_of(user),
+        **_escalation(user, approval),
         **more,
+    }
+
+
+def _escalation(user: User, approval: Approval) -> dict[str, Any]:
+    """Who was called about it, and whom this person may call next."""
+    calls = selectors.escalations_of(approval)
+    is_asked = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    climbed, roles = {call.rung for call in calls}, {call.role for call in calls}
+    following = ladder.next_by_hand(approval.ladder, climbed, roles)
+    return {
+        "calls": calls,
+        "is_called": user.role in roles,
+        "can_escalate": is_asked and approval.state == Approval.State.PENDING,
+        "next_rung": following,
+        "is_late": approval.until <= timezone.now(),
     }
 
 
@@ -178,6 +193,29 @@ def _claimed(request: HttpRequest, approval_id: UUID, **more: Any) -> HttpRespon
     return render(request, "approvals/_claim.html", context, status=status)
 
 
+@require_POST
+@requires("approvals.decide")
+def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Call the next on the ladder. Whatever goes wrong, the typed note comes back."""
+    form = forms.EscalateForm(request.POST)
+    user, more, status = cast(User, request.user), dict[str, Any](), 200
+    try:
+        if not form.is_valid():
+            raise InvalidInputError("That was not complete: look again.", field="note")
+        services.escalate(approval_id=approval_id, user=user, **form.cleaned_data)
+    except NotFoundError:
+        raise
+    except TowerError as refused:
+        note = request.POST.get("note", "")[: ladder.NOTE_MOST]
+        more, status = {"escalate_error": refused, "note": note}, refused.status
+    is_fragment = getattr(request, "htmx", False)
+    if not more and not is_fragment:
+        return redirect("approvals:detail", approval_id)
+    context = _review(request, _one(approval_id), just_escalated=not more, **more)
+    name = "approvals/_escalate.html" if is_fragment else "approvals/detail.html"
+    return render(request, name, context, status=status)
+
+
 @require_GET
 @requires("approvals.view")
 def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
@@ -198,6 +236,7 @@ def changes(request: HttpRequest) -> HttpResponse:
         {
             "new": found.new,
             "critical": found.critical,
+            "called": found.called,
             "rows": [_row_now(row, user) for row in found.rows],
         }
     )
@@ -207,9 +246,13 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
     claimed = row.claimed_by if row.claimed_until and row.claimed_until > timezone.now() else None
     claimed_words = "you" if claimed == user else claimed.display_name if claimed else ""
     decided_by = row.decided_by.display_name if row.decided_by else ""
+    call = row.escalation  # type: ignore[attr-defined]
+    told = {"to": call.words, "at": call.at.isoformat(), "why": call.why} if call else None
     return {
         "id": str(row.pk),
         "state": row.state,
+        "calls": row.calls,  # type: ignore[attr-defined]
+        "escalated": told,
         "claimed": claimed_words,
         "votes": f"{row.votes_given}/{row.votes_required}",  # type: ignore[attr-defined]
         "by": "you" if row.decided_by == user else decided_by,
@@ -221,11 +264,15 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
 @requires("approvals.view")
 def counts(request: HttpRequest) -> HttpResponse:
     """The line of numbers above the list."""
-    return render(request, "approvals/_counts.html", {"counts": selectors.counts()})
+    return render(
+        request,
+        "approvals/_counts.html",
+        {"counts": selectors.counts(cast(Any, request.user).role)},
+    )
 
 
 @require_GET
 @requires("approvals.view")
 def count(request: HttpRequest) -> HttpResponse:
-    """The number on the navigation."""
-    return render(request, "approvals/_count.html", {"waiting_count": selectors.waiting_count()})
+    """The numbers on the navigation, which every page knows."""
+    return render(request, "approvals/_count.html")

@@ -40,6 +40,7 @@ def sweep() -> Swept:
     """One round. Each part commits by itself, so that one that fails doesn't stop the others."""
     swept = Swept()
     swept.expired_approvals = approvals.expire_due()
+    approvals.escalate_due()
     swept.expired_leases = take_back_leases()
     swept.woken = wake_decided()
     swept.overdue_runs = end_overdue_runs()

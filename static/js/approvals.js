@@ -189,8 +189,10 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("#review")) {
       event.preventDefault();
-      commit();
+      if (event.target.id === "note") event.target.form.requestSubmit();
+      else commit();
     }
+    if (event.key === "Escape" && event.target.id === "note") { $("details.escalate").open = false; $("details.escalate summary").focus(); }
     if (event.key === "Escape" && event.target.closest?.("#decide") && !$("dialog[open]")) {
       delete $("#decide").dataset.step;
       if ($("#grid")) focusRow(rows().find((r) => r.dataset.id === $("#panel").dataset.id) || current());
@@ -248,7 +250,16 @@
   document.body.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.id === "review") { panelReady(); if ($("#decide-error")) $("#reason")?.focus(); }
     if (event.target.id === "claim" || event.detail.elt?.id === "claim") gate();
+    if (event.target.id === "escalation" || event.detail.elt?.id === "escalation") escalated();
   });
+
+  const escalated = () => {
+    if ($("#escalate-error")) { $("#note")?.focus(); return; }
+    if (document.activeElement !== document.body) return;
+    announce($("#escalation .calls li:last-of-type strong")?.textContent || "Escalated");
+    if (beside()) focusRow(rows().find((r) => r.dataset.id === $("#panel").dataset.id) || current());
+    else $("#panel-title").focus();
+  };
 
   // --- live: new rows gather, shown ones are marked, nothing moves under the reader ---------------
   let waiting = 0, lastSaid = 0;
@@ -282,6 +293,7 @@
         if (claimed && claimed.textContent !== state.claimed) claimed.textContent = state.claimed;
         const votes = row.querySelector("[data-votes]");
         if (votes && votes.textContent !== state.votes) votes.textContent = state.votes;
+        if (state.escalated && row.dataset.calls !== String(state.calls)) call(row, state);
       }
     }
     const open = found.rows.find((r) => r.id === $("#panel")?.dataset.id);
@@ -292,14 +304,28 @@
     } else if (open && whose(open.claimed) !== claimShown()) {
       window.htmx.ajax("GET", place, { target: "#claim", select: "#claim", swap: "outerHTML" });
     }
-    $("#news").hidden = !found.new;
-    $("#news-text").textContent = `${found.new} new${found.critical ? `, ${found.critical} critical` : ""} –`;
+    const calls = $("#escalation");
+    if (open && calls && calls.dataset.calls !== String(open.calls) && !$("#note")?.value) {
+      window.htmx.ajax("GET", place, { target: "#escalation", select: "#escalation", swap: "outerHTML" });
+    }
+    const told = [found.new ? `${found.new} new${found.critical ? `, ${found.critical} critical` : ""}` : "", found.called ? `${found.called} escalated to you` : ""];
+    $("#news").hidden = !found.new && !found.called;
+    $("#news-text").textContent = `${told.filter(Boolean).join(", ")} –`;
     if (found.new > waiting && Date.now() - lastSaid > 5000) {
       lastSaid = Date.now();
       announce(`${found.new} new approval${found.new > 1 ? "s" : ""}${found.critical ? `, ${found.critical} critical` : ""}`);
     }
     waiting = found.new;
     if (!rows().length && found.new) showNew();
+  };
+  // The row stays where it is and says that somebody was called; the order is made anew on request.
+  const call = (row, { calls, escalated }) => {
+    row.dataset.calls = String(calls);
+    row.dataset.escalated = "";
+    const cell = row.querySelector("[data-called]");
+    if (!cell) return;
+    const at = new Date(escalated.at).toLocaleTimeString([], { hour12: false });
+    cell.textContent = `Escalated to ${escalated.to} ${at} (${escalated.why})`;
   };
   const showNew = async () => {
     const keep = current()?.dataset.id;
@@ -320,10 +346,18 @@
 
   // --- keys ---------------------------------------------------------------------------------------
   const onRow = () => rows().includes(document.activeElement);
+  const openNote = () => {
+    const details = $("details.escalate");
+    if (!details) { announce($("#escalation") ? "There is nobody left to escalate to" : "Nothing to escalate here"); return; }
+    details.open = true;
+    details.scrollIntoView({ block: "nearest" });
+    $("#note").focus({ preventScroll: true });
+  };
   window.tower.keys(area, {
     j: () => move(1), k: () => move(-1),
     a: () => step("approve"), r: () => step("reject"),
     c: async () => { await ensure(); $("[data-claim]")?.click(); },
+    "!": async () => { await ensure(); openNote(); },
     ".": () => showNew(),
     "/": () => { $("#q")?.focus(); },
   });

@@ -20,10 +20,11 @@ from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
 from tests.conftest import BACKEND
 from tests.factories.accounts import UserFactory
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import USUAL_LADDER, ApprovalFactory
 
 ROUNDS = 12
-AGO = re.compile(r"\d+ s( ago)?")  # the age of things, which grows while twenty are answered
+# The age of things, which grows while twenty are answered, and each answer's own token.
+VARIES = re.compile(r'\d+ s( ago)?|name="csrfmiddlewaretoken" value="\w+"')
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -114,6 +115,52 @@ def test_the_clock_and_a_person_never_both_win() -> None:
         services.expire_due()
 
 
+def test_of_sweepers_and_a_person_one_climbs_a_rung() -> None:
+    user = UserFactory.create()
+
+    def by_hand(approval: Approval) -> Callable[[], str]:
+        def call() -> str:
+            services.escalate(approval_id=approval.pk, user=user, note="look", rung=0)
+            return "by hand"
+
+        return call
+
+    for _ in range(ROUNDS):
+        now = timezone.now()
+        approval = ApprovalFactory.create(
+            created_at=now - timedelta(minutes=6),
+            expires_at=now + timedelta(minutes=4),
+            ladder=USUAL_LADDER,
+            rung_at=now - timedelta(minutes=1),
+        )
+        sweep = [lambda: str(services.escalate_due())] * 3
+
+        said = together([*sweep, by_hand(approval)])
+
+        call = approval.escalations.get(rung=0)
+        kinds = list(Event.objects.filter(subject_id=str(approval.pk)).values_list("kind"))
+        assert kinds == [("approval.escalated",)]
+        assert said[3] == ("escalated" if call.by is None else "by hand")
+        assert said[:3].count("1") == (call.by is None)
+
+
+def test_a_decision_and_an_escalation_never_contradict() -> None:
+    users = UserFactory.create_batch(2)
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create(ladder=USUAL_LADDER)
+
+        def escalate(approval: Approval = approval) -> str:
+            services.escalate(approval_id=approval.pk, user=users[1], note="look", rung=0)
+            return "escalated"
+
+        said = together([decider(approval, users[0], True), escalate])
+
+        kinds = Event.objects.filter(subject_id=str(approval.pk)).order_by("id")
+        told = [e.kind.split(".")[1] for e in kinds]
+        assert said[0] == "approved"
+        assert told == (["approved"] if said[1] == "decided" else ["escalated", "approved"])
+
+
 def test_one_of_two_claims_holds() -> None:
     users = UserFactory.create_batch(2)
 
@@ -147,7 +194,7 @@ def test_a_form_sent_twenty_times_at_once_is_one_decision(word: str, votes: int)
             path = f"/approvals/{approval.pk}/decide/"
             response = client.post(path, form, headers={"HX-Request": "true"})
             assert response.status_code == 200
-            return AGO.sub("", response.content.decode())
+            return VARIES.sub("", response.content.decode())
 
         return call
 

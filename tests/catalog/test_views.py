@@ -81,6 +81,41 @@ def test_an_empty_catalog_says_how_to_fill_it(client_as: As) -> None:
     assert "manage.py catalog apply" in text_of(client_as("admin").get(url("index")))
 
 
+@pytest.mark.parametrize(
+    ("changes", "told", "not_told"),
+    [
+        ({}, ["else rejected", "50 % of the time (30 m 00 s), operators are called"], ["overdue"]),
+        (
+            {"on_timeout: reject": "on_timeout: escalate", "to: operators": "to: lead"},
+            ["stays open and overdue", "the lead (every admin) is", "When the time has passed"],
+            ["it is rejected"],
+        ),
+        (
+            {"on_timeout: reject": "on_timeout: escalate", "window_s: 3600": "window_s: 14400"},
+            ["deadline comes no later than that", "else rejected"],
+            ["When the time has passed", "stays open"],
+        ),
+    ],
+)
+def test_the_page_of_a_job_says_what_becomes_of_a_question(
+    tmp_path: Path,
+    db: None,
+    client_as: As,
+    changes: dict[str, str],
+    told: list[str],
+    not_told: list[str],
+) -> None:
+    contract = CONTRACT
+    for old, new in changes.items():
+        contract = contract.replace(old, new)
+    apply_toys(tmp_path, contract=contract)
+
+    page = client_as("operator").get(url("job", "toys-refund")).content.decode()
+
+    assert [words for words in told if words not in page] == []
+    assert [words for words in not_told if words in page] == []
+
+
 def more_jobs(directory: Path, count: int) -> None:
     files = [f"jobs/j{i}.yaml" for i in range(count)]
     pack = directory / "toys"

@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.models import Approval, Vote
 from tests.e2e.conftest import PageAs
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import USUAL_LADDER, ApprovalFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Check = Callable[[Page], None]
@@ -29,6 +29,7 @@ def three(site_people: dict[str, User]) -> list[Approval]:
             sentence=f"Cancel reservation {code} and refund ${refund}.00",
             risk=risk,
             expires_at=now + timedelta(minutes=minutes),
+            ladder=USUAL_LADDER,
         )
         for code, refund, risk, minutes in (
             ("Q69X3R", 1240, 2, 9),
@@ -181,6 +182,34 @@ def test_new_rows_wait_for_the_reader_and_decided_ones_are_struck(
     expect(page.locator("#grid")).to_contain_text("Brand new")
     expect(page.locator("#grid tbody tr")).to_have_count(3)
     expect(page.locator("#nav-waiting")).to_contain_text("3")
+
+
+def test_a_key_opens_the_note_and_another_list_hears_of_it(
+    page_as: PageAs, three: list[Approval], no_serious_violations: Check
+) -> None:
+    page, other = page_as("operator"), page_as("operator2")
+    for each in (page, other):
+        each.goto("/approvals/")
+        expect(each.locator("#conn-text")).to_have_text("Live")
+    page.locator("#grid tbody tr").nth(2).click()
+    expect(page.locator("#panel")).to_have_attribute("data-id", str(three[2].pk))
+
+    page.keyboard.press("!")
+    expect(page.locator("#note")).to_be_focused()
+    page.keyboard.type("A j k r! Odd fare")
+    page.keyboard.press("Control+Enter")
+
+    expect(page.locator("#escalation")).to_contain_text("Escalated to operators")
+    expect(page.locator("#escalation")).to_contain_text("“A j k r! Odd fare”")
+    expect(page.locator("#grid tbody tr").nth(2)).to_be_focused()
+    expect(other.locator("#grid tbody tr").nth(2)).to_contain_text("(by operator)")
+    expect(other.locator("#news-text")).to_contain_text("1 escalated to you")
+    expect(other.locator("#counts")).to_contain_text("1 escalated to you")
+    other.locator("#grid tbody tr").nth(2).focus()
+    other.keyboard.press(".")
+    expect(other.locator("#grid tbody tr").first).to_contain_text("(by operator)")
+    no_serious_violations(page)
+    no_serious_violations(other)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

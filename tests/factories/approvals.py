@@ -13,6 +13,7 @@ from apps.approvals.domain.binding import binding, binding_digest
 from apps.approvals.models import Approval
 from apps.kernel.ids import new_id
 
+USUAL_LADDER = [{"at": 0.5, "to": "operators"}, {"at": 0.8, "to": "lead"}]
 ARGUMENTS = {"reservation_id": "Q69X3R", "reason": "change of plan"}
 
 

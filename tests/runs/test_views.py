@@ -10,6 +10,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.approvals.models import Approval
 from apps.runs.models import Run
 from apps.runs.selectors.runs import Cursor
 from tests.factories.runs import RunFactory, StepFactory, eventful_run, step_done
@@ -107,6 +108,21 @@ def test_every_tab_of_an_eventful_run(client_as, tab):
 
     assert "recorded gpt-4o" in page
     assert "isn&#x27;t known whether step 6" in page or "isn't known whether step 6" in page
+
+
+def test_a_run_says_that_its_question_was_escalated(client_as):
+    run = eventful_run()
+    step = run.steps.get(state="waiting_approval")
+    asked = Approval.objects.get(step_id=step.id)
+    asked.escalations.create(rung=0, to="lead", role="admin", share=0.8)
+    client, address = client_as("auditor"), reverse("runs:detail", args=[run.id])
+
+    pages = [{}, {"tab": "approvals"}, {"step": step.seq}]
+    found = [text_of(client.get(address, query)).count("Escalated to the lead") for query in pages]
+    export = client.get(reverse("runs:export_json", args=[run.id])).json()
+
+    assert found == [1, 2, 2]  # in the head of each, and in its place
+    assert export["steps"][-1]["approvals"][0]["escalations"][0]["to"] == "lead"
 
 
 def test_timeline_bars_say_what_happened(client_as):

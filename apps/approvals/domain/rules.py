@@ -22,9 +22,15 @@ class Standing:
     roles: tuple[str, ...]
     votes_required: int
     expires_at: datetime
+    ends_at: datetime | None = None  # where it outlives its window: when nobody may answer any more
     claimed_by: int | None = None
     claimed_until: datetime | None = None
     approved_by: tuple[int, ...] = ()
+
+    @property
+    def until(self) -> datetime:
+        """The last moment: that of the window, or a later one."""
+        return self.ends_at or self.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ def refusal(standing: Standing, answer: Answer, now: datetime) -> Refusal | None
     """The first reason for which this answer can't count, or nothing.
 
     A question that is gone comes first: no other fault matters to somebody who was too late."""
-    if standing.state == "expired" or (standing.state == "pending" and now >= standing.expires_at):
+    if standing.state == "expired" or (standing.state == "pending" and now >= standing.until):
         return Refusal("expired", "The time to decide has run out, so nothing will be carried out.")
     if standing.state != "pending":
         return Refusal("decided", f"This was {standing.state} meanwhile.")

@@ -11,6 +11,7 @@ from apps.approvals.services.asking import Question, consume, consume_batch, req
 from apps.approvals.services.claiming import claim, release
 from apps.approvals.services.deciding import decide, is_signed
 from apps.approvals.services.ending import expire_due, void_for_run
+from apps.approvals.services.escalating import escalate, escalate_due
 
 __all__ = [
     "Question",
@@ -19,6 +20,8 @@ __all__ = [
     "consume_batch",
     "decide",
     "decided_among",
+    "escalate",
+    "escalate_due",
     "expire_due",
     "is_signed",
     "release",

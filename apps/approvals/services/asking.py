@@ -12,18 +12,20 @@ from django.db import connection
 
 from apps.approvals.domain.binding import binding_digest
 from apps.approvals.models import Approval
-from apps.approvals.services.rows import State, database_now, fact, make_void
+from apps.approvals.services.rows import State, database_now, fact, make_void, set_next
 from apps.audit import services as audit
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import participant
 
 DEFAULT_WINDOW_S = 4 * 3600
+ESCALATE = "escalate"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """One held step. ``shown`` is what the person sees, frozen: columns of ``Approval`` made on
-    the server, and ``window_s``, how long there is to decide."""
+    the server; ``window_s``, how long there is to decide; and ``deadline_at``, when the run ends,
+    which is how long a question with ``on_timeout: escalate`` may outlive its window."""
 
     run_id: UUID
     step_id: UUID
@@ -57,6 +59,7 @@ def request_batch(asks: Sequence[Question]) -> list[UUID]:
 def _row(ask: Question, now: datetime) -> Approval:
     shown = dict(ask.shown)
     window = timedelta(seconds=float(shown.pop("window_s", None) or DEFAULT_WINDOW_S))
+    deadline_at = shown.pop("deadline_at", None)
     bound = dict(ask.binding)
     defaults = {
         "sentence": f"Call {bound.get('tool', 'a tool')}",
@@ -64,7 +67,7 @@ def _row(ask: Question, now: datetime) -> Approval:
         "arguments": {},
         "contract_number": 0,
     }
-    return Approval(
+    row = Approval(
         id=new_id(),
         run_id=ask.run_id,
         step_id=ask.step_id,
@@ -75,9 +78,14 @@ def _row(ask: Question, now: datetime) -> Approval:
         rules=[dict(rule) for rule in ask.rules],
         roles=list(ask.roles) or ["operator"],
         votes_required=max(ask.votes_required, 1),
+        created_at=now,
         expires_at=now + window,
         **{**defaults, **shown},
     )
+    if row.on_timeout == ESCALATE and deadline_at is not None and deadline_at > row.expires_at:
+        row.ends_at = deadline_at  # without time beyond its window it fails closed with it
+    set_next(row, ())
+    return row
 
 
 CONSUME = """

@@ -23,7 +23,7 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     approval = locked(approval_id)
     now = database_now()
     standing = standing_of(approval, ())
-    if approval.state != State.PENDING or now >= approval.expires_at:
+    if approval.state != State.PENDING or now >= approval.until:
         code = "decided" if approval.state not in {State.PENDING, State.EXPIRED} else "expired"
         raise error_of(rules.Refusal(code, "There is nothing left to decide here."), approval, "")
     if not rules.may_decide(user.role, approval.roles):

@@ -12,7 +12,15 @@ from apps.accounts.models import User
 from apps.approvals import adapters
 from apps.approvals.domain import rules
 from apps.approvals.models import Approval, Vote
-from apps.approvals.services.rows import ClockTimestamp, State, actor, database_now, fact, locked
+from apps.approvals.services.rows import (
+    ClockTimestamp,
+    State,
+    actor,
+    database_now,
+    fact,
+    in_time,
+    locked,
+)
 from apps.audit import services as audit
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
 from apps.kernel.transactions import command
@@ -91,10 +99,7 @@ def _settle(
     expires = max(approval.expires_at, now + GRACE) if state == "approved" else approval.expires_at
     # Guarded though the row is locked: whatever path may lead here, one answer settles a question.
     moved = Approval.objects.filter(
-        pk=approval.pk,
-        state=State.PENDING,
-        digest=answer.digest,
-        expires_at__gt=ClockTimestamp(),
+        in_time(ClockTimestamp()), pk=approval.pk, state=State.PENDING, digest=answer.digest
     ).update(
         state=state,
         decided_by=user,
@@ -172,6 +177,7 @@ def standing_of(approval: Approval, votes: Sequence[Vote]) -> rules.Standing:
         roles=tuple(approval.roles),
         votes_required=approval.votes_required,
         expires_at=approval.expires_at,
+        ends_at=approval.ends_at,
         claimed_by=approval.claimed_by_id,
         claimed_until=approval.claimed_until,
         approved_by=tuple(v.user_id for v in votes if v.approve),
@@ -180,7 +186,7 @@ def standing_of(approval: Approval, votes: Sequence[Vote]) -> rules.Standing:
 
 def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerError:
     who = {"decided": approval.decided_by, "claimed": approval.claimed_by}.get(refused.code)
-    when = {"decided": approval.decided_at, "expired": approval.expires_at}.get(refused.code)
+    when = {"decided": approval.decided_at, "expired": approval.until}.get(refused.code)
     if refused.code == "reason":
         return InvalidInputError(refused.sentence, code="reason", field="reason")
     if refused.code == "role":

@@ -4,33 +4,48 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.approvals.models import Approval
-from apps.approvals.services.rows import ClockTimestamp, State, database_now, fact, make_void
+from apps.approvals.services.rows import (
+    ClockTimestamp,
+    State,
+    database_now,
+    fact,
+    in_time,
+    make_void,
+)
 from apps.audit import services as audit
 from apps.kernel.transactions import command, participant
 
 
 @command
 def expire_due(limit: int = 500) -> int:
-    """End questions whose time has run out: fail closed. Safe beside a person who decides at the
-    same moment: whoever has the row first wins, the other finds it no longer pending."""
+    """End questions whose time has run out: fail closed. One that outlives its window ends at its
+    run's deadline. Safe beside a person who decides at the same moment: whoever has the row first
+    wins, the other finds it no longer pending."""
+    return _expire(Approval.objects.all(), limit)
+
+
+def _expire(rows: QuerySet[Approval], limit: int) -> int:
     due = (
-        Approval.objects.filter(state=State.PENDING, expires_at__lte=ClockTimestamp())
+        rows.filter(state=State.PENDING, expires_at__lte=ClockTimestamp())
+        .exclude(in_time(ClockTimestamp()))
         .order_by("expires_at")
         .select_for_update(skip_locked=True)[:limit]
     )
-    rows = list(due.only("id", "run_id", "step_id"))
-    Approval.objects.filter(pk__in=[row.pk for row in rows], state=State.PENDING).update(
+    found = list(due.only("id", "run_id", "step_id"))
+    Approval.objects.filter(pk__in=[row.pk for row in found], state=State.PENDING).update(
         state=State.EXPIRED, decided_at=database_now(), claimed_by=None, claimed_until=None
     )
-    audit.record_many([fact("expired", row, "sweeper") for row in rows])
-    return len(rows)
+    audit.record_many([fact("expired", row, "sweeper") for row in found])
+    return len(found)
 
 
 @participant
 def void_for_run(run_id: UUID) -> int:
-    """Take back the questions of a run that ended another way, and answers nobody used yet."""
+    """Take back the questions of a run that ended another way, and answers nobody used yet. A
+    question whose time had run out by then is expired all the same: nobody took it back."""
+    _expire(Approval.objects.filter(run_id=run_id), limit=500)
     unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
     return make_void(Approval.objects.filter(unused, run_id=run_id))

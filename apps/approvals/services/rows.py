@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import DateTimeField, Func, QuerySet
+from django.db.models import DateTimeField, Func, Q, QuerySet
 
 from apps.accounts.models import User
+from apps.approvals.domain import ladder
+from apps.approvals.domain.ladder import Rung
 from apps.approvals.models import Approval
 from apps.audit import services as audit
 from apps.kernel.errors import NotFoundError
@@ -32,6 +35,12 @@ def database_now() -> datetime:
         return cast(datetime, cursor.fetchone()[0])
 
 
+def in_time(moment: Any) -> Q:
+    """Questions that may still be answered at ``moment``: in their window, or beyond it where they
+    outlive it."""
+    return Q(expires_at__gt=moment) | Q(ends_at__gt=moment)
+
+
 @participant
 def locked(approval_id: UUID) -> Approval:
     """The approval, with its row held until the transaction ends."""
@@ -52,6 +61,18 @@ def make_void(rows: QuerySet[Approval]) -> int:
         )
         audit.record_many([fact("void", row, "tower") for row in found])
     return len(found)
+
+
+def rungs_of(approval: Approval) -> list[Rung]:
+    """What the clock climbs for this question."""
+    return ladder.rungs(approval.ladder, stays_open=approval.ends_at is not None)
+
+
+def set_next(approval: Approval, climbed: Collection[int]) -> None:
+    """Tell the row (unsaved) when the sweep has to look at it again."""
+    approval.rung_at = ladder.next_moment(
+        rungs_of(approval), climbed, asked_at=approval.created_at, due_at=approval.expires_at
+    )
 
 
 def actor(user: User) -> str:

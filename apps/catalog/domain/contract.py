@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from apps.approvals.domain.ladder import CALLED
 from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
 from apps.catalog.domain.undoing import path_problem, reads_before
@@ -377,6 +378,11 @@ def _times(source: Document) -> list[Problem]:
         path: Path = ("decisions", "window_s")
         fix = "Shorten the window or raise limits.deadline_s."
         out.append(source.problem(path, message, fix, severity="warning"))
+    elif window == deadline and _at(source.value, "decisions", "on_timeout") == "escalate":
+        message = "The run ends with the window, so nothing is left to escalate into."
+        fix = "Shorten the window, raise limits.deadline_s, or write “reject”."
+        at: Path = ("decisions", "on_timeout")
+        out.append(source.problem(at, message, fix, severity="warning"))
     p95 = _number(_at(source.value, "slo", "latency_p95_s"))
     budget = _number(_at(source.value, "slo", "latency_budget_s"))
     if p95 is not None and budget is not None and p95 > budget:
@@ -403,7 +409,21 @@ def _escalation(source: Document) -> list[Problem]:
             message = f"The ladder goes down: {now:g} comes after {before:g}."
             path: Path = ("decisions", "escalation", i, "at")
             out.append(source.problem(path, message, "Each rung must be later than the last."))
-    return out
+    return out + _nobodies(source, ladder)
+
+
+def _nobodies(source: Document, ladder: list[Any]) -> list[Problem]:
+    """Words that call nobody; an empty one is the schema's to find."""
+    words = [(i, _at(rung, "to")) for i, rung in enumerate(ladder)]
+    return [
+        source.problem(
+            ("decisions", "escalation", i, "to"),
+            f"“{to}” is nobody who can be called.",
+            f"{nearest(to, CALLED)} Choose one of: {', '.join(CALLED)}.".strip(),
+        )
+        for i, to in words
+        if isinstance(to, str) and to and to not in CALLED
+    ]
 
 
 def _schemas(source: Document) -> list[Problem]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 
+from apps.approvals.domain import ladder
 from apps.catalog.domain.contract import Contract, build
 from apps.catalog.domain.diff import Change, Kind, compare
 from apps.catalog.models import (
@@ -108,6 +109,22 @@ class ToolLine:
 def tool_lines(version: ContractVersion, found: Contract) -> list[ToolLine]:
     pinned = tool_versions_for(version)
     return [ToolLine(terms, pinned.get(terms.name)) for terms in found.tools]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What becomes of a held step that nobody decides: who is called when, and how it ends."""
+
+    rungs: list[tuple[ladder.Rung, float]]  # with the seconds after which it is reached
+    stays_open: bool
+
+
+def waiting(found: Contract) -> Waiting:
+    terms = found.decisions
+    outlives = terms.on_timeout == "escalate" and terms.window_s < found.limits.deadline_s
+    written = [{"at": rung.at, "to": rung.to} for rung in terms.escalation]
+    rungs = ladder.rungs(written, stays_open=outlives)
+    return Waiting([(rung, rung.at * terms.window_s) for rung in rungs], outlives)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
         "version": version,
         "contract": contract,
         "tools": pages.tool_lines(version, contract),
+        "waiting": pages.waiting(contract),
         "versions": pages.versions(found, effects, limit=10),
         "pins": selectors.pins(version),
         "draft": selectors.draft_of(found),

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.domain.roles import Role
+from apps.approvals import selectors as approvals
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.dashboards.kpis import Share, Tally, percent, tally_by
@@ -150,6 +151,28 @@ def approvals_due() -> list[Need]:
     ]
 
 
+def escalated(role: str) -> list[Need]:
+    """Questions about which the clock or a colleague called this person's role."""
+    called = approvals.called_now(role)
+    if called.latest is None:
+        return []
+    last = called.latest
+    late = f"{called.overdue} overdue · " if called.overdue else ""
+    words = "approval is" if called.waiting == 1 else "approvals are"
+    what = f"“{last.note}”" if last.note else last.approval.sentence
+    return [
+        Need(
+            "bad" if called.overdue or last.by else "warn",
+            "st-escalated",
+            f"{called.waiting} {words} escalated to you",
+            f"{late}last escalated to {last.words} at {last.at:%H:%M} UTC ({last.why}): {what}",
+            address(reverse("approvals:queue"), {"escalated": "me"}),
+            "Decide" if role == Role.OPERATOR else "Look",
+            called.since,
+        )
+    ]
+
+
 def unknown_runs() -> list[Need]:
     standing = outcomes.standing()
     n = standing.by_state.get("confirmation_unknown", 0)
@@ -275,5 +298,5 @@ LEVELS = {"bad": 0, "warn": 1, "info": 2}
 
 def needs(role: str) -> list[Need]:
     """What a person of this role should look at, gravest first."""
-    found = [need for source in NEEDS.get(role, ()) for need in source()]
+    found = [*escalated(role), *(need for source in NEEDS.get(role, ()) for need in source())]
     return sorted(found, key=lambda need: LEVELS[need.level])

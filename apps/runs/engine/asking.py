@@ -184,6 +184,8 @@ def _question(
         "agent_text": said[-1] if said else "",
         "window_s": terms(work).decisions.window_s,
         "on_timeout": terms(work).decisions.on_timeout,
+        "ladder": [{"at": r.at, "to": r.to} for r in terms(work).decisions.escalation],
+        "deadline_at": work.deadline_at,
     }
 
 

@@ -138,6 +138,7 @@ class StepView:
             (f"gate: {step.gate}" if step.gate else "gate", step.gated_at),
             ("waiting for a person", last.created_at if last else None),
             (last.state if last else "", last.decided_at if last else None),
+            *((f"escalated to {e.words}", e.at) for a in self.approvals for e in _calls(a)),
             ("receipt", self.receipt.received_at if self.receipt else None),
             (self.word.replace("_", " "), step.finished_at),
             *((f"{f.who}: {f.words}", f.at) for f in self.findings),
@@ -237,7 +238,8 @@ def run_by_id(run_id: UUID) -> Run:
 
 
 def run_detail(run_id: UUID) -> Detail:
-    """Everything about a run: eight queries, however many steps."""
+    """Everything about a run: eight queries, however many steps,
+    and two more where somebody was asked."""
     run = run_by_id(run_id)
     steps = undoing.nested(list(Step.objects.filter(run_id=run_id).order_by("seq")))
     return Detail(run, _complete(run_id, steps), conversation(run_id), timezone.now())
@@ -300,7 +302,12 @@ def _decisions(step_ids: list[UUID]) -> Iterable[Any]:
 def _approvals(step_ids: list[UUID]) -> Iterable[Any]:
     model = apps.get_model("approvals", "Approval")
     rows = model.objects.filter(step_id__in=step_ids)
-    return rows.select_related("decided_by", "claimed_by").order_by("created_at", "id")
+    rows = rows.select_related("decided_by", "claimed_by").prefetch_related("escalations__by")
+    return rows.order_by("created_at", "id")
+
+
+def _calls(approval: Any) -> Iterable[Any]:
+    return approval.escalations.all()
 
 
 # --- conversation ---------------------------------------------------------------------------------
@@ -353,7 +360,10 @@ def as_document(detail: Detail) -> dict[str, Any]:
                 **_values(view.step),
                 "attempts": [_values(a) for a in view.attempts],
                 "decisions": [_values(d) for d in view.decisions],
-                "approvals": [_values(a) for a in view.approvals],
+                "approvals": [
+                    {**_values(a), "escalations": [_values(e) for e in _calls(a)]}
+                    for a in view.approvals
+                ],
                 "findings": [_values(f) for f in view.findings],
                 "receipt": _values(view.receipt) if view.receipt else None,
             }

@@ -72,6 +72,8 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
         ("cap_s: 30", "cap_s: 0.1", "less than its first wait"),
         ("timeout_s: 5", "timeout_s: 50000", "longer than the whole run"),
         ("{at: 0.5, to: operators}", "{at: 0.5, to: a}, {at: 0.4, to: b}", "ladder goes down"),
+        ("to: operators", "to: operator", "Did you mean “operators”? Choose one of: operators, "),
+        ("to: operators", "to: boss", "“boss” is nobody who can be called"),
         ("window_s: 3600", "window_s: 36000", "but the run ends after"),
         ("criticality: high", "signals: {a: '(b'}", "The pattern can't be used"),
         ("criticality: high", "signals: {a: '(b+)+'}", "repeats a repetition"),
@@ -136,6 +138,16 @@ def test_a_warning_does_not_stop_a_contract() -> None:
 
     assert parsed.contract is not None
     assert [p.severity for p in parsed.problems] == ["warning"]
+
+
+@pytest.mark.parametrize(("window_s", "problems"), [(14400, 1), (14399, 0)])
+def test_an_escalation_into_no_time_is_warned_of(window_s: int, problems: int) -> None:
+    text = CONTRACT.replace("window_s: 3600", f"window_s: {window_s}")
+
+    parsed = parse(text.replace("on_timeout: reject", "on_timeout: escalate"))
+
+    assert parsed.contract is not None
+    assert [p.path for p in parsed.problems] == ["decisions.on_timeout"] * problems
 
 
 @pytest.mark.parametrize(
