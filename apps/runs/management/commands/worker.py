@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,8 @@ import django_rq
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Worker
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
 BEAT_S = 2  # whole seconds: RQ waits with SIGALRM
 GRACE_S = 4.0  # how much longer than its patience a work-horse may live before it is killed
+GC_AFTER = 20_000  # objects made before the newest are searched: a batch makes thousands
 
 
 class LaneWorker(Worker):
@@ -137,6 +141,8 @@ class LaneWorker(Worker):
             if os.getppid() == 1:  # the parent died before we asked to die with it
                 os._exit(1)
         connections.close_all()  # a connection of the parent's must not be shared by the child
+        gc.freeze()  # the code and the catalog live as long as the horse: never search them again
+        gc.set_threshold(GC_AFTER, *gc.get_threshold()[1:])
         super().main_work_horse(job, queue)
 
     def setup_work_horse_signals(self) -> None:
@@ -201,6 +207,15 @@ def _brief_connection() -> Any:
         connections.close_all()
 
 
+def _look_up_by_key(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """A worker finds rows by their keys, many at a time. Of tables that are new PostgreSQL knows no
+    sizes yet, and would rather read all of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+        )
+
+
 class Command(BaseCommand):
     help = "Drain one lane with an RQ worker until told to stop."
 
@@ -209,6 +224,7 @@ class Command(BaseCommand):
         parser.add_argument("--burst", action="store_true", help="stop when nothing is rung")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        connection_created.connect(_look_up_by_key)
         refuse_a_wrong_clock()
         lane = options["lane"]
         queue = django_rq.get_queue(lane, serializer=JSONSerializer)
