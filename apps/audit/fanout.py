@@ -33,21 +33,27 @@ def tick(streams: Iterable[str], seq: int, kind: str, id: str) -> None:
 
 
 def tick_many(ticks: Sequence[Tick]) -> None:
-    """Publish ``(stream, seq, kind, id)`` ticks in one round trip. Never raises."""
+    """Publish ``(stream, seq, kind, id)`` ticks as one message. Never raises."""
     if not ticks or time.monotonic() < _silence["rest_until"]:
         return
     try:
-        with _client().pipeline(transaction=False) as pipe:
-            for stream, seq, kind, subject in ticks:
-                pipe.publish(CHANNEL, encode(stream, seq, kind, subject))
-            pipe.execute()
+        _client().publish(CHANNEL, orjson.dumps(ticks))
     except (redis.RedisError, OSError) as error:
         _rest(error)
 
 
-def encode(stream: str, seq: int, kind: str, subject: str) -> str:
-    """The frame as it travels: ids and a sequence number, never arguments."""
-    return orjson.dumps({"stream": stream, "seq": seq, "kind": kind, "id": subject}).decode()
+def read(message: bytes) -> list[Tick]:
+    """The ticks of a message. Raises ``ValueError`` for one that holds anything else."""
+    found = orjson.loads(message)
+    if not isinstance(found, list):
+        raise ValueError("no list of ticks")
+    return [_tick(*one) for one in found]
+
+
+def _tick(stream: str, seq: int, kind: str, subject: str) -> Tick:
+    if not isinstance(stream, str) or not isinstance(seq, int):
+        raise ValueError("no tick")
+    return stream, seq, kind, subject
 
 
 def _rest(error: Exception) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 import time
 
@@ -20,18 +19,22 @@ def awake():
     fanout._silence.update(rest_until=0.0, log_after=0.0)
 
 
-def test_tick_publishes_one_frame_a_stream(awake):
+def test_the_ticks_of_a_commit_travel_as_one_message(awake):
     with redis.Redis.from_url(settings.REDIS_URL) as client, client.pubsub() as listener:
         listener.subscribe(fanout.CHANNEL)
         listener.get_message(timeout=2)
 
         fanout.tick(["runs", "run:7"], 41, "run.finished", "7")
 
-        frames = [json.loads(listener.get_message(timeout=2)["data"]) for _ in range(2)]
-    assert frames == [
-        {"stream": "runs", "seq": 41, "kind": "run.finished", "id": "7"},
-        {"stream": "run:7", "seq": 41, "kind": "run.finished", "id": "7"},
-    ]
+        heard = fanout.read(listener.get_message(timeout=2)["data"])
+        assert listener.get_message(timeout=0.2) is None
+    assert heard == [("runs", 41, "run.finished", "7"), ("run:7", 41, "run.finished", "7")]
+
+
+@pytest.mark.parametrize("message", [b"{}", b"[[1, 2]]", b'[["runs", "7", "a", "b"]]', b"no JSON"])
+def test_a_message_that_holds_no_ticks_is_an_error(message):
+    with pytest.raises((ValueError, TypeError)):
+        fanout.read(message)
 
 
 def test_tick_when_redis_is_down_is_quiet_and_logged_once(awake, settings, caplog):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -22,8 +22,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from apps.audit import selectors
-from apps.audit.fanout import CHANNEL
+from apps.audit import fanout, selectors
+from apps.audit.fanout import CHANNEL, Tick
 
 HEARTBEAT_SECONDS = 5.0
 BACKOFF_SECONDS = (0.2, 10.0)
@@ -63,7 +63,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.boxes: set[Outbox] = set()
-        self.heads: dict[str, int] = {}
+        self.listening: dict[str, set[Outbox]] = defaultdict(set)  # by stream
+        self.heads: dict[str, int] = {}  # of the streams that anybody listens on
         self.tasks: list[asyncio.Task[None]] = []
 
     def sockets_of(self, user_id: int) -> int:
@@ -74,6 +75,8 @@ class Hub:
         """Let ``box`` hear ``streams``; it is told at once how far they have come."""
         box.streams |= set(streams)
         self.boxes.add(box)
+        for stream in box.streams:
+            self.listening[stream].add(box)
         if not self.tasks:
             self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
         await self._refresh(box.streams)
@@ -82,21 +85,27 @@ class Hub:
     async def leave(self, box: Outbox) -> None:
         """Forget ``box``; the last one out stops the subscription."""
         self.boxes.discard(box)
+        for stream in box.streams:
+            self.listening[stream].discard(box)
+            if not self.listening[stream]:
+                del self.listening[stream]
+                self.heads.pop(stream, None)
         if self.boxes:
             return
         tasks, self.tasks = self.tasks, []
-        self.heads.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def deliver(self, frame: dict[str, Any]) -> None:
-        """Hand one tick to every socket that listens on its stream."""
-        stream = frame["stream"]
-        self.heads[stream] = max(self.heads.get(stream, 0), frame["seq"])
-        for box in self.boxes:
-            if stream in box.streams:
-                box.put(stream, frame)
+    def deliver(self, ticks: Iterable[Tick]) -> None:
+        """Hand ticks to the sockets that listen on their streams; nothing is kept of the others,
+        which are most of them."""
+        for stream, seq, kind, subject in ticks:
+            if boxes := self.listening.get(stream):
+                self.heads[stream] = max(self.heads.get(stream, 0), seq)
+                frame = {"stream": stream, "seq": seq, "kind": kind, "id": subject}
+                for box in boxes:
+                    box.put(stream, frame)
 
     async def _listen(self) -> None:
         low, high = BACKOFF_SECONDS
@@ -123,7 +132,7 @@ class Hub:
         if message is None:
             return
         try:
-            self.deliver(json.loads(message["data"]))
+            self.deliver(fanout.read(message["data"]))
         except (ValueError, KeyError, TypeError):
             log.warning("A tick that isn't one was dropped")
 
@@ -144,7 +153,8 @@ class Hub:
             log.warning("Heads of the live streams can't be read (%s)", type(error).__name__)
             return False
         for stream, head in found.items():
-            self.heads[stream] = max(self.heads.get(stream, 0), head)
+            if stream in self.listening:
+                self.heads[stream] = max(self.heads.get(stream, 0), head)
         return True
 
     def _heartbeat(self, box: Outbox) -> dict[str, Any]:
