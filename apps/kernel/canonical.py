@@ -38,7 +38,12 @@ def canonical_bytes(value: Any) -> bytes:
 
 def digest(value: Any, *, purpose: str) -> str:
     """Hex SHA-256 of ``purpose``, a NUL and the canonical bytes of ``value``."""
-    return hashlib.sha256(purpose.encode() + b"\x00" + canonical_bytes(value)).hexdigest()
+    return digest_of_bytes(canonical_bytes(value), purpose=purpose)
+
+
+def digest_of_bytes(canonical: bytes, *, purpose: str) -> str:
+    """``digest`` of a value whose canonical bytes are at hand."""
+    return hashlib.sha256(purpose.encode() + b"\x00" + canonical).hexdigest()
 
 
 def _is_plain(value: Any) -> bool:

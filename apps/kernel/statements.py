@@ -24,7 +24,8 @@ def fetch(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any
     errors."""
     with _cursor() as cursor, connection.wrap_database_errors:
         cursor.execute(sql, params)
-        return cursor.fetchall() if cursor.description else []
+        # Not cursor.description, which would describe each column anew.
+        return cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
 
 
 def execute(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> int:
@@ -41,14 +42,18 @@ def rows_as_json(rows: Iterable[Row]) -> str:
 
 def to_json(value: Any) -> str:
     """A value as text for ``jsonb``, which can't hold the character NUL. What JSON has no type for
-    is written as text."""
+    is written as text; an ``orjson.Fragment`` is JSON already."""
     try:
         written = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:  # huge integers, half a surrogate pair
-        written = json.dumps(value, default=str, ensure_ascii=False).encode(errors="replace")
+        written = json.dumps(value, default=_plain, ensure_ascii=False).encode(errors="replace")
     if _NUL in written:
         written = written.replace(_NUL, _REPLACEMENT)
     return written.decode()
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else str(value)
 
 
 def from_json(value: Any) -> Any:

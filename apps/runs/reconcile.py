@@ -148,14 +148,13 @@ def _settle_happened(
         error="",
     )
     proof = {
-        "step_id": step.step_id,
         "run_id": step.run_id,
         "idempotency_key": step.key,
         "provider_ref": "",
         "response_digest": digest(result["content"], purpose=PROOF_PURPOSE),
         "evidence": evidence,
     }
-    journal.add_receipts([receipt or proof])
+    journal.add_receipts([{"step_id": step.step_id, **(receipt or proof)}])
 
 
 @participant
@@ -299,7 +298,7 @@ def close_late(steps: Sequence[Settled]) -> None:
     """Answers that come after their worker was given up: a step that is unknown since exactly
     that attempt is closed by it. Any other is dropped; its new owner speaks for it."""
     for late in steps:
-        if late.receipt is None or late.result is None or not late.work.mutates:
+        if not late.receipt or late.result is None or not late.work.mutates:
             continue
         round_number = late.work.attempts_made + 1
         step = unknown.lock(late.work.step_id, round_number)

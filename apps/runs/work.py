@@ -149,10 +149,11 @@ class Settled:
     deduplicated_from: UUID | None = None
     inherited_from: UUID | None = None  # the step of another branch that did it
     thought: Thought | None = None
-    attempt: Mapping[str, Any] | None = None  # how the attempt ended that the step ended with
-    receipt: Mapping[str, Any] | None = None
+    attempt: Mapping[str, Any] = field(default_factory=dict)  # how it ended, if it was the last
+    receipt: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
+        """As ``journal.settle`` takes it: columns of the step, of its attempt and its receipt."""
         return {
             "step_id": self.work.step_id,
             "lease_token": self.work.lease_token,
@@ -162,6 +163,6 @@ class Settled:
             "error_class": self.error_class[:40],
             "error": self.error[:4000],
             "deduplicated_from": self.deduplicated_from,
-            "attempt": self.attempt,
-            "receipt": self.receipt,
+            **self.attempt,
+            **self.receipt,
         }

@@ -140,8 +140,8 @@ def test_attempts_receipts_and_ends_are_recorded(scene: Scene) -> None:
     attempt = attempt_row(work)
     journal.open_attempts([attempt])
     journal.count_attempts([attempt])
-    ended = {"duration_ms": 1.5, "outcome": "ok", "error_class": "", "error": ""}
-    journal.close_attempts([{"id": attempt["id"], "http_status": 200, **ended}])
+    ended = {"duration_ms": 1.5, "outcome": "ok", "attempt_error_class": "", "attempt_error": ""}
+    journal.close_attempts([{"attempt_id": attempt["id"], "http_status": 200, **ended}])
     receipt = {"idempotency_key": "k", "provider_ref": "", "response_digest": "r"}
     journal.add_receipts(
         [{"step_id": work.step_id, "run_id": run.id, "evidence": "answer", **receipt}]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from apps.kernel.canonical import digest
+from apps.kernel.canonical import canonical_bytes, digest_of_bytes
 
 MAX_LONG = 2**53 - 1  # what JSON carries exactly
 CONVERSATION = {
@@ -99,9 +99,13 @@ class Request:
         kept = {name: value for name, value in stored.items() if name in known}
         return cls(**{**kept, "approvals": frozenset(kept.get("approvals", ()))})
 
+    def canonical(self) -> bytes:
+        """``to_json`` in canonical form."""
+        return canonical_bytes(self.to_json())
+
     def digest(self) -> str:
         """SHA-256 over the canonical form."""
-        return digest_of(self.to_json())
+        return digest_of(self.canonical())
 
     def context(
         self, facts: Mapping[str, str], limits: Mapping[str, int], read: Reads = EVERYTHING
@@ -122,9 +126,9 @@ class Request:
         }
 
 
-def digest_of(stored: Mapping[str, Any]) -> str:
-    """The digest of a request in its stored form."""
-    return digest(stored, purpose="policy-request")
+def digest_of(canonical: bytes) -> str:
+    """The digest of a request in its canonical form."""
+    return digest_of_bytes(canonical, purpose="policy-request")
 
 
 def scalar_arguments(arguments: Mapping[str, Any]) -> list[str]:

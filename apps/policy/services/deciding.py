@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from apps.kernel.errors import NotFoundError
 from apps.kernel.ids import new_id
 from apps.kernel.statements import execute, rows_as_json
@@ -78,7 +80,7 @@ _KEEP = """
 
 
 def _row(ask: Ask, version_id: int, decided: Decided) -> dict[str, Any]:
-    verdict, request = decided.verdict, ask.request.to_json()
+    verdict, request = decided.verdict, ask.request.canonical()
     return {
         "id": decided.id,
         "policy_version_id": version_id,
@@ -91,6 +93,6 @@ def _row(ask: Ask, version_id: int, decided: Decided) -> dict[str, Any]:
         "votes": verdict.votes,
         "risk": verdict.risk,
         "errors": verdict.errors,
-        "request": request,
+        "request": orjson.Fragment(request),
         "request_digest": digest_of(request),
     }

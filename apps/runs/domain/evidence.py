@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from apps.runs.domain.spoken import amount_forms, value_forms
@@ -99,14 +100,15 @@ def conversation_facts(
     offers = _offers(messages, last)
     asked = any(_ASKS.search(offer) for offer in offers[:1])
     told = "\n".join(offers)
+    missing = sorted(set(missing_values(told, arguments)))
     return {
         "confirmed": asked and agreed(heard),
         "agent_asked": asked,
         "customer_messages": len(heard),
         "signals": sorted(signals_heard(heard, signals)),
-        "spelled_out": bool(told) and not missing_values(told, arguments),
+        "spelled_out": bool(told) and not missing,
         "price_quoted": quotes(told, facts or {}),
-        "unspoken": sorted(set(missing_values(told, arguments))),
+        "unspoken": missing,
         "customer_named": sorted(named_by_customer(heard, {**(facts or {}), **arguments})),
     }
 
@@ -244,6 +246,7 @@ def _offers(messages: Sequence[tuple[str, str]], until: int) -> list[str]:
     return said[::-1][:RECENT_AGENT_MESSAGES]
 
 
+@lru_cache(maxsize=4096)
 def _plain(words: str) -> str:
     """Lower case, typographic signs as typed ones, markup signs and runs of spaces gone."""
     text = words.casefold().translate(_TYPED)

@@ -42,7 +42,12 @@ def terms(work: Claimed) -> Contract:
 def tool_terms(work: Claimed) -> ToolUse:
     """The contract's terms for the step's tool; the usual ones for a tool it doesn't list, or for
     a live agent's turn."""
-    return terms(work).tool(work.tool_name) or ToolUse(work.tool_name)
+    return _tool_terms(work.contract_version_id, work.tool_name)
+
+
+@lru_cache(maxsize=4096)
+def _tool_terms(contract_version_id: int, tool: str) -> ToolUse:
+    return contract(contract_version_id).tool(tool) or ToolUse(tool)
 
 
 def misfit(work: Claimed) -> str:

@@ -33,6 +33,7 @@ from apps.runs.journal import (
     breakers,
     budgets,
     claiming,
+    clock,
     compensating,
     degrading,
     forking,
@@ -254,10 +255,11 @@ class Batch:
         owners = journal.owners_of(pairs)
         ended: list[Settled] = []
         left: list[Claimed] = []
+        now = clock.now()
         for work in works:
             owner = owners.get((work.run_id, work.idempotency_key)) if work.mutates else None
             end = (
-                ending.overdue(work)
+                ending.overdue(work, now)
                 or ending.answered(work, states)
                 or ending.repeated(work, owner)
                 or ending.malformed(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
-from apps.runs.journal import breakers, clock, lost
+from apps.runs.journal import breakers, lost
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
@@ -53,11 +54,11 @@ def attempt_row(done: Finished, verdict: Verdict) -> dict[str, Any]:
         Verdict.FAIL: "failed",
     }[verdict]
     return {
-        "id": done.action.attempt_id,
+        "attempt_id": done.action.attempt_id,
         "duration_ms": result.duration_ms,
         "outcome": outcome,
-        "error_class": result.error_class[:40],
-        "error": result.error[:2000],
+        "attempt_error_class": result.error_class[:40],
+        "attempt_error": result.error[:2000],
         "http_status": result.http_status,
     }
 
@@ -106,14 +107,13 @@ def settled(done: Finished, verdict: Verdict) -> Settled:
         error=result.error,
         thought=done.thought,
         attempt=attempt_row(done, verdict),
-        receipt=receipt(done) if disposition == "executed" and work.kind == "tool" else None,
+        receipt=receipt(done) if disposition == "executed" and work.kind == "tool" else {},
     )
 
 
 def receipt(done: Finished) -> dict[str, Any]:
     work, result = done.action.work, done.result
     return {
-        "step_id": work.step_id,
         "run_id": work.run_id,
         "idempotency_key": work.idempotency_key,
         "provider_ref": str(result.meta.get("effect_id", ""))[:120],
@@ -126,8 +126,8 @@ def end(work: Claimed, disposition: str, error_class: str, error: str) -> Settle
     return Settled(work, disposition, State.FAILED.value, None, error_class, error)
 
 
-def overdue(work: Claimed) -> Settled | None:
-    if work.intent_open or clock.now() < work.deadline_at:
+def overdue(work: Claimed, now: datetime) -> Settled | None:
+    if work.intent_open or now < work.deadline_at:
         return None
     return end(work, "failed", "deadline", "The run's deadline has passed.")
 

@@ -80,7 +80,7 @@ def note_gate(rows: Sequence[Row]) -> None:
                 preview = v.preview, gated_at = clock_timestamp()
             FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, gate text,
                 decision_id uuid, facts jsonb, preview jsonb)
-            WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+            WHERE s.id = v.step_id AND s.lease_token = v.lease_token
             """,
             [_json(rows)],
         )
@@ -133,7 +133,7 @@ def hold(rows: Sequence[Row]) -> set[UUID]:
             lease_token = NULL, lease_until = NULL, lease_owner = ''
         FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, lease_token bigint,
             approval_id uuid)
-        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token
         RETURNING s.id, s.run_id
         """,
         [_json(rows)],
@@ -151,16 +151,17 @@ def hold(rows: Sequence[Row]) -> set[UUID]:
 
 @participant
 def close_attempts(rows: Sequence[Row]) -> None:
-    """End attempts: rows of id, duration_ms, outcome, error_class, error, http_status."""
+    """End attempts: rows of attempt_id, duration_ms, outcome, attempt_error_class, attempt_error,
+    http_status."""
     if rows:
         execute(
             """
             UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
-                outcome = v.outcome, error_class = v.error_class, error = v.error,
-                http_status = v.http_status
-            FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, duration_ms float, outcome text,
-                error_class text, error text, http_status smallint)
-            WHERE a.id = v.id AND a.ended_at IS NULL
+                outcome = v.outcome, error_class = v.attempt_error_class,
+                error = v.attempt_error, http_status = v.http_status
+            FROM jsonb_to_recordset(%s::jsonb) AS v(attempt_id uuid, duration_ms float,
+                outcome text, attempt_error_class text, attempt_error text, http_status smallint)
+            WHERE a.id = v.attempt_id AND a.ended_at IS NULL
             """,
             [_json(rows)],
         )
@@ -169,10 +170,11 @@ def close_attempts(rows: Sequence[Row]) -> None:
 @participant
 def settle(rows: Sequence[Row]) -> set[UUID]:
     """End steps, the attempts that they ended with, and keep the receipts: rows of step_id,
-    lease_token, state, disposition, result, error_class, error, deduplicated_from; ``attempt``
-    (id, duration_ms, outcome, error_class, error, http_status) and ``receipt`` (run_id,
-    idempotency_key, provider_ref, response_digest, evidence) where there are any. Returns the steps
-    that were still ours; the rest were fenced off, but their attempts have ended all the same."""
+    lease_token, state, disposition, result, error_class, error, deduplicated_from; where an attempt
+    ended, attempt_id, duration_ms, outcome, attempt_error_class, attempt_error, http_status; where
+    there is a receipt, run_id, idempotency_key, provider_ref, response_digest, evidence. Returns
+    the steps that were still ours; the rest were fenced off, but their attempts have ended all the
+    same."""
     if not rows:
         return set()
     done = fetch(
@@ -180,31 +182,30 @@ def settle(rows: Sequence[Row]) -> set[UUID]:
         WITH v AS MATERIALIZED (
             SELECT * FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint,
                 state text, disposition text, result jsonb, error_class text, error text,
-                deduplicated_from uuid, attempt jsonb, receipt jsonb)
+                deduplicated_from uuid, attempt_id uuid, duration_ms float, outcome text,
+                attempt_error_class text, attempt_error text, http_status smallint,
+                run_id uuid, idempotency_key text, provider_ref text, response_digest text,
+                evidence text)
         ), tried AS (
-            UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = t.duration_ms,
-                outcome = t.outcome, error_class = t.error_class, error = t.error,
-                http_status = t.http_status
-            FROM v, jsonb_to_record(v.attempt) AS t(id uuid, duration_ms float, outcome text,
-                error_class text, error text, http_status smallint)
-            WHERE a.id = t.id AND a.ended_at IS NULL
+            UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
+                outcome = v.outcome, error_class = v.attempt_error_class,
+                error = v.attempt_error, http_status = v.http_status
+            FROM v WHERE a.id = v.attempt_id AND a.ended_at IS NULL
         ), done AS (
             UPDATE runs_step s SET state = v.state, disposition = v.disposition,
                 result = v.result, error_class = v.error_class, error = v.error,
                 deduplicated_from = v.deduplicated_from, finished_at = clock_timestamp(),
                 intent_open = (v.state = 'confirmation_unknown'),
                 lease_token = NULL, lease_until = NULL, lease_owner = ''
-            FROM v
-            WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
-            RETURNING s.id
+            FROM v WHERE s.id = v.step_id AND s.lease_token = v.lease_token
+            RETURNING s.id, v.run_id, v.idempotency_key, v.provider_ref, v.response_digest,
+                v.evidence
         ), kept AS (
             INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
                 response_digest, evidence, received_at)
-            SELECT v.step_id, c.run_id, c.idempotency_key, c.provider_ref, c.response_digest,
-                c.evidence, clock_timestamp()
-            FROM v JOIN done ON done.id = v.step_id, jsonb_to_record(v.receipt) AS c(run_id uuid,
-                idempotency_key text, provider_ref text, response_digest text, evidence text)
-            WHERE v.receipt IS NOT NULL AND jsonb_typeof(v.receipt) = 'object'
+            SELECT id, run_id, idempotency_key, provider_ref, response_digest, evidence,
+                clock_timestamp()
+            FROM done WHERE response_digest IS NOT NULL
             ON CONFLICT (step_id) DO NOTHING
         )
         SELECT id FROM done
@@ -228,7 +229,7 @@ def requeue(rows: Sequence[Row]) -> set[UUID]:
             lease_token = NULL, lease_until = NULL, lease_owner = ''
         FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, delay_s float,
             error_class text, error text, waits_for text)
-        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token
         RETURNING s.id, s.run_id
         """,
         [_json(rows)],
@@ -380,7 +381,8 @@ def update_runs(rows: Sequence[Row]) -> set[UUID]:
             error_class text, summary text, steps_total int, cursor int, has_violation boolean,
             degraded boolean,
             tokens_in bigint, tokens_out bigint, cost_microusd bigint)
-        WHERE r.id = v.run_id AND r.state IN ('accepted', 'queued', 'running', 'waiting_approval')
+        WHERE r.id = v.run_id
+          AND r.state || '' IN ('accepted', 'queued', 'running', 'waiting_approval')
         RETURNING r.id
         """,
         [_json(rows)],

@@ -37,7 +37,7 @@ def open_intents(rows: Sequence[Row]) -> set[UUID]:
         FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
             lease_token bigint, approval_id uuid)
         JOIN runs_intent i ON i.step_id = v.step_id AND i.key = v.key
-        WHERE s.id = v.step_id AND s.lease_token = v.lease_token AND s.state = 'running'
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token
         RETURNING s.id
         """,
         [payload],
