@@ -20,7 +20,14 @@ from apps.runs.domain.saga import Plan, Stage
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors.lineage import Lineage, Origin, lineage_of, origins
+from apps.runs.selectors.lineage import (
+    Lineage,
+    Origin,
+    Undoing,
+    lineage_of,
+    origins,
+    undone_since,
+)
 from apps.runs.selectors.runs import cost_words
 from apps.runs.selectors.unknown import findings_of, look_up_tool
 
@@ -70,6 +77,12 @@ class StepView:
         """The step of another branch that did it, if this one only inherited what it did."""
         origin = self.step.inherited_from
         return origins([self.step]).get(origin) if origin else None
+
+    @property
+    def undone_since(self) -> Undoing | None:
+        """What undid it in the run that it was inherited from, if anything did."""
+        mine = self.step
+        return undone_since(mine.run, [mine]).get(mine.pk) if mine.inherited_from else None
 
     @property
     def ended_badly(self) -> bool:
@@ -195,6 +208,13 @@ class Detail:
     @property
     def lineage(self) -> Lineage:
         return lineage_of(self.run)
+
+    @property
+    def undone_since(self) -> list[tuple[Step, Undoing]]:
+        """Inherited changes that were undone afterwards where they had been made."""
+        steps = [v.step for v in self.steps]
+        undone = undone_since(self.run, steps)
+        return [(s, undone[s.pk]) for s in steps if s.pk in undone]
 
     @property
     def problems(self) -> list[StepView]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
 from apps.kernel.errors import NotFoundError
-from apps.runs.domain.forking import Cut, Mark, cut, obstacle
+from apps.runs.domain.forking import ENDED_WITHOUT_EFFECT, Cut, Mark, cut, obstacle
 from apps.runs.models import Message, Run, RunScript, Step
 
 BRANCHES_SHOWN = 50
@@ -62,6 +63,42 @@ def origins(steps: Iterable[Step]) -> dict[UUID, Origin]:
         return {}
     rows = Step.objects.filter(pk__in=wanted).values_list("id", "run_id", "seq")
     return {step_id: Origin(run_id, seq) for step_id, run_id, seq in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """A step of another branch that undid, or is undoing, what this one inherited."""
+
+    run_id: UUID
+    seq: int
+    state: str
+    at: datetime | None
+
+    @property
+    def words(self) -> str:
+        """How far it is, as a sentence's part."""
+        if self.state == "succeeded":
+            return "was undone since"
+        unknown = self.state == "confirmation_unknown"
+        return "may have been undone since" if unknown else "is being undone"
+
+
+def undone_since(run: Run, steps: Iterable[Step]) -> dict[UUID, Undoing]:
+    """Which of a branch's inherited changes are no longer so: id of its step → what undid it in
+    another run of the lineage. No query where nothing was inherited."""
+    mine = [s for s in steps if s.inherited_from and s.effect != "read" and s.idempotency_key]
+    if not mine:
+        return {}
+    undoings = Step.objects.filter(run_id__in=members(run), compensates_id__isnull=False)
+    found = undoings.exclude(run_id=run.pk).exclude(state__in=ENDED_WITHOUT_EFFECT)
+    by_effect = {s.compensates_id: s for s in found.order_by("created_at")}
+    effects = Step.objects.filter(pk__in=by_effect).values_list("idempotency_key", "pk")
+    by_key = {key: by_effect[pk] for key, pk in effects if key}
+    return {
+        s.id: Undoing(u.run_id, u.seq, u.state, u.finished_at)
+        for s in mine
+        if (u := by_key.get(s.idempotency_key))
+    }
 
 
 # --- what a fork would do -------------------------------------------------------------------------
