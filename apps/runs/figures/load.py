@@ -58,7 +58,7 @@ def multiples(samples: Sequence[LoadSample], *, urls: dict[str, str]) -> list[Mu
     ]
     rates: list[tuple[str, str, str, Callable[[LoadSample], float]]] = [
         ("runs", "Runs taken in", "a second", lambda s: s.runs),
-        ("leases", "Steps claimed", "a second", lambda s: s.leases),
+        ("leases", "Steps proposed", "a second", lambda s: s.leases),
         ("calls", "Calls begun", "a second", lambda s: s.calls),
     ]
     found = [

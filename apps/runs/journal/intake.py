@@ -155,7 +155,8 @@ def note_load(rows: dict[str, Any], *, least_s: float, keep_s: float) -> bool:
                 SELECT count(*) FROM runs_run
                 WHERE created_at > coalesce((SELECT at FROM last), clock_timestamp())
                   AND state NOT IN ('shed', 'accepted')),
-            (SELECT last_value FROM runs_fencing_token),
+            coalesce((SELECT n_tup_ins FROM pg_stat_user_tables
+                WHERE relid = 'runs_step'::regclass), 0),
             coalesce((SELECT n_tup_ins FROM pg_stat_user_tables
                 WHERE relid = 'runs_attempt'::regclass), 0), %s
         WHERE NOT EXISTS (

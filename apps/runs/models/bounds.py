@@ -152,6 +152,6 @@ class LoadSample(models.Model):
     queued = models.JSONField(default=dict)  # class → runs that wait for their first step
     deferred = models.PositiveIntegerField(default=0)
     runs = models.BigIntegerField(default=0)  # counter: runs taken in
-    leases = models.BigIntegerField(default=0)  # counter: steps claimed
+    leases = models.BigIntegerField(default=0)  # counter: steps proposed; an old name
     calls = models.BigIntegerField(default=0)  # counter: attempts begun
     open_approvals = models.PositiveIntegerField(default=0)
