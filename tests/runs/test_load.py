@@ -12,8 +12,9 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.audit.models import Event
+from apps.runs import journal
 from apps.runs.figures.load import multiples
-from apps.runs.journal import pressure
+from apps.runs.journal import intake, pressure
 from apps.runs.models import Breaker, Budget, Cap, LoadSample, Run, Step, Worker
 from apps.runs.services.admitting import forget_reading
 from tests.factories.approvals import ApprovalFactory
@@ -183,10 +184,16 @@ def test_a_cap_that_says_nothing_is_refused(
     client_as: ClientAs, changes: dict[str, str], field: str
 ) -> None:
     form = {"scope": "job", "key": JOB, "max_in_flight": "2", "reason": "r"} | changes
-    response = client_as("admin").post(
-        "/load/caps/set/", form, headers={"accept": "application/json"}
-    )
-    assert response.status_code == 422
+    client = client_as("admin")
+    whole = client.post("/load/caps/set/", form)
+    part = client.post("/load/caps/set/", form, headers={"HX-Request": "true"})
+
+    assert (whole.status_code, part.status_code) == (422, 422)
+    assert "<h1>Load</h1>" in whole.content.decode()
+    for html in (whole.content.decode(), part.content.decode()):
+        assert f'id="id_{field}_error"' in html
+        for name in {"key", "max_in_flight", "reason"} - {field}:
+            assert f'value="{form[name]}"' in html  # what was typed is kept
     assert not Cap.objects.exists()
 
 
@@ -243,3 +250,42 @@ def test_a_run_page_says_why_it_waits_or_was_turned_away(client_as: ClientAs) ->
     assert "Turned away: full." in text(client, f"/runs/{shed.id}/")
     assert Run.objects.filter(state="shed").exists()
     assert str(shed.id)[-8:] in text(client, "/runs/?state=shed")
+
+
+@pytest.mark.parametrize(
+    ("window_s", "said"),
+    [
+        (1800, "New runs are deferred: approvals are decided too slowly"),
+        (3600, "New runs will soon be deferred: approvals are decided too slowly"),
+    ],
+)
+def test_the_home_page_tells_people_before_a_job_waits_for_them(
+    client_as: ClientAs, window_s: int, said: str
+) -> None:
+    publish(window_s=window_s)
+    RunFactory.create_batch(10, state="waiting_approval", had_hold=True, started_at=timezone.now())
+    ApprovalFactory.create_batch(20)
+
+    for role in ("operator", "admin"):
+        home = text(client_as(role), "/")
+        assert said in home
+        assert f"{JOB}: the next question would wait 40 min, and people have" in home
+
+
+def test_the_home_page_is_calm_while_people_keep_up(client_as: ClientAs) -> None:
+    publish(window_s=7200)
+    RunFactory.create_batch(10, state="waiting_approval", had_hold=True, started_at=timezone.now())
+    ApprovalFactory.create_batch(20)
+
+    assert "decided too slowly" not in text(client_as("operator"), "/")
+
+
+def test_tokens_that_a_worker_lays_by_are_no_load() -> None:
+    rows = {"queued": {}, "deferred": 0, "open_approvals": 0}
+    assert intake.note_load(rows, least_s=0, keep_s=900)
+    journal.take_tokens(256)
+    assert intake.note_load(rows, least_s=0, keep_s=900)
+
+    first, second = LoadSample.objects.order_by("at")
+
+    assert second.leases == first.leases

@@ -16,6 +16,7 @@ from apps.dashboards.forms import address, iso
 from apps.dashboards.kpis import Share, Tally, percent, tally_by
 from apps.runs.selectors import attention, health, outcomes
 from apps.runs.selectors.outcomes import FINISHED, Scope, Terms, floor_to
+from apps.runs.services import outlook
 
 WINDOW = timedelta(days=7)
 WEEK = timedelta(days=7)
@@ -173,6 +174,28 @@ def escalated(role: str) -> list[Need]:
     ]
 
 
+def crowded_jobs() -> list[Need]:
+    """People are told before a job is deferred for them, and when it is."""
+    rows = outlook.crowded()
+    if not rows:
+        return []
+    waits, worst = [r for r in rows if r.waits], rows[0]
+    shown = waits or rows
+    names = ", ".join(r.slug for r in shown[:3]) + (" and more" if len(shown) > 3 else "")
+    what = "are deferred" if waits else "will soon be deferred"
+    ahead = f"the next question would wait {worst.wait}, and people have {worst.window}"
+    return [
+        Need(
+            "bad" if waits else "warn",
+            "clock",
+            f"New runs {what}: approvals are decided too slowly",
+            f"{names}: {ahead} to answer.",
+            reverse("load:index"),
+            "See the load",
+        )
+    ]
+
+
 def unknown_runs() -> list[Need]:
     standing = outcomes.standing()
     n = standing.by_state.get("confirmation_unknown", 0)
@@ -288,9 +311,9 @@ def unhealthy() -> list[Need]:
 
 
 NEEDS: dict[str, tuple[Callable[[], list[Need]], ...]] = {
-    Role.OPERATOR: (approvals_due, unknown_runs, poisoned_runs, paused_runs),
+    Role.OPERATOR: (approvals_due, crowded_jobs, unknown_runs, poisoned_runs, paused_runs),
     Role.PRODUCT_MANAGER: (jobs_under_target, violations, unknown_runs),
-    Role.ADMIN: (unhealthy, poisoned_runs, drafts, unknown_runs, jobs_under_target),
+    Role.ADMIN: (unhealthy, crowded_jobs, poisoned_runs, drafts, unknown_runs, jobs_under_target),
     Role.AUDITOR: (violations, unknown_runs, drafts),
 }
 LEVELS = {"bad": 0, "warn": 1, "info": 2}

@@ -18,7 +18,9 @@ from apps.runs.domain.admission import (
     decide,
     minutes_words,
 )
-from apps.runs.services.admitting import Reading, bounds
+from apps.runs.services.admitting import Reading, bounds, reading
+
+NEARLY = 0.5  # of the window: from here on people are told that a job will be deferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,12 @@ class JobRow:
         return min(100.0, 100.0 * self.people.wait_s / self.window_s)
 
     @property
+    def nearly_waits(self) -> bool:
+        """Whether its new runs are deferred, or will be if nobody decides faster."""
+        crowded = self.people.wait_s > self.window_s * NEARLY
+        return self.share >= NEEDED_BY and crowded
+
+    @property
     def waits(self) -> bool:
         """Whether new runs of the job are deferred for it."""
         return self.share >= NEEDED_BY and self.people.wait_s > self.window_s
@@ -123,3 +131,9 @@ def jobs(now: Reading) -> list[JobRow]:
             continue
         rows.append(JobRow(slug, share, people, window_s))
     return sorted(rows, key=lambda r: (-r.people.wait_s / r.window_s, r.slug))
+
+
+def crowded() -> list[JobRow]:
+    """Jobs whose new runs are deferred because people don't keep up, or soon will be; the worst
+    first."""
+    return [row for row in jobs(reading()) if row.nearly_waits]
