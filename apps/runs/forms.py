@@ -113,6 +113,14 @@ class RunFilterForm(forms.Form):
         return [LABELS.get(name, name) for name in self.errors]
 
 
+class OnceForm(forms.Form):
+    """A form that is carried out once, however often it is sent."""
+
+    ticket = forms.UUIDField(
+        error_messages=dict.fromkeys(("required", "invalid"), "Reload the page and send it anew.")
+    )
+
+
 class CancelForm(forms.Form):
     """Why a run is stopped."""
 
@@ -131,7 +139,11 @@ class AgainForm(CancelForm):
     """Why a poison step may work now."""
 
 
-class UndoForm(CancelForm):
+class UndoAgainForm(OnceForm, CancelForm):
+    """Why an undoing that failed may work now."""
+
+
+class UndoForm(OnceForm, CancelForm):
     """Why a run is undone, and what the person saw that would be."""
 
     plan = forms.CharField(
@@ -139,7 +151,7 @@ class UndoForm(CancelForm):
     )
 
 
-class UndoneForm(forms.Form):
+class UndoneForm(OnceForm):
     """What a person says about an undoing that failed."""
 
     verdict = forms.ChoiceField(
@@ -153,7 +165,7 @@ class UndoneForm(forms.Form):
     )
 
 
-class ReconcileForm(forms.Form):
+class ReconcileForm(OnceForm):
     """What a person found out about a call whose answer was lost."""
 
     verdict = forms.ChoiceField(
@@ -168,13 +180,12 @@ class ReconcileForm(forms.Form):
     round = forms.IntegerField(min_value=0, max_value=32767)
 
 
-class ForkForm(forms.Form):
+class ForkForm(OnceForm):
     """Where a branch goes on from, under which contract version, and why."""
 
     after = forms.IntegerField(min_value=0, max_value=2**31 - 1)
     contract = forms.IntegerField(min_value=1, max_value=2**31 - 1, required=False)
     label = forms.CharField(max_length=80, required=False)
-    ticket = forms.UUIDField(required=False)
     reason = forms.CharField(
         max_length=500, error_messages={"required": "Say why: it is written to the audit log."}
     )
@@ -209,3 +220,10 @@ class CapForm(forms.Form):
         max_length=200,
         error_messages={"required": "Say why: it is written to the audit log."},
     )
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        bounds = ("max_in_flight", "per_minute")
+        if not any(said.get(name) or name in self.errors for name in bounds):
+            self.add_error(bounds[0], "Say how many at once, how many a minute, or both.")
+        return said

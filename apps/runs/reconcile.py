@@ -23,7 +23,7 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
 from apps.runs.executor import CallResult, ToolClient
-from apps.runs.journal import compensating, unknown
+from apps.runs.journal import compensating, tickets, unknown
 from apps.runs.models import Finding
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown as known
@@ -41,24 +41,39 @@ UNDONE = "A person found that step {seq}, “{tool}”, did not happen: {evidenc
 
 @command
 def resolve(
-    step_id: UUID, *, round_number: int, verdict: Verdict, evidence: str, person: Any
+    step_id: UUID,
+    *,
+    round_number: int,
+    verdict: Verdict,
+    evidence: str,
+    person: Any,
+    ticket: UUID | None = None,
 ) -> bool:
     """Say what was found out about an unknown step, with the evidence. Whether that resolved it:
     from risk high on, a second person has to say the same. ``round_number`` is the number of
-    attempts that the person saw. Losing the race is told as a conflict, with who won and when."""
+    attempts that the person saw. Losing the race is told as a conflict, with who won and when. One
+    form's ``ticket`` says it once: sent again it changes nothing and is no conflict."""
     if not person.may(Permission.RUNS_RECONCILE):
         raise NotPermittedError("Only operators may say what became of a lost call.")
     if verdict is Verdict.COMPENSATE and not person.may(Permission.RUNS_COMPENSATE):
         raise NotPermittedError("Only operators may undo what a run did.")
     if not evidence.strip():
         raise InvalidInputError("Say how you know.", field="evidence")
+    if not tickets.spend(ticket, use="reconcile", subject=step_id, actor=str(person)):
+        return Finding.objects.get(pk=ticket).settled
     step = _lock(step_id, round_number)
     if verdict is Verdict.TRY_AGAIN and not step.in_time:
         raise ConflictError("The run's deadline has passed: it can't be tried again.")
     votes = [*known.votes_of(step_id, round_number), (person.pk, verdict.value)]
     settles = is_agreed(votes, verdict, known.risk_of(step_id))
     finding = _find(
-        step, round_number, verdict, evidence=evidence.strip(), person=person, settled=settles
+        step,
+        round_number,
+        verdict,
+        evidence=evidence.strip(),
+        person=person,
+        settled=settles,
+        finding_id=ticket,
     )
     kind = "step.reconciled" if settles else "step.finding"
     if settles:
@@ -186,9 +201,10 @@ def _find(
     evidence: str,
     person: Any = None,
     settled: bool = False,
+    finding_id: UUID | None = None,
 ) -> Finding:
     return Finding.objects.create(
-        id=new_id(),
+        id=finding_id or new_id(),
         step_id=step.step_id,
         run_id=step.run_id,
         round=round_number,

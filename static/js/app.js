@@ -97,6 +97,12 @@
     if ("dismiss" in el.dataset) el.closest(".toast, .notice")?.remove();
     if (el.dataset.copy) navigator.clipboard?.writeText($(el.dataset.copy).textContent.trim()).then(() => announce("Copied"));
   });
+  // Back to the form as it was filled in, where the browser still has it.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-back]") || history.length < 2) return;
+    event.preventDefault();
+    history.back();
+  });
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();

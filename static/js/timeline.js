@@ -126,6 +126,11 @@
   window.addEventListener("DOMContentLoaded", () => {
     window.Tower?.live?.on(`run:${drawer.dataset.run}`, () => { clearTimeout(timer); timer = setTimeout(follow, 500); });
   });
+  // What can be done about the run follows it too, but not while somebody is doing it.
+  document.body.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target } = event.detail;
+    if ($("dialog[open]", target) || target.contains(document.activeElement)) event.detail.shouldSwap = false;
+  });
   // A tab drawn anew gives the focus back to the lane that had it.
   let kept = null;
   document.body.addEventListener("htmx:beforeSwap", (event) => {

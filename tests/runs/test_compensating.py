@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.catalog.models import ContractVersion, Tool, ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
+from apps.kernel.ids import new_id
 from apps.runs import reconcile, recovery, services
 from apps.runs.domain.finding import Verdict
 from apps.runs.models import Finding, Intent, Run, Step
@@ -390,7 +391,8 @@ def test_a_changed_plan_is_shown_anew_as_a_conflict(scene: Scene, client_as: Cli
     client = client_as("operator")
 
     answer = client.post(
-        reverse("runs:undo_begin", args=[run.pk]), {"plan": "old", "reason": "Wrong <customer>"}
+        reverse("runs:undo_begin", args=[run.pk]),
+        {"plan": "old", "reason": "Wrong <customer>", "ticket": new_id()},
     )
 
     page = answer.content.decode()
@@ -407,7 +409,7 @@ def test_the_whole_way_by_plain_http(scene: Scene, client_as: ClientAs) -> None:
 
     answer = client.post(
         reverse("runs:undo_begin", args=[run.pk]),
-        {"plan": plan_of(run).digest, "reason": "Wrong customer"},
+        {"plan": plan_of(run).digest, "reason": "Wrong customer", "ticket": new_id()},
     )
     assert answer.status_code == 302
     page = client.get(detail).content.decode()
@@ -419,12 +421,13 @@ def test_the_whole_way_by_plain_http(scene: Scene, client_as: ClientAs) -> None:
     assert "What becomes of it?" in page
     assert "order is closed" in page
     client.post(
-        reverse("runs:undo_again", args=[run.pk, failed.seq]), {"reason": "The order is open"}
+        reverse("runs:undo_again", args=[run.pk, failed.seq]),
+        {"reason": "The order is open", "ticket": new_id()},
     )
     again = fail(run)
     answer = client.post(
         reverse("runs:undo_settle", args=[run.pk, again.seq]),
-        {"verdict": "give_up", "evidence": "It may stay"},
+        {"verdict": "give_up", "evidence": "It may stay", "ticket": new_id()},
     )
     assert answer.status_code == 302
     succeed(run)

@@ -32,6 +32,7 @@ from tests.factories.runs import (
     DecisionFactory,
     MessageFactory,
     RunFactory,
+    StepFactory,
     contract_version,
     step_done,
 )
@@ -351,7 +352,13 @@ def test_the_page_previews_what_a_fork_takes_over_and_proposes(client_as: Any) -
 def test_a_fork_is_made_from_the_page_and_shows_its_lineage(client_as: Any) -> None:
     parent = parent_run()
     client = client_as("operator")
-    form = {"after": "2", "reason": "to see", "label": "second <try>", "contract": ""}
+    form = {
+        "after": "2",
+        "reason": "to see",
+        "label": "second <try>",
+        "contract": "",
+        "ticket": new_id(),
+    }
 
     answer = client.post(reverse("runs:start_fork", args=[parent.id]), form)
 
@@ -385,10 +392,11 @@ def test_a_fork_that_cannot_be_is_a_conflict_with_the_reason(client_as: Any) -> 
     parent = parent_run()
     client = client_as("admin")
     url = reverse("runs:start_fork", args=[parent.id])
+    form = {"after": "1", "reason": "x", "ticket": new_id()}
 
-    assert client.post(url, {"after": "9", "reason": "x"}).status_code == 409
-    assert client.post(url, {"after": "1", "reason": ""}).status_code == 422
-    assert client.post(url, {"after": "nine", "reason": "x"}).status_code == 422
+    assert client.post(url, {**form, "after": "9"}).status_code == 409
+    assert client.post(url, {**form, "reason": ""}).status_code == 422
+    assert client.post(url, {**form, "after": "nine"}).status_code == 422
     assert "has no such step" in page(client, reverse("runs:fork", args=[parent.id]), after=9)
     assert client.get(reverse("runs:fork", args=[uuid4()])).status_code == 404
     assert not Run.objects.filter(parent_id=parent.id).exists()
@@ -485,3 +493,30 @@ def test_runs_to_compare_with_are_suggested_kin_first(client_as: Any) -> None:
     assert [r.id for r in comparing.suggestions(parent)] == [same.id, other.id]
     text = page(client_as("operator"), reverse("runs:compare"), a=parent.id)
     assert f"?a={parent.id}&amp;b={same.id}" in text
+
+
+def test_a_branch_says_that_what_it_inherited_was_undone_since(client_as: Any) -> None:
+    parent = parent_run()
+    branch = fork(parent, 3)
+    client = client_as("auditor")
+    url = reverse("runs:detail", args=[branch.id])
+    assert "no longer so" not in page(client, url, step=3)
+    effect = Step.objects.get(run=parent, seq=3)
+    undoing = StepFactory.create(
+        run=parent, seq=4, tool_name="book_again", state="queued", effect="write",
+        compensates_id=effect.id,
+    )  # fmt: skip
+
+    assert "is being undone" in page(client, url)
+    Step.objects.filter(pk=undoing.pk).update(state="running")
+    Step.objects.filter(pk=undoing.pk).update(state="failed")
+    assert "is being undone" not in page(client, url)
+    StepFactory.create(
+        run=parent, seq=5, tool_name="book_again", done=True, effect="write",
+        compensates_id=effect.id,
+    )  # fmt: skip
+
+    text = page(client, url, step=3)
+    assert text.count("was undone since") == 2  # in the head, and in the open step
+    assert f"{reverse('runs:detail', args=[parent.id])}?step=5" in text
+    assert "no longer so" not in page(client, reverse("runs:detail", args=[parent.id]))

@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.catalog.models import ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
+from apps.kernel.ids import new_id
 from apps.runs import reconcile
 from apps.runs.domain.finding import Looked, Verdict
 from apps.runs.domain.retry import Ending
@@ -368,9 +369,10 @@ def test_an_operator_resolves_it_on_the_page(
     url = reverse("runs:resolve", args=[step.run_id, 1])
     assert "Look up at the tool" in panel(client, step)
 
-    wrong = client.post(url, {"verdict": "happened", "evidence": "", "round": "1"})
-    right = client.post(url, {"verdict": "happened", "evidence": "Bank <b>says</b>", "round": "1"})
-    late = client.post(url, {"verdict": "give_up", "evidence": "no", "round": "1"})
+    form = {"verdict": "happened", "evidence": "Bank <b>says</b>", "round": "1"}
+    wrong = client.post(url, {**form, "evidence": "", "ticket": new_id()})
+    right = client.post(url, {**form, "ticket": new_id()})
+    late = client.post(url, {**form, "verdict": "give_up", "ticket": new_id()})
 
     assert [wrong.status_code, right.status_code, late.status_code] == [422, 302, 409]
     assert right["Location"].endswith("?step=1")

@@ -242,3 +242,14 @@ def test_parts_for_other_pages(client_as):
     health = reverse("runs:tool_health", args=["airline", "cancel_reservation"])
     assert "0 of 1" in text_of(client.get(health))
     assert run.agent_label in text_of(client.get(reverse("runs:state", args=[run.id])))
+
+
+def test_a_form_that_was_refused_leads_back_to_itself(client_as):
+    run = RunFactory.create()
+
+    page = client_as("operator").post(reverse("runs:pause", args=[run.id]), {"reason": ""})
+
+    html = page.content.decode()
+    assert page.status_code == 422
+    assert "data-back" in html
+    assert "Try again" not in html  # it would be asked for as a page, and there is none

@@ -23,6 +23,7 @@ from apps.runs.models.runs import (
     Run,
     RunScript,
     Step,
+    Ticket,
 )
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "RunScript",
     "Step",
     "Stop",
+    "Ticket",
     "Worker",
 ]

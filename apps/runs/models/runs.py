@@ -372,3 +372,13 @@ class Finding(AppendOnly):
     def words(self) -> str:
         """What it says, as a sentence's part."""
         return {**VERDICT_WORDS, **LOOKED_WORDS}.get(self.word, self.word)  # type: ignore[dict-item]  # both are words
+
+
+class Ticket(AppendOnly):
+    """A form that a person sent and that was carried out: sent again it changes nothing."""
+
+    id = models.UUIDField(primary_key=True)  # given out with the form
+    use = models.CharField(max_length=32)
+    subject = models.UUIDField()  # the run or the step that the form is about
+    actor = models.CharField(max_length=150)
+    at = models.DateTimeField(db_default=Now())

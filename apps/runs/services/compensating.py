@@ -28,7 +28,7 @@ from apps.runs.domain import saga
 from apps.runs.domain.finding import Verdict, is_agreed
 from apps.runs.domain.sentence import render
 from apps.runs.executor import ToolClient
-from apps.runs.journal import compensating
+from apps.runs.journal import compensating, tickets
 from apps.runs.models import Finding, Run, Step
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown
@@ -37,11 +37,16 @@ LOOK_S = 4.0  # a person waits for it
 
 
 @command
-def compensate_run(run_id: UUID, *, actor: Any, reason: str, plan_digest: str) -> None:
+def compensate_run(
+    run_id: UUID, *, actor: Any, reason: str, plan_digest: str, ticket: UUID | None = None
+) -> None:
     """Begin to undo a run. ``plan_digest`` is what the person saw; a plan that differs from it by
-    now is a conflict (``plan_changed``), and so is a run whose steps aren't settled."""
+    now is a conflict (``plan_changed``), and so is a run whose steps aren't settled. One form's
+    ``ticket`` begins it once: sent again it changes nothing and is no conflict."""
     _may(actor)
     _given(reason, "reason", "Say why: it is written to the audit log.")
+    if not tickets.spend(ticket, use="undo", subject=run_id, actor=str(actor)):
+        return
     run = _locked(run_id)
     plan = undoing.plan_of(run)
     _require_settled(run, plan)
@@ -54,31 +59,43 @@ def compensate_run(run_id: UUID, *, actor: Any, reason: str, plan_digest: str) -
 
 
 @command
-def try_undoing_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None:
-    """Try to undo once more what step ``seq`` failed to undo."""
+def try_undoing_again(
+    run_id: UUID, seq: int, *, actor: Any, reason: str, ticket: UUID | None = None
+) -> None:
+    """Try to undo once more what step ``seq`` failed to undo; once for one form's ``ticket``."""
     _may(actor)
     _given(reason, "reason", "Say why: it is written to the audit log.")
+    if not tickets.spend(ticket, use=f"undo again {seq}", subject=run_id, actor=str(actor)):
+        return
     run, item = _stopped(run_id, seq)
     compensating.again(run, item, actor=str(actor), reason=reason.strip())
 
 
 @command
 def settle_failed_undoing(
-    run_id: UUID, seq: int, *, verdict: Verdict, evidence: str, person: Any
+    run_id: UUID,
+    seq: int,
+    *,
+    verdict: Verdict,
+    evidence: str,
+    person: Any,
+    ticket: UUID | None = None,
 ) -> bool:
     """Say that what step ``seq`` failed to undo is undone by other means (``happened``) or stays
     as it is (``give_up``); the rest then goes on. Whether that settled it: from risk high on a
-    second person has to say the same."""
+    second person has to say the same. One form's ``ticket`` says it once."""
     _may(person)
     _given(evidence, "evidence", "Say how you know, or why it may stay.")
     if verdict not in {Verdict.HAPPENED, Verdict.GIVE_UP}:
         raise InvalidInputError("Choose what you found out.", field="verdict")
+    if not tickets.spend(ticket, use=f"settle {seq}", subject=run_id, actor=str(person)):
+        return Finding.objects.get(pk=ticket).settled
     run, item = _stopped(run_id, seq)
     step = Step.objects.get(run_id=run_id, seq=seq)
     votes = [*unknown.votes_of(step.pk, step.attempts_made), (person.pk, verdict.value)]
     settles = is_agreed(votes, verdict, unknown.risk_of(step.pk))
     finding = Finding.objects.create(
-        id=new_id(),
+        id=ticket or new_id(),
         step=step,
         run_id=run_id,
         round=step.attempts_made,

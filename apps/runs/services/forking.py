@@ -18,7 +18,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.forking import taken_over
-from apps.runs.journal import forking
+from apps.runs.journal import forking, tickets
 from apps.runs.models import Run, RunScript
 from apps.runs.selectors import lineage
 
@@ -39,13 +39,13 @@ def fork_run(
     actor: Any,
     reason: str,
     label: str = "",
-    branch_id: UUID | None = None,
+    ticket: UUID | None = None,
 ) -> UUID:
     """A branch of a run that takes over its steps up to ``after_seq`` (0: none) and goes on from
     there, under the same contract version or another of the same job. Nothing that was done is
-    done again: its receipts are taken over. Returns the branch's id. Asked twice with one
-    ``branch_id``, it forks once. Raises ``ConflictError`` when a step to take over has not ended
-    for good."""
+    done again: its receipts are taken over. Returns the branch's id, which is its form's
+    ``ticket``: sent twice, it forks once. Raises ``ConflictError`` when a step to take over has not
+    ended for good."""
     reason, label = reason.strip(), label.strip() or f"after step {after_seq}"
     if not reason or len(reason) > LONGEST_REASON:
         raise InvalidInputError("Say in a few words why it is forked.", field="reason")
@@ -54,15 +54,15 @@ def fork_run(
     parent = Run.objects.filter(pk=run_id).only("root_id").first()
     if parent is None:
         raise NotFoundError("There is no such run.")
+    if not tickets.spend(ticket, use="fork", subject=run_id, actor=str(actor)):
+        return ticket
     # Locks the root against every transaction that is just opening an intent, before we look.
     root_id = forking.root_of(run_id, parent.root_id)
-    if branch_id and Run.objects.filter(pk=branch_id, parent_id=run_id).exists():
-        return branch_id  # under the lock, so that of two at once the second sees the first
     found = lineage.plan(run_id, after_seq)
     if found.obstacle:
         raise ConflictError(found.obstacle, code="not_forkable")
     branch = _branch(found, contract_version_id, root_id=root_id, label=label)
-    branch.id = branch.trace_id = branch_id or branch.id
+    branch.id = branch.trace_id = ticket or branch.id
     _take_over(found, branch)
     _tell(found, branch, actor=str(actor), reason=reason)
     _begin(branch)

@@ -6,6 +6,10 @@ import json as _json
 from typing import Any
 
 from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+
+from apps.kernel.ids import new_id
 
 register = template.Library()
 
@@ -15,3 +19,20 @@ def json(value: Any, indent: int | None = None) -> str:
     """A value as JSON text, every character of it: numbers keep their digits, strings their
     quotes. Pipe it through ``exact`` or ``visible``."""
     return _json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+
+
+@register.simple_tag
+def ticket() -> str:
+    """The hidden field by which a form that is sent twice is carried out once."""
+    return format_html('<input type="hidden" name="ticket" value="{}">', new_id())
+
+
+@register.simple_tag
+def posts(name: str, *args: Any) -> str:
+    """Attributes of a form that posts to a view and stays on the page when that says no: the answer
+    is told in the form's element ``.told``, beside what was typed."""
+    return format_html(
+        'method="post" action="{0}" hx-post="{0}" hx-target="find .told" hx-swap="innerHTML"'
+        ' hx-sync="this:drop" hx-disabled-elt="find button" hx-disinherit="*"',
+        reverse(name, args=args),
+    )

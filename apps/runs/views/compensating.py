@@ -6,17 +6,19 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import reswap, retarget
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.runs import services
 from apps.runs.domain.finding import Verdict
-from apps.runs.forms import AgainForm, UndoForm, UndoneForm
+from apps.runs.forms import UndoAgainForm, UndoForm, UndoneForm
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import detail as details
+from apps.runs.views.landing import land
 
 
 @require_GET
@@ -34,25 +36,32 @@ def begin(request: HttpRequest, run_id: UUID) -> HttpResponse:
     form = UndoForm(request.POST)
     if not form.is_valid():
         raise _wrong(form)
-    reason, plan = form.cleaned_data["reason"], form.cleaned_data["plan"]
+    said = form.cleaned_data
+    reason, plan, ticket = said["reason"], said["plan"], said["ticket"]
     try:
-        services.compensate_run(run_id, actor=request.user, reason=reason, plan_digest=plan)
+        services.compensate_run(
+            run_id, actor=request.user, reason=reason, plan_digest=plan, ticket=ticket
+        )
     except ConflictError as error:
-        return _preview(request, run_id, conflict=str(error), reason=reason, status=409)
+        anew = _preview(request, run_id, conflict=str(error), reason=reason, status=409)
+        return reswap(retarget(anew, "#undo-preview"), "outerHTML")
     messages.success(request, "Undoing has begun: each step appears under the one it undoes.")
-    return redirect("runs:detail", run_id)
+    return land(request, "runs:detail", run_id)
 
 
 @require_POST
 @requires("runs.compensate")
 def again(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """Try an undoing again that failed."""
-    form = AgainForm(request.POST)
+    form = UndoAgainForm(request.POST)
     if not form.is_valid():
         raise _wrong(form)
-    services.try_undoing_again(run_id, seq, actor=request.user, reason=form.cleaned_data["reason"])
+    said = form.cleaned_data
+    services.try_undoing_again(
+        run_id, seq, actor=request.user, reason=said["reason"], ticket=said["ticket"]
+    )
     messages.success(request, "It is tried again as a step of its own.")
-    return redirect("runs:detail", run_id)
+    return land(request, "runs:detail", run_id)
 
 
 @require_POST
@@ -68,10 +77,11 @@ def settle(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
         verdict=Verdict(form.cleaned_data["verdict"]),
         evidence=form.cleaned_data["evidence"],
         person=request.user,
+        ticket=form.cleaned_data["ticket"],
     )
     after = "The rest goes on." if settles else "A second person has to say the same."
     messages.success(request, f"Recorded. {after}")
-    return redirect(f"{reverse('runs:detail', args=[run_id])}?step={seq}")
+    return land(request, f"{reverse('runs:detail', args=[run_id])}?step={seq}")
 
 
 def _preview(
@@ -93,6 +103,6 @@ def _preview(
     return render(request, f"runs/{'_undo' if in_dialog else 'undo'}.html", context, status=status)
 
 
-def _wrong(form: UndoForm | AgainForm | UndoneForm) -> InvalidInputError:
+def _wrong(form: UndoForm | UndoAgainForm | UndoneForm) -> InvalidInputError:
     name, told = next(iter(form.errors.items()))
     return InvalidInputError(told[0], field=name)

@@ -7,10 +7,8 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
-from django_htmx.http import HttpResponseClientRedirect
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError
@@ -18,6 +16,7 @@ from apps.runs import reconcile, services
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, Looked, Verdict
 from apps.runs.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
 from apps.runs.selectors import unknown
+from apps.runs.views.landing import land
 
 
 @require_POST
@@ -25,7 +24,7 @@ from apps.runs.selectors import unknown
 def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Stop a run. A run that has ended meanwhile is a conflict, told with how it ended."""
     services.cancel_run(run_id, actor=request.user, reason=_reason(CancelForm(request.POST)))
-    return redirect("runs:detail", run_id)
+    return land(request, "runs:detail", run_id)
 
 
 @require_POST
@@ -34,7 +33,7 @@ def pause(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Let nothing further of a run begin until it is resumed."""
     services.pause_run(run_id, actor=request.user, reason=_reason(PauseForm(request.POST)))
     messages.success(request, "Paused: nothing further of this run begins until it is resumed.")
-    return redirect("runs:detail", run_id)
+    return land(request, "runs:detail", run_id)
 
 
 @require_POST
@@ -43,7 +42,7 @@ def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Let a paused run go on."""
     services.resume_run(run_id, actor=request.user)
     messages.success(request, "Resumed: the run goes on where it stopped.")
-    return redirect("runs:detail", run_id)
+    return land(request, "runs:detail", run_id)
 
 
 @require_POST
@@ -87,6 +86,7 @@ def resolve(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
         verdict=verdict,
         evidence=form.cleaned_data["evidence"],
         person=request.user,
+        ticket=form.cleaned_data["ticket"],
     )
     after = "" if settles else " Noted: a second person has to say the same."
     messages.success(request, f"Step {seq}: {VERDICT_WORDS[verdict]}.{after}")
@@ -94,7 +94,5 @@ def resolve(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
 
 
 def _to_step(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
-    """The run's page with the step open; htmx is told to load it as a whole."""
-    url = f"{reverse('runs:detail', args=[run_id])}?step={seq}"
-    is_htmx = request.htmx  # type: ignore[attr-defined]  # django-htmx
-    return HttpResponseClientRedirect(url) if is_htmx else redirect(url)
+    """The run's page with the step open."""
+    return land(request, f"{reverse('runs:detail', args=[run_id])}?step={seq}")

@@ -6,16 +6,16 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError, NotFoundError
-from apps.kernel.ids import new_id
 from apps.runs import services
 from apps.runs.forms import ForkForm
 from apps.runs.selectors import comparing, lineage
 from apps.runs.selectors import detail as details
+from apps.runs.views.landing import land
 
 
 @require_GET
@@ -30,7 +30,6 @@ def fork(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "run": plan.run,
         "proposals": lineage.proposals(plan),
         "versions": lineage.versions_of(plan.run),
-        "ticket": new_id(),  # the branch to be: a form that is sent twice forks once
     }
     only_plan = request.htmx and request.htmx.target == "fork-plan"  # type: ignore[attr-defined]  # django-htmx
     return render(request, "runs/_fork_plan.html" if only_plan else "runs/fork.html", context)
@@ -52,10 +51,10 @@ def start_fork(request: HttpRequest, run_id: UUID) -> HttpResponse:
         actor=request.user,
         reason=said["reason"],
         label=said["label"],
-        branch_id=said["ticket"],
+        ticket=said["ticket"],
     )
     messages.success(request, f"Forked after step {said['after']}: this is the branch.")
-    return redirect("runs:detail", branch)
+    return land(request, "runs:detail", branch)
 
 
 @require_GET

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -18,6 +18,7 @@ from apps.runs.forms import CapForm
 from apps.runs.models import Cap
 from apps.runs.selectors import load, stops
 from apps.runs.services import admitting, caps, outlook
+from apps.runs.views.landing import land
 
 CHARTED_S = 900
 SAMPLES_LATE_S = 30.0
@@ -29,9 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """The whole page; its first half alone for the poll."""
     if getattr(request, "htmx", False):
         return render(request, "runs/_load.html", _now())
-    names = [(what.partition(" ")[2], title) for what, title in stops.choices()]
-    context = {**_now(), **_charts(), "form": CapForm(), "cap_names": names}
-    return render(request, "runs/load.html", context)
+    return render(request, "runs/load.html", {**_now(), **_charts(), **_cap_form(CapForm())})
 
 
 @require_GET
@@ -94,17 +93,35 @@ def _charts() -> dict[str, Any]:
 @require_POST
 @requires("load.control")
 def set_cap(request: HttpRequest) -> HttpResponse:
-    """Set a cap, or replace it."""
+    """Set a cap, or replace it. A form that makes no sense is shown again as it was typed."""
     form = CapForm(request.POST)
-    if not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        raise InvalidInputError(str(errors[0]), field=field)
-    scope, key = form.cleaned_data["scope"], form.cleaned_data["key"]
-    if scope != Cap.Scope.TENANT:  # a tenant is whatever callers say; a cap on a typo caps nothing
-        stops.parse(f"{scope} {key}")
-    caps.set_cap(**form.cleaned_data, actor=request.user)
-    messages.success(request, f"Capped: {scope} {key}.")
-    return redirect("load:index")
+    if not _is_good(form):
+        if request.htmx:  # type: ignore[attr-defined]  # django-htmx
+            return render(request, "runs/_load_cap_form.html", _cap_form(form), status=422)
+        context = {**_now(), **_charts(), **_cap_form(form)}
+        return render(request, "runs/load.html", context, status=422)
+    said = form.cleaned_data
+    caps.set_cap(**said, actor=request.user)
+    messages.success(request, f"Capped: {said['scope']} {said['key']}.")
+    return land(request, "load:index")
+
+
+def _is_good(form: CapForm) -> bool:
+    """A tenant is whatever callers say; a cap on a tool, a job or an agent that doesn't exist would
+    cap nothing."""
+    form.is_valid()
+    scope, key = form.cleaned_data.get("scope", ""), form.cleaned_data.get("key", "")
+    if scope and key and scope != Cap.Scope.TENANT:
+        try:
+            stops.parse(f"{scope} {key}")
+        except InvalidInputError:
+            form.add_error("key", f"There is no {scope} “{key}”: choose its name from the list.")
+    return not form.errors
+
+
+def _cap_form(form: CapForm) -> dict[str, Any]:
+    names = [(what.partition(" ")[2], title) for what, title in stops.choices()]
+    return {"form": form, "cap_names": names}
 
 
 @require_POST
@@ -114,4 +131,4 @@ def remove_cap(request: HttpRequest) -> HttpResponse:
     scope, key = request.POST.get("scope", ""), request.POST.get("key", "")
     caps.remove_cap(scope, key, actor=request.user)
     messages.success(request, f"The cap of {scope} {key} is lifted.")
-    return redirect("load:index")
+    return land(request, "load:index")

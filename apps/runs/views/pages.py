@@ -80,8 +80,8 @@ def _tab_context(request: HttpRequest, detail: details.Detail, tab: str) -> dict
 @require_GET
 @requires("runs.view")
 def state(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """The header of a run, for live refresh."""
-    return render(request, "runs/_head.html", _head(details.run_detail(run_id)))
+    """The header of a run and what can be done about it, for live refresh."""
+    return render(request, "runs/_state.html", _head(details.run_detail(run_id)))
 
 
 @require_GET

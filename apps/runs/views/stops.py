@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
@@ -16,6 +16,7 @@ from apps.runs.domain.barrier import Scope
 from apps.runs.journal.breakers import host_of
 from apps.runs.selectors import breakers, stops
 from apps.runs.services import stops as control
+from apps.runs.views.landing import land
 
 
 @require_GET
@@ -64,7 +65,7 @@ def place(request: HttpRequest) -> HttpResponse:
         raise InvalidInputError(f"Type “{control.TYPED}” to confirm.", field="typed")
     control.place_stop(scope, target, reason=_reason(request), person=request.user)
     messages.success(request, f"{stops.what_words(scope, target)} is stopped.")
-    return redirect("stops:index")
+    return land(request, "stops:index")
 
 
 @require_POST
@@ -74,10 +75,10 @@ def stage(request: HttpRequest, stop_id: int) -> HttpResponse:
     if request.POST.get("hold"):
         control.hold_again(stop_id, person=request.user)
         messages.success(request, "Nobody goes on: the stop holds all again.")
-        return redirect("stops:index")
+        return land(request, "stops:index")
     percent = control.let_go_on(stop_id, seen=_seen(request), person=request.user)
     messages.success(request, f"{percent} % of the runs go on.")
-    return redirect("stops:index")
+    return land(request, "stops:index")
 
 
 @require_POST
@@ -86,7 +87,7 @@ def lift(request: HttpRequest, stop_id: int) -> HttpResponse:
     """Lift a stop for all."""
     control.lift_stop(stop_id, reason=_reason(request), person=request.user)
     messages.success(request, "The stop is lifted: what waited goes on.")
-    return redirect("stops:index")
+    return land(request, "stops:index")
 
 
 def _seen(request: HttpRequest) -> int:
@@ -137,4 +138,4 @@ def move_breaker(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     move(f"{domain}/{tool.name}", host, reason=_reason(request), person=request.user)
     said = "is held open until a person closes it" if opens else "is being tried"
     messages.success(request, f"The breaker of {tool.name} {said}.")
-    return redirect("catalog:tool", domain, tool.name)
+    return land(request, "catalog:tool", domain, tool.name)
