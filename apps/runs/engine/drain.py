@@ -38,9 +38,12 @@ from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
+BATCH = 64  # ended calls that a commit takes while others are under way: they go on soon
 CLAIM = 64  # steps a claim takes at most
 SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
+FEW_S = 0.1  # how long little room waits for more before a claim is worth it
+WAIT_S = 0.1  # how long at most the first call that ends is waited for, before looking round again
 GATHER_S = 0.004  # how long finished calls wait for company before they are committed
 
 
@@ -79,7 +82,7 @@ class Drain:
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
-        self._renewed = self._looked = time.monotonic()
+        self._renewed = self._looked = self._claimed = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
     async def run(self) -> Report:
@@ -123,7 +126,7 @@ class Drain:
                 called = bool(claimed) or await self._bell.wait(pause_s(idle_s))
             else:
                 idle_since = None
-            finished, inspected = await self._gather()
+            finished, inspected = await self._gather(0 if claimed >= CLAIM else WAIT_S)
             await self._renew()
             await self._look()
 
@@ -166,14 +169,16 @@ class Drain:
         name = f"{work.domain_slug}/{work.tool_name}@{work.job_slug} v{work.contract_number}"
         return self._slots.of(name, action.concurrency)
 
-    async def _gather(self) -> tuple[list[Finished], list[Claimed]]:
-        """What has ended; when nothing has, wait a little for the first, and for its company."""
-        if not self._ended and self._tasks:
+    async def _gather(self, wait_s: float) -> tuple[list[Finished], list[Claimed]]:
+        """What has ended; when nothing has, wait a little for the first, and for its company. After
+        a full claim nothing is waited for: more is due."""
+        if wait_s and not self._ended and self._tasks:
             self._some.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._some.wait(), 0.1)
+                await asyncio.wait_for(self._some.wait(), wait_s)
                 await asyncio.sleep(GATHER_S if self._tasks else 0)
-        ended, self._ended = self._ended, []
+        count = BATCH if self._tasks else len(self._ended)
+        ended, self._ended = self._ended[:count], self._ended[count:]
         finished = [e for e in ended if isinstance(e, Finished)]
         return finished, [e for e in ended if isinstance(e, Claimed)]
 
@@ -189,9 +194,14 @@ class Drain:
                 return found
         self._suspecting_until = 0.0
         room = self.in_flight - len(self._tasks) - len(self._ended)
-        if room < max(1, self.in_flight // 8):
+        if room < 1 or not self._is_worth_claiming(room):
             return 0
+        self._claimed = time.monotonic()
         return await self._claim_some(tools, min(room, CLAIM), alone=False)
+
+    def _is_worth_claiming(self, room: int) -> bool:
+        """A claim is a transaction: little room is filled ten times a second at most."""
+        return room >= self.in_flight // 8 or time.monotonic() - self._claimed >= FEW_S
 
     async def _claim_some(self, tools: ToolClient, limit: int, *, alone: bool) -> int:
         found, actions = await self._in_db(
