@@ -69,7 +69,11 @@ class Decision(AppendOnly):
     id = models.UUIDField(primary_key=True)
     at = models.DateTimeField(db_default=Now())
     policy_version = models.ForeignKey(
-        PolicyVersion, on_delete=models.PROTECT, related_name="+", db_index=False
+        PolicyVersion,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     run_id = models.UUIDField()
     step_id = models.UUIDField()

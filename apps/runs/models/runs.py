@@ -331,9 +331,6 @@ class Receipt(AppendOnly):
     evidence = models.CharField(max_length=20, default="answer")  # answer|replayed|lookup|person
     received_at = models.DateTimeField(db_default=Now())
 
-    class Meta:
-        indexes = [models.Index(fields=["run_id"], name="runs_receipt_run")]
-
 
 class Finding(AppendOnly):
     """What was found out about a call whose answer was lost: by a person, or by asking the tool.
