@@ -22,7 +22,7 @@ class Scale:
 
 FULL = Scale(
     rounds=5,
-    our_runs=2_000,
+    our_runs=3_000,
     peer_runs=240,
     floor_rows=8_000,
     waiting_waves=12,
