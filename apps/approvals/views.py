@@ -116,6 +116,8 @@ def _escalation(user: User, approval: Approval) -> dict[str, Any]:
     following = ladder.next_by_hand(approval.ladder, climbed, roles)
     return {
         "calls": calls,
+        "last_call": calls[-1] if calls else None,
+        "earlier_calls": calls[:-1][::-1],
         "is_called": user.role in roles,
         "can_escalate": is_asked and approval.state == Approval.State.PENDING,
         "next_rung": following,

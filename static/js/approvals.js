@@ -256,7 +256,7 @@
   const escalated = () => {
     if ($("#escalate-error")) { $("#note")?.focus(); return; }
     if (document.activeElement !== document.body) return;
-    announce($("#escalation .calls li:last-of-type strong")?.textContent || "Escalated");
+    announce($("#escalation .calls strong")?.textContent || "Escalated");
     if (beside()) focusRow(rows().find((r) => r.dataset.id === $("#panel").dataset.id) || current());
     else $("#panel-title").focus();
   };

@@ -221,8 +221,8 @@ def test_an_overdue_question_says_truly_what_will_become_of_it(client_as: Client
     panel = plain(text(client.get(f"/approvals/{approval.pk}/")))
     row = plain(text(client.get("/approvals/")))
 
-    assert "The window has passed and it is still open." in panel
-    assert "deadline rejects it" in panel
+    assert "Overdue, and still open: unless somebody decides, the run" in panel
+    assert panel.index("2 earlier") > panel.index("(the window has passed)")
     assert "(the window has passed), open until" in row
     assert "1 overdue" in row
     assert "Approve:" in panel
