@@ -100,6 +100,19 @@ def judged(plant: Plant, since: datetime, **more: Any) -> Told:
     }
 
 
+class Progress:
+    """Says every fifteen seconds how far a long command has come."""
+
+    def __init__(self, what: str, total: float) -> None:
+        self.what, self.total, self.next = what, total, time.monotonic() + 15
+
+    def at(self, done: float) -> None:
+        if time.monotonic() >= self.next:
+            self.next = time.monotonic() + 15
+            sys.stdout.write(f"  {done:,.0f} of {self.total:,.0f} {self.what}\n")
+            sys.stdout.flush()
+
+
 # --- commands -------------------------------------------------------------------------------------
 
 
@@ -113,6 +126,7 @@ def run_soak(options: argparse.Namespace) -> Told:
             nemesis,
             seconds=options.minutes * 60,
             every_s=(options.every / 8, options.every),
+            tell=Progress("seconds", options.minutes * 60).at,
         )
         return judged(plant, since, minutes=options.minutes, faults=dict(nemesis.done))
 
@@ -122,9 +136,10 @@ def run_kills(options: argparse.Namespace, **plant_options: Any) -> Told:
     with standing(**plant_options) as plant:
         dice, since = random.Random(options.seed), database_now()
         nemesis, load = Nemesis(plant, dice), Load(plant, dice, open_runs=60, workers=4)
-        kills = 0
+        kills, progress = 0, Progress("kills", options.kills)
         while kills < options.kills:
             load.tend()
+            progress.at(kills)
             kills += nemesis.kill_worker(holding=True)
             time.sleep(dice.uniform(0.0, 0.1))
         load.finish(seconds=400)
@@ -159,7 +174,14 @@ def run_postgres(options: argparse.Namespace) -> Told:
             nemesis.done["restart PostgreSQL"] += 1
 
         every = (min(5.0, options.every / 8), options.every)
-        soak(Load(plant, dice), nemesis, seconds=options.minutes * 60, every_s=every, strike=strike)
+        soak(
+            Load(plant, dice),
+            nemesis,
+            seconds=options.minutes * 60,
+            every_s=every,
+            strike=strike,
+            tell=Progress("seconds", options.minutes * 60).at,
+        )
         return judged(plant, since, minutes=options.minutes, faults=dict(nemesis.done))
 
 
@@ -181,9 +203,12 @@ def run_redis(options: argparse.Namespace) -> Told:
         decided = _decided()
         plant.valkey.kill()
         load.takes_new = True
-        began, end = len(load.started), time.monotonic() + options.minutes * 60
+        away = options.minutes * 60
+        began, end = len(load.started), time.monotonic() + away
+        progress = Progress("seconds without Redis", away)
         while time.monotonic() < end:
             load.tend()
+            progress.at(away - (end - time.monotonic()))
             time.sleep(0.2)
         accepted, decided = len(load.started) - began, _decided() - decided
         plant.valkey.start()
@@ -211,7 +236,7 @@ def run_decisions(options: argparse.Namespace) -> Told:
         since, dice = database_now(), random.Random(options.seed)
         users = [person() for _ in range(4)]
         wrong: list[str] = []
-        barrier = threading.Barrier(4)
+        barrier, progress = threading.Barrier(4), Progress("rounds", options.rounds)
 
         def vote(approval: Approval, n: int) -> str:
             barrier.wait()
@@ -222,6 +247,7 @@ def run_decisions(options: argparse.Namespace) -> Told:
 
         with ThreadPoolExecutor(4) as pool:
             for number in range(options.rounds):
+                progress.at(number)
                 approval = ApprovalFactory.create(risk=dice.choice([1, 2, 3]))
                 said = list(pool.map(vote, [approval] * 4, range(4)))
                 if number % 10 == 0:
@@ -247,6 +273,7 @@ def run_gate(options: argparse.Namespace) -> Told:
         "redis": {"minutes": 5 * scale},
         "resume": {"kills": max(3, int(60 * scale))},
     }.items():
+        sys.stdout.write(f"{name}: {settings}\n")
         parts[name] = COMMANDS[name](argparse.Namespace(**{**vars(options), **settings}))
         report({name: parts[name]}, options)
     return {"parts": {n: p["passed"] for n, p in parts.items()}, "passed": all(

@@ -253,13 +253,16 @@ def soak(
     seconds: float,
     every_s: tuple[float, float],
     strike: Callable[[], object] | None = None,
+    tell: Callable[[float], object] = lambda _: None,
 ) -> None:
-    """Let the two work against each other for a while; then mend everything and let it finish."""
+    """Let the two work against each other for a while; then mend everything and let it finish.
+    ``tell`` hears again and again how many seconds have passed."""
     end = time.monotonic() + seconds
     next_strike = time.monotonic() + nemesis.dice.uniform(*every_s)
     while time.monotonic() < end:
         load.tend()
         nemesis.tend()
+        tell(seconds - (end - time.monotonic()))
         if time.monotonic() >= next_strike:
             (strike or nemesis.strike)()
             next_strike = time.monotonic() + nemesis.dice.uniform(*every_s)
