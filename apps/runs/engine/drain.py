@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -82,6 +83,7 @@ class Drain:
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
+        self._suspect: UUID | None = None  # the step that is tried alone
         self._renewed = self._looked = self._claimed = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
@@ -186,7 +188,10 @@ class Drain:
 
     async def _claim(self, tools: ToolClient) -> int:
         """Claim what there is room for. First of all, and for a part of the time only, suspects:
-        one at a time, with no company, so that a step that kills its worker is found out."""
+        one at a time, with no company, so that a step that kills its worker is found out. They
+        are also taken when nothing else is due."""
+        if self._tries_a_suspect():
+            return 0
         if self._suspecting_until > time.monotonic():
             if self._tasks:
                 return 0
@@ -197,7 +202,13 @@ class Drain:
         if room < 1 or not self._is_worth_claiming(room):
             return 0
         self._claimed = time.monotonic()
-        return await self._claim_some(tools, min(room, CLAIM), alone=False)
+        found = await self._claim_some(tools, min(room, CLAIM), alone=False)
+        if found or self._tasks or self._ended:
+            return found
+        return await self._claim_some(tools, 1, alone=True)
+
+    def _tries_a_suspect(self) -> bool:
+        return any(action.work.step_id == self._suspect for action in self._tasks.values())
 
     def _is_worth_claiming(self, room: int) -> bool:
         """A claim is a transaction: little room is filled ten times a second at most."""
@@ -215,6 +226,7 @@ class Drain:
             )
         )
         reach("after_lease")
+        self._suspect = actions[0].work.step_id if alone and actions else None
         self._start(tools, actions)
         return found
 
