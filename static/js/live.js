@@ -3,11 +3,13 @@
 // nothing here is needed for the page to be right.
 (function () {
   "use strict";
-  const BEAT_MS = 10000, POLL_MS = 5000, SETTLE_MS = 150, HIDDEN_MS = 60000, SKEW_MS = 2000;
+  const BEAT_MS = 10000, POLL_MS = 5000, SETTLE_MS = 150, ECHO_MS = 2200, HIDDEN_MS = 60000, SKEW_MS = 2000;
   const BACKOFF_MS = [1000, 30000];
   const listeners = new Map(); // stream -> Set of callbacks
   const seen = new Map(); // stream -> highest sequence number heard of
-  const pending = new Map(); // stream -> timer of the debounced dispatch
+  const pending = new Map(); // stream -> the latest frame of those that settle
+  const told = new Map(); // stream -> when the page was told last
+  const echoes = new Map(); // stream -> timer of the echo
   let socket = null, attempt = 0, retry = 0, poll = 0, lastHeard = Date.now(), dataOf = Date.now();
   let paused = false, missed = 0, hiddenSince = 0, lost = false, subscribed = "", failing = false;
 
@@ -52,12 +54,28 @@
 
   function dispatch(stream, frame) {
     if (paused) { missed += 1; show(); return; }
-    clearTimeout(pending.get(stream));
-    pending.set(stream, setTimeout(() => {
-      pending.delete(stream);
-      for (const call of listeners.get(stream) || []) call(frame);
-      for (const kind of ["tick", "tower"]) body.dispatchEvent(new CustomEvent(`${kind}:${stream}`, { detail: frame }));
-    }, SETTLE_MS));
+    // Not put off by what follows: a stream that never rests is told of as well.
+    const settles = pending.has(stream);
+    pending.set(stream, frame);
+    if (!settles) setTimeout(() => tell(stream), SETTLE_MS);
+  }
+
+  function tell(stream) {
+    const frame = pending.get(stream);
+    pending.delete(stream);
+    for (const call of listeners.get(stream) || []) call(frame);
+    tick(stream, frame);
+    // Parts that ask at most every two seconds drop what comes in between; the last of it is said
+    // once more, or they would show what was until something else happens.
+    if (Date.now() - (told.get(stream) || 0) < ECHO_MS) {
+      clearTimeout(echoes.get(stream));
+      echoes.set(stream, setTimeout(() => { if (!paused) tick(stream, frame); }, ECHO_MS));
+    }
+    told.set(stream, Date.now());
+  }
+
+  function tick(stream, frame) {
+    for (const kind of ["tick", "tower"]) body.dispatchEvent(new CustomEvent(`${kind}:${stream}`, { detail: frame }));
   }
 
   // The server's word on how far the streams are: whatever is beyond what we saw was missed.

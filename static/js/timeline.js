@@ -122,6 +122,13 @@
     drawer.scrollTop = top;
     if (focused) $("#step-title", drawer)?.focus({ preventScroll: true });
   };
+  // A step that is parked or let go writes no event: while one is queued, the head asks by itself.
+  const QUEUED_MS = 5000;
+  setInterval(() => {
+    const live = window.Tower?.live;
+    if (document.hidden || live?.paused || live?.failing || !$("#run-head[data-queued]")) return;
+    document.body.dispatchEvent(new CustomEvent(`tick:run:${drawer.dataset.run}`));
+  }, QUEUED_MS);
   let timer = 0;
   window.addEventListener("DOMContentLoaded", () => {
     window.Tower?.live?.on(`run:${drawer.dataset.run}`, () => { clearTimeout(timer); timer = setTimeout(follow, 500); });

@@ -7,9 +7,9 @@ from django.db import transaction
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from apps.audit.services import record
-from apps.runs.models import Run
+from apps.runs.models import Run, Step
 from tests.e2e.conftest import PageAs
-from tests.factories.runs import RunFactory
+from tests.factories.runs import RunFactory, StepFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -53,6 +53,60 @@ def test_the_list_changes_rows_in_place_and_holds_new_ones_back(page_as: PageAs)
     expect(page.locator("#fresh")).to_contain_text("1 new run: show")
     page.keyboard.press(".")
     expect(page.locator("tr[data-run]")).to_have_count(2)
+
+
+def test_what_a_queued_step_waits_for_is_seen_without_an_event(page_as: PageAs) -> None:
+    run = RunFactory.create(state="queued")
+    step = StepFactory.create(run=run, seq=1, state="queued")
+    page = page_as("operator")
+    page.goto(f"/runs/{run.id}/")
+    conn(page, "live")
+
+    Step.objects.filter(pk=step.pk).update(waits_for="breaker of airline/look is open")
+
+    expect(page.locator("#run-head")).to_contain_text("breaker of airline/look is open")
+
+
+def test_the_last_of_many_events_is_seen(page_as: PageAs) -> None:
+    """Parts ask at most once in two seconds: what comes in between isn't lost."""
+    run = RunFactory.create()
+    page = page_as("operator")
+    page.goto(f"/runs/{run.id}/")
+    conn(page, "live")
+    for seq in (1, 2):
+        with page.expect_response(f"**/runs/{run.id}/state/"), transaction.atomic():
+            StepFactory.create(run=run, seq=seq, state="queued")
+            record(
+                kind="step.queued", actor="engine", subject_type="step", subject_id=seq,
+                run_id=run.pk,
+            )  # fmt: skip
+
+    expect(page.locator(".tl-row[data-seq='2']")).to_be_visible()
+
+
+def test_a_stream_that_never_rests_is_told_of(page_as: PageAs) -> None:
+    page = page_as("operator")
+    page.add_init_script("""
+      window.sockets = [];
+      window.WebSocket = class extends WebSocket {
+        constructor(...given) { super(...given); window.sockets.push(this); }
+      };
+    """)
+    page.goto("/runs/")
+    conn(page, "live")
+    told = page.evaluate(
+        """() => new Promise((done) => {
+          let told = 0, sent = 0;
+          document.body.addEventListener("tick:tower", () => { told += 1; });
+          const wire = window.sockets.at(-1);
+          const timer = setInterval(() => {
+            const data = JSON.stringify({ stream: "tower", seq: 1e9 + sent, kind: "x", id: "" });
+            wire.dispatchEvent(new MessageEvent("message", { data }));
+            if (++sent === 30) { clearInterval(timer); done(told); }
+          }, 50);
+        })"""
+    )
+    assert told > 0
 
 
 def test_paused_pages_wait_and_catch_up(page_as: PageAs) -> None:

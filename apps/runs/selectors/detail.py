@@ -225,6 +225,11 @@ class Detail:
         return [s for s in self.steps if s.step.state == "confirmation_unknown"]
 
     @property
+    def is_queued(self) -> bool:
+        """Whether a step is due or parked: what it waits for may change without an event."""
+        return any(s.step.state == "queued" for s in self.steps)
+
+    @property
     def on_its_way(self) -> int:
         """Calls that had begun and are not recorded yet."""
         return sum(s.step.state == "running" for s in self.steps)
