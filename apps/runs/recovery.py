@@ -16,12 +16,10 @@ from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
 from apps.kernel.transactions import command
 from apps.runs import dispatch, journal, reconcile
+from apps.runs.domain.suspicion import MOST_LOSSES
 from apps.runs.journal import breakers, compensating, lost
-from apps.runs.journal.claiming import SUSPECT_AFTER
 from apps.runs.services import forget_drains, tend_queue, unpark_resumed
 from apps.runs.services.stops import wake_freed
-
-LOSSES_ALONE = 3  # a step that took this many workers with it, alone each time, is poison
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ def take_back_leases() -> int:
     tried again with its key where the tool takes one or can be asked; otherwise nobody can know,
     and a person has to say. A step that three workers were lost with while it
     was tried alone is taken for poison."""
-    rows = lost.expire_leases(most_losses=SUSPECT_AFTER + LOSSES_ALONE)
+    rows = lost.expire_leases(most_losses=MOST_LOSSES)
     unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     failed = lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
     compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor="sweeper")

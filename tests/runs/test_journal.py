@@ -9,6 +9,7 @@ import pytest
 
 from apps.kernel.ids import new_id
 from apps.runs import journal
+from apps.runs.domain.suspicion import ALONE, FEW, MANY, MOST_LOSSES, Company
 from apps.runs.journal import claiming, lost
 from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.work import Claimed
@@ -38,8 +39,8 @@ def step_row(run: Run, seq: int = 1, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def claim(*, limit: int, owner: str, lease_s: float, alone: bool = False) -> list[Claimed]:
-    due = claiming.due("normal", limit=limit, engine_version=1, alone=alone)
+def claim(*, limit: int, owner: str, lease_s: float, company: Company = MANY) -> list[Claimed]:
+    due = claiming.due("normal", limit=limit, engine_version=1, company=company)
     return claiming.lease(due, owner=owner, lease_s=lease_s)
 
 
@@ -229,14 +230,19 @@ def test_an_unkeyed_mutation_of_a_lost_worker_is_unknown(scene: Scene) -> None:
     assert Attempt.objects.get().outcome == "lease_lost"
 
 
-def test_a_step_that_takes_workers_with_it_is_tried_alone_and_then_poison(scene: Scene) -> None:
+def test_a_step_that_takes_workers_with_it_has_ever_less_company_and_is_poison(
+    scene: Scene,
+) -> None:
     run = scene.run()
     journal.add_steps([step_row(run)], owner="", lease_s=None)
-    for alone, expected in ((False, "queued"), (False, "queued"), (True, "failed")):
-        assert claim(limit=1, owner="w", lease_s=-1, alone=not alone) == []
-        claim(limit=1, owner="w", lease_s=-1, alone=alone)
-        assert [row.state for row in lost.expire_leases(most_losses=3)] == [expected]
+    for mine in (MANY, MANY, FEW, ALONE, ALONE, ALONE):
+        for other in {MANY, FEW, ALONE} - {mine}:
+            assert claim(limit=1, owner="w", lease_s=-1, company=other) == []
+        assert claiming.suspects("normal") == (None if mine is MANY else mine)
+        claim(limit=1, owner="w", lease_s=-1, company=mine)
+        [row] = lost.expire_leases(most_losses=MOST_LOSSES)
 
+    assert row.state == "failed"
     assert Step.objects.get().error_class == "poison"
 
 

@@ -18,6 +18,7 @@ from apps.runs import journal, services
 from apps.runs.domain.barrier import Barriers, blocked
 from apps.runs.domain.pausing import OPEN, WAITS_FOR_RESUME, may_pause
 from apps.runs.domain.states import TERMINAL, State
+from apps.runs.domain.suspicion import ALONE
 from apps.runs.journal import barriers, claiming, parking
 from apps.runs.models import PARKED_UNTIL, Run, Step
 from apps.runs.work import Claimed
@@ -212,7 +213,7 @@ def test_a_person_has_a_poison_step_tried_again_alone() -> None:
     assert (step.state, step.disposition, step.error_class) == ("queued", "", "")
     assert step.run.state == "queued"
     assert claim() == []  # not in company
-    alone = command(lambda: claiming.due("normal", limit=1, engine_version=1, alone=True))()
+    alone = command(lambda: claiming.due("normal", limit=1, engine_version=1, company=ALONE))()
     assert [w.step_id for w in alone] == [step.id]
     told = Event.objects.get(kind="step.tried_again")
     assert told.actor == "ida"

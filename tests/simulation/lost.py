@@ -8,10 +8,7 @@ out every row of it on a real database.
 from __future__ import annotations
 
 from apps.runs.domain.states import State
-
-SUSPECT_AFTER = 2  # journal.claiming
-LOSSES_ALONE = 3  # recovery
-MOST_LOSSES = SUSPECT_AFTER + LOSSES_ALONE
+from apps.runs.domain.suspicion import MOST_LOSSES
 
 
 def after_loss(*, idempotency: str, intent_open: bool, losses: int) -> tuple[State, str, str]:

@@ -17,7 +17,8 @@ from apps.runs.domain.barrier import Stop
 from apps.runs.domain.breaker import Breaker
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
-from tests.simulation.lost import SUSPECT_AFTER, after_loss
+from apps.runs.domain.suspicion import ALONE, FEW, Company
+from tests.simulation.lost import after_loss
 from tests.simulation.rows import FOR_EVER, Approval, Attempt, End, Run, Step
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,16 +99,20 @@ class Store:
 
     # --- leases -------------------------------------------------------------------------------
 
-    def due(self, *, limit: int, alone: bool) -> list[Step]:
+    def suspects(self) -> Company | None:
+        """``claiming.suspects``."""
+        return next((c for c in (FEW, ALONE) if self.due(limit=1, company=c)), None)
+
+    def due(self, *, limit: int, company: Company) -> list[Step]:
         """``claiming.due``."""
         now = self.clock()
         found = [
             s
             for s in self.by_state[S.QUEUED].values()
-            if s.not_before <= now and (s.losses >= SUSPECT_AFTER) is alone
+            if s.not_before <= now and company.low <= s.losses <= company.high
         ]
         found.sort(key=lambda s: (s.priority, s.not_before, s.id))
-        return found[:limit]
+        return found[: min(limit, company.most)]
 
     def next_token(self) -> int:
         self.tokens += 1
@@ -388,7 +393,7 @@ class Store:
     def queue_poison_again(self, step: Step) -> None:
         """``poison.queue_again``."""
         step.disposition, step.error_class, step.gate = "", "", ""
-        step.approval_id, step.losses = None, SUSPECT_AFTER
+        step.approval_id, step.losses = None, ALONE.low
         self.queue(step, wait_s=0.0)
         self.move_run(step.run, S.QUEUED, outcome="", error_class="")
 

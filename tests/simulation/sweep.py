@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from apps.runs.domain import admission
 from apps.runs.domain.admission import Accept, Case, Defer, Queues
 from apps.runs.domain.states import State
+from apps.runs.domain.suspicion import MANY
 from tests.simulation.rows import Run
 from tests.simulation.store import LOOK_AGAIN_S
 
@@ -29,7 +30,7 @@ def sweep(world: World) -> None:
     world.bounds.wake_freed()
     _admit_deferred(world)
     _look_up(world)
-    if store.due(limit=1, alone=False) or store.due(limit=1, alone=True):
+    if store.due(limit=1, company=MANY) or store.suspects():
         world.ring(surely=True)
         world.want_sweep(world.now)
 

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from apps.kernel.statements import fetch
 from apps.kernel.transactions import command
-from apps.runs import course, recovery
+from apps.runs import course
 from apps.runs.domain.admission import Class
+from apps.runs.domain.suspicion import MOST_LOSSES
 from apps.runs.engine import drain
-from apps.runs.journal import claiming, forking, lost, unknown, unsent
+from apps.runs.journal import forking, lost, unknown, unsent
 from apps.runs.models import Step
 from apps.runs.selectors import compensating as undoing
 from apps.runs.work import Carried
@@ -28,7 +29,7 @@ from tests.simulation.world import World
 
 pytestmark = pytest.mark.django_db
 
-LOSSES = range(model.MOST_LOSSES + 1)
+LOSSES = range(MOST_LOSSES + 1)
 OUTCOMES = {
     "nothing": {"outcome": "retryable", "http_status": 429, "error_class": "http_429"},
     "unreached": {"outcome": "retryable", "error_class": "not_connected", "http_status": None},
@@ -47,7 +48,7 @@ def test_a_lost_lease_ends_as_the_model_says() -> None:
             lease_losses=losses, lease_token=seq, lease_until=dead, lease_owner="w",
         )  # fmt: skip
         steps[step.pk] = (idempotency, intent_open, losses)
-    command(lost.expire_leases)(most_losses=model.MOST_LOSSES)
+    command(lost.expire_leases)(most_losses=MOST_LOSSES)
 
     for step in Step.objects.filter(run=run):
         idempotency, intent_open, losses = steps[step.pk]
@@ -58,8 +59,6 @@ def test_a_lost_lease_ends_as_the_model_says() -> None:
 
 
 def test_the_numbers_are_the_products() -> None:
-    assert model.SUSPECT_AFTER == claiming.SUSPECT_AFTER
-    assert model.LOSSES_ALONE == recovery.LOSSES_ALONE
     assert store.LOOK_AGAIN_S == unknown.LOOK_AGAIN_S
     assert worker.KEEP_RECEIPTS_S == drain.KEEP_RECEIPTS_S
     assert engine.BRANCH_WAIT_S == forking.WAIT_S

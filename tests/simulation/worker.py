@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.runs.domain.limiter import Ended, Limiter, ended, fresh
 from apps.runs.domain.retry import Ending
+from apps.runs.domain.suspicion import MANY
 from tests.simulation.rows import Act, Done, Reply, Tool
 
 if TYPE_CHECKING:
@@ -112,23 +113,23 @@ class Worker:
             self._claim()
 
     def _claim(self) -> None:
-        """Suspects first and alone; then as many as there is room for."""
+        """Suspects first, without other company; then as many as there is room for."""
         store = self.world.store
-        if any(a.step.losses >= 2 for a in self.tasks.values()):
+        if any(a.step.losses >= MANY.high + 1 for a in self.tasks.values()):
             return
-        for alone in (True, False):
-            room = self.world.room - len(self.tasks)
-            limit = 1 if alone else min(room, CLAIM)
-            if limit <= 0 or (alone and self.tasks) or not store.due(limit=1, alone=alone):
-                continue
-            self.world.log(self.name, "claims", "alone" if alone else "")
-            self._transact(
-                lambda limit=limit, alone=alone: self.world.engine.claim(
-                    self.owner, limit=limit, alone=alone, lease_s=LEASE_S
-                ),
-                "after_lease",
-            )
+        company = None if self.tasks else store.suspects()
+        if company is None and store.due(limit=1, company=MANY):
+            company = MANY
+        room = self.world.room - len(self.tasks)
+        if company is None or room <= 0:
             return
+        self.world.log(self.name, "claims", "" if company is MANY else f"{company.most} at most")
+        self._transact(
+            lambda: self.world.engine.claim(
+                self.owner, limit=min(room, CLAIM), company=company, lease_s=LEASE_S
+            ),
+            "after_lease",
+        )
 
     def _transact(self, work: Callable[[], list[Act]], point: str, since: float = -1.0) -> None:
         """``drain._patiently``: a transaction that fails, or whose reply is lost, is repeated."""

@@ -27,6 +27,7 @@ from apps.runs import course, journal, reconcile
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.domain.states import State
+from apps.runs.domain.suspicion import MANY, Company
 from apps.runs.engine import asking, ending
 from apps.runs.journal import (
     barriers,
@@ -414,14 +415,11 @@ def claim_and_commit(
     limit: int,
     owner: str,
     lease_s: float,
-    alone: bool = False,
+    company: Company = MANY,
 ) -> tuple[int, list[Action]]:
-    """Claim due steps of a lane and take them as far as they go without the network. ``alone``:
-    one suspect, which must have no company in this process. Returns how many were due, and what
-    has to be done outside."""
-    due = claiming.due(
-        lane, limit=1 if alone else limit, engine_version=settings.ENGINE_VERSION, alone=alone
-    )
+    """Claim due steps of a lane that may be tried in this company, and take them as far as they go
+    without the network. Returns how many were due, and what has to be done outside."""
+    due = claiming.due(lane, limit=limit, engine_version=settings.ENGINE_VERSION, company=company)
     free, barred = barriers.part(due)
     free, parked = pressure.part(free)
     claiming.park([*barred, *parked])

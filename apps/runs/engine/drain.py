@@ -26,6 +26,7 @@ from apps.kernel.failpoints import reach
 from apps.runs import agents
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import Ending
+from apps.runs.domain.suspicion import MANY, Company
 from apps.runs.engine import commit as engine
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.slots import Slot, Slots, told
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
 BATCH = 64  # ended calls that a commit takes while others are under way: they go on soon
-CLAIM = 64  # steps a claim takes at most
 SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
 FEW_S = 0.1  # how long little room waits for more before a claim is worth it
@@ -83,7 +83,7 @@ class Drain:
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
-        self._suspect: UUID | None = None  # the step that is tried alone
+        self._suspects: set[UUID] = set()  # the steps that are tried without other company
         self._renewed = self._looked = self._claimed = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
@@ -128,7 +128,7 @@ class Drain:
                 called = bool(claimed) or await self._bell.wait(pause_s(idle_s))
             else:
                 idle_since = None
-            finished, inspected = await self._gather(0 if claimed >= CLAIM else WAIT_S)
+            finished, inspected = await self._gather(0 if claimed >= MANY.most else WAIT_S)
             await self._renew()
             await self._look()
 
@@ -188,33 +188,34 @@ class Drain:
 
     async def _claim(self, tools: ToolClient) -> int:
         """Claim what there is room for. First of all, and for a part of the time only, suspects:
-        one at a time, with no company, so that a step that kills its worker is found out. They
-        are also taken when nothing else is due."""
-        if self._tries_a_suspect():
+        few or one at a time, with no other company, so that a step that kills its worker is found
+        out. They are also taken when nothing else is due."""
+        if any(action.work.step_id in self._suspects for action in self._tasks.values()):
             return 0
         if self._suspecting_until > time.monotonic():
             if self._tasks:
                 return 0
-            if found := await self._claim_some(tools, 1, alone=True):
+            if found := await self._claim_suspects(tools):
                 return found
         self._suspecting_until = 0.0
         room = self.in_flight - len(self._tasks) - len(self._ended)
         if room < 1 or not self._is_worth_claiming(room):
             return 0
         self._claimed = time.monotonic()
-        found = await self._claim_some(tools, min(room, CLAIM), alone=False)
+        found = await self._claim_some(tools, room, MANY)
         if found or self._tasks or self._ended:
             return found
-        return await self._claim_some(tools, 1, alone=True)
+        return await self._claim_suspects(tools)
 
-    def _tries_a_suspect(self) -> bool:
-        return any(action.work.step_id == self._suspect for action in self._tasks.values())
+    async def _claim_suspects(self, tools: ToolClient) -> int:
+        company = await self._in_db(lambda: claiming.suspects(self.lane))
+        return await self._claim_some(tools, self.in_flight, company) if company else 0
 
     def _is_worth_claiming(self, room: int) -> bool:
         """A claim is a transaction: little room is filled ten times a second at most."""
         return room >= self.in_flight // 8 or time.monotonic() - self._claimed >= FEW_S
 
-    async def _claim_some(self, tools: ToolClient, limit: int, *, alone: bool) -> int:
+    async def _claim_some(self, tools: ToolClient, limit: int, company: Company) -> int:
         found, actions = await self._in_db(
             lambda: engine.claim_and_commit(
                 self._carriage,
@@ -222,11 +223,12 @@ class Drain:
                 limit=limit,
                 owner=self.owner,
                 lease_s=self.lease_s,
-                alone=alone,
+                company=company,
             )
         )
         reach("after_lease")
-        self._suspect = actions[0].work.step_id if alone and actions else None
+        is_suspect = company is not MANY
+        self._suspects = {a.work.step_id for a in actions} if is_suspect else set()
         self._start(tools, actions)
         return found
 

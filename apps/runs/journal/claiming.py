@@ -5,8 +5,9 @@ see the same step). What a breaker, a stop, a pause or a cap holds back leaves t
 with the reason and the time when it is looked at again, so that a claim costs the same however much
 waits. The rest gets a lease with a fencing token from a sequence.
 
-A step that was lost with two workers is a suspect: it is claimed alone, so that a step which takes
-its worker with it can be told from those that happened to be in its company.
+A step that was lost with two workers is a suspect. Suspects are claimed in small company, and after
+one more loss alone, so that a step which takes its worker with it can be told from those that
+happened to be beside it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.kernel.transactions import participant
+from apps.runs.domain.suspicion import ALONE, FEW, MANY, Company, company_of
 from apps.runs.journal import as_claimed, execute, fetch
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
-
-SUSPECT_AFTER = 2  # losses in company; from then on a step is tried alone
 
 _COLUMNS = """
     s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
@@ -30,14 +30,23 @@ _COLUMNS = """
     r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total
 """
 
-_DUE = f"""
+
+def _due(company: Company) -> str:
+    return f"""
     SELECT {_COLUMNS} FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
-      AND (s.lease_losses >= %s) = %s AND r.engine_version <= %s
+      AND s.lease_losses >= {company.low} AND s.lease_losses <= {company.high}
+      AND r.engine_version <= %s
     ORDER BY s.priority, s.not_before, s.id
     LIMIT %s FOR UPDATE OF s SKIP LOCKED
-"""  # noqa: S608  # a constant column list, no input
+"""  # noqa: S608  # constants, no input
 
+
+_DUE = {company: _due(company) for company in (MANY, FEW, ALONE)}
+_SUSPECTS = f"""
+    SELECT min(lease_losses) FROM runs_step WHERE lane = %s AND state = 'queued'
+        AND lease_losses >= {FEW.low} AND not_before <= clock_timestamp()
+"""  # noqa: S608  # a constant that the index names too
 
 _IS_DUE = """
     SELECT EXISTS (SELECT FROM runs_step WHERE lane = %s AND state = 'queued'
@@ -48,7 +57,14 @@ _IS_DUE = """
 def is_due(lane: str) -> bool:
     """Whether a claim may find anything: one statement without a transaction or a lock, for whoever
     looks again and again."""
-    return bool(fetch(_IS_DUE, [lane, SUSPECT_AFTER])[0][0])
+    return bool(fetch(_IS_DUE, [lane, FEW.low])[0][0])
+
+
+def suspects(lane: str) -> Company | None:
+    """The company in which the least suspected of the due suspects may be claimed, if there are
+    any: innocent ones are many, and soon cleared."""
+    losses = fetch(_SUSPECTS, [lane])[0][0]
+    return None if losses is None else company_of(losses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +78,10 @@ class Parked:
 
 
 @participant
-def due(lane: str, *, limit: int, engine_version: int, alone: bool = False) -> list[Claimed]:
-    """Lock up to ``limit`` due steps of a lane, most urgent first. ``alone``: suspects only. Runs
-    that a later release of the engine began are left to its workers."""
-    return as_claimed(fetch(_DUE, [lane, SUSPECT_AFTER, alone, engine_version, limit]))
+def due(lane: str, *, limit: int, engine_version: int, company: Company = MANY) -> list[Claimed]:
+    """Lock up to ``limit`` due steps of a lane that may be tried in this company, most urgent
+    first. Runs that a later release of the engine began are left to its workers."""
+    return as_claimed(fetch(_DUE[company], [lane, engine_version, min(limit, company.most)]))
 
 
 @participant

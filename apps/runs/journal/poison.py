@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from apps.kernel.transactions import participant
+from apps.runs.domain.suspicion import ALONE
 from apps.runs.journal import execute, fetch
-from apps.runs.journal.claiming import SUSPECT_AFTER
 
 
 @participant
@@ -37,7 +37,7 @@ def queue_again(step_id: UUID) -> None:
             finished_at = NULL, not_before = clock_timestamp(), waits_for = ''
         WHERE id = %s AND state = 'failed'
         """,
-        [SUSPECT_AFTER, step_id],
+        [ALONE.low, step_id],
     )
     execute(
         "UPDATE runs_run r SET state = 'queued', outcome = '', error_class = '', summary = '',"

@@ -237,6 +237,11 @@ class Step(models.Model):
                 name="runs_step_due",
             ),
             models.Index(
+                fields=["lane", "lease_losses"],
+                condition=models.Q(state="queued", lease_losses__gte=2),
+                name="runs_step_suspect",
+            ),
+            models.Index(
                 fields=["lease_until"],
                 condition=models.Q(state="running"),
                 name="runs_step_leased",
