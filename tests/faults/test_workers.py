@@ -167,6 +167,24 @@ def test_05_parent_killed_alone(proved: Plant) -> None:
     assert Step.objects.get(run_id__in=runs, lease_losses__gt=0).tool_name == shop.KEYED
 
 
+def test_05_work_horse_killed_alone(proved: Plant) -> None:
+    """Its worker sees it and takes back what it held: no sweeper is needed, no lease waited for."""
+    proved.faults({"kind": "delay", "seconds": 1.5, "count": 2})
+    worker = proved.worker()
+    runs = proved.start_runs([MOVE])
+    [unkeyed] = proved.start_runs([shop.unkeyed()])
+    until(lambda: sent(proved, shop.KEYED) + sent(proved, shop.UNKEYED) == 2, "both are sent")
+
+    for horse in worker.children():
+        horse.kill()
+
+    proved.wait(runs, {"succeeded"})
+    proved.wait([unkeyed], {"confirmation_unknown"})
+    assert effects(proved, runs) == [1]
+    assert sent(proved, shop.UNKEYED) == 1
+    assert Step.objects.filter(lease_losses=1, run_id__in=[*runs, unkeyed]).count() == 2
+
+
 def test_06_paused_and_woken(proved: Plant) -> None:
     """A worker that slept beyond its lease finds its steps taken, and writes nothing. Only the
     answer of an unkeyed call, which nobody else could repeat, still counts (fault 19)."""

@@ -246,6 +246,33 @@ def test_a_step_that_takes_workers_with_it_has_ever_less_company_and_is_poison(
     assert Step.objects.get().error_class == "poison"
 
 
+def test_suspects_are_claimed_few_at_once_and_then_alone(scene: Scene) -> None:
+    run = scene.run()
+    rows = [step_row(run, seq) for seq in range(1, 41)]
+    journal.add_steps(rows, owner="", lease_s=None)
+    Step.objects.filter(seq__lte=20).update(lease_losses=FEW.low)
+    Step.objects.filter(seq__in=[21, 22]).update(lease_losses=ALONE.low)
+
+    taken = []
+    while company := claiming.suspects("normal"):
+        taken.append(len(claim(limit=50, owner="w", lease_s=30, company=company)))
+
+    assert taken == [FEW.most, 20 - FEW.most, 1, 1]
+    assert len(claim(limit=50, owner="w", lease_s=30)) == 18
+
+
+def test_only_the_dead_process_loses_its_leases(scene: Scene) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run, seq) for seq in (1, 2, 3)], owner="", lease_s=None)
+    for owner in ("host:12:7", "host:123:7", "host2:12:7"):
+        claim(limit=1, owner=owner, lease_s=30)
+
+    assert lost.end_leases_of("host:12:") == 1
+    assert lost.end_leases_of("host:12:") == 0
+    [row] = lost.expire_leases(most_losses=MOST_LOSSES)
+    assert row.owner == "host:12:7"
+
+
 def test_poison_with_a_mutation_under_way_is_unknown(scene: Scene) -> None:
     run = scene.run()
     journal.add_steps([step_row(run)], owner="", lease_s=None)

@@ -48,9 +48,14 @@ WAIT_S = 0.1  # how long at most the first call that ends is waited for, before 
 GATHER_S = 0.004  # how long finished calls wait for company before they are committed
 
 
+def process_name(pid: int) -> str:
+    """What the names of a process's leases begin with."""
+    return f"{socket.gethostname()}:{pid}:"
+
+
 def worker_name() -> str:
     """Who holds a lease: host, process and when it was born, so that no two ever agree."""
-    return f"{socket.gethostname()}:{os.getpid()}:{int(time.time()) % 100_000}"
+    return f"{process_name(os.getpid())}{int(time.time()) % 100_000}"
 
 
 @dataclass(slots=True)

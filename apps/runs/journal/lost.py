@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.kernel.transactions import participant
-from apps.runs.journal import fetch
+from apps.runs.journal import execute, fetch
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 
 
@@ -58,6 +58,17 @@ def expire_leases(*, most_losses: int) -> list[Lost]:
         [most_losses] * 3,
     )
     return [Lost(*row) for row in rows]
+
+
+@participant
+def end_leases_of(process: str) -> int:
+    """Let the leases of a process that is known to be dead run out now; ``process`` is what the
+    names of its drains begin with. Returns how many it had."""
+    return execute(
+        "UPDATE runs_step SET lease_until = clock_timestamp() WHERE state = 'running'"
+        " AND starts_with(lease_owner, %s) AND lease_until > clock_timestamp()",
+        [process],
+    )
 
 
 @participant

@@ -33,7 +33,8 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from apps.runs.engine.drain import worker_name
+from apps.runs.engine.drain import process_name, worker_name
+from apps.runs.recovery import take_back_from
 from apps.runs.services import workers
 from apps.runs.services.clocks import refuse_a_wrong_clock
 
@@ -131,9 +132,11 @@ class LaneWorker(Worker):
 
     def monitor_work_horse(self, job: Job, queue: Queue) -> None:
         self._horse_told = 0
+        horse = process_name(self.horse_pid)
         super().monitor_work_horse(job, queue)
         with _brief_connection():
             workers.end_drains_of(self.name)
+            take_back_from(horse)  # it was waited for: it is dead
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         if sys.platform == "linux":
