@@ -58,7 +58,7 @@ from tests.faults.checker import check  # noqa: E402
 from tests.faults.evidence import Evidence, database_now  # noqa: E402
 from tests.faults.nemesis import Load, Nemesis, resumed_in, soak  # noqa: E402
 from tests.faults.people import answer, person  # noqa: E402
-from tests.faults.plant import Plant, joined  # noqa: E402
+from tests.faults.plant import LEASE_S, Plant, joined  # noqa: E402
 from tests.world.conftest import tiny_retail  # noqa: E402
 
 OUT = Path("var") / "chaos.json"
@@ -131,17 +131,21 @@ def run_soak(options: argparse.Namespace) -> Told:
         return judged(plant, since, minutes=options.minutes, faults=dict(nemesis.done))
 
 
-def run_kills(options: argparse.Namespace, **plant_options: Any) -> Told:
-    """``--kills`` kill -9 of workers at work, at random moments."""
+def run_kills(
+    options: argparse.Namespace, apart_s: float = 0.5 * LEASE_S, **plant_options: Any
+) -> Told:
+    """``--kills`` kill -9 of workers at work, at random moments up to ``apart_s`` apart."""
     with standing(**plant_options) as plant:
         dice, since = random.Random(options.seed), database_now()
         nemesis, load = Nemesis(plant, dice), Load(plant, dice, open_runs=60, workers=4)
-        kills, progress = 0, Progress("kills", options.kills)
+        kills, strike_at, progress = 0, 0.0, Progress("kills", options.kills)
         while kills < options.kills:
             load.tend()
             progress.at(kills)
-            kills += nemesis.kill_worker(holding=True)
-            time.sleep(dice.uniform(0.0, 0.1))
+            if time.monotonic() >= strike_at and nemesis.kill_worker(holding=True):
+                kills += 1
+                strike_at = time.monotonic() + dice.uniform(0.0, apart_s)
+            time.sleep(0.05)
         load.finish(seconds=400)
         took = resumed_in(nemesis)
         p95 = took[int(len(took) * 0.95)] if took else 0.0
@@ -160,7 +164,7 @@ def run_kills(options: argparse.Namespace, **plant_options: Any) -> Told:
 
 def run_resume(options: argparse.Namespace) -> Told:
     """Kills under the lease of production: 30 s, swept every 5 s."""
-    return run_kills(options, lease_s=30.0, sweep_s=5.0)
+    return run_kills(options, apart_s=10.0, lease_s=30.0, sweep_s=5.0)
 
 
 def run_postgres(options: argparse.Namespace) -> Told:
