@@ -11,9 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).resolve().parents[2] / "controltower" / "faults.md"
-RESULTS = Path("var") / "faults.json"
+RESULTS, CHAOS = Path("var") / "faults.json", Path("var") / "chaos.json"
 ENGINE, FAULTS = "tests/engine", "tests/faults"
 
 
@@ -42,8 +43,8 @@ TABLE: tuple[Fault, ...] = (
           _in("workers", "03_killed_between_call_and_receipt")),
     Fault(4, "Worker killed after the commit", "failpoint, SIGKILL",
           _in("workers", "04_killed_after_the_commit")),
-    Fault(5, "Worker's parent killed alone", "SIGKILL of the parent, process table",
-          _in("workers", "05_parent_killed_alone")),
+    Fault(5, "Worker's parent killed alone, or its work-horse", "SIGKILL, process table",
+          _in("workers", "05_parent_killed_alone", "05_work_horse_killed_alone")),
     Fault(6, "Worker asleep beyond its lease", "SIGSTOP, SIGCONT",
           _in("workers", "06_paused_and_woken")),
     Fault(7, "Redis wiped", "FLUSHALL under load", _in("redis", "07_wiped_under_load")),
@@ -141,8 +142,39 @@ and reports under `var/`.
 """
 
 
+GATE_HEAD = """
+## The release gate
+
+`make chaos CHAOS=gate` runs these, each with a seed, and each followed by the same checker. The
+last one of each found:
+"""
+GATE = ("kills", "resume", "decisions", "postgres", "redis")
+NOT_TOLD = {"passed", "seed", "at", "machine", "violations", "wrong", "bounds"}
+
+
+def gate(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The part about the release gate, of the commands that were run."""
+    lines = [GATE_HEAD, "Command | When, seed, machine | Found | Result", "---|---|---|---"]
+    for name in GATE:
+        if told := found.get(name):
+            facts = "; ".join(
+                f"{k} {_plain(v)}" for k, v in told.items() if v and k not in NOT_TOLD
+            )
+            where = f"{told['at']}, seed {told['seed']}, {told['machine']}"
+            missed = [bound for bound, held in told.get("bounds", {}).items() if not held]
+            result = "passed" if told["passed"] else f"failed {', '.join(missed)}".strip()
+            lines.append(f"{name} | {where} | {facts} | {result}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v:,}" for k, v in value.items())
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
 def page(results: Mapping[str, str], when: str) -> str:
-    """The document."""
+    """The table of faults, without the release gate."""
     lines = [HEAD, f"Results of {when}." if when else "Not run here yet.", ""]
     lines += ["| # | Fault | By | Test | Result |", "|---|---|---|---|---|"]
     for fault in TABLE:
@@ -167,7 +199,8 @@ def verdict(tests: Sequence[str], results: Mapping[str, str]) -> str:
 def main() -> None:
     """Write the page from the last results."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"when": "", "results": {}}
-    PAGE.write_text(page(kept["results"], kept["when"]))
+    found = json.loads(CHAOS.read_text()) if CHAOS.exists() else {}
+    PAGE.write_text(page(kept["results"], kept["when"]) + gate(found))
 
 
 def keep(results: Mapping[str, str], when: str) -> None:
