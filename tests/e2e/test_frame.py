@@ -120,3 +120,20 @@ def test_the_skip_link_comes_first(page_as: PageAs) -> None:
     page.keyboard.press("Enter")
 
     expect(page.locator("#main")).to_be_focused()
+
+
+@pytest.mark.parametrize("address", ["/approvals/", "/runs/", "/audit/", "/catalog/"])
+def test_on_a_phone_filters_are_shown_when_asked_for(page_as: PageAs, address: str) -> None:
+    page = page_as("auditor", phone=True)
+    page.goto(address)
+    form = page.locator("form.filters").first
+    submit = form.locator("> button")
+    expect(submit).to_be_hidden()
+
+    form.get_by_label("Filters", exact=True).check()
+
+    expect(submit).to_be_visible()
+    page = page_as("auditor")
+    page.goto(address)
+    expect(page.locator("form.filters > button").first).to_be_visible()
+    expect(page.get_by_label("Filters", exact=True)).to_be_hidden()
