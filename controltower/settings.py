@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
+from controltower.environment import count, mapping, seconds
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -234,24 +236,26 @@ if PRODUCTION:
 LANES = ["urgent", "normal"]
 RQ_QUEUES = {lane: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1} for lane in LANES}
 RQ = {"COMMIT_MODE": "auto"}  # bells are rung from on_commit by apps.runs.dispatch itself
-DRAIN_SECONDS = float(os.environ.get("TOWER_DRAIN_SECONDS", "20"))
-LINGER_SECONDS = float(os.environ.get("TOWER_LINGER_SECONDS", "10"))
-BELLS_PER_LANE = int(os.environ.get("TOWER_BELLS_PER_LANE", "4"))
-LEASE_SECONDS = float(os.environ.get("TOWER_LEASE_SECONDS", "30"))
+DRAIN_SECONDS = seconds("TOWER_DRAIN_SECONDS", 20)
+LINGER_SECONDS = seconds("TOWER_LINGER_SECONDS", 10)
+BELLS_PER_LANE = count("TOWER_BELLS_PER_LANE", 4)
+LEASE_SECONDS = seconds("TOWER_LEASE_SECONDS", 30)
 ALLOW_CLOCK_SKEW = os.environ.get("TOWER_ALLOW_CLOCK_SKEW") == "1"
-SWEEP_SECONDS = float(os.environ.get("TOWER_SWEEP_SECONDS", "5"))
-IN_FLIGHT = int(os.environ.get("TOWER_IN_FLIGHT", "200"))
+SWEEP_SECONDS = seconds("TOWER_SWEEP_SECONDS", 5)
+IN_FLIGHT = count("TOWER_IN_FLIGHT", 200)
 # Runs that may wait for their first step, by class with all that matters more: see decision 0014.
-QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | json.loads(
-    os.environ.get("TOWER_QUEUE_BOUNDS", "{}")
+QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | mapping(
+    "TOWER_QUEUE_BOUNDS", int, '{"C3": 5000}'
 )
 # Runs that a later engine began are left to its workers (N and N-1 side by side in a deploy).
-ENGINE_VERSION = int(os.environ.get("TOWER_ENGINE_VERSION", "1"))
+ENGINE_VERSION = count("TOWER_ENGINE_VERSION", 1)
 RELEASE = os.environ.get("TOWER_RELEASE") or str(
     tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 )
-FINISH_SECONDS = float(os.environ.get("TOWER_FINISH_SECONDS", "25"))  # after SIGTERM
-TOOL_SERVERS: dict[str, str] = json.loads(os.environ.get("TOWER_TOOL_SERVERS", "{}"))
+FINISH_SECONDS = seconds("TOWER_FINISH_SECONDS", 25)  # after SIGTERM
+TOOL_SERVERS: dict[str, str] = mapping(
+    "TOWER_TOOL_SERVERS", str, '{"mydesk": "http://127.0.0.1:9000/mcp"}'
+)
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 MODEL = os.environ.get("TOWER_MODEL", "")
 MODEL_URL = os.environ.get("TOWER_MODEL_URL", "")
