@@ -80,12 +80,12 @@ class Replay:
     def _review(self) -> None:
         if self.reviewer == "none":
             return
-        waiting = Approval.objects.filter(run_id__in=self.runs, state="pending")
-        refs = dict(
-            Step.objects.filter(id__in=waiting.values("step_id")).values_list("id", "script_ref")
-        )
+        # A list: questions that come up while the steps are read are answered the next time.
+        waiting = list(Approval.objects.filter(run_id__in=self.runs, state="pending"))
+        steps = [approval.step_id for approval in waiting]
+        refs = dict(Step.objects.filter(id__in=steps).values_list("id", "script_ref"))
         for approval in waiting:
-            self._decide(approval, refs.get(approval.step_id, ""))
+            self._decide(approval, refs[approval.step_id])
 
     def _decide(self, approval: Approval, ref: str) -> None:
         approve = self._verdict(self.runs[approval.run_id], ref)
