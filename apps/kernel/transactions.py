@@ -2,6 +2,7 @@
 
 A ``command`` opens the one durable transaction of a request or queue entry; a ``participant``
 joins it and refuses to run without one. Work for the world outside waits for ``after_commit``.
+A ``single_command`` is a command of somebody who keeps in memory what it read and wrote.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TRIES = 5
 def command(func: Callable[P, R]) -> Callable[P, R]:
     """Run ``func`` in one durable transaction; nesting one command in another is an error. One that
     PostgreSQL ended because it contradicted another is run again as a whole, five times at most."""
-    once = transaction.atomic(durable=True)(func)
+    once = single_command(func)
 
     @wraps(func)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -37,6 +38,12 @@ def command(func: Callable[P, R]) -> Callable[P, R]:
         return once(*args, **kwargs)
 
     return inner
+
+
+def single_command(func: Callable[P, R]) -> Callable[P, R]:
+    """Run ``func`` in one durable transaction, once: the caller repeats it, after it has forgotten
+    what the one that was rolled back left in memory."""
+    return transaction.atomic(durable=True)(func)
 
 
 def participant(func: Callable[P, R]) -> Callable[P, R]:

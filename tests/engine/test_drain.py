@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
+from psycopg.errors import DeadlockDetected
 
 from apps.approvals.models import Approval
 from apps.approvals.services import decide
@@ -14,8 +17,11 @@ from apps.audit.models import Event
 from apps.audit.services import seal, verify
 from apps.policy.models import Decision
 from apps.runs.engine.drain import Drain
+from apps.runs.journal import pressure
+from apps.runs.journal.claiming import Parked
 from apps.runs.models import Attempt, Message, Receipt, Run, Step
 from apps.runs.services import cancel_run
+from apps.runs.work import Claimed
 from tests.engine.conftest import Tower
 from tests.engine.shop import address, busy_script, call
 from tests.factories.accounts import UserFactory
@@ -209,3 +215,28 @@ def test_every_transition_is_in_the_sealed_chain(tower: Tower) -> None:
     assert {"run.accepted", "step.succeeded", "run.succeeded"} <= kinds
     assert verify() == (Event.objects.count(), None)
     connections.close_all()
+
+
+def test_a_commit_that_is_repeated_skips_nothing_of_the_script(
+    tower: Tower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker keeps of its runs is ahead of a transaction that PostgreSQL rolled back."""
+    times, part = count(1), pressure.part
+
+    def contradicted(works: Sequence[Claimed]) -> tuple[list[Claimed], list[Parked]]:
+        found = part(works)
+        if works and next(times) % 3 == 0:
+            raise OperationalError("deadlock detected") from DeadlockDetected()
+        return found
+
+    monkeypatch.setattr(pressure, "part", contradicted)
+    scripts = [busy_script(4)] * 5
+    runs = tower.start(scripts)
+
+    drain()
+
+    wanted = [item["call"]["ref"] for item in scripts[0] if "call" in item]
+    for run_id in runs:
+        steps = Step.objects.filter(run_id=run_id).order_by("seq")
+        assert list(steps.values_list("script_ref", flat=True)) == wanted
+    assert set(Run.objects.values_list("outcome", flat=True)) == {"resolved"}

@@ -22,7 +22,7 @@ from apps.approvals.gate import Answer, gate_batch
 from apps.audit.services import Fact, record_many
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
-from apps.kernel.transactions import command
+from apps.kernel.transactions import single_command
 from apps.runs import course, journal, reconcile
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict, decide
@@ -407,7 +407,7 @@ class Batch:
         self._attempts, self._counted = [], []
 
 
-@command
+@single_command
 def claim_and_commit(
     carriage: Carriage,
     lane: str,
@@ -431,7 +431,7 @@ def claim_and_commit(
     return len(due), batch.actions
 
 
-@command
+@single_command
 def commit(
     carriage: Carriage,
     finished: Sequence[Finished],

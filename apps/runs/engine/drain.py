@@ -284,10 +284,10 @@ class Drain:
 
 
 def _patiently(func: Callable[[], T], forget: Callable[[], None]) -> T:
-    """Repeat a whole transaction while the database is away (restart, cut connection, deadlock),
-    for as long as results may wait in memory. Every write in it is guarded by a lease, so
-    repeating one whose COMMIT got through changes nothing. ``forget`` drops what memory holds of
-    the failed one."""
+    """Repeat a whole transaction that failed (the database is away, a connection was cut, two
+    contradicted each other) for as long as results may wait in memory. Every write in it is guarded
+    by a lease, so repeating one whose COMMIT got through changes nothing. ``forget`` drops what
+    memory holds of the failed one, which is ahead of the database."""
     end, pause = time.monotonic() + KEEP_RECEIPTS_S, 0.05
     while True:
         try:
@@ -297,7 +297,7 @@ def _patiently(func: Callable[[], T], forget: Callable[[], None]) -> T:
             connection.close()
             if time.monotonic() > end:
                 raise
-            logger.warning("the database is away, trying again: %s", error)
+            logger.warning("a transaction failed, trying again: %s", error)
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311  # spreads load only
             pause = min(pause * 2, 2.0)
 
