@@ -223,8 +223,8 @@ def test_a_commit_that_is_repeated_skips_nothing_of_the_script(
     """What a worker keeps of its runs is ahead of a transaction that PostgreSQL rolled back."""
     times, part = count(1), pressure.part
 
-    def contradicted(works: Sequence[Claimed]) -> tuple[list[Claimed], list[Parked]]:
-        found = part(works)
+    def contradicted(works: Sequence[Claimed], **rest: bool) -> tuple[list[Claimed], list[Parked]]:
+        found = part(works, **rest)
         if works and next(times) % 3 == 0:
             raise OperationalError("deadlock detected") from DeadlockDetected()
         return found

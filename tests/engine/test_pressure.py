@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection, transaction
 
 from apps.catalog.selectors import pinned
 from apps.kernel.ids import new_id
 from apps.runs import journal
+from apps.runs.domain.caps import BUSY_S
 from apps.runs.journal import claiming, pressure
 from apps.runs.models import Attempt, Cap, Rate, Run, Step
 from apps.runs.recovery import sweep
@@ -102,6 +106,38 @@ def test_compensation_and_approved_work_pass_caps_of_jobs_and_come_first(scene: 
 
     assert {w.step_id for w in kept} == {undoing.id, approved.id}
     assert {p.step_id for p in parked} == {usual.id, other.id}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("bound", [{"per_minute": 600}, {"max_in_flight": 50}])
+def test_who_holds_locks_already_waits_for_nobody_else(scene: Scene, bound: dict[str, int]) -> None:
+    """Two workers that charge again in the same transactions can't wait for each other."""
+    Cap.objects.create(scope="job", key="shop-refund", **bound)
+    with transaction.atomic():
+        queue_steps(scene, 3)
+        pressure.part(due())
+    holds, over = Event(), Event()
+
+    def other() -> None:
+        with transaction.atomic():
+            pressure.part(due(1))
+            holds.set()
+            assert over.wait(30)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(other)
+        assert holds.wait(30)
+        with transaction.atomic():
+            kept, parked = pressure.part(due(), may_wait=False)
+        over.set()
+        held.result()
+    assert kept == []
+    assert [p.retry_in_s for p in parked] == [BUSY_S] * 2
+
+    with transaction.atomic():
+        kept, _ = pressure.part(due(), may_wait=False)
+    assert len(kept) == 3
 
 
 # --- a real tower ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 LOOK_AGAIN_S = 0.5  # after one place could have become free
+BUSY_S = 0.05  # after another worker has most likely committed
 LONGEST_WAIT_S = 15.0  # a place may become free sooner than anybody can foretell
 BURST_S = 10.0  # a rate lets so many seconds' worth through at once
 
@@ -77,12 +78,15 @@ def charge(
 @dataclass(slots=True)
 class Rooms:
     """What room there is, step by step: each ``take`` that succeeds uses some of it up. ``running``
-    counts steps at work by (scope, key); ``buckets`` are the moments of rates by their names."""
+    counts steps at work by (scope, key), and is ``None`` while another worker counts; ``buckets``
+    are the moments of rates by their names, without those that another worker is charging: they
+    are ``busy``."""
 
     caps: Mapping[tuple[str, str], Cap]
     now: datetime
-    running: dict[tuple[str, str], int] = field(default_factory=dict)
+    running: dict[tuple[str, str], int] | None = field(default_factory=dict)
     buckets: dict[str, datetime] = field(default_factory=dict)
+    busy: frozenset[str] = frozenset()
     charged: set[str] = field(default_factory=set)
     _blocked: dict[str, int] = field(default_factory=dict)
 
@@ -98,28 +102,34 @@ class Rooms:
         block = self._full(holding) or self._fast(bounds)
         if block:
             return block
-        for cap in caps:
-            self.running[cap.scope, cap.key] = self.running.get((cap.scope, cap.key), 0) + 1
+        if (running := self.running) is not None:
+            for cap in caps:
+                running[cap.scope, cap.key] = running.get((cap.scope, cap.key), 0) + 1
         for pace in paces:
-            self.buckets[pace.key], _ = self._charge(pace)
-            self.charged.add(pace.key)
+            if pace.key not in self.busy:
+                self.buckets[pace.key], _ = self._charge(pace)
+                self.charged.add(pace.key)
         return None
 
     def _full(self, caps: Iterable[Cap]) -> Block | None:
         for cap in caps:
             if cap.max_in_flight is None:
                 continue
+            words = f"cap of {cap.max_in_flight} at once for {cap.scope} {cap.key}"
+            if self.running is None:
+                return Block(words, BUSY_S)
             if self.running.get((cap.scope, cap.key), 0) >= cap.max_in_flight:
-                words = f"cap of {cap.max_in_flight} at once for {cap.scope} {cap.key}"
                 turn = self._turn(words) // cap.max_in_flight
                 return Block(words, min(LONGEST_WAIT_S, LOOK_AGAIN_S * (1 + turn)))
         return None
 
     def _fast(self, paces: Iterable[Pace]) -> Block | None:
         for pace in paces:
+            words = f"{pace.per_minute} calls a minute {pace.words}"
+            if pace.key in self.busy:
+                return Block(words, BUSY_S)
             _, wait_s = self._charge(pace)
             if wait_s:
-                words = f"{pace.per_minute} calls a minute {pace.words}"
                 later = self._turn(words) * pace.interval.total_seconds()
                 return Block(words, min(wait_s + later, max(wait_s, 60.0)))
         return None

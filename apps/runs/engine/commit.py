@@ -52,7 +52,16 @@ GOING = {State.QUEUED.value, State.RUNNING.value}
 class Batch:
     """One commit's worth of work."""
 
-    def __init__(self, carriage: Carriage, *, owner: str, lease_s: float, go_on: bool) -> None:
+    def __init__(
+        self,
+        carriage: Carriage,
+        *,
+        owner: str,
+        lease_s: float,
+        go_on: bool,
+        bounded: bool = False,
+    ) -> None:
+        """``bounded``: caps and rates were asked for in this transaction already."""
         self.carriage = carriage
         self.owner = owner
         self.lease_s = lease_s
@@ -61,6 +70,7 @@ class Batch:
         self.facts: list[Fact] = []
         self._attempts: list[dict[str, Any]] = []
         self._counted: list[dict[str, Any]] = []
+        self._is_bounded = bounded
 
     # --- record -------------------------------------------------------------------------------
 
@@ -200,7 +210,8 @@ class Batch:
             for row, token in zip(rows, tokens, strict=True)
         ]
         free, barred = barriers.part(works)
-        kept, parked = pressure.part(free)
+        kept, parked = pressure.part(free, may_wait=not self._is_bounded)
+        self._is_bounded |= bool(free)
         self._park(works, [*barred, *parked])
         return kept
 
@@ -426,7 +437,8 @@ def claim_and_commit(
     works = claiming.lease(free, owner=owner, lease_s=lease_s)
     works = unsent.drop_late(works, actor=owner)
     carriage.fill([w.run_id for w in works], anew=True)
-    batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=True)
+    bounded = bool(free or parked)
+    batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=True, bounded=bounded)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])
     return len(due), batch.actions
 

@@ -6,7 +6,9 @@ contract among the steps bounds its calls a minute.
 The races: two claimers that count at the same moment would both see the last place free, so that
 counting is done under an advisory lock of the transaction, taken only where a cap on steps at once
 is set. A bucket's row is locked by whoever charges it, in order of name; the commit that leases the
-steps also spends their tokens, so that a claim that fails costs none.
+steps also spends their tokens, so that a claim that fails costs none. A transaction that holds such
+locks already waits for no more of them, or two could wait for each other: what another worker holds
+then counts as no room for a moment.
 """
 
 from __future__ import annotations
@@ -49,16 +51,17 @@ def _current_caps() -> dict[tuple[str, str], Cap]:
 
 
 @participant
-def part(works: Sequence[Claimed]) -> tuple[list[Claimed], list[Parked]]:
+def part(works: Sequence[Claimed], *, may_wait: bool = True) -> tuple[list[Claimed], list[Parked]]:
     """Part steps that are about to begin into those that may and those that a cap or a rate holds
     back. What may begin is charged for, in this transaction. Works may be locked or leased: they
-    are not counted as running themselves."""
+    are not counted as running themselves. ``may_wait``: for the first call in a transaction only;
+    the others don't wait for other workers' locks."""
     caps = _current_caps()
     paces = {w.step_id: _own(w) for w in works}
     if not works or not (caps or any(paces.values())):
         return list(works), []
     people, first = _who(works), _first(works)
-    found = _rooms(caps, people, paces)
+    found = _rooms(caps, people, paces, may_wait=may_wait)
     kept, parked = [], []
     for work in sorted(works, key=lambda w: w.step_id not in first):
         step_id = work.step_id
@@ -106,6 +109,8 @@ def _rooms(
     caps: Mapping[tuple[str, str], Cap],
     people: Mapping[UUID, Who],
     paces: Mapping[UUID, Pace | None],
+    *,
+    may_wait: bool,
 ) -> Rooms:
     touched = {
         pair
@@ -113,22 +118,33 @@ def _rooms(
         for pair in zip(who._fields, who, strict=True)
         if pair in caps
     }
-    running: dict[tuple[str, str], int] = {}
+    running: dict[tuple[str, str], int] | None = {}
     if any(caps[pair].max_in_flight for pair in touched):
-        fetch("SELECT pg_advisory_xact_lock(%s)", [COUNT_LOCK])
         # Under the lock and in a statement of its own: what its last holder leased is seen.
-        running = load.running_by(besides=list(people))
+        running = load.running_by(besides=list(people)) if _counts(may_wait) else None
     keys = {p.key for p in paces.values() if p}
     keys |= {p.key for pair in touched if (p := pace_of(caps[pair]))}
-    buckets = _buckets(sorted(keys))
+    buckets = _buckets(sorted(keys), may_wait)
     (now,) = fetch("SELECT clock_timestamp()", [])[0]
-    return Rooms({k: caps[k] for k in touched}, now, running, buckets)
+    busy = frozenset(keys - buckets.keys())
+    return Rooms({k: caps[k] for k in touched}, now, running, buckets, busy)
 
 
-def _buckets(keys: Sequence[str]) -> dict[str, datetime]:
+def _counts(may_wait: bool) -> bool:
+    """Become the one that counts steps at work; without waiting, whether that is possible."""
+    if may_wait:
+        fetch("SELECT pg_advisory_xact_lock(%s)", [COUNT_LOCK])
+        return True
+    return bool(fetch("SELECT pg_try_advisory_xact_lock(%s)", [COUNT_LOCK])[0][0])
+
+
+def _buckets(keys: Sequence[str], may_wait: bool) -> dict[str, datetime]:
+    """Lock the rows of these buckets; without waiting, those that are free and have a row."""
     if not keys:
         return {}
     sql = "SELECT key, due_at FROM runs_rate WHERE key = ANY(%s) ORDER BY key FOR UPDATE"
+    if not may_wait:
+        return dict(fetch(f"{sql} SKIP LOCKED", [keys]))  # type: ignore[arg-type]  # pairs
     found = dict(fetch(sql, [keys]))  # type: ignore[arg-type]  # pairs
     if missing := [k for k in keys if k not in found]:
         execute(

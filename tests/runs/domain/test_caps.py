@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.caps import Cap, Rooms, Who, charge, own_pace, pace_of
+from apps.runs.domain.caps import BUSY_S, Cap, Rooms, Who, charge, own_pace, pace_of
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 WHO = Who("shop/refund", "shop-refund", "shop-agent", "acme")
@@ -103,3 +103,23 @@ def test_approved_work_is_held_by_its_tools_bounds_only() -> None:
     assert free.running["job", "shop-refund"] == 2
     full = rooms(Cap("tool", "shop/refund", 1), tool=1)
     assert full.take(WHO, first=True) is not None
+
+
+def test_what_another_worker_holds_is_no_room_for_a_moment_and_not_charged() -> None:
+    cap = Cap("tool", "shop/refund", max_in_flight=9, per_minute=600)
+    pace = pace_of(cap)
+    assert pace
+    uncounted = Rooms({("tool", "shop/refund"): cap}, NOON, None)
+    uncharged = Rooms({("tool", "shop/refund"): cap}, NOON, {}, {}, frozenset({pace.key}))
+    for held in (uncounted, uncharged):
+        block = held.take(WHO)
+        assert block
+        assert block.retry_in_s == BUSY_S
+        assert not held.charged
+
+    job = Cap("job", "shop-refund", per_minute=600)
+    bucket = pace_of(job)
+    assert bucket
+    passing = Rooms({("job", "shop-refund"): job}, NOON, {}, {}, frozenset({bucket.key}))
+    assert passing.take(WHO, first=True) is None
+    assert not passing.charged
