@@ -193,6 +193,21 @@ def nothing_vanished(e: Evidence) -> Iterator[Violation]:
         states = open_steps[run_id]
         if not _rests(run, states):
             yield Violation("I5", f"run {run_id}", f"{run['state']} with steps {Counter(states)}")
+    yield from _nothing_skipped(e)
+
+
+def _nothing_skipped(e: Evidence) -> Iterator[Violation]:
+    """Steps are what the script proposes, in its order and without a gap; all of it where the run
+    succeeded."""
+    done = defaultdict(list)
+    for step in sorted(e.steps.values(), key=lambda s: s["seq"]):
+        if step["kind"] == "tool" and not step["compensates_id"]:
+            done[step["run_id"]].append((step["tool_name"], step["arguments"]))
+    for run_id, script in e.scripts.items():
+        found = done[run_id]
+        whole = e.runs[run_id]["state"] != "succeeded" or len(found) == len(script)
+        if found != script[: len(found)] or not whole:
+            yield Violation("I5", f"run {run_id}", f"steps {found} of the script {script}")
 
 
 def _rests(run: Row, steps: list[str]) -> bool:

@@ -19,7 +19,7 @@ from apps.audit.selectors import content
 from apps.audit.services import seal
 from apps.catalog.models import ContractVersion
 from apps.policy.models import Decision, PolicyVersion
-from apps.runs.models import Attempt, Finding, Intent, Receipt, Run, Step
+from apps.runs.models import Attempt, Finding, Intent, Receipt, Run, RunScript, Step
 from tests.faults.plant import Plant
 from tests.faults.proxy import Arrival
 
@@ -35,6 +35,8 @@ class Evidence:
     runs: dict[UUID, Row] = field(default_factory=dict)
     steps: dict[UUID, Row] = field(default_factory=dict)
     intents: list[Row] = field(default_factory=list)
+    # run → what is proposed, tool and arguments, in order
+    scripts: dict[UUID, list[tuple[str, Row]]] = field(default_factory=dict)
     receipts: dict[UUID, Row] = field(default_factory=dict)
     attempts: list[Row] = field(default_factory=list)
     findings: list[Row] = field(default_factory=list)
@@ -75,6 +77,12 @@ class Evidence:
             runs=runs,
             steps=steps,
             intents=list(Intent.objects.filter(**mine).values()),
+            scripts={
+                script.run_id: [
+                    (i["call"]["tool"], i["call"]["args"]) for i in script.items if "call" in i
+                ]
+                for script in RunScript.objects.filter(run__parent_id=None, **mine)
+            },
             receipts={r["step_id"]: r for r in Receipt.objects.filter(**mine).values()},
             attempts=list(Attempt.objects.filter(**mine).values()),
             findings=list(Finding.objects.filter(**mine).values()),

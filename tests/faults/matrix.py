@@ -130,7 +130,8 @@ calls seen on the wire and at what clients were told, and nine invariants have t
 2. every effect was intended before, and approved before where a person had to, for these arguments;
 3. a step succeeded if, and only if, there is a receipt;
 4. no step runs under a lease that has been dead for 35 s;
-5. whatever was accepted comes to an end, or waits where somebody can see it;
+5. whatever was accepted comes to an end, or waits where somebody can see it, and no step that was
+   proposed is left out;
 6. votes are different people's, and nobody answers their own question;
 7. the audit chain verifies, with one event for each lasting change, in the same transaction;
 8. states change only along the table of legal transitions;

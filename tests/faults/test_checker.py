@@ -39,7 +39,8 @@ def step(step_id: UUID, **changes: Any) -> dict[str, Any]:
         "id": step_id, "run_id": RUN, "seq": 1, "kind": "tool", "tool_name": "return",
         "effect": "write", "idempotency": "keyed", "arguments": ARGUMENTS,
         "idempotency_key": "k1", "state": "succeeded", "disposition": "executed",
-        "deduplicated_from": None, "inherited_from": None, "lease_until": None,
+        "compensates_id": None, "deduplicated_from": None, "inherited_from": None,
+        "lease_until": None,
     }  # fmt: skip
     return row | changes
 
@@ -82,6 +83,7 @@ def healthy() -> Evidence:
             {"key": "k2", "run_id": RUN, "step_id": PLAIN, "approval_id": None,
              "created_at": ago(8)},
         ],
+        scripts={RUN: [("return", ARGUMENTS), ("move", {"n": 1})]},
         receipts={STEP: {"step_id": STEP}, PLAIN: {"step_id": PLAIN}},
         approvals={
             APPROVAL: {
@@ -146,6 +148,14 @@ def _other_key(e: Evidence) -> None:
 
 def _sent_again(e: Evidence) -> None:
     e.arrivals.append(replace(e.arrivals[1], at=3.0))
+
+
+def _skipped(e: Evidence) -> None:
+    e.scripts[RUN].insert(1, ("look", {}))
+
+
+def _cut_short(e: Evidence) -> None:
+    e.scripts[RUN].append(("look", {}))
 
 
 def _no_intent(e: Evidence) -> None:
@@ -288,6 +298,8 @@ PLANTED: list[tuple[str, Callable[[Evidence], None]]] = [
     ("I4", _dead_lease),
     ("I5", _vanished),
     ("I5", _forgotten),
+    ("I5", _skipped),
+    ("I5", _cut_short),
     ("I6", _voted_twice),
     ("I6", _asked_and_answered),
     ("I6", _own_publication),
