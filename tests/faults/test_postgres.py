@@ -17,6 +17,7 @@ from apps.runs.models import Run, Step
 from tests.faults.disks import small_disk
 from tests.faults.people import Visitor, answer, person
 from tests.faults.plant import Plant, until
+from tests.faults.shop import keyed
 from tests.faults.test_workers import MOVE, RETURN, effects, states
 
 
@@ -97,14 +98,15 @@ def test_13_the_reply_to_commit_lost(busy: Plant, visitor: Visitor) -> None:
 
 
 @contextlib.contextmanager
-def failing(table: str, code: str, times: int) -> Iterator[None]:
-    """The next so many changes of a table fail with this SQLSTATE. A sequence counts them, since
-    what it gave is not taken back by the roll-back."""
+def failing(table: str, code: str, times: int, every: int = 1) -> Iterator[None]:
+    """So many changes of a table fail with this SQLSTATE, of the next ones every so many. A
+    sequence counts them, since what it gave is not taken back by the roll-back."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE SEQUENCE proof_failures")
         cursor.execute(
-            f"""CREATE FUNCTION proof_fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF nextval('proof_failures') <= {times} THEN
+            f"""CREATE FUNCTION proof_fail() RETURNS trigger LANGUAGE plpgsql AS $$
+            DECLARE n bigint := nextval('proof_failures'); BEGIN
+            IF n <= {times * every} AND n % {every} = 0 THEN
               RAISE EXCEPTION 'made to fail' USING ERRCODE = '{code}'; END IF;
             RETURN NEW; END $$;
             CREATE TRIGGER proof_fail BEFORE UPDATE OR INSERT ON {table}
@@ -125,6 +127,12 @@ def test_14_serialization_failures_and_deadlocks(busy: Plant, visitor: Visitor, 
         busy.wait(runs)
     assert states(runs) == {"succeeded"}
     assert effects(busy, runs) == [1] * 5
+
+    with failing("policy_decision", code, 6, every=4):  # the next step is thought of by then
+        runs = busy.start_runs_patiently([keyed(6)] * 3)
+        busy.wait(runs)
+    assert states(runs) == {"succeeded"}
+    assert effects(busy, runs) == [6] * 3
 
     [question] = held(busy)
     with failing("approvals_vote", code, 2):
