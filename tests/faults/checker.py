@@ -202,7 +202,7 @@ def _nothing_skipped(e: Evidence) -> Iterator[Violation]:
     done = defaultdict(list)
     for step in sorted(e.steps.values(), key=lambda s: s["seq"]):
         if step["kind"] == "tool" and not step["compensates_id"]:
-            done[step["run_id"]].append((step["tool_name"], step["arguments"]))
+            done[step["run_id"]].append(step["tool_name"])
     for run_id, script in e.scripts.items():
         found = done[run_id]
         whole = e.runs[run_id]["state"] != "succeeded" or len(found) == len(script)

@@ -35,8 +35,7 @@ class Evidence:
     runs: dict[UUID, Row] = field(default_factory=dict)
     steps: dict[UUID, Row] = field(default_factory=dict)
     intents: list[Row] = field(default_factory=list)
-    # run → what is proposed, tool and arguments, in order
-    scripts: dict[UUID, list[tuple[str, Row]]] = field(default_factory=dict)
+    scripts: dict[UUID, list[str]] = field(default_factory=dict)  # run → tools in order
     receipts: dict[UUID, Row] = field(default_factory=dict)
     attempts: list[Row] = field(default_factory=list)
     findings: list[Row] = field(default_factory=list)
@@ -78,9 +77,7 @@ class Evidence:
             steps=steps,
             intents=list(Intent.objects.filter(**mine).values()),
             scripts={
-                script.run_id: [
-                    (i["call"]["tool"], i["call"]["args"]) for i in script.items if "call" in i
-                ]
+                script.run_id: [i["call"]["tool"] for i in script.items if "call" in i]
                 for script in RunScript.objects.filter(run__parent_id=None, **mine)
             },
             receipts={r["step_id"]: r for r in Receipt.objects.filter(**mine).values()},

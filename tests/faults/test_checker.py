@@ -83,7 +83,7 @@ def healthy() -> Evidence:
             {"key": "k2", "run_id": RUN, "step_id": PLAIN, "approval_id": None,
              "created_at": ago(8)},
         ],
-        scripts={RUN: [("return", ARGUMENTS), ("move", {"n": 1})]},
+        scripts={RUN: ["return", "move"]},
         receipts={STEP: {"step_id": STEP}, PLAIN: {"step_id": PLAIN}},
         approvals={
             APPROVAL: {
@@ -151,11 +151,11 @@ def _sent_again(e: Evidence) -> None:
 
 
 def _skipped(e: Evidence) -> None:
-    e.scripts[RUN].insert(1, ("look", {}))
+    e.scripts[RUN].insert(1, "look")
 
 
 def _cut_short(e: Evidence) -> None:
-    e.scripts[RUN].append(("look", {}))
+    e.scripts[RUN].append("look")
 
 
 def _no_intent(e: Evidence) -> None:
