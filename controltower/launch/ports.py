@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Container
 
 LOOPBACK = "127.0.0.1"
 SEARCHED = 200
+SERVERS = (15_000, 32_768)  # Linux connects from 32768 on, macOS and Windows from 49152
 
 
 class NoFreePortError(RuntimeError):
@@ -44,7 +46,12 @@ def next_free(first: int, *, taken: Container[int] = (), host: str = LOOPBACK) -
 
 
 def any_free(*, host: str = LOOPBACK) -> int:
-    """A free port chosen by the kernel."""
+    """A free port, chosen at random below those that kernels give to outgoing connections, so that
+    none of these takes it before a server does."""
+    for _ in range(SEARCHED):
+        port = random.randrange(*SERVERS)  # noqa: S311  # only spread out
+        if is_free(port, host=host):
+            return port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

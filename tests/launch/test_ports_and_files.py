@@ -69,3 +69,10 @@ def test_long_socket_directories_get_a_short_name(var: Path) -> None:
     assert files.socket_dir(long) == chosen
     assert stat.S_IMODE(chosen.stat().st_mode) == 0o700
     chosen.rmdir()
+
+
+def test_any_free_port_is_none_that_outgoing_connections_get() -> None:
+    found = {ports.any_free() for _ in range(20)}
+
+    assert len(found) > 10
+    assert all(port < 32_768 and ports.is_free(port) for port in found)
