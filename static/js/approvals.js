@@ -24,7 +24,7 @@
     focusRow(onRow ? all[Math.min(Math.max(at + by, 0), all.length - 1)] : all[Math.max(at, 0)]);
     follow();
   };
-  const beside = () => review && $("#list") && review.offsetTop < $("#list").offsetTop + 200 && innerWidth >= 720
+  const beside = () => review && $("#list") && innerWidth >= 720
     && review.getBoundingClientRect().left > $("#list").getBoundingClientRect().left + 100;
   const select = (id) => { for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.id === id)); };
 
@@ -380,6 +380,8 @@
   const help = $("#page-keys");
   if (help) $("#help-keys")?.append(help.content.cloneNode(true));
   panelReady();
+  // Keys act where the focus is; a question that stands alone takes it.
+  if (!$("#grid") && document.activeElement === document.body) $("#panel-title")?.focus({ preventScroll: true });
   if (now() && $("#grid") && document.activeElement === document.body && beside()) {
     focusRow(rows().find((r) => r.dataset.id === $("#panel")?.dataset.id) || current());
     if (!$("#panel")) load(current());

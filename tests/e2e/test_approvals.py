@@ -67,6 +67,40 @@ def test_approve_and_reject_with_the_keyboard_only(page_as: PageAs, three: list[
     assert all(v.dwell_ms is not None and v.dwell_ms > 0 for v in Vote.objects.all())
 
 
+def test_the_question_opens_beside_the_list_however_many_filters_there_are(
+    page_as: PageAs, three: list[Approval]
+) -> None:
+    for n, approval in enumerate(three):
+        changes = {
+            "domain_slug": f"domain-{n}",
+            "job_slug": f"{'long-' * 6}{n}",
+            "agent_slug": f"a-{n}",
+        }
+        Approval.objects.filter(pk=approval.pk).update(agent_label=f"{'long ' * 6}{n}", **changes)
+    page = page_as("operator")
+    page.set_viewport_size({"width": 1300, "height": 800})
+    page.goto("/approvals/")
+    expect(page.locator("#grid tbody tr").first).to_be_focused()
+    page.keyboard.press("j")
+
+    expect(page.locator(f"#review #panel[data-id='{three[1].pk}']")).to_be_visible()
+    assert "/approvals/?open=" in page.url
+
+
+def test_the_keys_act_on_a_question_that_stands_alone(
+    page_as: PageAs, three: list[Approval]
+) -> None:
+    page = page_as("operator")
+    page.goto(f"/approvals/{three[0].pk}/")
+    expect(page.locator("#panel-title")).to_be_focused()
+
+    page.keyboard.press("a")
+    expect(page.locator("#reason")).to_be_focused()
+    page.keyboard.press("Control+Enter")
+
+    expect(page.locator("#panel")).to_contain_text("Approved by you")
+
+
 def test_letters_typed_into_the_reason_decide_nothing(
     page_as: PageAs, three: list[Approval]
 ) -> None:
