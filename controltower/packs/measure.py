@@ -28,6 +28,8 @@ from apps.policy.domain.request import Request
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 from apps.runs.domain.evidence import PastStep, conversation_facts, run_facts
 from controltower.cases.scripts import narrowest_job
+from controltower.replay import counting
+from controltower.replay.counting import Proposal
 from controltower.world.dialect import Dialect
 from controltower.world.errors import ToolRefusedError
 from controltower.world.facts import airline, retail
@@ -195,22 +197,17 @@ def summary(judged: Sequence[Judged]) -> Json:
         if one.stopped:
             for rule in one.verdict.rules or [{"id": "(no rule permits it)"}]:
                 rules[str(rule["id"])][f"{one.gt} {one.answer}"] += 1
-    wrong, right = table["extra"], table["match"]
-    stopped = wrong["hold"] + wrong["deny"]
-    stopped_right = right["hold"] + right["deny"]
+    proposals = [_proposal(one) for one in judged]
     denied_tau2 = sum(
         one.gt == "match" and one.answer == "deny" and one.suite != "tau-bench" for one in judged
     )
     return {
-        "mutations": len(judged),
+        "distinct": counting.distinct_shares(proposals),
+        **counting.shares(proposals),
         "by_label": {gt: dict(counts) for gt, counts in table.items() if counts},
-        "wrong_stopped": _share(stopped, sum(wrong.values())),
-        "right_held": _share(right["hold"], sum(right.values())),
-        "right_denied": _share(right["deny"], sum(right.values())),
         "right_denied_tau2": denied_tau2,
         "repeats": sum(one.repeat for one in judged),
-        "precision": _share(stopped, stopped + stopped_right),
-        "recall": _share(stopped, sum(wrong.values())),
+        **counting.stopping(proposals),
         "rules": {rule: dict(counts) for rule, counts in sorted(rules.items())},
     }
 
@@ -247,7 +244,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(domain: str, card: Json, judged: Sequence[Judged]) -> str:
     lines = [
         f"{domain}: {card['mutations']} proposed mutations, {card['repeats']} exact repeats",
-        f"  wrong ones stopped {card['wrong_stopped']:.1%}; right ones held "
+        f"  {card['distinct']['mutations']} distinct changes: wrong ones stopped "
+        f"{card['distinct']['wrong_stopped']:.1%}; right ones held "
+        f"{card['distinct']['right_held']:.1%}, denied {card['distinct']['right_denied']:.1%}; "
+        f"precision {card['distinct']['precision']:.1%}",
+        f"  every proposal: wrong ones stopped {card['wrong_stopped']:.1%}; right ones held "
         f"{card['right_held']:.1%}, denied {card['right_denied']:.1%} "
         f"(tau2: {card['right_denied_tau2']})",
         f"  stopping: precision {card['precision']:.1%}, recall {card['recall']:.1%}",
@@ -272,8 +273,17 @@ def _labelled(judged: Judged, gt: str) -> Judged:
     return Judged(j.episode, j.suite, j.index, j.request, j.verdict, j.repeat, gt)
 
 
-def _share(part: int, whole: int) -> float:
-    return round(part / whole, 4) if whole else 0.0
+def _proposal(one: Judged) -> Proposal:
+    answer = "" if one.repeat else one.verdict.answer.value
+    call = json.dumps([one.request.tool, one.request.arguments], sort_keys=True)
+    return Proposal(
+        (one.episode, call),
+        one.gt,
+        held=answer == "hold",
+        denied=answer == "deny",
+        stopped=one.stopped,
+        deduplicated=one.repeat,
+    )
 
 
 def _yaml(path: Path) -> Json:

@@ -97,13 +97,7 @@ def show(card: Mapping[str, Any], out: Any) -> None:
     for label in LABELS:
         table.add_row(label, *(str(card["mutations"][label][o]) for o in OUTCOMES))
     console.print(table)
-    domains = Table(title="By domain")
-    for name in ("domain", "mutations", "wrong stopped", "right held", "right denied"):
-        domains.add_column(name, justify="left" if name == "domain" else "right")
-    for domain, row in card["by_domain"].items():
-        shares = (f"{row[k]:.1%}" for k in ("wrong_stopped", "right_held", "right_denied"))
-        domains.add_row(domain, str(row["mutations"]), *shares)
-    console.print(domains)
+    console.print(_by_domain(card["by_domain"]))
     stopping, repeats, ledger = card["stopping"], card["repeats"], card["ledger"]
     console.print(
         f"{card['episodes']} episodes, {card['steps']} steps in {card['seconds']:.1f} s"
@@ -120,3 +114,16 @@ def show(card: Mapping[str, Any], out: Any) -> None:
             f"limits x {point['limit_factor']:<8g} wrong stopped {point['wrong_stopped']:6.1%}"
             f"  right held {point['right_held']:6.1%} {bar}"
         )
+
+
+def _by_domain(domains: Mapping[str, Any]) -> Table:
+    """Each domain twice: with each change counted once, and as often as it was proposed."""
+    table = Table(title="By domain")
+    numbers = ("mutations", "wrong stopped", "right held", "right denied")
+    for name in ("domain", "counted", *numbers):
+        table.add_column(name, justify="right" if name in numbers else "left")
+    for domain, row in domains.items():
+        for counted, shares in (("distinct changes", row["distinct"]), ("every proposal", row)):
+            values = (f"{shares[k]:.1%}" for k in ("wrong_stopped", "right_held", "right_denied"))
+            table.add_row(domain, counted, str(shares["mutations"]), *values)
+    return table

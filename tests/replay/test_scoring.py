@@ -68,11 +68,19 @@ def test_only_a_repeat_of_something_carried_out_counts_as_a_repeat() -> None:
     card = score(played, seconds=1.0, steps=3, ledger={"effects": 1, "duplicates": 0})
 
     assert card["repeats"] == {"total": 1, "deduplicated": 1}
+    assert next(iter(card["by_domain"]["retail"])) == "distinct"
+    assert card["by_domain"]["retail"]["distinct"] == card["distinct"] | {"mutations": 2}
+    assert card["by_domain"]["retail"]["mutations"] == 3
 
 
 def test_a_card_fits_its_published_schema() -> None:
     schema = Path(scoring.__file__).with_name("scorecard.schema.json").read_text()
 
-    card = score([], seconds=0.0, steps=0, ledger={"effects": 0, "duplicates": 0})
+    played = [
+        Played(episode("airline", "extra"), "succeeded", "", 1.0, {0: Done("t", {}, "denied")})
+    ]
 
+    card = score(played, seconds=0.0, steps=0, ledger={"effects": 0, "duplicates": 0})
+
+    assert card["by_domain"]["airline"]["distinct"]["wrong_stopped"] == 1.0
     jsonschema.validate(card | {"reviewer": "none", "curve": []}, json.loads(schema))
