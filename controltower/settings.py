@@ -11,11 +11,11 @@ import secrets
 import tomllib
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
+from controltower import databases
 from controltower.environment import count, mapping, seconds
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -49,25 +49,35 @@ def _secret_key() -> str:
     return secrets.token_urlsafe(50)
 
 
+def _address(name: str, default: str) -> str:
+    """Where a server is; production has no default, and none of the well-known passwords."""
+    given = os.environ.get(name, "")
+    if PRODUCTION and not given:
+        raise ImproperlyConfigured(f"Set {name}: production has no default.")
+    return given or default
+
+
 def _database(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    query = {k: v[0] for k, v in parse_qs(parts.query).items()}
-    if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured("DATABASE_URL must be postgres://user:password@host:port/name.")
+    """Everything that libpq understands is passed on to it (TLS, several hosts, a service …)."""
+    read = databases.postgres(url)
+    if PRODUCTION and read.get("password") in {"tower", "postgres", "password"}:
+        raise ImproperlyConfigured(
+            "DATABASE_URL has a password that anybody would try first: set another one."
+        )
+    named = {key: read.pop(key, "") for key in ("dbname", "user", "password", "host", "port")}
+    read.setdefault("application_name", os.environ.get("TOWER_PROCESS", "tower"))
+    # What the address says comes later, and wins.
+    read["options"] = f"{databases.TIMEOUTS} {read.get('options', '')}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": query.get("host") or parts.hostname or "",
-        "PORT": str(query.get("port") or parts.port or ""),
+        "NAME": named["dbname"],
+        "USER": named["user"],
+        "PASSWORD": named["password"],
+        "HOST": named["host"],
+        "PORT": named["port"],
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "options": "-c statement_timeout=15s -c lock_timeout=5s"
-            " -c idle_in_transaction_session_timeout=30s",
-            "application_name": os.environ.get("TOWER_PROCESS", "tower"),
-        },
+        "OPTIONS": read,
         "ATOMIC_REQUESTS": False,
     }
 
@@ -147,17 +157,16 @@ TEMPLATES = [
 ]
 
 # --- kernel: where truth and bells live
-DATABASES = {
-    "default": _database(
-        os.environ.get("DATABASE_URL", "postgres://tower:tower@127.0.0.1:5432/controltower")
-    )
-}
+try:
+    DATABASES = {"default": _database(_address("DATABASE_URL", databases.DEFAULT_DATABASE))}
+    REDIS_URL = databases.redis_url(_address("REDIS_URL", databases.DEFAULT_REDIS))
+except databases.AddressError as error:
+    raise ImproperlyConfigured(str(error)) from error
 if os.environ.get("TOWER_PROCESS") == "web":
     DATABASES["default"] = _pooled(DATABASES["default"])
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": [REDIS_URL]}
 }
 CHANNEL_LAYERS = {
     "default": {

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import psycopg
 import redis
 
+from controltower import databases
 from controltower.launch import files
 from controltower.launch.places import Places
 from controltower.launch.postgres import EmbeddedPostgres
 from controltower.launch.processes import evict
 from controltower.launch.valkey import EmbeddedValkey, connect
+
+WITHOUT_DATABASE = "without DATABASE_URL the tower runs a PostgreSQL of its own."
+WITHOUT_REDIS = "without REDIS_URL the tower runs a Valkey of its own."
 
 
 class UnreachableError(RuntimeError):
@@ -49,27 +52,19 @@ def evict_leftovers(places: Places) -> int:
     )
 
 
-def where(url: str) -> str:
-    """Host and port of a URL, without its password."""
-    parts = urlsplit(url)
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ""
-    return f"{parts.hostname or 'the local socket'}{port}"
-
-
 def postgres_version(url: str) -> str:
     """The server's version; raises `UnreachableError` that names `DATABASE_URL`."""
     try:
-        with psycopg.connect(url, connect_timeout=5) as connection:
+        parameters = databases.postgres(url)
+        with psycopg.connect(**{"connect_timeout": "5"} | parameters) as connection:
             row = connection.execute("show server_version").fetchone()
+    except databases.AddressError as error:
+        raise UnreachableError(f"{error}\n{WITHOUT_DATABASE}") from error
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no answer"
         raise UnreachableError(
-            f"DATABASE_URL names {where(url)}, which cannot be used: {reason}\n"
-            "Start that server or correct the variable; without DATABASE_URL the tower runs"
-            " a PostgreSQL of its own."
+            f"DATABASE_URL names {databases.where(parameters)}, which cannot be used: {reason}\n"
+            f"Start that server or correct the variable; {WITHOUT_DATABASE}"
         ) from error
     return str(row[0]) if row else "unknown"
 
@@ -77,18 +72,24 @@ def postgres_version(url: str) -> str:
 def redis_version(url: str) -> str:
     """The server's version; raises `UnreachableError` that names `REDIS_URL`."""
     try:
-        client = connect(url)
+        client = connect(databases.redis_url(url))
         try:
             answer = client.info("server")
         finally:
             client.close()
-    except (redis.RedisError, ValueError) as error:
+    except databases.AddressError as error:
+        raise UnreachableError(f"{error}\n{WITHOUT_REDIS}") from error
+    except (redis.RedisError, OSError, ValueError) as error:
         raise UnreachableError(
-            f"REDIS_URL names {where(url)}, which cannot be used: {error}\n"
-            "Start that server or correct the variable; without REDIS_URL the tower runs"
-            " a Valkey of its own."
+            f"REDIS_URL names {databases.where_redis(url)}, which cannot be used: {error}\n"
+            f"Start that server or correct the variable; {WITHOUT_REDIS}"
         ) from error
     info: Mapping[str, object] = answer  # type: ignore[assignment]  # the stubs allow a coroutine
+    if (mode := str(info.get("redis_mode", "standalone"))) != "standalone":
+        raise UnreachableError(
+            f"REDIS_URL names {databases.where_redis(url)}, which runs as a {mode}: that is not"
+            f" supported, name a single server.\n{WITHOUT_REDIS}"
+        )
     return str(info.get("valkey_version") or info.get("redis_version", "unknown"))
 
 

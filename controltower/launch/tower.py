@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from controltower import databases
 from controltower.launch import files, model, ports, programs, servers
 from controltower.launch.places import (
     DOMAINS,
@@ -125,7 +126,7 @@ class Tower:
             database_url = postgres.url
         else:
             with self.screen.step("PostgreSQL of DATABASE_URL") as detail:
-                detail(f"{servers.postgres_version(database_url)}, {servers.where(database_url)}")
+                detail(f"{servers.postgres_version(database_url)}, {_database_place(database_url)}")
         if not redis_url:
             valkey = servers.embedded_valkey(self.places, port=self.ports["valkey"])
             with self.screen.step("Valkey") as detail:
@@ -134,7 +135,7 @@ class Tower:
             redis_url = valkey.url
         else:
             with self.screen.step("Redis of REDIS_URL") as detail:
-                detail(f"{servers.redis_version(redis_url)}, {servers.where(redis_url)}")
+                detail(f"{servers.redis_version(redis_url)}, {databases.where_redis(redis_url)}")
         self.env = child_environment(
             self.places, chosen=self.ports, database_url=database_url, redis_url=redis_url
         )
@@ -255,8 +256,8 @@ class Tower:
 
     def _database_mark(self) -> str:
         """Names the database without its password: another database has a first start too."""
-        url = self.env["DATABASE_URL"]
-        name = url.rpartition("@")[2] if os.environ.get("DATABASE_URL") else "embedded"
+        given = os.environ.get("DATABASE_URL")
+        name = _database_place(given) if given else "embedded"
         return hashlib.sha256(name.encode()).hexdigest()[:16]
 
     def _write_state(self, *, url: str) -> None:
@@ -266,6 +267,11 @@ class Tower:
 
     def _write_status(self, status: list[dict[str, Any]]) -> None:
         files.write_json(self.places.status, {"at": int(time.time()), "services": status})
+
+
+def _database_place(url: str) -> str:
+    read = databases.postgres(url)
+    return f"{databases.where(read)}/{read.get('dbname', '')}"
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
