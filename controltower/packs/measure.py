@@ -3,13 +3,13 @@
 ``python -m controltower.packs.measure FILE... [--json]`` replays each episode of the
 ``episodes_*.jsonl.gz`` files named in a fresh world and asks the pack's policy about every mutation
 that the recording proposes. The recording goes on whatever the answer is, so every proposal is
-judged once. Labels are read after the last decision of an episode, and only to count.
+judged once. Labels are read after the last decision of an episode, and only to count. Lines that
+can't be used are named on standard error and left out; the exit code is then 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import sys
 from collections import Counter, defaultdict
@@ -30,6 +30,7 @@ from apps.runs.domain.evidence import PastStep, conversation_facts, run_facts
 from controltower.cases.scripts import narrowest_job
 from controltower.replay import counting
 from controltower.replay.counting import Proposal
+from controltower.replay.reading import BadLine, left_out, recordings
 from controltower.world.dialect import Dialect
 from controltower.world.errors import ToolRefusedError
 from controltower.world.facts import airline, retail
@@ -40,6 +41,8 @@ from controltower.world.tools import call_tool
 PACKS = Path(__file__).parent
 FACTS = {"airline": airline.facts, "retail": retail.facts}
 ROLES = {"user": "customer", "assistant": "agent"}
+# What a call that breaks its tool may raise; no effect, as if it had been refused.
+BROKEN_CALL = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 UNAVAILABLE = "Error: 503 Service Unavailable"
 Json = dict[str, Any]
 
@@ -111,12 +114,8 @@ def load_pack(domain: str) -> Pack:
 
 
 def read_episodes(path: Path) -> Iterator[Json]:
-    """The episodes of a file, one a line."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+    """The episodes of a file that can be used."""
+    return (one.episode for one in recordings([path], domains=frozenset(FACTS), bad=[]))
 
 
 def judge_episode(episode: Json, pristine: Tables) -> list[Judged]:
@@ -183,6 +182,8 @@ def _answer(domain: str, world: Layer, step: Json, dialect: Dialect) -> tuple[An
         result = call_tool(domain, attempt, step["tool"], step["args"] or {}, dialect)
     except ToolRefusedError as refusal:
         return refusal.message, "refused_by_tool"
+    except BROKEN_CALL as error:
+        return f"Error: {error}", "refused_by_tool"
     if not step.get("error"):
         world.absorb(attempt)
     return result, "executed"
@@ -212,33 +213,39 @@ def summary(judged: Sequence[Judged]) -> Json:
     }
 
 
-def measure(paths: Sequence[Path]) -> dict[str, list[Judged]]:
-    """Judge every episode of the files; by domain."""
+def measure(paths: Sequence[Path], bad: list[BadLine] | None = None) -> dict[str, list[Judged]]:
+    """Judge every episode of the files, by domain. What had to be left out is added to ``bad``."""
     pristine: dict[str, Tables] = {}
     judged: dict[str, list[Judged]] = defaultdict(list)
-    for path in paths:
-        for episode in read_episodes(path):
-            domain = episode["domain"]
-            if domain not in pristine:
-                pristine[domain] = load_world(domain)
-            judged[domain] += judge_episode(episode, pristine[domain])
+    bad = [] if bad is None else bad
+    for one in recordings(paths, domains=frozenset(FACTS), bad=bad):
+        domain = one.episode["domain"]
+        if domain not in pristine:
+            pristine[domain] = load_world(domain)
+        try:
+            judged[domain] += judge_episode(one.episode, pristine[domain])
+        except (*BROKEN_CALL, RecursionError) as error:
+            problem = f"the episode can't be judged: {type(error).__name__}: {str(error)[:200]}"
+            bad.append(BadLine(one.file, one.number, problem))
     return dict(judged)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure the files named and print a report, or JSON."""
+    """Measure the files named and print a report, or JSON. 1 when a line was left out, else 0."""
     parser = argparse.ArgumentParser(prog="python -m controltower.packs.measure")
     parser.add_argument("files", nargs="+", type=Path, help="episodes_*.jsonl.gz")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
-    judged = measure(options.files)
+    bad: list[BadLine] = []
+    judged = measure(options.files, bad)
     found = {domain: summary(of_domain) for domain, of_domain in judged.items()}
     if options.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
-        return 0
-    for domain, card in found.items():
-        sys.stdout.write(_report(domain, card, judged[domain]))
-    return 0
+    else:
+        sys.stdout.writelines(_report(d, card, judged[d]) for d, card in found.items())
+    if bad:
+        sys.stderr.write(left_out(bad) + "\n")
+    return int(bool(bad))
 
 
 def _report(domain: str, card: Json, judged: Sequence[Judged]) -> str:

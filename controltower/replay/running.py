@@ -11,16 +11,18 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.db import DatabaseError
 
 from apps.accounts.domain.roles import Role
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
-from apps.kernel.errors import ConflictError
+from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.kernel.ids import new_id
 from apps.runs.models import Run, Step
 from apps.runs.services import cancel_run
 from controltower.cases.scripts import recorded_case
 from controltower.cases.starting import start_cases
+from controltower.replay.reading import BadLine
 from controltower.replay.scoring import Done, Played, labelled
 
 CHUNK = 20
@@ -38,6 +40,7 @@ class Replay:
     rate: float | None = None  # runs started a second; as fast as they are accepted without it
     name: str = field(default_factory=lambda: f"replay-{str(new_id())[-12:]}")
     runs: dict[UUID, Mapping[str, Any]] = field(default_factory=dict)
+    refused: list[BadLine] = field(default_factory=list)  # episodes that could not be started
     seconds: float = 0.0
 
     def play(self, *, progress: Progress, patience_s: float = 120.0) -> None:
@@ -52,7 +55,7 @@ class Replay:
             progress(begun, settled)
             if settled != before:
                 before, last_move = settled, time.monotonic()
-            if begun >= len(self.episodes) and settled >= len(self.episodes):
+            if begun >= len(self.episodes) and settled >= len(self.runs):
                 break
             if time.monotonic() - last_move > patience_s:
                 break
@@ -66,10 +69,26 @@ class Replay:
         chunk = self.episodes[begun : min(upto, begun + CHUNK)]
         if not chunk:
             return begun
-        cases = [recorded_case(e, world=f"{self.name}/{begun + n}") for n, e in enumerate(chunk)]
-        ids = start_cases(cases, source="replay", actor="replay")
-        self.runs.update(zip(ids, chunk, strict=True))
+        self._start(chunk, begun)
         return begun + len(chunk)
+
+    def _start(self, chunk: Sequence[Mapping[str, Any]], begun: int) -> None:
+        """Start a chunk at once; if the tower can't take it, one by one, so that what is wrong
+        with one episode keeps no other from being run."""
+        cases = [recorded_case(e, world=f"{self.name}/{begun + n}") for n, e in enumerate(chunk)]
+        try:
+            ids = start_cases(cases, source="replay", actor="replay")
+        except UnavailableError:
+            raise  # the tower lacks something, whatever the episode
+        except (TowerError, DatabaseError, ValueError, TypeError) as error:
+            if len(chunk) == 1:
+                problem = f"the tower can't take it: {type(error).__name__}: {str(error)[:200]}"
+                self.refused.append(BadLine(f"episode {cases[0].ref}", 0, problem))
+                return
+            for number, episode in enumerate(chunk):
+                self._start([episode], begun + number)
+        else:
+            self.runs.update(zip(ids, chunk, strict=True))
 
     def _settled(self) -> int:
         wanted = SETTLED if self.reviewer != "none" else SETTLED | {"waiting_approval"}

@@ -3,11 +3,14 @@ they aren't; the limits below are the product's promise, not what happens to be 
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controltower.packs import measure
+from controltower.replay.reading import BadLine
 from controltower.world.loading import data_dir
 
 FOLDER = data_dir()
@@ -64,3 +67,57 @@ def test_labels_are_not_seen_by_the_policy() -> None:
 
         assert [j.verdict for j in before] == [j.verdict for j in after]
         assert [j.request for j in before] == [j.request for j in after]
+
+
+ODD = [
+    None, True, 10**400, -1.5, 1e308, "", "x" * 999, "\u202e", [], {}, [[1]], {"a": {"b": [None]}},
+    {"$ref": "#"}, ["gift_card_1"], {"payment_id": 1}, "2024-02-30", "²",
+]  # fmt: skip
+
+
+@needs_recordings
+@pytest.mark.parametrize("domain", ["airline", "retail"])
+def test_whatever_a_recording_proposes_is_judged_or_named(domain: str, tmp_path: Path) -> None:
+    """Each argument of a recorded call of each tool with each odd value: no traceback, and no
+    other line is lost."""
+    calls = [
+        {"tool": tool, "args": args | {name: value}}
+        for tool, args in recorded_calls(domain).items()
+        for name in args
+        for value in ODD
+    ]
+    head = {"domain": domain, "model": "m", "suite": "tau2-bench"}
+    step = {"i": 0, "role": "tool", "kind": "mutate", "gt": "extra"}
+    lines = [head | {"episode_id": str(n), "steps": [step | call]} for n, call in enumerate(calls)]
+    path = tmp_path / "odd.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n{\n")
+    bad: list[BadLine] = []
+
+    judged = measure.measure([path], bad)
+
+    assert bad[-1].number == len(lines) + 1
+    assert len(judged[domain]) + len(bad) - 1 == len(lines) > 400
+
+
+def recorded_calls(domain: str) -> dict[str, dict[str, Any]]:
+    assert FOLDER is not None
+    effects = measure.load_pack(domain).effects
+    return {
+        step["tool"]: step["args"]
+        for episode in measure.read_episodes(FOLDER / f"episodes_{domain}.jsonl.gz")
+        for step in episode["steps"]
+        if step["role"] == "tool" and effects.get(step["tool"]) in ("write", "irreversible")
+    }
+
+
+def test_a_line_that_cannot_be_used_makes_the_exit_code_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_bytes(b"\xff\n")
+
+    assert measure.main([str(path), "--json"]) == 1
+
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {}
+    assert "e.jsonl, line 1: not UTF-8" in err

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 
 from apps.approvals.models import Approval
 from apps.runs.models import Run
+from controltower.cases.scripts import Case
+from controltower.replay import running
 from controltower.replay.running import Replay
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import RunFactory, StepFactory
@@ -25,6 +28,26 @@ def episode(*labels: str) -> dict[str, Any]:
             for i, label in enumerate(labels)
         ]
     }
+
+
+def test_an_episode_that_the_tower_cannot_take_keeps_no_other_from_being_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def take(cases: Sequence[Case], **_: Any) -> list[UUID]:
+        if any(case.ref == "e3" for case in cases):
+            raise ValueError("no such number")
+        return [RunFactory.create(state="succeeded", case_ref=case.ref).pk for case in cases]
+
+    monkeypatch.setattr(running, "start_cases", take)
+    head = {"domain": "retail", "model": "m", "steps": []}
+    replay = Replay([{**head, "episode_id": f"e{n}"} for n in range(25)])
+
+    replay.play(progress=lambda begun, settled: None)
+
+    assert len(replay.runs) == 24
+    assert [str(bad) for bad in replay.refused] == [
+        "episode e3: the tower can't take it: ValueError: no such number"
+    ]
 
 
 def question(run: Run, index: int) -> Approval:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from apps.kernel.errors import TowerError
 from controltower.replay.crew import Crew
-from controltower.replay.reading import read
+from controltower.replay.reading import left_out, read
 from controltower.replay.report import curves, show, witness
 from controltower.replay.running import Replay
 from controltower.replay.scoring import score
@@ -23,7 +23,8 @@ REVIEWERS = ("none", "approve", "reject", "oracle")
 class Command(BaseCommand):
     help = (
         "Start one run per recorded episode through the real engine, policies, approvals and tool"
-        " services, and score afterwards what the tower did against the labels."
+        " services, and score afterwards what the tower did against the labels. Lines that can't be"
+        " used are left out and named; the others are run, and the exit code is 1."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,7 +40,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         episodes, bad = read(options["files"], domains=frozenset(DOMAINS), limit=options["limit"])
         if not episodes:
-            raise CommandError("\n".join(["There is no episode to replay.", *map(str, bad)]))
+            raise CommandError("There is no episode to replay.\n" + left_out(bad))
         replay = Replay(episodes, reviewer=options["reviewer"], rate=options["rate"])
         try:
             with Crew(stderr=self.stderr):
@@ -48,12 +49,13 @@ class Command(BaseCommand):
                 replay.tidy()
         except TowerError as error:
             raise CommandError(str(error)) from error
+        bad += replay.refused
+        card |= {"left_out": len(bad)}
         show(card, self.stdout)
         if options["json"]:
             options["json"].write_text(json.dumps(card, indent=2) + "\n")
         if bad:
-            lines = [f"{len(bad)} malformed; the other {len(episodes)} were run:", *map(str, bad)]
-            raise CommandError("\n".join(lines))
+            raise CommandError(left_out(bad))
 
     def _play(self, replay: Replay, patience_s: float) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
