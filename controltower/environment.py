@@ -8,6 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.catalog.domain.servers import read_entries
+
 
 def seconds(name: str, default: float) -> float:
     """A time in seconds, above 0. Raises ``ImproperlyConfigured``."""
@@ -31,6 +33,14 @@ def count(name: str, default: int) -> int:
             f"{name} must be a whole number above 0, like {default}; is {text!r}."
         )
     return int(text) if text else default
+
+
+def servers(name: str) -> tuple[dict[str, Any], str]:
+    """The tool servers that a variable names, each to be read when it is called, and what is wrong
+    with the variable as a whole. It may hold secrets, so no message shows it, and one that can't be
+    read doesn't keep the tower from starting: other sources may know the servers."""
+    text = os.environ.get(name, "")
+    return read_entries(text) if text.strip() else ({}, "")
 
 
 def mapping(name: str, kind: type, example: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
 from controltower import databases
-from controltower.environment import count, mapping, seconds
+from controltower.environment import count, mapping, seconds, servers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -262,9 +262,9 @@ RELEASE = os.environ.get("TOWER_RELEASE") or str(
     tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 )
 FINISH_SECONDS = seconds("TOWER_FINISH_SECONDS", 25)  # after SIGTERM
-TOOL_SERVERS: dict[str, str] = mapping(
-    "TOWER_TOOL_SERVERS", str, '{"mydesk": "http://127.0.0.1:9000/mcp"}'
-)
+# Read entry by entry, by apps.catalog.adapters.addresses: one that is wrong stops its server only.
+TOOL_SERVERS: dict[str, Any]
+TOOL_SERVERS, TOOL_SERVERS_PROBLEM = servers("TOWER_TOOL_SERVERS")
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 MODEL = os.environ.get("TOWER_MODEL", "")
 MODEL_URL = os.environ.get("TOWER_MODEL_URL", "")

@@ -5,5 +5,6 @@ ContractVersion, ContractDraft.
 Hides: how a pack of YAML becomes rows, how two versions are compared.
 Offers: services.apply_packs; drafts (services.save_draft … publish_draft, roll_back: commands);
 selectors.contract_for_run, selectors.contract, selectors.tool_versions_for, selectors.pinned;
-adapters.address (of a tool server); domain.contract.Contract.
+adapters.resolve (how a tool server is called), adapters.ask (what it offers);
+domain.contract.Contract.
 """

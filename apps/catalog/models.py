@@ -18,8 +18,8 @@ class Domain(models.Model):
 
 
 class ToolServer(models.Model):
-    """A company's tool service. Its address comes from TOWER_TOOL_SERVERS, by slug, since it
-    differs from machine to machine; ``url`` is the fallback a pack may state."""
+    """A company's tool service. Its address comes from the environment or a file, by slug, since
+    it differs from machine to machine; ``url`` is what its pack states, for whom neither knows."""
 
     slug = models.SlugField(unique=True)
     protocol = models.CharField(max_length=16, default="mcp")

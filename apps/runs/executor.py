@@ -19,20 +19,18 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import mcp
 import orjson
-from django.conf import settings
 from mcp.client.streamable_http import streamable_http_client
 
-from apps.kernel.errors import UnavailableError
+from apps.catalog import adapters as servers
+from apps.kernel.errors import TowerError
 from apps.runs.domain.retry import Ending
 
 logger = logging.getLogger(__name__)
-IN_PROCESS = "python:"
 InProcess = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Any]
 META_CALL = "tower/call"
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
@@ -114,11 +112,12 @@ class Capped(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-class Witness(httpx2.AsyncHTTPTransport):
+class Witness(servers.EgressTransport):
     """Notes for each call whether it was sent and with which status it was answered."""
 
-    def __init__(self) -> None:
-        super().__init__(limits=httpx2.Limits(max_connections=256, max_keepalive_connections=256))
+    def __init__(self, connection: servers.Connection) -> None:
+        limits = httpx2.Limits(max_connections=256, max_keepalive_connections=256)
+        super().__init__(connection, limits=limits)
         self.traces: dict[str, Trace] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -224,13 +223,7 @@ class ToolClient:
         """The module of an in-process server; empty for one on the network. Asked once a client:
         a drain lives for seconds, so a changed address is soon seen."""
         if server not in self._modules:
-            try:
-                url = server_url(server)
-            except UnavailableError:
-                return ""  # told as the call's result
-            self._modules[server] = (
-                url.removeprefix(IN_PROCESS) if url.startswith(IN_PROCESS) else ""
-            )
+            self._modules[server] = servers.module_of(server)
         return self._modules[server]
 
     async def _client(self, server: str) -> tuple[mcp.Client, Witness]:
@@ -241,17 +234,12 @@ class ToolClient:
         return await asyncio.shield(ready)
 
     async def _keep(self, server: str, ready: asyncio.Future[tuple[mcp.Client, Witness]]) -> None:
-        witness = Witness()
-        options: dict[str, Any] = {
-            "timeout": httpx2.Timeout(60, connect=3),
-            "headers": {"Accept-Encoding": PLAIN},
-            "follow_redirects": False,
-            "trust_env": False,
-        }
         try:
+            connection = servers.resolve(server)
+            witness = Witness(connection)
             async with (
-                httpx2.AsyncClient(transport=witness, **options) as http,
-                mcp.Client(streamable_http_client(server_url(server), http_client=http)) as client,
+                servers.http_client(connection, witness) as http,
+                mcp.Client(streamable_http_client(connection.url, http_client=http)) as client,
             ):
                 ready.set_result((client, witness))
                 await self._stop.wait()
@@ -315,21 +303,6 @@ def _in_process(module: str) -> InProcess:
     return call
 
 
-def server_url(slug: str) -> str:
-    """The address of a tool server by slug. Raises ``UnavailableError`` that says what to set."""
-    known: dict[str, Any] = dict(settings.TOOL_SERVERS)
-    if settings.TOOL_SERVERS_FILE and Path(settings.TOOL_SERVERS_FILE).exists():
-        known |= json.loads(Path(settings.TOOL_SERVERS_FILE).read_text())
-    entry = known.get(slug)
-    url = entry.get("url") if isinstance(entry, dict) else entry
-    if not url:
-        raise UnavailableError(
-            f"No address is known for the tool server “{slug}”: set TOWER_TOOL_SERVERS.",
-            code="tool_server_unknown",
-        )
-    return str(url)
-
-
 def _read_answer(answer: Any, trace: Trace, started: float) -> CallResult:
     text = "\n".join(part.text for part in answer.content if getattr(part, "text", None))
     meta = dict(getattr(answer, "meta", None) or {})
@@ -352,7 +325,9 @@ def _read_answer(answer: Any, trace: Trace, started: float) -> CallResult:
 
 def _read_failure(error: Exception, trace: Trace, started: float) -> CallResult:
     status = trace.status
-    text = f"{type(error).__name__}: {error}"[:500]
+    text = (str(error) if isinstance(error, TowerError) else f"{type(error).__name__}: {error}")[
+        :500
+    ]
     if not trace.sent:
         return _failed(Ending.NOT_SENT, trace, started, "not_connected", text)
     if trace.too_large:

@@ -17,8 +17,8 @@ import django_rq
 from django.conf import settings
 from rq import Worker
 
+from apps.catalog import adapters
 from apps.kernel.errors import TowerError, UnavailableError
-from apps.runs.executor import server_url
 from controltower.world.loading import DOMAINS
 
 WORKERS = 2
@@ -104,7 +104,7 @@ class Crew:
 
 def _answers(domain: str) -> bool:
     try:
-        url = urlsplit(server_url(domain))
+        url = urlsplit(adapters.look_up(domain).url)
         with socket.create_connection((url.hostname or "", url.port or 80), timeout=2):
             return True
     except (TowerError, OSError):

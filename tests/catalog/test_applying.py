@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.catalog import adapters, selectors
+from apps.catalog import selectors
 from apps.catalog.models import ContractVersion, Domain, Job, ToolVersion
 from apps.catalog.services import PackError, Report, apply_packs
 from apps.kernel.errors import NotFoundError
+from tests.catalog.serving import serving, tool
 from tests.factories.catalog import CONTRACT, PACK, apply_toys, write_pack
 
 pytestmark = pytest.mark.django_db
@@ -114,18 +115,21 @@ def test_a_failure_while_writing_leaves_nothing_behind(
     assert not Domain.objects.exists()
 
 
+@pytest.mark.parametrize("is_in_pack", [True, False])
 def test_schemas_left_out_are_asked_of_the_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+    is_in_pack: bool, tmp_path: Path, settings: Any
 ) -> None:
-    settings.TOOL_SERVERS = {"toys": "http://127.0.0.1:9/mcp"}
-    schema = {"type": "object", "properties": {"order_id": {"type": "string"}}}
-    monkeypatch.setattr(adapters, "input_schemas", lambda url, *, slug: {"find_order": schema})
+    served = tool("find_order", "order_id")
     tools = [{"name": "find_order", "effect": "read"}, PACK["tools"][1]]
 
-    apply_toys(tmp_path, change={"tools": tools})
+    with serving(served, tool("refund", "order_id")) as toys:
+        server = {"slug": "toys"} | ({"url": toys.url} if is_in_pack else {})
+        settings.TOOL_SERVERS = {} if is_in_pack else {"toys": toys.url}
+        apply_toys(tmp_path, change={"tools": tools, "server": server})
 
     version, _ = selectors.contract_for_run("toys-refund")
-    assert selectors.tool_versions_for(version)["find_order"].document["input_schema"] == schema
+    found = selectors.tool_versions_for(version)["find_order"].document["input_schema"]
+    assert found == served.input_schema
 
 
 def test_a_server_without_address_is_named_with_what_to_set(tmp_path: Path) -> None:

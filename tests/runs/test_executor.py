@@ -11,6 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from apps.catalog.adapters import Connection
+from apps.catalog.domain.servers import Source, read_entry
 from apps.runs.domain.retry import Ending
 from apps.runs.executor import (
     BODY_LIMIT_BYTES,
@@ -85,6 +87,7 @@ def test_a_tool_of_this_process_ends_as_honestly_as_one_on_the_network(
         assert result.error
 
 
+@pytest.mark.django_db
 def test_a_server_that_nobody_knows_is_a_result_too() -> None:
     result = call("do", server="nobody")
 
@@ -116,7 +119,7 @@ def met(head: str, *, parts: int = 0, part: bytes = b"x" * 65536) -> tuple[Trace
     async def scene() -> tuple[Trace, str]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        witness = Witness()
+        witness = Witness(Connection(read_entry("toys", url, Source.ENVIRONMENT)))
         trace = witness.traces["c"] = Trace()
         async with server, httpx2.AsyncClient(transport=witness, trust_env=False) as http:
             try:

@@ -125,8 +125,8 @@ def _tools(files: PackFiles, problems: list[Problem]) -> tuple[dict[str, Any], .
     if asked:
         slug = pack.server["slug"]
         try:
-            url = adapters.address(slug, pack.server.get("url", ""))
-            served = adapters.input_schemas(url, slug=slug)
+            connection = adapters.resolve(slug, pack.server.get("url", ""))
+            served = adapters.ask(connection).input_schemas()
         except UnavailableError as error:
             fix = "Start the tool service, or state input_schema for each tool."
             said = pack.source.problem(("server",), str(error), fix)

@@ -117,9 +117,9 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     current = next(v for v in versions if v.number == found.current_number)
     schema = current.document["input_schema"]
     try:
-        address = adapters.address(found.server.slug, found.server.url)
-    except UnavailableError:
-        address = ""
+        address, unknown = adapters.look_up(found.server.slug), ""
+    except UnavailableError as error:
+        address, unknown = None, str(error)
     context = {
         "tool": found,
         "version": current,
@@ -128,6 +128,7 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "arguments": pages.arguments(schema),
         "schema": json.dumps(schema, indent=2, ensure_ascii=False),
         "address": address,
+        "unknown_address": unknown,
         "jobs": pages.jobs_using(found),
     }
     return render(request, "catalog/tool.html", context)

@@ -20,6 +20,7 @@ from django.conf import settings
 from apps.approvals import services as approvals
 from apps.approvals.gate import Answer, gate_batch
 from apps.audit.services import Fact, record_many
+from apps.catalog import adapters as servers
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import single_command
@@ -254,7 +255,7 @@ class Batch:
             if work.intent_open or work.kind == "agent" or not preview or work.preview is not None:
                 ready.append(work)
                 continue
-            server = catalog.tool_server(work.tool_version_id or 0)
+            server = _server(work)
             timeout_s = asking.tool_terms(work).timeout_s
             looked_at.append(Inspect(work, server, str(preview), timeout_s))
         self._bear(action.work for action in looked_at)
@@ -478,6 +479,12 @@ def _run_to_actions(
 def _action(work: Claimed, attempt_id: UUID, number: int) -> Call | Think:
     if work.kind != "tool":
         return asking.think(work, attempt_id, number)
-    server = catalog.tool_server(work.tool_version_id or 0)
     terms = asking.tool_terms(work)
-    return Call(work, attempt_id, number, server, terms.timeout_s, terms.concurrency)
+    return Call(work, attempt_id, number, _server(work), terms.timeout_s, terms.concurrency)
+
+
+def _server(work: Claimed) -> str:
+    """The server to call, whose address is at hand afterwards for whoever calls it."""
+    slug = catalog.tool_server(work.tool_version_id or 0)
+    servers.remember(slug)
+    return slug

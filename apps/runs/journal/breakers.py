@@ -14,13 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from threading import Lock
-from urllib.parse import urlsplit
 
 from apps.audit.services import Fact, record_many
+from apps.catalog import adapters as servers
 from apps.kernel.errors import UnavailableError
 from apps.kernel.transactions import participant
 from apps.runs.domain import breaker as rules
-from apps.runs.executor import server_url
 from apps.runs.journal import execute, fetch
 
 Name = tuple[str, str]  # "<domain>/<tool>", host
@@ -77,7 +76,7 @@ def host_of(server: str) -> str:
     if now < until:
         return host
     try:
-        host = urlsplit(server_url(server)).hostname or ""
+        host = servers.look_up(server).host
     except UnavailableError:
         host = ""
     _memory.hosts[server] = (now + HOSTS_FOR_S, host)

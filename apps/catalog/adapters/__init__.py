@@ -1,0 +1,35 @@
+"""The door to tool servers: where they are, how they are connected to, what they offer (MCP)."""
+
+from __future__ import annotations
+
+from apps.catalog.adapters.addresses import (
+    Connection,
+    configured,
+    look_up,
+    module_of,
+    problems,
+    remember,
+    resolve,
+)
+from apps.catalog.adapters.asking import ask
+from apps.catalog.adapters.transport import (
+    EgressTransport,
+    RefusedAddressError,
+    http_client,
+    refused_credentials,
+)
+
+__all__ = [
+    "Connection",
+    "EgressTransport",
+    "RefusedAddressError",
+    "ask",
+    "configured",
+    "http_client",
+    "look_up",
+    "module_of",
+    "problems",
+    "refused_credentials",
+    "remember",
+    "resolve",
+]

@@ -1,0 +1,160 @@
+"""Ask a tool server what it offers (MCP, both revisions that the SDK speaks)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from apps.catalog.adapters.addresses import Connection
+from apps.catalog.adapters.transport import EgressTransport, http_client, refused_credentials
+from apps.catalog.domain.served import HINTS, Listing, ServedTool
+from apps.kernel.errors import TowerError, UnavailableError
+
+ASK_SECONDS = 15.0
+MAX_PAGES = 100
+MAX_TOOLS = 2_000
+MAX_BYTES = 16 * 1024 * 1024
+
+
+class AskingTransport(EgressTransport):
+    """Notes how HTTP was answered, and takes no answer without end."""
+
+    status: int | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        self.status = response.status_code
+        response.stream = _Capped(response.stream)
+        return response
+
+
+class _Capped(httpx2.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MAX_BYTES
+        async for part in self._stream:
+            left -= len(part)
+            if left < 0:
+                raise httpx2.ReadError(f"its answer is larger than {MAX_BYTES // 2**20} MB")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def ask(connection: Connection, *, timeout_s: float = ASK_SECONDS) -> Listing:
+    """What the server offers now. Raises ``UnavailableError`` that says why it can't be asked and
+    what to do."""
+    return asyncio.run(ask_now(connection, timeout_s=timeout_s))
+
+
+async def ask_now(connection: Connection, *, timeout_s: float = ASK_SECONDS) -> Listing:
+    """The same inside an event loop."""
+    address = connection.address
+    if address.module:
+        raise UnavailableError(
+            f"The tool server “{address.slug}” is a Python module, which can't be asked for its"
+            " tools. State input_schema for each.",
+            server=address.slug,
+        )
+    transport = AskingTransport(connection)
+    try:
+        async with asyncio.timeout(timeout_s), connected(connection, transport) as client:
+            return await listing(client)
+    except Exception as error:
+        # The SDK raises groups of transport errors; whatever it is, the server wasn't asked.
+        raise _unasked(error, connection, transport, timeout_s) from None
+
+
+@asynccontextmanager
+async def connected(
+    connection: Connection, transport: EgressTransport, *, mode: str = "auto"
+) -> AsyncIterator[Client]:
+    """A client of the server, of whichever revision it speaks."""
+    async with (
+        http_client(connection, transport) as http,
+        Client(streamable_http_client(connection.url, http_client=http), mode=mode) as client,
+    ):
+        yield client
+
+
+async def listing(client: Client) -> Listing:
+    """Every page of the server's tools."""
+    started = time.perf_counter()
+    found: dict[str, ServedTool] = {}
+    twice: list[str] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        for tool in page.tools:
+            if tool.name in found:
+                twice.append(tool.name)
+            else:
+                found[tool.name] = _served(tool)
+        cursor = page.next_cursor
+        if not cursor:
+            break
+        if len(found) > MAX_TOOLS:
+            raise ValueError(f"it lists more than {MAX_TOOLS} tools")
+    else:
+        raise ValueError(f"its list of tools has more than {MAX_PAGES} pages")
+    return Listing(
+        tools=found,
+        twice=tuple(dict.fromkeys(twice)),
+        protocol=str(client.protocol_version or ""),
+        server=_named(client),
+        latency_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def _named(client: Client) -> str:
+    info = client.server_info
+    return f"{info.name} {info.version}".strip()[:200] if info else ""
+
+
+def _served(tool: Any) -> ServedTool:
+    said = tool.annotations.model_dump(by_alias=True) if tool.annotations else {}
+    return ServedTool(
+        name=tool.name,
+        description=tool.description or "",
+        input_schema=tool.input_schema or {},
+        output_schema=tool.output_schema,
+        hints={hint: said[hint] for hint in HINTS if isinstance(said.get(hint), bool)},
+    )
+
+
+def _unasked(
+    error: Exception, connection: Connection, transport: AskingTransport, timeout_s: float
+) -> UnavailableError:
+    address = connection.address
+    if words := refused_credentials(transport.status, connection):
+        return UnavailableError(words, server=address.slug, http_status=transport.status)
+    reason = connection.redacted(reason_of(error, timeout_s))
+    if transport.status is not None and transport.status >= 300:
+        reason = f"it answered {transport.status}. {reason}"
+    return UnavailableError(
+        f"The tool server “{address.slug}” can't be asked for its tools at {address.shown}:"
+        f" {reason.rstrip('.')}.",
+        server=address.slug,
+    )
+
+
+def reason_of(error: BaseException, timeout_s: float) -> str:
+    """Why, in a few words, out of the groups that the SDK wraps it in."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    if isinstance(error, TowerError):
+        return str(error)
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        return f"no answer within {timeout_s:g} s"
+    text = (str(error) or type(error).__name__)[:300]
+    return "connection refused" if "connection attempts failed" in text else text
