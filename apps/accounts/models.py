@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Permission, Role, allows
+from apps.kernel.models import JSONField
 
 
 class User(AbstractUser):
@@ -18,7 +19,7 @@ class User(AbstractUser):
     role = models.CharField(
         max_length=20, choices=[(r.value, r.value.replace("_", " ")) for r in Role]
     )
-    preferences = models.JSONField(default=dict, blank=True)
+    preferences = JSONField(default=dict, blank=True)
 
     class Meta:
         constraints = [
@@ -59,7 +60,7 @@ class ApiToken(models.Model):
     account = models.ForeignKey(ServiceAccount, on_delete=models.PROTECT, related_name="tokens")
     digest = models.CharField(max_length=64, unique=True)
     shown = models.CharField(max_length=20)
-    scopes = models.JSONField(default=list)
+    scopes = JSONField(default=list)
     rate_per_minute = models.PositiveIntegerField(default=600)
     allowance = models.FloatField(default=600)  # requests left in the bucket at refilled_at
     refilled_at = models.DateTimeField(db_default=Now())

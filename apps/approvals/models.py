@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.approvals.domain.ladder import OVERDUE, words_of
+from apps.kernel.models import JSONField
 
-NO_RUNGS = models.Value([], output_field=models.JSONField())
+NO_RUNGS = models.Value([], output_field=JSONField())
 
 
 class Approval(models.Model):
@@ -30,7 +31,7 @@ class Approval(models.Model):
     step_id = models.UUIDField()
     decision_id = models.UUIDField()
     digest = models.CharField(max_length=64)
-    binding = models.JSONField()
+    binding = JSONField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     # What the person sees, frozen: made on the server from the canonical arguments.
     sentence = models.TextField()
@@ -43,15 +44,15 @@ class Approval(models.Model):
     customer = models.CharField(max_length=120, blank=True)
     amount_cents = models.BigIntegerField(null=True)
     risk = models.PositiveSmallIntegerField()
-    arguments = models.JSONField()
-    preview = models.JSONField(default=dict)  # {"before", "after", "changes", "refusal"}
-    facts = models.JSONField(default=dict)
-    rules = models.JSONField(default=list)  # why it needs a person: id, reason, observed, limit
+    arguments = JSONField()
+    preview = JSONField(default=dict)  # {"before", "after", "changes", "refusal"}
+    facts = JSONField(default=dict)
+    rules = JSONField(default=list)  # why it needs a person: id, reason, observed, limit
     agent_text = models.TextField(blank=True)
-    roles = models.JSONField(default=list)
+    roles = JSONField(default=list)
     votes_required = models.PositiveSmallIntegerField(default=1)
     on_timeout = models.CharField(max_length=10, default="reject")
-    ladder = models.JSONField(default=list, db_default=NO_RUNGS)  # the contract's: at, to
+    ladder = JSONField(default=list, db_default=NO_RUNGS)  # the contract's: at, to
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()  # when the window passes
     # Where it outlives its window (on_timeout: escalate): the run's deadline, which ends it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from apps.kernel.models import JSONField
+
 
 class Event(models.Model):
     """One thing that happened. Append-only; a trigger allows one change: position and hash, which
@@ -16,7 +18,7 @@ class Event(models.Model):
     subject_type = models.CharField(max_length=32)
     subject_id = models.CharField(max_length=64)
     run_id = models.UUIDField(null=True)
-    payload = models.JSONField(default=dict)
+    payload = JSONField(default=dict)
     position = models.BigIntegerField(null=True)
     hash = models.CharField(max_length=64, blank=True, default="")
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.kernel.models import Draft
+from apps.kernel.models import Draft, JSONField
 
 
 class Domain(models.Model):
@@ -61,7 +61,7 @@ class ToolVersion(models.Model):
 
     tool = models.ForeignKey(Tool, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
-    document = models.JSONField()
+    document = JSONField()
     fingerprint = models.CharField(max_length=64)
     effect = models.CharField(max_length=12, choices=Effect.choices)
     idempotency = models.CharField(max_length=8, choices=Idempotency.choices)
@@ -128,7 +128,7 @@ class AgentVersion(models.Model):
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
-    document = models.JSONField(default=dict)
+    document = JSONField(default=dict)
     digest = models.CharField(max_length=64)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -172,8 +172,8 @@ class ContractVersion(models.Model):
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     text = models.TextField()
-    document = models.JSONField()
-    resolved = models.JSONField(default=dict)
+    document = JSONField()
+    resolved = JSONField(default=dict)
     digest = models.CharField(max_length=64)
     note = models.TextField(blank=True)
     author = models.ForeignKey(

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.conf import settings
 from django.db import models
+
+from apps.kernel import exactjson
+
+
+class _Encoder(json.JSONEncoder):
+    def encode(self, o: Any) -> str:
+        return exactjson.dumps(o)
+
+
+class _Decoder(json.JSONDecoder):
+    def decode(self, s: str, *args: Any) -> Any:
+        return exactjson.read_stored(s)
+
+
+class JSONField(models.JSONField):
+    """Django's field, for values of ``exactjson``: what is read is what was written, to the digit.
+    To migrations it is Django's own, since the column is the same."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "encoder": _Encoder, "decoder": _Decoder})
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        kept = {k: v for k, v in kwargs.items() if k not in {"encoder", "decoder"}}
+        return name, "django.db.models.JSONField", args, kept
 
 
 class Draft(models.Model):

@@ -7,13 +7,15 @@ however many there are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
 import psycopg
 from django.db import connection
+
+from apps.kernel import exactjson
 
 Row = Mapping[str, Any]
 _NUL, _REPLACEMENT = b"\\u0000", b"\\ufffd"
@@ -41,24 +43,36 @@ def rows_as_json(rows: Iterable[Row]) -> str:
 
 
 def to_json(value: Any) -> str:
-    """A value as text for ``jsonb``, which can't hold the character NUL. What JSON has no type for
-    is written as text; an ``orjson.Fragment`` is JSON already."""
+    """A value as text for ``jsonb``, with every digit of its numbers. What JSON has no type for is
+    written as text; an ``orjson.Fragment`` is JSON already. ``jsonb`` can't hold the character NUL
+    nor half a surrogate pair: a mark stands where one stood, since a row is never refused here."""
     try:
-        written = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+        written = orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:  # huge integers, half a surrogate pair
-        written = json.dumps(value, default=_plain, ensure_ascii=False).encode(errors="replace")
+        written = orjson.dumps(_orderly(value), default=_plain, option=orjson.OPT_NON_STR_KEYS)
     if _NUL in written:
         written = written.replace(_NUL, _REPLACEMENT)
     return written.decode()
 
 
 def _plain(value: Any) -> Any:
-    return orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else str(value)
+    return exactjson.decimal_json(value) if isinstance(value, Decimal) else str(value)
+
+
+def _orderly(value: Any) -> Any:
+    """A copy that the fast writer takes."""
+    if isinstance(value, Mapping):
+        return {_orderly(k) if isinstance(k, str) else k: _orderly(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_orderly(v) for v in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    return exactjson.with_long_integers(value)
 
 
 def from_json(value: Any) -> Any:
     """A ``jsonb`` column as Django's connection hands it over (text) as a value."""
-    return orjson.loads(value) if isinstance(value, str | bytes) else value
+    return exactjson.read_stored(value) if isinstance(value, str | bytes) else value
 
 
 def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:

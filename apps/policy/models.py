@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.kernel.models import AppendOnly, Draft
+from apps.kernel.models import AppendOnly, Draft, JSONField
 
 
 class PolicySet(models.Model):
@@ -28,8 +28,8 @@ class PolicyVersion(models.Model):
     policy_set = models.ForeignKey(PolicySet, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     text = models.TextField()
-    limits = models.JSONField(default=dict)
-    schema = models.JSONField(default=dict)
+    limits = JSONField(default=dict)
+    schema = JSONField(default=dict)
     digest = models.CharField(max_length=64)
     note = models.TextField(blank=True)
     author = models.ForeignKey(
@@ -79,12 +79,12 @@ class Decision(AppendOnly):
     step_id = models.UUIDField()
     action = models.CharField(max_length=80)
     answer = models.CharField(max_length=8, choices=Answer.choices)
-    rules = models.JSONField(default=list)  # [{"id", "reason", "roles", "votes", "risk"}]
-    roles = models.JSONField(default=list)
+    rules = JSONField(default=list)  # [{"id", "reason", "roles", "votes", "risk"}]
+    roles = JSONField(default=list)
     votes = models.PositiveSmallIntegerField(default=0)
     risk = models.PositiveSmallIntegerField(default=1)
-    errors = models.JSONField(default=list)
-    request = models.JSONField(default=dict)
+    errors = JSONField(default=list)
+    request = JSONField(default=dict)
     request_digest = models.CharField(max_length=64)
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from apps.kernel.models import JSONField
 from apps.runs.domain.barrier import Scope
 
 
@@ -77,7 +78,7 @@ class Worker(models.Model):
     steps_done = models.BigIntegerField(default=0)
     # Calls at once that this process allows each tool by now: "<contract>/<tool>" → limit, in use,
     # waiting, ceiling, why it last changed
-    limits = models.JSONField(default=dict, db_default={})
+    limits = JSONField(default=dict, db_default={})
     parent = models.CharField(max_length=80, blank=True, db_default="")  # of a drain: its worker
     release = models.CharField(max_length=40, blank=True, db_default="")
     engine_version = models.PositiveSmallIntegerField(default=1, db_default=1)
@@ -149,7 +150,7 @@ class LoadSample(models.Model):
     (until the database's statistics are reset); the difference of two samples is a rate."""
 
     at = models.DateTimeField(primary_key=True, db_default=Now())
-    queued = models.JSONField(default=dict)  # class → runs that wait for their first step
+    queued = JSONField(default=dict)  # class → runs that wait for their first step
     deferred = models.PositiveIntegerField(default=0)
     runs = models.BigIntegerField(default=0)  # counter: runs taken in
     leases = models.BigIntegerField(default=0)  # counter: steps proposed; an old name

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.kernel.models import AppendOnly
+from apps.kernel.models import AppendOnly, JSONField
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
 from apps.runs.domain.states import State
 
@@ -44,7 +44,7 @@ class Run(models.Model):
     case_ref = models.CharField(max_length=200, blank=True)
     customer = models.CharField(max_length=120, blank=True)
     request = models.TextField(blank=True)  # the customer's first words, as shown
-    input = models.JSONField(default=dict)
+    input = JSONField(default=dict)
     world = models.CharField(max_length=80, default="live")
     dialect = models.CharField(max_length=8, blank=True)
     state = models.CharField(max_length=24, choices=STATES, default=State.ACCEPTED)
@@ -138,7 +138,7 @@ class RunScript(models.Model):
         related_name="script",
         db_constraint=False,
     )
-    items = models.JSONField(default=list)
+    items = JSONField(default=list)
 
 
 class Message(AppendOnly):
@@ -189,7 +189,7 @@ class Step(models.Model):
     tool_name = models.CharField(max_length=80)
     effect = models.CharField(max_length=12, default="read")
     idempotency = models.CharField(max_length=8, default="none")
-    arguments = models.JSONField(default=dict)
+    arguments = JSONField(default=dict)
     arguments_digest = models.CharField(max_length=64)
     idempotency_key = models.CharField(max_length=64, blank=True)
     script_ref = models.CharField(max_length=40, blank=True)  # index in the recording, if any
@@ -198,8 +198,8 @@ class Step(models.Model):
     gate = models.CharField(max_length=8, blank=True)
     decision_id = models.UUIDField(null=True)
     approval_id = models.UUIDField(null=True)
-    facts = models.JSONField(default=dict)
-    preview = models.JSONField(null=True)
+    facts = JSONField(default=dict)
+    preview = JSONField(null=True)
     lane = models.CharField(max_length=32, default="normal")
     priority = models.PositiveSmallIntegerField(default=50)
     attempts_made = models.PositiveSmallIntegerField(default=0)
@@ -218,7 +218,7 @@ class Step(models.Model):
     deduplicated_from = models.UUIDField(null=True)
     compensates_id = models.UUIDField(null=True)  # the step that this one undoes
     inherited_from = models.UUIDField(null=True)  # the step of the parent run, in a fork
-    result = models.JSONField(null=True)
+    result = JSONField(null=True)
     error_class = models.CharField(max_length=40, blank=True)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
