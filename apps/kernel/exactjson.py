@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
 from typing import Any, NoReturn, TypeAlias
@@ -38,21 +38,28 @@ _EXPONENT_DIGITS = 9  # of an exponent that is read at all
 
 
 class NotCarriedError(InvalidInputError, ValueError):
-    """A value that can't be carried exactly. ``str(error)`` says where and why; ``detail`` has
-    ``field`` (the path, empty for the whole) and ``fix``."""
+    """A value that can't be carried exactly. ``str(error)`` says where and why, ``fix`` what to do
+    about it. ``parts`` is the place (keys and positions; empty for the whole) and ``path`` the
+    same as text that can be shown. ``code``: not_exact (a number), no_json, not_unicode, nul,
+    key_twice, too_deep, too_large."""
 
-    code = "not_exact"
-
-    def __init__(self, reason: str, fix: str, path: str = "") -> None:
-        self.path = _readable(path)
-        super().__init__(f"{self.path or 'The value'} {reason}.", field=self.path, fix=fix)
+    def __init__(self, code: str, reason: str, fix: str, parts: tuple[str | int, ...] = ()) -> None:
         self.reason = reason
         self.fix = fix
+        self.parts = parts
+        self.path = _path_text(parts)
+        where = self.path or "The value"
+        super().__init__(f"{where} {reason}.", code=code, field=self.path, fix=fix)
+
+    def within(self, part: str | int) -> NotCarriedError:
+        """The same, of a value that has this one at ``part``."""
+        return NotCarriedError(self.code, self.reason, self.fix, (part, *self.parts))
 
 
-def _readable(path: str) -> str:
+def _path_text(parts: tuple[str | int, ...]) -> str:
     """A path as it may be shown and stored: its keys are from outside too."""
-    whole = path if len(path) <= PATH_CHARS else f"{path[:PATH_CHARS]}…"
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).removeprefix(".")
+    whole = text if len(text) <= PATH_CHARS else f"{text[:PATH_CHARS]}…"
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in whole)
 
 
@@ -76,11 +83,13 @@ def loads(raw: bytes | str, *, most_bytes: int = MAX_BYTES) -> Json:
         value = _STRICT.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise NotCarriedError(f"is no JSON ({error.msg}: {where})", "Send valid JSON.") from error
+        raise NotCarriedError(
+            "no_json", f"is no JSON ({error.msg}: {where})", "Send valid JSON."
+        ) from error
     except NotCarriedError:
         return check(_LENIENT.decode(text))  # says where it stands
     except RecursionError as error:
-        raise _too_deep("") from error
+        raise _too_deep() from error
     # What else can be wrong with it leaves a trace in its text.
     deep = text.count("[") + text.count("{") > MAX_DEPTH
     return check(value) if deep or "\\u" in text else value
@@ -93,7 +102,7 @@ def _decoded(raw: bytes | str) -> str:
             return raw
         return bytes(raw).decode("utf-8-sig")
     except UnicodeError as error:
-        raise NotCarriedError("isn't valid UTF-8", "Send it as UTF-8.") from error
+        raise NotCarriedError("no_json", "isn't valid UTF-8", "Send it as UTF-8.") from error
 
 
 def read_stored(text: str | bytes) -> Json:
@@ -116,51 +125,54 @@ def check(value: Any) -> Json:
     """A value that somebody else has parsed, as a value of ours (a copy). Raises
     ``NotCarriedError``. A float stands for its shortest text: 1e23 is 10 to the power of 23."""
     try:
-        return _checked(value, "", 0)
+        return _checked(value, 0)
     except RecursionError as error:
-        raise _too_deep("") from error
+        raise _too_deep() from error
 
 
-def _checked(value: Any, path: str, depth: int) -> Json:
+def _checked(value: Any, depth: int) -> Json:
     kind = type(value)
     if kind is str:
-        return _text(value, path)
+        return _text(value)
     if value is None or kind is bool:
         return value
     if isinstance(value, int | float | Decimal):
-        return _number(value, path)
+        return _number(value)
     if isinstance(value, Mapping | list | tuple):
-        return _container(value, path, depth + 1)
+        if depth == MAX_DEPTH:
+            raise _too_deep()
+        if isinstance(value, Mapping):
+            return _members(((_key(k), v) for k, v in value.items()), depth + 1)
+        return list(_members(enumerate(value), depth + 1).values())
     if isinstance(value, str):
-        return _text(str(value), path)
+        return _text(str(value))
     if isinstance(value, _Unread):
-        raise NotCarriedError(value.error.reason, value.error.fix, path)
-    raise NotCarriedError(f"is a {kind.__name__}, for which JSON has no type", "Send JSON.", path)
+        raise value.error
+    raise NotCarriedError("no_json", f"is a {kind.__name__}, which JSON doesn't have", "Send JSON.")
 
 
-def _container(value: Any, path: str, depth: int) -> Json:
-    if depth > MAX_DEPTH:
-        raise _too_deep(path)
-    if isinstance(value, Mapping):
-        return {
-            _key(k, path): _checked(v, f"{path}.{k}" if path else str(k), depth)
-            for k, v in value.items()
-        }
-    return [_checked(v, f"{path}[{i}]", depth) for i, v in enumerate(value)]
+def _members(members: Iterable[tuple[Any, Any]], depth: int) -> dict[Any, Json]:
+    found: dict[Any, Json] = {}
+    for name, item in members:
+        try:
+            found[name] = _checked(item, depth)
+        except NotCarriedError as error:
+            raise error.within(name) from None
+    return found
 
 
-def _key(key: Any, path: str) -> str:
+def _key(key: Any) -> str:
     if not isinstance(key, str):
-        raise NotCarriedError("has a key that is no text", "Write keys as text.", path)
-    return _text(str(key), path)
+        raise NotCarriedError("no_json", "has a key that is no text", "Write keys as text.")
+    return _text(str(key))
 
 
-def _text(value: str, path: str) -> str:
+def _text(value: str) -> str:
     if "\x00" in value:
-        raise NotCarriedError("has a NUL character (\\u0000)", "Leave it out.", path)
+        raise NotCarriedError("nul", "has a NUL character (\\u0000)", "Leave it out.")
     if not value.isascii() and _SURROGATE.search(value):
         fix = "Send valid Unicode: a pair, or the character itself."
-        raise NotCarriedError("has half a surrogate pair", fix, path)
+        raise NotCarriedError("not_unicode", "has half a surrogate pair", fix)
     return value
 
 
@@ -176,7 +188,7 @@ def number(text: str) -> Number:
     """A number by its JSON text, in the one form that its value has. Raises ``NotCarriedError``."""
     found = _LITERAL.fullmatch(text)
     if found is None:
-        raise NotCarriedError(f"is no number ({text[:40]!r})", "Write it as JSON does.")
+        raise NotCarriedError("no_json", f"is no number ({text[:40]!r})", "Write it as JSON does.")
     sign, whole, rest, turn, power = found.groups(default="")
     significant = (whole + rest).lstrip("0")
     digits = significant.rstrip("0")
@@ -205,19 +217,16 @@ def number_text(value: Number) -> str:
     return "0" if text == "-0" else text
 
 
-def _number(value: Number, path: str) -> Number:
-    try:
-        if isinstance(value, int):
-            if not -_BEYOND < value < _BEYOND:
-                raise _too_long()
-            return int(value)
-        if isinstance(value, Decimal):
-            return number(str(value)) if value.is_finite() else _refuse(str(value))
-        if not isfinite(value):
-            return _refuse(str(value))
-        return number(repr(float(value))) if value.is_integer() else float(value)
-    except NotCarriedError as error:
-        raise NotCarriedError(error.reason, error.fix, path) from None
+def _number(value: Number) -> Number:
+    if isinstance(value, int):
+        if not -_BEYOND < value < _BEYOND:
+            raise _too_long()
+        return int(value)
+    if isinstance(value, Decimal):
+        return number(str(value)) if value.is_finite() else _refuse(str(value))
+    if not isfinite(value):
+        return _refuse(str(value))
+    return number(repr(float(value))) if value.is_integer() else float(value)
 
 
 def _fraction(text: str) -> Number:
@@ -232,20 +241,24 @@ def _refuse(word: str) -> NoReturn:
 
 def _no_number(word: str) -> NotCarriedError:
     name = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(word, word)
-    return NotCarriedError(f"is {name}, which is no number in JSON", "Send a number or null.")
+    return NotCarriedError(
+        "not_exact", f"is {name}, which is no number in JSON", "Send a number or null."
+    )
 
 
 def _too_long() -> NotCarriedError:
     reason = f"is a number of more than {MAX_DIGITS:,} digits"
-    return NotCarriedError(reason, "Send fewer digits, or send it as text.")
+    return NotCarriedError("not_exact", reason, "Send fewer digits, or send it as text.")
 
 
-def _too_deep(path: str) -> NotCarriedError:
-    return NotCarriedError(f"is nested more than {MAX_DEPTH} levels deep", "Make it flatter.", path)
+def _too_deep() -> NotCarriedError:
+    reason = f"is nested more than {MAX_DEPTH} levels deep"
+    return NotCarriedError("too_deep", reason, "Make it flatter.")
 
 
 def _too_large(found: int, most: int) -> NotCarriedError:
-    return NotCarriedError(f"has {found:,} bytes; {most:,} are the most", "Send less.")
+    reason = f"has {found:,} bytes; {most:,} are the most"
+    return NotCarriedError("too_large", reason, "Send less.")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -253,7 +266,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise NotCarriedError(f"has the key {twice[:80]!r} twice", "Send each key once.")
+        raise NotCarriedError(
+            "key_twice", f"has the key {twice[:80]!r} twice", "Send each key once."
+        )
     return found
 
 

@@ -59,9 +59,8 @@ def key_problem(key: str) -> str:
 
 
 def fingerprint(operation: str, body: Mapping[str, Any]) -> str:
-    """What makes two requests the same: method, path and the canonical body (RFC 8785), so that the
-    order of keys and white space don't count. Raises ``ValueError`` for what JSON can't carry
-    exactly."""
+    """What makes two requests the same: method, path and the canonical body, so that the order of
+    keys, white space and how a number is spelled don't count."""
     return digest({"operation": operation, "body": body}, purpose="api.request")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -14,6 +13,7 @@ from ninja import NinjaAPI
 from ninja.parser import Parser
 
 from apps.api.rest import errors, events, runs
+from apps.kernel import exactjson
 
 DESCRIPTION = """\
 Start runs, read them, cancel them.
@@ -26,20 +26,13 @@ Errors are `application/problem+json` (RFC 9457) and name the field and the fix.
 
 
 class StrictParser(Parser):
-    """JSON as the standard has it: no NaN, no infinity. What was read stays with the request, since
-    its fingerprint is taken of what was sent, not of what the schema made of it."""
+    """JSON as the standard has it, with every number's exact value. What was read stays with the
+    request, since its fingerprint is taken of what was sent, not of what the schema made of it."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        try:
-            found = json.loads(request.body, parse_constant=_refuse)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+        found = exactjson.loads(request.body)
         request.sent = found  # type: ignore[attr-defined]
         return found
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
 
 
 api = NinjaAPI(

@@ -18,6 +18,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from apps.api.domain.problems import CONTENT_TYPE, Wrong, pointer, problem
 from apps.api.rest.auth import REALM, ScopeMissing, TokenRefused
 from apps.kernel.errors import TowerError
+from apps.kernel.exactjson import NotCarriedError
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,10 @@ def _tower_error(request: HttpRequest, error: TowerError) -> HttpResponse:
 
 
 def _unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+    cause = error.__cause__
+    if isinstance(cause, NotCarriedError) and cause.code != "no_json":
+        wrong = Wrong(pointer(cause.parts), str(cause), cause.fix)
+        return told(problem(422, cause.code, str(cause), wrongs=[wrong]))
     fix = "Send one JSON object, as UTF-8, with Content-Type: application/json."
     return told(problem(error.status_code, "unreadable", str(error), fix=fix))
 

@@ -10,7 +10,7 @@ from apps.accounts.domain.tokens import Principal
 from apps.api.domain import idempotency as rules
 from apps.api.domain.problems import CONTENT_TYPE
 from apps.api.services import Answer, Request
-from apps.kernel.errors import InvalidInputError, TowerError
+from apps.kernel.errors import TowerError
 
 HEADER = "Idempotency-Key"
 
@@ -21,8 +21,7 @@ class KeyProblem(TowerError):  # noqa: N818  # a problem, as everywhere in this 
 
 
 def keyed(request: HttpRequest) -> Request:
-    """The request under its key. Raises KeyProblem (400) for a missing or unusable key,
-    InvalidInputError for a body that has no canonical form."""
+    """The request under its key. Raises KeyProblem (400) for a missing or unusable key."""
     key = request.headers.get(HEADER, "")
     if sentence := rules.key_problem(key):
         code = "idempotency_key" if key else "idempotency_key_missing"
@@ -33,28 +32,8 @@ def keyed(request: HttpRequest) -> Request:
     principal: Principal = request.auth  # type: ignore[attr-defined]  # set by Bearer
     sent: Any = request.sent  # type: ignore[attr-defined]  # set by StrictParser
     operation = f"{request.method} {request.path}"
-    try:
-        mark = rules.fingerprint(operation, sent)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"The body has a value that JSON can't carry exactly: {error}.",
-            code="not_exact",
-            fix="Send numbers beyond 2^53 as text, and valid Unicode.",
-        ) from error
-    if _has_nul(sent):
-        raise InvalidInputError(
-            "The body has a NUL character (\\u0000).", code="nul", fix="Leave it out."
-        )
+    mark = rules.fingerprint(operation, sent)
     return Request(principal.account_id, principal.actor, key, operation, mark)
-
-
-def _has_nul(value: Any) -> bool:
-    """Whether a text somewhere in ``value`` has a NUL, which PostgreSQL can't keep."""
-    if isinstance(value, dict):
-        return any(_has_nul(k) or _has_nul(v) for k, v in value.items())
-    if isinstance(value, list):
-        return any(map(_has_nul, value))
-    return isinstance(value, str) and "\x00" in value
 
 
 def respond(answer: Answer) -> HttpResponse:

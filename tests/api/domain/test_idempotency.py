@@ -44,7 +44,7 @@ def test_what_a_body_says_does(one: dict[str, Any], other: dict[str, Any]) -> No
     assert rules.fingerprint("POST /a", one) != rules.fingerprint("POST /b", one)
 
 
-@pytest.mark.parametrize("value", [2**53, -(2**53), float("nan"), float("inf"), "\ud800"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"])
 def test_what_json_cannot_carry_exactly_is_an_error(value: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the promise is the kind of error
         rules.fingerprint("POST /a", {"deep": [value]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 from apps.api.models import Idempotency
 from apps.audit import services as audit
 from apps.audit.models import Event
-from apps.runs.models import Run
+from apps.runs.models import Run, Step
 from tests.api.rest.conftest import RUNS, Machine, Make
 from tests.factories.runs import RunFactory, eventful_run
 
@@ -197,12 +198,46 @@ def test_what_is_no_object_is_refused_politely(erp: Machine, sent: str) -> None:
     assert response["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("value", [2**53 + 1, "nul \x00", "\ud800"])
-def test_what_has_no_exact_form_is_refused(erp: Machine, value: Any) -> None:
-    script = [{"call": {"tool": "find_order", "args": {"order_id": value}}}]
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ('"nul \\u0000"', "nul"),
+        ('"\\ud800"', "not_unicode"),
+        ("NaN", "not_exact"),
+        ("-Infinity", "not_exact"),
+        ("1e5000", "not_exact"),
+        ("9" * 4301, "not_exact"),
+        ("[" * 200 + "]" * 200, "too_deep"),
+    ],
+)
+def test_what_can_not_be_carried_is_refused_by_its_place(
+    erp: Machine, value: str, code: str
+) -> None:
+    call = f'{{"call": {{"tool": "find_order", "args": {{"order_id": {value}}}}}}}'
+    sent = f'{{"job": "toys-refund", "script": [{call}]}}'
+    body = told(erp.call("post", RUNS, sent, **{"Idempotency-Key": "k"}), 422, code)
 
-    assert erp.start(script=script).status_code == 422
+    assert body["field"].startswith("/script/0/call/args/order_id")
+    assert body["fix"]
     assert not Run.objects.exists()
+
+
+def test_equal_numbers_make_the_same_request_and_keep_their_digits(erp: Machine) -> None:
+    def sent(number: str) -> str:
+        call = f'{{"tool": "find_order", "args": {{"order_id": {number}}}}}'
+        asked = '{"request": "a", "order": "W1"}'
+        return f'{{"job": "toys-refund", "input": {asked}, "script": [{{"call": {call}}}]}}'
+
+    long = "12345678901234567890.10"
+    first = erp.call("post", RUNS, sent(long), **{"Idempotency-Key": "k"})
+    again = erp.call("post", RUNS, sent("1234567890123456789010e-2"), **{"Idempotency-Key": "k"})
+    other = erp.call("post", RUNS, sent("12345678901234567890"), **{"Idempotency-Key": "k"})
+
+    assert (first.status_code, again.status_code) == (202, 200), first.content
+    assert again["Idempotent-Replayed"] == "true"
+    assert other.status_code == 422
+    step = Step.objects.get(run_id=first.json()["id"])
+    assert step.arguments == {"order_id": Decimal("12345678901234567890.1")}
 
 
 def test_a_body_that_is_too_large_says_so(erp: Machine, settings: Any) -> None:
