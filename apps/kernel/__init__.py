@@ -2,7 +2,8 @@
 
 Owns: nothing in the database.
 Hides: how values are made canonical, how identifiers are made, how a transaction is opened.
-Offers: canonical.digest, ids.new_id, errors.TowerError, transactions.command/participant,
+Offers: exactjson (the door for JSON from outside), models.JSONField, canonical.digest,
+ids.new_id, errors.TowerError, transactions.command/participant,
 documents.load (strict YAML), patching.patch and fields.take (a form on a document), textdiff,
 editor.Editor (the requests of a draft's editor).
 """

@@ -139,16 +139,20 @@ def _checked(value: Any, depth: int) -> Json:
     if isinstance(value, int | float | Decimal):
         return _number(value)
     if isinstance(value, Mapping | list | tuple):
-        if depth == MAX_DEPTH:
-            raise _too_deep()
-        if isinstance(value, Mapping):
-            return _members(((_key(k), v) for k, v in value.items()), depth + 1)
-        return list(_members(enumerate(value), depth + 1).values())
+        return _container(value, depth)
     if isinstance(value, str):
         return _text(str(value))
     if isinstance(value, _Unread):
         raise value.error
     raise NotCarriedError("no_json", f"is a {kind.__name__}, which JSON doesn't have", "Send JSON.")
+
+
+def _container(value: Any, depth: int) -> Json:
+    if depth == MAX_DEPTH:
+        raise _too_deep()
+    if isinstance(value, Mapping):
+        return _members(((_key(k), v) for k, v in value.items()), depth + 1)
+    return list(_members(enumerate(value), depth + 1).values())
 
 
 def _members(members: Iterable[tuple[Any, Any]], depth: int) -> dict[Any, Json]:

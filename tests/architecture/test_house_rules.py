@@ -22,6 +22,7 @@ KERNEL = {
     "documents",
     "editor",
     "errors",
+    "exactjson",
     "failpoints",
     "fields",
     "ids",
