@@ -2,7 +2,8 @@
 
 Policy is asked with the approvals that were really used up for exactly this action. A valid
 approval is consumed in the same transaction that opens the intent it authorises, so it can't
-serve twice; one that is void, expired or was given for other arguments counts as none.
+serve twice; one that is void, expired or was given for other arguments counts as none. So does one
+that was given while other things were unknown: people answered another question then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from apps.approvals.domain.binding import binding_digest
 from apps.kernel.transactions import participant
 from apps.policy import services as policy
 from apps.policy.domain.request import Request
+from apps.policy.domain.unknown import Gap, bound
 
 DOUBT_RISK = 3  # high: a reason is asked for
 
@@ -65,17 +67,7 @@ class Answer:
 def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
     """Decide each ask; open an approval for each that is held. Answers stand in the same order."""
     given = _consume([a for a in asks if a.approval_id])
-    decisions = policy.decide_batch(
-        [
-            policy.Ask(
-                step_id=a.step_id,
-                run_id=a.run_id,
-                policy_slug=a.policy_slug,
-                request=_with(a.request, given.get(a.step_id, ())),
-            )
-            for a in asks
-        ]
-    )
+    decisions = policy.decide_batch([_asked(a, given.get(a.step_id, ())) for a in asks])
     answers = [_answer(a, d.answer, given) for a, d in zip(asks, decisions, strict=True)]
     decided = list(zip(asks, decisions, answers, strict=True))
     held = [(a, d) for a, d, answer in decided if answer == "hold"]
@@ -95,8 +87,19 @@ def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
     ]
 
 
-def _with(request: Request, approvals: Sequence[str]) -> Request:
-    return replace(request, approvals=frozenset(approvals)) if approvals else request
+def _asked(ask: Ask, approvals: Sequence[str]) -> policy.Ask:
+    request = ask.request
+    if approvals:
+        request = replace(request, approvals=frozenset(approvals))
+    return policy.Ask(
+        step_id=ask.step_id, run_id=ask.run_id, policy_slug=ask.policy_slug, request=request
+    )
+
+
+def _bound(ask: Ask, unknown: Sequence[Gap]) -> Mapping[str, Any]:
+    """What an approval of this is bound to: the action, and what nobody knew about it."""
+    bound_to = ask.binding()
+    return {**bound_to, "unknown": bound(unknown)} if unknown else bound_to
 
 
 def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
@@ -108,7 +111,12 @@ def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
 
 def _consume(asks: Sequence[Ask]) -> dict[UUID, Sequence[str]]:
     """Use up the approvals that still hold for exactly these actions: step → roles given."""
-    pairs = [(a.approval_id, binding_digest(a.binding())) for a in asks if a.approval_id]
+    unknown = policy.unknown_batch([_asked(a, ()) for a in asks]) if asks else []
+    pairs = [
+        (a.approval_id, binding_digest(_bound(a, gaps)))
+        for a, gaps in zip(asks, unknown, strict=True)
+        if a.approval_id
+    ]
     consumed = services.consume_batch(pairs)
     return {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
 
@@ -123,7 +131,7 @@ def _question(ask: Ask, decided: policy.Decided) -> services.Question:
         run_id=ask.run_id,
         step_id=ask.step_id,
         decision_id=decided.id,
-        binding=ask.binding(),
+        binding=_bound(ask, verdict.unknown),
         risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
         rules=[doubt.shown(), *verdict.rules] if doubt else verdict.rules,
         roles=verdict.roles,

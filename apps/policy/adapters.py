@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import cedarpy
@@ -29,7 +30,8 @@ from apps.policy.domain.locate import (
 )
 from apps.policy.domain.request import Request, reads_of
 from apps.policy.domain.rules import Rule, annotation_faults, names_read, read_rule
-from apps.policy.domain.schema import EFFECTS, declared_facts, with_limits
+from apps.policy.domain.schema import EFFECTS, FactDeclaration, declared_facts, with_limits
+from apps.policy.domain.unknown import Gap, gaps, held
 
 EVALUATORS_KEPT = 64  # versions in use at a time, by far
 OUTCOMES_KEPT = 8192  # of each version
@@ -39,17 +41,30 @@ Json = dict[str, Any]
 
 
 class Evaluator:
-    """One published text, parsed. Raises ``ValueError`` when the text is no Cedar."""
+    """One published text, parsed. Raises ``ValueError`` when the text is no Cedar.
+    ``may_go_without_facts``: the tools that the text lets go although what they would change is
+    not known, with the reason it gives."""
 
-    def __init__(self, policies: str, limits: Mapping[str, int], schema: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        policies: str,
+        limits: Mapping[str, int],
+        schema: Mapping[str, Any],
+        may_go_without_facts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._policies = cedarpy.PolicySet.from_str(policies)
         self._limits = dict(limits)
         # What no rule mentions is not sent: texts and sets can be long, and questions that differ
         # in nothing else are the same question.
-        self._facts = {
-            tool: {name: kind for name, kind in facts.items() if name in policies}
+        self._declared = {
+            tool: {name: FactDeclaration.of(facts[name]) for name in sorted(facts)}
             for tool, facts in declared_facts(schema).items()
         }
+        self._facts = {
+            tool: {name: fact.kind for name, fact in facts.items() if name in policies}
+            for tool, facts in self._declared.items()
+        }
+        self._exempt = dict(may_go_without_facts)
         self._reads = reads_of(policies)
         self._known: dict[bytes, Outcome] = {}
         stored = _policies_as_json(policies)
@@ -69,7 +84,7 @@ class Evaluator:
             [_with_approvals(contexts[i], roles_to_ask(first[i])) for i in retried],
         )
         second = dict(zip(retried, approved, strict=True))
-        return [
+        verdicts = [
             combine(
                 outcome,
                 second.get(i),
@@ -77,6 +92,19 @@ class Evaluator:
             )
             for i, outcome in enumerate(first)
         ]
+        return [self._held(r, verdict) for r, verdict in zip(requests, verdicts, strict=True)]
+
+    def unknown(self, request: Request) -> tuple[Gap, ...]:
+        """What would have to be known of this change and isn't."""
+        return gaps(request, self._declared.get(request.tool, {}))
+
+    def _held(self, request: Request, verdict: Verdict) -> Verdict:
+        return held(
+            verdict,
+            self.unknown(request),
+            exemption=self._exempt.get(request.tool),
+            asked=bool(request.approvals),
+        )
 
     def _context(self, request: Request, limits: Mapping[str, int]) -> Json:
         return request.context(self._facts.get(request.tool, {}), limits, self._reads)
@@ -145,7 +173,7 @@ def evaluator_of(
         document, _ = read_document(text)
         if document is None:
             raise ValueError("the text holds no policy document")
-        known = Evaluator(document.policies, limits, schema)
+        known = Evaluator(document.policies, limits, schema, document.may_go_without_facts)
         if len(_EVALUATORS) >= EVALUATORS_KEPT:
             _EVALUATORS.clear()
         _EVALUATORS[digest] = known

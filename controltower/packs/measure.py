@@ -98,7 +98,8 @@ def load_pack(domain: str) -> Pack:
     folder = PACKS / domain
     pack = _yaml(folder / "pack.yaml")
     schema = cedar_schema(
-        ToolDeclaration(t["name"], t["effect"], t.get("facts") or {}) for t in pack["tools"]
+        ToolDeclaration(t["name"], t["effect"], t.get("facts") or {}, t.get("preview", ""))
+        for t in pack["tools"]
     )
     document, problems = read_document((folder / pack["policies"][0]).read_text(encoding="utf-8"))
     if document is None or problems:
@@ -106,7 +107,9 @@ def load_pack(domain: str) -> Pack:
     contracts = [_yaml(folder / path) for path in pack["jobs"]]
     return Pack(
         domain=domain,
-        evaluator=Evaluator(document.policies, document.limits, schema),
+        evaluator=Evaluator(
+            document.policies, document.limits, schema, document.may_go_without_facts
+        ),
         effects={t["name"]: t["effect"] for t in pack["tools"]},
         jobs={c["job"]: frozenset(t["name"] for t in c["tools"]) for c in contracts},
         signals={c["job"]: c.get("signals") or {} for c in contracts},

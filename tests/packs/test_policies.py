@@ -11,33 +11,11 @@ from apps.policy.domain.document import read_document
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 from controltower.packs import measure
+from tests.packs.clean import clean_facts
 
 DOMAINS = ("airline", "retail")
 FOUND = {"reads_before": ["find_user_id_by_email"], "answers": ["kim_1"]}
 AGREED = {"confirmed": True, "customer_named": ["owner"], "spelled_out": True}
-FACTS: dict[str, dict[str, Any]] = {
-    "airline": {
-        "would_refuse": False,
-        "owner": "kim_1",
-        "already_cancelled": False,
-        "any_flown": False,
-        "cancel_allowed": True,
-        "cancel_needs_reason": False,
-        "certificate_amount_plausible": True,
-        "compensation_eligible": True,
-        "cabin": "economy",
-        "amount_cents": 10_000,
-        "amount_kind": "charge",
-    },
-    "retail": {
-        "would_refuse": False,
-        "owner": "kim_1",
-        "amount_cents": 10_000,
-        "amount_kind": "refund",
-        "already_modified": False,
-        "reason_allowed": True,
-    },
-}
 BOOK, CANCEL, FLIGHTS, BAGS = (
     "book_reservation",
     "cancel_reservation",
@@ -207,7 +185,7 @@ def question(domain: str, tool: str, changes: dict[str, Any] | None = None) -> R
         domain=domain,
         effect=pack.effects[tool],
         listed=True,
-        facts={**FACTS[domain], **changes.get("facts", {})},
+        facts={**clean_facts(domain, tool), **changes.get("facts", {})},
         conversation={**AGREED, **changes.get("conversation", {})},
         run={**FOUND, **changes.get("run", {})},
         arguments=changes.get("arguments", {}),

@@ -11,6 +11,7 @@ from tests.policy.texts import RULES, SCHEMA, refund
 
 LIMITS = {"most_cents": 5_000}
 ROLES = ("operator",)
+LARGE = {"amount_cents": 9_000, "own": True}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,9 @@ def answer(evaluator: Evaluator, request: Request) -> tuple[Any, ...]:
     [
         (refund(), ("permit", ["listed"], (), 0, 1)),
         (refund(conversation={}), ("hold", ["unconfirmed"], ("operator",), 1, 2)),
-        (refund(facts={"amount_cents": 9_000}), ("hold", ["large"], ("operator",), 2, 3)),
+        (refund(facts=LARGE), ("hold", ["large"], ("operator",), 2, 3)),
         (
-            refund(facts={"amount_cents": 9_000}, approvals=frozenset({"operator"})),
+            refund(facts=LARGE, approvals=frozenset({"operator"})),
             ("permit", ["listed"], (), 0, 1),
         ),
         (
@@ -49,7 +50,6 @@ def answer(evaluator: Evaluator, request: Request) -> tuple[Any, ...]:
         ),
         (refund(listed=False), ("deny", [], (), 0, 1)),
         (refund(listed=False, conversation={}), ("deny", ["unconfirmed"], (), 0, 2)),
-        (refund(facts={"amount_cents": "9000"}), ("permit", ["listed"], (), 0, 1)),
         (refund(tool="look", effect="read", conversation={}), ("permit", ["listed"], (), 0, 1)),
     ],
 )
@@ -83,7 +83,7 @@ def test_an_evaluation_error_is_a_deny() -> None:
     )
     evaluator = Evaluator(overflow, LIMITS, SCHEMA)
 
-    verdict = evaluator.evaluate_batch([refund(facts={"amount_cents": 10**12})])[0]
+    verdict = evaluator.evaluate_batch([refund(facts={"amount_cents": 10**12, "own": True})])[0]
 
     assert verdict.answer == "deny"
     assert verdict.errors
@@ -111,7 +111,7 @@ def test_a_batch_keeps_its_order_and_tells_equal_tools_apart(evaluator: Evaluato
 
 
 def test_the_observed_value_stands_beside_its_limit(evaluator: Evaluator) -> None:
-    verdict = evaluator.evaluate_batch([refund(facts={"amount_cents": 9_000})])[0]
+    verdict = evaluator.evaluate_batch([refund(facts=LARGE)])[0]
 
     assert verdict.rules[0]["observed"] == [
         {
@@ -125,13 +125,15 @@ def test_the_observed_value_stands_beside_its_limit(evaluator: Evaluator) -> Non
 
 
 def test_other_limits_can_be_tried(evaluator: Evaluator) -> None:
-    asked = [refund(facts={"amount_cents": 9_000})]
+    asked = [refund(facts=LARGE)]
 
     assert evaluator.evaluate_batch(asked, limits={"most_cents": 9_001})[0].answer == "permit"
 
 
 def test_a_batch_is_quick(evaluator: Evaluator) -> None:
-    asked = [refund(facts={"amount_cents": n}, run={"seen": [str(n)]}) for n in range(300)]
+    asked = [
+        refund(facts={"amount_cents": n, "own": True}, run={"seen": [str(n)]}) for n in range(300)
+    ]
     evaluator.evaluate_batch(asked)
 
     started = time.process_time()
@@ -163,6 +165,7 @@ def test_a_right_text_has_no_problems() -> None:
         ('"operator") @votes', '"boss") @votes', '@require_approval("boss', "boss"),
         ('@reason("No clear yes")', "", '@id("unconfirmed")', "no reason"),
         ('@id("listed")', '@id("large")', '@id("large") @require', "already called"),
+        ('@id("large")', '@id("facts-unknown")', '@id("facts-unknown")', "built in"),
         ("@purpose", "@porpoise", "@porpoise", "porpoise"),
         ("!context.facts.own }", "context.facts.own > 3 }", "when { context.facts has own", "Long"),
         ("context.facts has own && ", "", "facts.own", "optional"),

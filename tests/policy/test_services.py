@@ -15,6 +15,7 @@ from apps.kernel.errors import (
 )
 from apps.kernel.ids import new_id
 from apps.policy import selectors, services
+from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 from apps.policy.models import Decision, PolicySet
 from tests.factories.policy import decided, published
 from tests.policy.texts import RULES, SCHEMA, document, refund
@@ -38,7 +39,7 @@ def apply(text: str, **changes: Any) -> str:
 def test_decisions_are_kept_in_order_with_what_was_asked(toys: PolicySet) -> None:
     small, large, own = (
         refund(),
-        refund(facts={"amount_cents": 9_000}),
+        refund(facts={"amount_cents": 9_000, "own": True}),
         refund(facts={"own": False}),
     )
 
@@ -223,9 +224,9 @@ def test_simulation_counts_old_and_new_answers(toys: PolicySet) -> None:
         "toys",
         [
             refund(),
-            refund(facts={"amount_cents": 9_000}),
+            refund(facts={"amount_cents": 9_000, "own": True}),
             refund(facts={"own": False}),
-            refund(facts={"amount_cents": 9_000}, approvals=frozenset({"operator"})),
+            refund(facts={"amount_cents": 9_000, "own": True}, approvals=frozenset({"operator"})),
             refund(tool="look", effect="read"),
         ],
     )
@@ -242,7 +243,9 @@ def test_simulation_counts_old_and_new_answers(toys: PolicySet) -> None:
 
 
 def test_limits_are_simulated_as_a_curve(toys: PolicySet) -> None:
-    rows = decided("toys", [refund(facts={"amount_cents": n}) for n in (1_000, 4_000, 9_000)])
+    rows = decided(
+        "toys", [refund(facts={"amount_cents": n, "own": True}) for n in (1_000, 4_000, 9_000)]
+    )
 
     points = services.simulate_limits(toys, name="most_cents", values=[500, 5_000, 10_000])
 
@@ -271,3 +274,82 @@ def test_rules_say_how_often_they_spoke(toys: PolicySet) -> None:
         ("not-own", 0, 0, 1),
     ]
     assert document().split("\n")[rows[1].line - 1].strip().startswith('@id("unconfirmed")')
+
+
+def test_what_was_unknown_is_as_unknown_when_it_is_asked_again(toys: PolicySet) -> None:
+    decided(
+        "toys",
+        [
+            refund(facts={"amount_cents": None, "own": True}),
+            refund(facts={"amount_cents": 10**40, "own": True}),
+            refund(preview_error="no answer in 10 s"),
+        ],
+    )
+
+    found = services.simulate(toys, document())
+
+    assert found.counts == {("hold", "hold"): 3}
+    assert found.rules == {"facts-unknown": 3}
+
+
+def test_decisions_of_an_earlier_release_are_asked_again_as_they_were(toys: PolicySet) -> None:
+    """Before, nobody looked for gaps: that is no difference which a draft makes."""
+    for request in (refund(facts={}), refund()):
+        stored = {key: value for key, value in request.to_json().items() if key != "v"}
+        Decision.objects.create(
+            id=new_id(),
+            policy_version=toys.versions.get(),
+            run_id=new_id(),
+            step_id=new_id(),
+            action="refund",
+            answer="permit",
+            request=stored,
+        )
+
+    assert services.simulate(toys, document()).counts == {("permit", "permit"): 2}
+
+
+def test_a_fact_declared_since_is_no_difference_that_a_draft_makes(toys: PolicySet) -> None:
+    decided("toys", [refund()])
+    more = cedar_schema(
+        [
+            ToolDeclaration(
+                "refund", "irreversible", {"amount_cents": "long", "own": "bool", "new": "long"}
+            )
+        ]
+    )
+
+    assert services.simulate(toys, document(), schema=more).counts == {("permit", "permit"): 1}
+
+
+EXEMPT = "may_go_without_facts:\n  {0}: {1}\npolicies: |"
+
+
+@pytest.mark.parametrize(
+    ("tool", "why", "said"),
+    [
+        ("refnd", "Coins.", "There is no tool “refnd”. Did you mean “refund”?"),
+        ("look", "It reads.", "“look” needs no exemption"),
+        ("refund", '""', "“refund” is exempted without a reason."),
+        ("refund", "[]", "“refund” is exempted without a reason."),
+    ],
+)
+def test_an_exemption_names_a_tool_that_needs_one_and_says_why(
+    tool: str, why: str, said: str
+) -> None:
+    text = document().replace("policies: |", EXEMPT.format(tool, why))
+
+    problems = services.validate(text=text, schema=SCHEMA)
+
+    assert [said in str(p) for p in problems] == [True], problems
+    assert problems[0].line == 6
+
+
+def test_an_exemption_is_in_force_and_stored_with_the_decision(toys: PolicySet) -> None:
+    apply(document().replace("policies: |", EXEMPT.format("refund", "Coins only.")))
+
+    (row,) = decided("toys", [refund(facts={})])
+
+    assert row.answer == "permit"
+    assert row.rules[-1]["id"] == "may-go-without-facts"
+    assert [u["name"] for u in row.rules[-1]["unknown"]] == ["amount_cents", "own"]

@@ -12,7 +12,7 @@ from django.urls import reverse
 from apps.kernel.ids import new_id
 from apps.policy.domain.request import Request
 from apps.policy.models import PolicyDraft, PolicySet, PolicyVersion
-from apps.policy.services import Ask, decide_batch
+from apps.policy.services import Ask, decide_batch, publish
 from tests.factories.catalog import apply_toys, policy_text
 
 As = Callable[[str], Client]
@@ -44,7 +44,7 @@ def decide(cents: int) -> None:
         tool="refund",
         effect="irreversible",
         listed=True,
-        facts={"amount_cents": cents},
+        facts={"amount_cents": cents, "owner": "kim"},
     )
     with transaction.atomic():
         decide_batch([Ask(new_id(), new_id(), "toys", request)])
@@ -67,6 +67,18 @@ def test_everybody_reads_policies(
 
     assert response.status_code == 200
     assert says in text_of(response)
+
+
+def test_the_page_lists_what_may_go_without_facts(toys: PolicySet, client_as: As) -> None:
+    assert "May go without facts" not in text_of(client_as("operator").get(url("detail", "toys")))
+    text = TEXT.replace("policies: |", "may_go_without_facts:\n  refund: Coins only.\npolicies: |")
+    with transaction.atomic():
+        publish(toys, text=text, schema=PolicyVersion.objects.get().schema, actor="x")
+
+    page = text_of(client_as("operator").get(url("detail", "toys")))
+
+    assert "May go without facts" in page
+    assert "Coins only." in page
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from apps.catalog.domain.structure import nearest, read_problems, schema_problem
 from apps.kernel.documents import Document, Path, Problem, load
 
 EFFECTS = ("read", "draft", "write", "irreversible")
-FACT_TYPES = ("bool", "long", "string", "set")
+FACT_TYPES = tuple(kind + mark for kind in ("bool", "long", "string", "set") for mark in ("", "?"))
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 400}
 _FILE = {"type": "string", "minLength": 1, "maxLength": 200}
 
@@ -190,6 +190,7 @@ POLICY: dict[str, Any] = group(
         "policy": SLUG,
         "name": {**_TEXT, "maxLength": 120},
         "limits": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "may_go_without_facts": {"type": "object", "additionalProperties": _TEXT},
         "policies": {"type": "string", "minLength": 1},
     },
     "policy",

@@ -148,7 +148,8 @@ def _tools(files: PackFiles, problems: list[Problem]) -> tuple[dict[str, Any], .
 def policy_schema(tools: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The Cedar schema of a domain's tools: actions in effect groups, declared facts."""
     return cedar_schema(
-        ToolDeclaration(t["name"], t["effect"], t.get("facts") or {}) for t in tools
+        ToolDeclaration(t["name"], t["effect"], t.get("facts") or {}, t.get("preview", ""))
+        for t in tools
     )
 
 

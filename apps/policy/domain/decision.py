@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.policy.domain.rules import Rule
+
+if TYPE_CHECKING:
+    from apps.policy.domain.unknown import Gap
 
 
 class Answer(StrEnum):
@@ -33,7 +36,8 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The decision point's answer. ``rules`` are the determining ones with what they looked at;
-    ``roles`` and ``votes`` say who must approve a hold; ``risk`` is 1 (low) to 4 (critical)."""
+    ``roles`` and ``votes`` say who must approve a hold; ``risk`` is 1 (low) to 4 (critical);
+    ``unknown`` is what had to be known and isn't."""
 
     answer: Answer
     rules: tuple[dict[str, Any], ...] = ()
@@ -41,6 +45,7 @@ class Verdict:
     votes: int = 0
     risk: int = 1
     errors: tuple[str, ...] = ()
+    unknown: tuple[Gap, ...] = ()
 
 
 def roles_to_ask(outcome: Outcome) -> tuple[str, ...]:

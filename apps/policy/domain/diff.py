@@ -6,7 +6,7 @@ What can't be judged, such as a rewritten condition, is called weaker: a person 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from apps.policy.domain.rules import Rule
@@ -32,16 +32,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One side: its rules by id, their conditions as written, its limits."""
+    """One side: its rules by id, their conditions as written, its limits, and the tools that may go
+    without facts with the reasons given."""
 
     rules: Mapping[str, Rule]
     conditions: Mapping[str, str]
     limits: Mapping[str, int]
+    may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare(before: Text, after: Text) -> list[Change]:
     """Every change, weaker controls first."""
-    found = [*_rules(before, after), *_limits(before, after)]
+    found = [*_rules(before, after), *_limits(before, after), *_exemptions(before, after)]
     return sorted(found, key=lambda c: _ORDER.index(c.kind))
 
 
@@ -99,6 +101,21 @@ def _limits(before: Text, after: Text) -> Iterator[Change]:
         if was is not None and now is not None and _guards(after.rules.values(), name, now > was):
             kind = Kind.STRONGER
         yield Change(f"limits.{name}", kind, f"Limit {name}: {shown}")
+
+
+def _exemptions(before: Text, after: Text) -> Iterator[Change]:
+    old, new = before.may_go_without_facts, after.may_go_without_facts
+    for tool in sorted({*old, *new}):
+        path = f"may_go_without_facts.{tool}"
+        if tool not in old:
+            words = f"“{tool}” may now go although what it would change is not known: {new[tool]}"
+            yield Change(path, Kind.WEAKER, words)
+        elif tool not in new:
+            words = f"“{tool}” is now held for a person when what it would change is not known"
+            yield Change(path, Kind.STRONGER, words)
+        elif old[tool] != new[tool]:
+            words = f"“{tool}”: why it may go without facts changed"
+            yield Change(path, Kind.NEUTRAL, words)
 
 
 def _number(value: int | None) -> str:

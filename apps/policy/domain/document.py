@@ -8,17 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from apps.kernel.documents import MAX_INTEGER, Document, Problem, load
 
-KEYS = ("policy", "name", "limits", "policies")
+EXEMPTIONS = "may_go_without_facts"
+KEYS = ("policy", "name", "limits", EXEMPTIONS, "policies")
 LITERAL_BLOCK = re.compile(r"policies\s*:\s*\|[-+0-9]*\s*(#.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
-    """What a document says. ``first_line`` and ``indent`` say where the Cedar text stands in it."""
+    """What a document says. ``may_go_without_facts``: tools whose changes policy lets go although
+    their facts or preview are not known, each with the reason. ``first_line`` and ``indent`` say
+    where the Cedar text stands in it."""
 
     slug: str = ""
     name: str = ""
@@ -26,6 +30,7 @@ class PolicyDocument:
     policies: str = ""
     first_line: int = 1
     indent: int = 0
+    may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
 
     def position(self, line: int, column: int) -> tuple[int, int]:
         """Where a position of the Cedar text is in the document (lines and columns from 1)."""
@@ -39,7 +44,12 @@ def read_document(text: str) -> tuple[PolicyDocument | None, list[Problem]]:
     if not isinstance(source.value, dict):
         fix = "Start with “policy: a-name”, then limits and policies."
         return None, source.problems or [Problem("The document is not a group of keys.", fix)]
-    problems = [*source.problems, *_key_problems(source, text), *_limit_problems(source)]
+    problems = [
+        *source.problems,
+        *_key_problems(source, text),
+        *_limit_problems(source),
+        *_exemption_problems(source),
+    ]
     return _document(source, text), problems
 
 
@@ -54,7 +64,39 @@ def _document(source: Document, text: str) -> PolicyDocument:
         policies=policies if isinstance(policies, str) else "",
         first_line=line + 1,
         indent=_indent(text, line),
+        may_go_without_facts=_exemptions(value.get(EXEMPTIONS)),
     )
+
+
+def _exemptions(stated: Any) -> dict[str, str]:
+    """The exemptions that count: those with a reason."""
+    if not isinstance(stated, dict):
+        return {}
+    return {tool: why.strip() for tool, why in stated.items() if _is_text(why)}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def exempted_tools(text: str, may_lack_facts: Mapping[str, bool]) -> list[Problem]:
+    """What is wrong with the tools that a document lets go without facts. ``may_lack_facts``: the
+    tools there are, and whether anything about their effect could be unknown."""
+    source = load(text)
+    stated = source.value.get(EXEMPTIONS) if isinstance(source.value, dict) else None
+    found = []
+    for tool in stated if isinstance(stated, dict) else ():
+        path = (EXEMPTIONS, tool)
+        if tool not in may_lack_facts:
+            near = get_close_matches(str(tool), may_lack_facts, n=1, cutoff=0.55)
+            fix = f"Did you mean “{near[0]}”?" if near else "Name a tool of this domain."
+            found.append(source.problem(path, f"There is no tool “{tool}”.", fix, key=True))
+        elif not may_lack_facts[tool]:
+            message = (
+                f"“{tool}” needs no exemption: it reads, or declares neither facts nor preview."
+            )
+            found.append(source.problem(path, message, "Take this line out.", key=True))
+    return found
 
 
 def _key_problems(source: Document, text: str) -> Iterator[Problem]:
@@ -90,6 +132,20 @@ def _limit_problems(source: Document) -> Iterator[Problem]:
         elif not _whole(number):
             fix = "Use a whole number, such as 50000."
             yield source.problem(("limits", name), f"“{name}” is not a whole number.", fix)
+
+
+def _exemption_problems(source: Document) -> Iterator[Problem]:
+    stated = source.value.get(EXEMPTIONS)
+    if stated is None:
+        return
+    if not isinstance(stated, dict):
+        fix = "Write one “tool: reason” a line."
+        yield source.problem((EXEMPTIONS,), "Exemptions are not a group of keys.", fix)
+        return
+    for tool, why in stated.items():
+        if not _is_text(why):
+            fix = "Say in a sentence why a change may go although nobody knows what it does."
+            yield source.problem((EXEMPTIONS, tool), f"“{tool}” is exempted without a reason.", fix)
 
 
 def _whole(value: Any) -> bool:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from apps.kernel.canonical import canonical_bytes, digest_of_bytes
+from apps.policy.domain.mistyped import kept
 
+VERSION = 2  # of the stored form: 1 says nothing of previews, and facts were not always asked for
 MAX_LONG = 2**53 - 1  # what JSON carries exactly
 CONVERSATION = {
     "confirmed": "bool",
@@ -60,7 +62,9 @@ def reads_of(policies: str) -> Reads:
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question to the decision point: who (agent), what (tool, with the effect class that the
-    catalog gives it; ``listed``: the run's contract names it), and the circumstances."""
+    catalog gives it; ``listed``: the run's contract names it), and the circumstances.
+    ``preview_error`` says why the tool's preview told nothing; ``asked_for`` names the facts that
+    could be known when this was asked first (``None``: all that the tool declares)."""
 
     agent: str
     tool: str
@@ -74,10 +78,13 @@ class Request:
     run: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     approvals: frozenset[str] = frozenset()
+    preview_error: str = ""
+    asked_for: frozenset[str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form that is stored, digested and asked again."""
         return {
+            "v": VERSION,
             "agent": self.agent,
             "tool": self.tool,
             "domain": self.domain,
@@ -85,19 +92,24 @@ class Request:
             "listed": self.listed,
             "agent_kind": self.agent_kind,
             "agent_model": self.agent_model,
-            "facts": _plain(self.facts),
+            "facts": {name: kept(value) for name, value in self.facts.items()},
             "conversation": _plain(self.conversation),
             "run": _plain(self.run),
             "arguments": dict(self.arguments),
             "approvals": sorted(self.approvals),
+            **({"preview_error": self.preview_error} if self.preview_error else {}),
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Request:
-        """Read a stored request. Keys of another release are left out."""
+        """Read a stored request. Keys of another release are left out. One that was asked before
+        gaps were looked for is asked again without looking for them."""
         known = {f.name for f in fields(cls)}
-        kept = {name: value for name, value in stored.items() if name in known}
-        return cls(**{**kept, "approvals": frozenset(kept.get("approvals", ()))})
+        found = {name: value for name, value in stored.items() if name in known}
+        found["approvals"] = frozenset(found.get("approvals", ()))
+        if int(stored.get("v", 1)) < VERSION:
+            found["asked_for"] = frozenset()
+        return cls(**found)
 
     def canonical(self) -> bytes:
         """``to_json`` in canonical form."""
@@ -157,6 +169,11 @@ def typed(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]
     }
 
 
+def has_type(value: Any, kind: str) -> bool:
+    """Whether rules may see this value as a fact of this type."""
+    return _typed(value, kind) is not None
+
+
 def _filled(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
     return {**{name: EMPTY[kind] for name, kind in types.items()}, **typed(values, types)}
 
@@ -169,7 +186,8 @@ def _typed(value: Any, kind: str) -> Any:
         return value if whole and abs(value) <= MAX_LONG else None
     if kind == "string":
         return value if isinstance(value, str) else None
-    return _texts(value) if isinstance(value, list | tuple | set | frozenset) else None
+    is_list = isinstance(value, list | tuple | set | frozenset)
+    return _texts(value) if is_list and all(isinstance(item, str) for item in value) else None
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ MIN_RISK, MAX_RISK = 1, 4
 MAX_VOTES = 3
 OPERATORS = {">": ">", ">=": "≥", "<": "<", "<=": "≤", "==": "=", "!=": "≠"}
 FLIPPED = {">": "<", ">=": "≤", "<": ">", "<=": "≥", "==": "=", "!=": "≠"}
+BUILT_IN = ("facts-unknown", "may-go-without-facts")  # what the evaluator says of unknown effects
 GROUPS = ("facts", "conversation", "run")
 
 Node = Any
@@ -99,6 +100,8 @@ def annotation_faults(
     role = notes.get("require_approval")
     if not notes.get("id"):
         yield "id", "this rule has no id", 'add @id("a-short-name")'
+    elif notes["id"] in BUILT_IN:
+        yield "id", f"“{notes['id']}” names a rule that is built in", "give it another id"
     if forbid and not notes.get("reason"):
         yield "reason", "this rule has no reason to show to people", 'add @reason("…")'
     yield from _unknown_names(notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.policy.services.comparing import Findings, compare_texts, review_text
-from apps.policy.services.deciding import Ask, Decided, decide_batch
+from apps.policy.services.deciding import Ask, Decided, decide_batch, unknown_batch
 from apps.policy.services.drafting import (
     Check,
     check_text,
@@ -16,7 +16,7 @@ from apps.policy.services.drafting import (
     withdraw,
 )
 from apps.policy.services.publishing import apply_policy, publish, validate
-from apps.policy.services.reading import RuleRow, rules
+from apps.policy.services.reading import RuleRow, exemptions, rules
 from apps.policy.services.simulating import (
     ChangedAnswer,
     LimitPoint,
@@ -40,6 +40,7 @@ __all__ = [
     "compare_texts",
     "decide_batch",
     "discard",
+    "exemptions",
     "publish",
     "publish_draft",
     "rebase",
@@ -51,6 +52,7 @@ __all__ = [
     "simulate",
     "simulate_limits",
     "submit_draft",
+    "unknown_batch",
     "validate",
     "withdraw",
 ]

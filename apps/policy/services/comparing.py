@@ -98,4 +98,5 @@ def _text(text: str) -> Text:
         rules={rule.id: rule for rule, _, _ in rows},
         conditions={rule.id: _ANNOTATION.sub("", source) for rule, _, source in rows},
         limits=document.limits,
+        may_go_without_facts=document.may_go_without_facts,
     )

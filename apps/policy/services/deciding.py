@@ -17,6 +17,7 @@ from apps.kernel.transactions import participant
 from apps.policy import selectors
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.request import Request, digest_of
+from apps.policy.domain.unknown import Gap
 from apps.policy.services.reading import evaluator_by
 
 
@@ -66,6 +67,19 @@ def decide_batch(asks: Sequence[Ask]) -> list[Decided]:
             rows.append(_row(asks[index], version_id, decided[index]))
     execute(_KEEP, [rows_as_json(rows)])
     return [decided[i] for i in range(len(asks))]
+
+
+@participant
+def unknown_batch(asks: Sequence[Ask]) -> list[tuple[Gap, ...]]:
+    """What each ask lacks that would have to be known, by the version in force now; nothing for a
+    policy set that was never published."""
+    in_force = selectors.in_force({ask.policy_slug for ask in asks})
+    return [
+        evaluator_by(*in_force[a.policy_slug]).unknown(a.request)
+        if a.policy_slug in in_force
+        else ()
+        for a in asks
+    ]
 
 
 _KEEP = """

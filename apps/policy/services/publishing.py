@@ -12,7 +12,8 @@ from apps.kernel.documents import Problem
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.transactions import participant
 from apps.policy.adapters import check_policies
-from apps.policy.domain.document import PolicyDocument, read_document
+from apps.policy.domain.document import PolicyDocument, exempted_tools, read_document
+from apps.policy.domain.schema import may_lack_facts
 from apps.policy.models import PolicySet, PolicyVersion
 
 Json = Mapping[str, Any]
@@ -24,6 +25,7 @@ def validate(*, text: str, schema: Json) -> list[Problem]:
     document, problems = read_document(text)
     if document is None:
         return problems
+    problems += exempted_tools(text, may_lack_facts(schema))
     for found in check_policies(document.policies, document.limits, schema, DECIDING_ROLES):
         line, column = document.position(found.line, found.column)
         at = (found.path, line, column)

@@ -45,3 +45,9 @@ def rules(version: PolicyVersion, *, since: datetime | None = None) -> list[Rule
         RuleRow(rule, document.first_line + line - 1, source, **hits.get(rule.id, {}))
         for rule, line, source in rules_of(document.policies)
     ]
+
+
+def exemptions(version: PolicyVersion) -> dict[str, str]:
+    """The tools that a version lets go although what they would change is not known, and why."""
+    document, _ = read_document(version.text)
+    return dict(document.may_go_without_facts) if document else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,8 @@ from apps.policy import selectors
 from apps.policy.adapters import Evaluator
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.request import Request
-from apps.policy.models import Decision, PolicySet
+from apps.policy.domain.schema import declared_facts
+from apps.policy.models import Decision, PolicySet, PolicyVersion
 from apps.policy.services.publishing import checked
 from apps.policy.services.reading import evaluator
 
@@ -81,7 +82,7 @@ def simulate(
     published = selectors.current_version(policy_set.slug)
     used = schema or (published.schema if published else {})
     document = checked(text, used, policy_set.slug)
-    judge = Evaluator(document.policies, document.limits, used)
+    judge = Evaluator(document.policies, document.limits, used, document.may_go_without_facts)
     recorded = selectors.recorded_decisions(
         policy_set, since=since, limit=min(limit, MAX_ASKED), mutations_only=mutations_only
     )
@@ -137,11 +138,31 @@ def rejudge(decisions: Sequence[UUID], *, limit_factor: float = 1.0) -> dict[UUI
 def _asked(
     evaluator: Evaluator, recorded: Sequence[Decision], limits: Mapping[str, int] | None = None
 ) -> Iterator[tuple[Decision, Verdict]]:
+    declared = _declared_then(recorded)
     for start in range(0, len(recorded), CHUNK):
         chunk = recorded[start : start + CHUNK]
-        requests = [Request.from_json(decision.request) for decision in chunk]
+        requests = [_request(decision, declared) for decision in chunk]
         verdicts = evaluator.evaluate_batch(requests, limits=limits)
         yield from zip(chunk, verdicts, strict=True)
+
+
+def _declared_then(recorded: Sequence[Decision]) -> dict[int, dict[str, frozenset[str]]]:
+    """The facts that each tool declared when it was asked about, by policy version."""
+    used = {decision.policy_version_id for decision in recorded}
+    return {
+        version.pk: {tool: frozenset(f) for tool, f in declared_facts(version.schema).items()}
+        for version in PolicyVersion.objects.filter(pk__in=used).only("schema")
+    }
+
+
+def _request(decision: Decision, declared: Mapping[int, Mapping[str, frozenset[str]]]) -> Request:
+    """The recorded question. A fact that its tool declares only since was not looked for then:
+    that it isn't there says nothing about what the other text would have answered."""
+    request = Request.from_json(decision.request)
+    if request.asked_for is not None:
+        return request
+    then = declared.get(decision.policy_version_id, {})
+    return replace(request, asked_for=then.get(request.tool, frozenset()))
 
 
 def _changed(decision: Decision, verdict: Verdict) -> ChangedAnswer:

@@ -78,6 +78,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "set": found,
         "version": version,
         "rules": rules,
+        "exemptions": services.exemptions(version),
         "versions": selectors.versions(found)[:20],
         "draft": selectors.draft_of(found),
         "days": HITS_DAYS,

@@ -33,6 +33,23 @@ def test_a_change_is_said_and_judged(old: str, new: str, kind: str, sentence: st
     assert any(k == kind and sentence in s for k, s in found), found
 
 
+def test_a_tool_that_may_go_without_facts_is_a_weaker_control() -> None:
+    exempt = TEXT.replace(
+        "policies: |", "may_go_without_facts:\n  refund: Coins only.\npolicies: |"
+    )
+    other = exempt.replace("Coins only.", "Small change.")
+
+    def said(before: str, after: str) -> list[tuple[str, str]]:
+        return [(str(c.kind), c.sentence) for c in compare_texts(before, after)]
+
+    (weaker,), (stronger,), (neutral,) = said(TEXT, exempt), said(exempt, TEXT), said(exempt, other)
+    assert weaker[0] == "weaker_control"
+    assert "“refund” may now go although" in weaker[1]
+    assert weaker[1].endswith("Coins only.")
+    assert stronger[0] == "stronger_control"
+    assert neutral[0] == "neutral"
+
+
 def test_comments_and_spacing_change_nothing() -> None:
     assert changed("permit(principal", "// why\n  permit( principal") == []
 

@@ -31,6 +31,8 @@ def test_a_document_is_read_with_the_place_of_its_rules() -> None:
         ("policy: a\nname: b\nlimits:\n  x: yes\npolicies: |\n  x", 4, "whole number"),
         ("policy: a\nname: b\nlimits: 3\npolicies: |\n  x", 3, "group"),
         ("policy: a\nname: b\nlimits: {a b: 1}\npolicies: |\n  x", 3, "name"),
+        ("policy: a\nname: b\nmay_go_without_facts: [x]\npolicies: |\n  x", 3, "group"),
+        ("policy: a\nname: b\nmay_go_without_facts: {x: }\npolicies: |\n  x", 3, "reason"),
         ("policy: a\npolicy: c\nname: b\npolicies: |\n  x", 2, "policy"),
         ("policy: 3\nname: b\npolicies: |\n  x", 1, "text"),
     ],
