@@ -258,6 +258,7 @@ QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | ma
 )
 # Runs that a later engine began are left to its workers (N and N-1 side by side in a deploy).
 ENGINE_VERSION = count("TOWER_ENGINE_VERSION", 1)
+INSTANCE = os.environ.get("TOWER_INSTANCE", "")  # of the launcher: names one start of a tower
 RELEASE = os.environ.get("TOWER_RELEASE") or str(
     tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import psutil
 
 from controltower.launch import doctor, files
-from controltower.launch.places import Places, is_running
+from controltower.launch.places import Places, holder, is_running
 from controltower.launch.ports import NoFreePortError
 from controltower.launch.processes import StartError, wait_until
 from controltower.launch.screen import Screen
@@ -29,7 +29,8 @@ def up(places: Places, screen: Screen) -> int:
     """Start everything and stay until told to stop."""
     files.private_dir(places.var)
     tower = Tower(places, screen)
-    if not tower.lock.acquire():
+    # Somebody who only asks whether a tower runs holds the lock for a moment.
+    if not wait_until(tower.lock.acquire, timeout_seconds=0.5):
         state = files.read_json(places.state)
         address = state.get("url") or "still starting"
         screen.good(f"Control Tower already runs: {address} (process {state.get('pid', '?')}).")
@@ -51,9 +52,11 @@ def down(places: Places, screen: Screen) -> int:
     if not is_running(places):
         screen.good("Control Tower does not run.")
         return 0
-    pid = int(files.read_json(places.state).get("pid", 0))
-    if pid <= 1:
-        screen.fail(f"Control Tower runs, but {places.state} does not say as which process.")
+    if not (pid := holder(places)):
+        screen.fail(
+            f"Control Tower runs, but {places.run / 'lock'} does not say as which process:"
+            " press Ctrl-C where it was started."
+        )
         return 1
     with screen.step("Stopping"):
         with contextlib.suppress(ProcessLookupError):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from controltower import localmodel
 from controltower.launch import files, ports, programs
 from controltower.launch.places import Places
+from controltower.launch.processes import READY_SECONDS, wait_until
 from controltower.launch.supervisor import Program
 
 LOCAL = "local"
@@ -42,7 +43,21 @@ def program(*, places: Places, env: Mapping[str, str], port: int) -> Program:
     """The process; its port is fixed, since workers keep its address."""
     arguments = ["-m", "controltower.localmodel", "--port", str(port)]
     arguments += ["--announce", str(places.run / "model.json")]
-    return programs.program("model", arguments, places=places, env=env)
+    own = {name: env[name] for name in ("TOWER_MODEL_KEY",) if name in env}
+    return programs.program("model", arguments, places=places, env=programs.bare(env) | own)
+
+
+def await_own(program: Program, places: Places) -> bool:
+    """Wait until the model says where it is; False once its process has ended instead."""
+    announced = places.run / "model.json"
+
+    def is_settled() -> bool:
+        said = files.read_json(announced)
+        return program.poll() is not None or said.get("pid") == program.pid
+
+    return wait_until(is_settled, timeout_seconds=READY_SECONDS, every_seconds=0.1) and (
+        program.poll() is None
+    )
 
 
 def described(env: Mapping[str, str]) -> str:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from controltower.launch import files, ports
+from controltower.launch.listening import Listener
+from controltower.launch.ports import NoFreePortError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAINS = ("retail", "airline")
+HANDED = ("web", *DOMAINS)
+# Names one start of one tower: who answers with another one's is somebody else.
+INSTANCE = "TOWER_INSTANCE"
 FIRST_PORTS: Mapping[str, int] = {
     "web": 8000,
     "postgres": 55432,
@@ -52,6 +60,10 @@ class Places:
         return self.run / "environment.json"
 
     @property
+    def tool_servers(self) -> Path:
+        return self.run / "tool-servers.json"
+
+    @property
     def first_start(self) -> Path:
         return self.var / "first-start.json"
 
@@ -84,12 +96,16 @@ class Lock:
     def acquire(self) -> bool:
         """Whether this process now holds the lock."""
         files.private_dir(self.path.parent)
-        handle = self.path.open("a")
+        handle = self.path.open("a+")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             handle.close()
             return False
+        # Only the holder writes; `make down` reads here whom to ask to stop.
+        handle.truncate(0)
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
         self._handle = handle
         return True
 
@@ -103,22 +119,68 @@ def is_running(places: Places) -> bool:
     """Whether a supervisor holds this `var` now."""
     if not places.run.exists():
         return False
-    lock = Lock(places)
-    if not lock.acquire():
-        return True
-    lock.release()
+    with (places.run / "lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
     return False
 
 
-def choose_ports(places: Places, environment: Mapping[str, str]) -> dict[str, int]:
-    """A free port for each server: the one it had last time if that is free, else the next."""
+def holder(places: Places) -> int:
+    """The process that runs the tower of this `var`; 0 if nobody is sure."""
+    try:
+        pid = int((places.run / "lock").read_text())
+        words = psutil.Process(pid).cmdline()
+    except (OSError, ValueError, psutil.Error):
+        return 0
+    return pid if "controltower.launch" in " ".join(words) else 0
+
+
+def first_ports(places: Places, environment: Mapping[str, str]) -> dict[str, int]:
+    """Where to begin to look for each server's port: the one it had last time, or was told."""
     kept: dict[str, Any] = files.read_json(places.state).get("ports", {})
     if wanted := environment.get("TOWER_PORT"):
+        if not (wanted.isascii() and wanted.isdigit() and 0 < int(wanted) < 65536):
+            raise NoFreePortError(f"TOWER_PORT must be a port from 1 to 65535; is {wanted!r}.")
         kept = {**kept, "web": int(wanted)}
-    chosen: dict[str, int] = {}
-    for name, first in FIRST_PORTS.items():
-        chosen[name] = ports.next_free(int(kept.get(name, first)), taken=set(chosen.values()))
-    return chosen
+    return {name: int(kept.get(name, first)) for name, first in FIRST_PORTS.items()}
+
+
+def hold_ports(first: Mapping[str, int]) -> dict[str, Listener]:
+    """A port for each server that takes one which is open already."""
+    held: dict[str, Listener] = {}
+    for name in HANDED:
+        held[name] = Listener(first[name])
+    return held
+
+
+def tool_addresses(
+    places: Places, chosen: Mapping[str, int], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables that name the packs' tool servers beside those that the caller names, whose words
+    win. They go into a file of ours, or, where the caller has one, beside it."""
+    files.secret(places.key("tools"))
+    entries = {
+        name: {
+            "url": f"http://{ports.LOOPBACK}:{chosen[name]}/mcp",
+            "token_file": str(places.key("tools")),
+        }
+        for name in DOMAINS
+    }
+    if not (theirs := environment.get("TOWER_TOOL_SERVERS_FILE")):
+        files.write_json(places.tool_servers, entries)
+        return {"TOWER_TOOL_SERVERS_FILE": str(places.tool_servers)}
+    named = files.read_json(Path(theirs))
+    given = environment.get("TOWER_TOOL_SERVERS", "").strip() or "{}"
+    try:
+        said = json.loads(given)
+    except ValueError:
+        return {}  # told by whoever reads it
+    if not isinstance(said, dict):
+        return {}
+    ours = {name: entry for name, entry in entries.items() if name not in named}
+    return {"TOWER_TOOL_SERVERS": json.dumps(ours | said)}
 
 
 def child_environment(
@@ -126,14 +188,13 @@ def child_environment(
 ) -> dict[str, str]:
     """What every process of the tower is told; the caller's own variables win where they may."""
     origin = f"http://{ports.LOOPBACK}:{chosen['web']}"
-    servers = {name: f"http://{ports.LOOPBACK}:{chosen[name]}/mcp" for name in DOMAINS}
     defaults = {
         "TOWER_ENV": "development",
         "TOWER_ORIGIN": origin,
-        "TOWER_TOOL_SERVERS": json.dumps(servers),
         "TOWER_PACKS": str(places.var / "packs"),
     }
-    told = {**defaults, **os.environ}
+    told = {**defaults, **os.environ, **tool_addresses(places, chosen, os.environ)}
+    told[INSTANCE] = secrets.token_hex(16)
     if not told.get("SECRET_KEY") and not told.get("SECRET_KEY_FILE"):
         files.secret(places.key("secret"), bytes_of_entropy=48)
         told["SECRET_KEY_FILE"] = str(places.key("secret"))

@@ -23,9 +23,13 @@ from psycopg import sql
 
 from controltower.launch import files, ports
 from controltower.launch.processes import (
+    READY_SECONDS,
+    PortTakenError,
     StartError,
     evict,
     kill_tree,
+    said_since,
+    size,
     spawn,
     tail,
     wait_gone,
@@ -132,16 +136,23 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Bring the server up, making its data directory the first time; waits until it answers.
 
-        Raises `StartError` with the end of the log when the server does not come up.
+        Raises `StartError` with the end of the log when the server does not come up,
+        `PortTakenError` when that is because of its port.
         """
         self._clear_leftovers()
         if not (self.data_dir / "PG_VERSION").exists():
             self._initialise()
         self._hand_over(self.data_dir)
         self._hand_over(files.socket_dir(self.run_dir))
+        begun = size(self.log)
         self.process = self._spawn()
-        if not wait_until(self._settled, timeout_seconds=60) or self.process.poll() is not None:
+        if (
+            not wait_until(self._settled, timeout_seconds=READY_SECONDS)
+            or self.process.poll() is not None
+        ):
             self.kill()
+            if "could not bind" in said_since(self.log, begun):
+                raise PortTakenError(f"PostgreSQL could not have port {self.port}: it is taken")
             raise StartError(f"PostgreSQL did not start; end of {self.log}:\n{tail(self.log)}")
         try:
             self._provision()

@@ -18,11 +18,17 @@ import psutil
 
 PR_SET_PDEATHSIG = 1
 LOG_BYTES = 5_000_000
+# Ten towers that start at once on two cores need this long; one that ended is noticed at once.
+READY_SECONDS = 300
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StartError(RuntimeError):
     """A server did not come up; the message says why and where its log is."""
+
+
+class PortTakenError(StartError):
+    """A server could not have its port: another program took it first. Choose the next one."""
 
 
 def die_with_parent(death_signal: int) -> Callable[[], None] | None:
@@ -52,6 +58,7 @@ def spawn(
     death_signal: int = signal.SIGKILL,
     user: int | None = None,
     group: int | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own, its output appended to `log`."""
     with open_log(log) as output:
@@ -66,6 +73,7 @@ def spawn(
             preexec_fn=die_with_parent(death_signal),
             user=user,
             group=group,
+            pass_fds=pass_fds,
             extra_groups=None if user is None else [],
         )
 
@@ -102,6 +110,21 @@ def tail(path: Path, *, lines: int = 12) -> str:
     except OSError:
         return "(no log)"
     return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def size(path: Path) -> int:
+    """How long a log is now; 0 when there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def said_since(path: Path, start: int) -> str:
+    """What was added to a log since it was ``start`` bytes long."""
+    try:
+        with path.open("rb") as handle:
+            handle.seek(min(start, size(path)))
+            return handle.read(65536).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def occupants(directory: Path, *, executable: str) -> list[psutil.Process]:

@@ -5,18 +5,38 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from controltower.launch import ports
-from controltower.launch.places import ROOT, Places
+from controltower.launch.listening import Listener
+from controltower.launch.places import INSTANCE, ROOT, Places
 from controltower.launch.supervisor import Program
 
 SERVERS, TOOLS, WORK = 0, 1, 2
+BARE = {
+    INSTANCE,
+    "HOME",
+    "LANG",
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "TMPDIR",
+    "TOWER_DATA",
+    "TOWER_PACKS",
+    "TOWER_VAR",
+    "TZ",
+}
 LANES = ("urgent", "normal")
 # A worker ends its lane's batch first; 25 s is what the engine promises.
 GRACE_SECONDS = {"web": 8.0, "sweeper": 8.0, "desk": 8.0}
 WORKER_GRACE_SECONDS = 27.0
 
 
-def program(name: str, arguments: list[str], *, places: Places, env: Mapping[str, str]) -> Program:
+def program(
+    name: str,
+    arguments: list[str],
+    *,
+    places: Places,
+    env: Mapping[str, str],
+    listener: Listener | None = None,
+) -> Program:
     """One child of the supervisor, with a log of its own."""
     return Program(
         name=name,
@@ -24,22 +44,31 @@ def program(name: str, arguments: list[str], *, places: Places, env: Mapping[str
         env={**env, "TOWER_PROCESS": name},
         log=places.log(name),
         cwd=ROOT,
+        listener=listener,
     )
 
 
-def tool_server(domain: str, *, places: Places, env: Mapping[str, str], port: int) -> Program:
-    """A company's system of record; its port is fixed, since workers keep its address."""
-    arguments = ["-m", "controltower.world", "--domain", domain, "--port", str(port)]
+def bare(env: Mapping[str, str]) -> dict[str, str]:
+    """What a process may know that is not of the tower itself: no address, password or key."""
+    return {name: value for name, value in env.items() if name in BARE or name.startswith("LC_")}
+
+
+def tool_server(
+    domain: str, *, places: Places, env: Mapping[str, str], listener: Listener
+) -> Program:
+    """A company's system of record, which answers only callers that bring the tower's secret."""
+    arguments = ["-m", "controltower.world", "--domain", domain]
+    arguments += ["--fd", str(listener.descriptor)]
+    arguments += ["--token-file", str(places.key("tools"))]
     arguments += ["--db", str(places.var / "world" / f"{domain}.sqlite")]
     arguments += ["--announce", str(places.run / f"world-{domain}.json")]
-    return program(f"tools-{domain}", arguments, places=places, env=env)
+    return program(f"tools-{domain}", arguments, places=places, env=bare(env), listener=listener)
 
 
-def web(*, places: Places, env: Mapping[str, str], port: int) -> Program:
+def web(*, places: Places, env: Mapping[str, str], listener: Listener) -> Program:
     """The site."""
-    arguments = ["-m", "uvicorn", "controltower.asgi:application", "--host", ports.LOOPBACK]
-    arguments += ["--port", str(port), "--timeout-graceful-shutdown", "5"]
-    return program("web", arguments, places=places, env=env)
+    arguments = ["-m", "controltower.launch.site", "--fd", str(listener.descriptor)]
+    return program("web", arguments, places=places, env=env, listener=listener)
 
 
 def workers(*, places: Places, env: Mapping[str, str]) -> list[Program]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from controltower.launch.listening import Listener
 from controltower.launch.processes import StartError, kill_tree, rotate, spawn, tail, wait_gone
 
 TICK_SECONDS = 0.2
@@ -59,6 +60,7 @@ class Program:
     env: Mapping[str, str]
     log: Path
     cwd: Path | None = None
+    listener: Listener | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,9 +68,15 @@ class Program:
         return None if self.process is None else self.process.pid
 
     def start(self) -> None:
-        """Start the command; raises `StartError` when it cannot be executed."""
+        """Start the command, which inherits its listening socket; raises `StartError` when it
+        cannot be executed."""
+        handed = () if self.listener is None else (self.listener.descriptor,)
         try:
-            self.process = spawn(self.argv, env=self.env, log=self.log, cwd=self.cwd)
+            self.process = spawn(
+                self.argv, env=self.env, log=self.log, cwd=self.cwd, pass_fds=handed
+            )
+            if self.listener is not None:
+                self.listener.open()
         except OSError as error:
             raise StartError(f"{self.name} could not be started: {error}") from error
 
@@ -82,7 +90,9 @@ class Program:
             self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it and everything it started."""
+        """End it and everything it started; who calls its port is turned away from now on."""
+        if self.listener is not None:
+            self.listener.rest()
         if self.process is not None:
             kill_tree(self.process.pid)
             wait_gone(self.process, timeout_seconds=5)
@@ -134,6 +144,10 @@ class Supervisor:
         self.watched.append(watched)
         service.start()
         watched.started_at, watched.since = self.clock(), int(time.time())
+
+    def forget(self, service: Service) -> None:
+        """Watch a service no more that did not come up; another one is started in its place."""
+        self.watched = [watched for watched in self.watched if watched.service is not service]
 
     def request_stop(self, signum: int = 0, frame: object = None) -> None:
         """Signal handler: only a flag, the loop does the work."""

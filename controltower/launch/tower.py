@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from controltower import databases
 from controltower.launch import files, model, ports, programs, servers
+from controltower.launch.answers import await_own, warm_up
+from controltower.launch.listening import Listener
 from controltower.launch.places import (
     DOMAINS,
     ROOT,
     Lock,
     Places,
     child_environment,
-    choose_ports,
+    first_ports,
+    hold_ports,
 )
+from controltower.launch.ports import NoFreePortError
+from controltower.launch.postgres import EmbeddedPostgres
 from controltower.launch.processes import (
+    PortTakenError,
     StartError,
     die_with_parent,
     kill_tree,
     open_log,
     tail,
     wait_gone,
-    wait_until,
 )
 from controltower.launch.screen import Detail, Screen
 from controltower.launch.supervisor import Program, Supervisor
+from controltower.launch.valkey import EmbeddedValkey
 from controltower.world import loading
 from controltower.world.errors import PackMissingError
 
-READY_SECONDS = 90
+ATTEMPTS = 30
 TOLD = (
     "DATABASE_URL",
     "REDIS_URL",
     "SECRET_KEY_FILE",
     "TOWER_ENV",
+    "TOWER_INSTANCE",
     "TOWER_MODEL",
     "TOWER_MODEL_URL",
     "TOWER_ORIGIN",
     "TOWER_PACKS",
     "TOWER_TOOL_SERVERS",
+    "TOWER_TOOL_SERVERS_FILE",
     "TOWER_VAR",
 )
 PROBE = """
@@ -73,6 +79,7 @@ class Tower:
         self.lock = Lock(places)
         self.supervisor = Supervisor(report=self._write_status, announce=screen.warn)
         self.ports: dict[str, int] = {}
+        self.held: dict[str, Listener] = {}
         self.env: dict[str, str] = {}
 
     def serve(self) -> int:
@@ -91,7 +98,6 @@ class Tower:
             signal.signal(signum, self.supervisor.request_stop)
         self._greet(present)
         self._play_first_cases()
-        self._start(programs.command("desk", "desk", places=self.places, env=self.env))
         self.supervisor.run()
         return 0
 
@@ -104,6 +110,8 @@ class Tower:
             with self.screen.step("Stopping"):
                 self.supervisor.stop()
             self.screen.say("Data is kept; `make up` goes on where it stopped.")
+        for held in self.held.values():
+            held.close()
         for path in (self.places.status, self.places.environment):
             path.unlink(missing_ok=True)
         self.lock.release()
@@ -113,24 +121,28 @@ class Tower:
 
     def _start_servers(self) -> None:
         servers.evict_leftovers(self.places)
-        self.ports = choose_ports(self.places, os.environ)
+        first = first_ports(self.places, os.environ)
+        self.held = hold_ports(first)
+        self.ports = {name: held.port for name, held in self.held.items()}
+        if os.environ.get("TOWER_PORT") and self.ports["web"] != first["web"]:
+            self.screen.warn(f"Port {first['web']} is taken; the site takes {self.ports['web']}.")
         database_url = os.environ.get("DATABASE_URL", "")
         redis_url = os.environ.get("REDIS_URL", "")
         if not database_url:
-            postgres = servers.embedded_postgres(self.places, port=self.ports["postgres"])
+            postgres = servers.embedded_postgres(self.places, port=first["postgres"])
             with self.screen.step("PostgreSQL") as detail:
                 if not (self.places.postgres / "PG_VERSION").exists():
                     detail("making a new database")
-                self.supervisor.start(postgres, stage=programs.SERVERS, grace_seconds=20)
+                self._start_server(postgres, first["postgres"], grace_seconds=20)
                 detail(f"{servers.postgres_version(postgres.url)} on port {postgres.port}")
             database_url = postgres.url
         else:
             with self.screen.step("PostgreSQL of DATABASE_URL") as detail:
                 detail(f"{servers.postgres_version(database_url)}, {_database_place(database_url)}")
         if not redis_url:
-            valkey = servers.embedded_valkey(self.places, port=self.ports["valkey"])
+            valkey = servers.embedded_valkey(self.places, port=first["valkey"])
             with self.screen.step("Valkey") as detail:
-                self.supervisor.start(valkey, stage=programs.SERVERS)
+                self._start_server(valkey, first["valkey"])
                 detail(f"{servers.redis_version(valkey.url)} on port {valkey.port}")
             redis_url = valkey.url
         else:
@@ -141,6 +153,23 @@ class Tower:
         )
         self._tell()
         self._write_state(url="")
+
+    def _start_server(
+        self, server: EmbeddedPostgres | EmbeddedValkey, first: int, *, grace_seconds: float = 10
+    ) -> None:
+        """Start a server that binds its port itself: between a look at a port and that, somebody
+        else may take it, so the next one is tried."""
+        port = first - 1
+        for _ in range(ATTEMPTS):
+            port = server.port = ports.next_free(port + 1, taken=set(self.ports.values()))
+            try:
+                self.supervisor.start(server, stage=programs.SERVERS, grace_seconds=grace_seconds)
+            except PortTakenError:
+                self.supervisor.forget(server)
+            else:
+                self.ports[server.name] = port
+                return
+        raise NoFreePortError(f"{server.name} was beaten to {ATTEMPTS} ports; try again.")
 
     def _tell(self) -> None:
         """For `make packs` and `make doctor` in another terminal; 0600, gone with the tower."""
@@ -157,12 +186,12 @@ class Tower:
         """Start the tool server of each pack whose data is here; names those packs."""
         present = available_packs(self.places, self.screen)
         for domain in present:
-            port = self.ports[domain]
-            server = programs.tool_server(domain, places=self.places, env=self.env, port=port)
+            held = self.held[domain]
+            server = programs.tool_server(domain, places=self.places, env=self.env, listener=held)
             with self.screen.step(f"Tool server of {domain}") as detail:
                 self._start(server, stage=programs.TOOLS)
-                await_port(server, port)
-                detail(f"port {port}")
+                await_own(server, f"http://{ports.LOOPBACK}:{held.port}/healthz", self.env)
+                detail(f"port {held.port}")
         return present
 
     def _start_model(self) -> None:
@@ -173,14 +202,26 @@ class Tower:
             self.screen.warn(said)
             self.env["TOWER_MODEL"] = ""
         else:
-            port = self.ports["model"]
-            self.env |= model.address(self.places, port=port)
             with self.screen.step("Live model") as detail:
-                local = model.program(places=self.places, env=self.env, port=port)
-                self._start(local, stage=programs.TOOLS)
-                await_port(local, port)
+                port = self._start_local_model()
                 detail(f"{model.described(self.env)}, port {port}")
         self._tell()
+
+    def _start_local_model(self) -> int:
+        """Start the model and return its port, which it binds itself, like the servers."""
+        port = first_ports(self.places, {})["model"] - 1
+        for _ in range(ATTEMPTS):
+            port = ports.next_free(port + 1, taken=set(self.ports.values()))
+            self.env |= model.address(self.places, port=port)
+            local = model.program(places=self.places, env=self.env, port=port)
+            self._start(local, stage=programs.TOOLS)
+            if model.await_own(local, self.places):
+                self.ports["model"] = port
+                return port
+            self.supervisor.forget(local)
+            if ports.is_free(port):
+                break
+        raise StartError(f"{local.name} did not start; end of {local.log}:\n{tail(local.log)}")
 
     def _load_packs_once(self, present: list[str]) -> None:
         done = files.read_json(self.places.first_start)
@@ -195,16 +236,26 @@ class Tower:
         for worker in programs.workers(places=self.places, env=self.env):
             self._start(worker)
         self._start(programs.command("sweeper", "sweep", places=self.places, env=self.env))
-        site = programs.web(places=self.places, env=self.env, port=self.ports["web"])
+        self._start_site()
+
+    def _start_site(self) -> None:
+        site = programs.web(places=self.places, env=self.env, listener=self.held["web"])
+        here = f"http://{ports.LOOPBACK}:{self.ports['web']}"
         with self.screen.step("Site") as detail:
             self._start(site)
-            await_port(site, self.ports["web"])
-            warm_up(f"http://{ports.LOOPBACK}:{self.ports['web']}")
+            await_own(site, f"{here}/healthz", self.env)
+            warm_up(here)
             detail(self.url)
         self._write_state(url=self.url)
         self.supervisor.tick()
 
     def _play_first_cases(self) -> None:
+        """Play some dozens of cases, once, and then let them arrive for as long as it runs."""
+        self._play_once()
+        if not self.supervisor.stopping:
+            self._start(programs.command("desk", "desk", places=self.places, env=self.env))
+
+    def _play_once(self) -> None:
         done = files.read_json(self.places.first_start)
         mark = done.setdefault(self._database_mark(), {})
         if mark.get("cases") or not mark.get("packs") or self.supervisor.stopping:
@@ -374,18 +425,3 @@ def _with_data() -> list[str]:
     done = subprocess.run(probe, cwd=ROOT, capture_output=True, check=False)  # noqa: S603
     found = done.stdout.decode().split()
     return [domain for domain in DOMAINS if domain in found]
-
-
-def warm_up(url: str) -> None:
-    """Let the site load its pages' code now, not when its first visitor waits for it."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=60) as page:  # noqa: S310 - our own
-        page.read()
-
-
-def await_port(program: Program, port: int) -> None:
-    """Wait until the program answers; raises `StartError` when it ended or takes too long."""
-    answers: Callable[[], bool] = lambda: program.poll() is not None or ports.is_open(port)  # noqa: E731
-    if not wait_until(answers, timeout_seconds=READY_SECONDS, every_seconds=0.1):
-        raise StartError(f"{program.name} does not answer on port {port}; see {program.log}")
-    if program.poll() is not None:
-        raise StartError(f"{program.name} ended; end of {program.log}:\n{tail(program.log)}")

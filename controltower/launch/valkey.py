@@ -14,9 +14,13 @@ from redis.retry import Retry
 
 from controltower.launch import files, ports
 from controltower.launch.processes import (
+    READY_SECONDS,
+    PortTakenError,
     StartError,
     evict,
     kill_tree,
+    said_since,
+    size,
     spawn,
     tail,
     wait_gone,
@@ -87,12 +91,14 @@ class EmbeddedValkey:
     def start(self) -> None:
         """Bring the server up and wait until it has loaded its file and answers.
 
-        Raises `StartError` with the end of the log when it does not come up.
+        Raises `StartError` with the end of the log when it does not come up, `PortTakenError`
+        when that is because of its port.
         """
         files.private_dir(self.data_dir)
         evict(self.data_dir, executable="valkey-server", polite=signal.SIGTERM)
         config = self.data_dir / "valkey.conf"
         files.write_private(config, self._config())
+        begun = size(self.log)
         self.process = spawn(
             [str(binary()), str(config)],
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"},
@@ -100,8 +106,13 @@ class EmbeddedValkey:
             cwd=self.data_dir,
             death_signal=signal.SIGTERM,
         )
-        if not wait_until(self._settled, timeout_seconds=30) or self.process.poll() is not None:
+        if (
+            not wait_until(self._settled, timeout_seconds=READY_SECONDS)
+            or self.process.poll() is not None
+        ):
             self.kill()
+            if "Address already in use" in said_since(self.log, begun):
+                raise PortTakenError(f"Valkey could not have port {self.port}: it is taken")
             raise StartError(f"Valkey did not start; end of {self.log}:\n{tail(self.log)}")
 
     def poll(self) -> int | None:

@@ -19,6 +19,7 @@ from rq import Worker
 
 from apps.catalog import adapters
 from apps.kernel.errors import TowerError, UnavailableError
+from controltower.launch import files, programs
 from controltower.world.loading import DOMAINS
 
 WORKERS = 2
@@ -47,13 +48,17 @@ class Crew:
 
     def _tool_services(self) -> None:
         missing = [domain for domain in DOMAINS if not _answers(domain)]
-        files = {domain: Path(self._folder.name) / f"{domain}.json" for domain in missing}
-        for domain, announce in files.items():
+        announced = {domain: Path(self._folder.name) / f"{domain}.json" for domain in missing}
+        secret = Path(self._folder.name) / "tools.key"
+        files.secret(secret)
+        for domain, announce in announced.items():
             database = announce.with_suffix(".sqlite")
             self._spawn("-m", "controltower.world", "--domain", domain, "--port", "0",
-                        "--db", str(database), "--announce", str(announce))  # fmt: skip
-        for domain, announce in files.items():
-            settings.TOOL_SERVERS[domain] = self._announced(announce)
+                        "--db", str(database), "--announce", str(announce),
+                        "--token-file", str(secret), env=programs.bare(os.environ))  # fmt: skip
+        for domain, announce in announced.items():
+            url = self._announced(announce)
+            settings.TOOL_SERVERS[domain] = {"url": url, "token_file": str(secret)}
 
     def _announced(self, announce: Path) -> str:
         end = time.monotonic() + START_S
@@ -77,8 +82,9 @@ class Crew:
             self._spawn("manage.py", "worker", "--lane", lane)
         self._spawn("manage.py", "sweep")
 
-    def _spawn(self, *arguments: str) -> None:
-        env = {**os.environ, "TOWER_TOOL_SERVERS": json.dumps(settings.TOOL_SERVERS)}
+    def _spawn(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        if env is None:
+            env = {**os.environ, "TOWER_TOOL_SERVERS": json.dumps(settings.TOOL_SERVERS)}
         log = (Path(self._folder.name) / f"{len(self._children)}.log").open("wb")
         self._children.append(
             subprocess.Popen(  # noqa: S603  # our own interpreter and modules

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from controltower.world.errors import WorldError
+from controltower.world.fault_middleware import App
 from controltower.world.faults import Faults
 from controltower.world.loading import DOMAINS
 from controltower.world.records import SystemOfRecord
@@ -56,14 +57,24 @@ class Service(uvicorn.Server):
         yield
 
 
-def serve(records: SystemOfRecord, port: int, announce: Path | None, faults: Faults | None) -> None:
+def listen(port: int, descriptor: int | None) -> socket.socket:
+    """The socket that was handed over, or a new one on this port."""
+    if descriptor is not None:
+        return socket.socket(fileno=descriptor)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((LOOPBACK, port))
+    return listener
+
+
+def serve(
+    records: SystemOfRecord, app: App, listener: socket.socket, announce: Path | None
+) -> None:
     """Serve until told to stop."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
+    with listener:
         actual = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(records, faults),
+            app,
             log_level="warning",
             access_log=False,
             proxy_headers=False,
@@ -81,10 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m controltower.world")
     parser.add_argument("--domain", required=True, choices=DOMAINS)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--fd", type=int, help="a listening socket that was handed over")
+    parser.add_argument("--token-file", type=Path, help="callers must bring what stands in it")
     parser.add_argument("--db", type=Path, help="default: var/world/<domain>.sqlite")
     parser.add_argument("--announce", type=Path, help="file to write the address to")
     parser.add_argument("--allow-faults", action="store_true", help="for tests only")
     options = parser.parse_args(argv)
+    os.umask(0o077)  # the company's records are nobody else's on this machine
+    token = options.token_file.read_text().strip() if options.token_file else ""
     path = options.db or Path("var") / "world" / f"{options.domain}.sqlite"
     try:
         records = SystemOfRecord(options.domain, path)
@@ -92,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     try:
-        serve(records, options.port, options.announce, Faults() if options.allow_faults else None)
+        faults = Faults() if options.allow_faults else None
+        app = build_app(records, faults, token=token)
+        serve(records, app, listen(options.port, options.fd), options.announce)
     finally:
         records.close()
     return 0

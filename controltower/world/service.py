@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from controltower.world.bearer import BearerMiddleware
 from controltower.world.dialect import Dialect
 from controltower.world.errors import BadArgumentsError, WorldError
 from controltower.world.fault_middleware import App, FaultMiddleware
@@ -89,8 +90,9 @@ def read_context(meta: dict[str, Any]) -> Context:
     return Context(world, dialect, key, run)
 
 
-def build_app(records: SystemOfRecord, faults: Faults | None = None) -> App:
-    """Return the ASGI application: ``/mcp`` and ``/healthz``, behind faults if they are given."""
+def build_app(records: SystemOfRecord, faults: Faults | None = None, *, token: str = "") -> App:
+    """Return the ASGI application: ``/mcp`` and ``/healthz``, behind faults if they are given.
+    With a ``token``, callers of ``/mcp`` must bring it (RFC 6750)."""
     service = ToolService(records, faults)
     server: Server[Any] = Server(
         f"tower-{records.domain}",
@@ -101,14 +103,18 @@ def build_app(records: SystemOfRecord, faults: Faults | None = None) -> App:
     server.middleware.clear()  # The SDK's spans go nowhere in this process and cost a tenth.
 
     async def healthz(request: Request) -> JSONResponse:
-        return JSONResponse({"ok": True, "domain": records.domain, "pid": os.getpid()})
+        # Which start of which tower this is, so that nobody takes another one's for its own.
+        instance = {"Tower-Instance": os.environ.get("TOWER_INSTANCE", "")}
+        told = {"ok": True, "domain": records.domain, "pid": os.getpid()}
+        return JSONResponse(told, headers=instance)
 
     app: Starlette = server.streamable_http_app(
         stateless_http=True,
         json_response=True,
         custom_starlette_routes=[Route("/healthz", healthz)],
     )
-    return app if faults is None else FaultMiddleware(app, faults)
+    inner: App = app if faults is None else FaultMiddleware(app, faults)
+    return BearerMiddleware(inner, token) if token else inner
 
 
 def _is_name(value: Any) -> bool:

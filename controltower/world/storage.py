@@ -69,8 +69,9 @@ class Storage:
     """One service's file. Not for use by several threads at once."""
 
     def __init__(self, path: Path, domain: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _locked(path.with_name(path.name + ".lock"))
+        _make_private(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
@@ -161,7 +162,17 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def _make_private(path: Path) -> None:
+    """Readable by its owner alone, also where it was made before; SQLite gives its neighbours
+    (``-wal``, ``-shm``) the same rights."""
+    path.touch(mode=0o600)
+    for file in (path, *path.parent.glob(f"{path.name}-*")):
+        file.chmod(0o600)
+
+
 def _locked(path: Path) -> IO[bytes]:
+    path.touch(mode=0o600)
+    path.chmod(0o600)
     handle = path.open("ab")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

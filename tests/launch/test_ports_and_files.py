@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controltower.launch import files, ports
-from controltower.launch.places import Places, choose_ports
+from controltower.launch.places import Places, first_ports, hold_ports
 
 
 @pytest.fixture
@@ -37,11 +37,21 @@ def test_ports_of_last_time_are_used_again_unless_busy(var: Path, busy_port: int
     free = ports.next_free(busy_port + 1)
     files.write_json(places.state, {"ports": {"web": busy_port, "postgres": free}})
 
-    chosen = choose_ports(places, {})
+    held = hold_ports(first_ports(places, {}))
 
-    assert chosen["web"] > busy_port
-    assert len(set(chosen.values())) == len(chosen)
-    assert choose_ports(places, {"TOWER_PORT": str(free)})["web"] == free
+    chosen = [one.port for one in held.values()]
+    for one in held.values():
+        one.close()
+    assert held["web"].port > busy_port
+    assert len(set(chosen)) == len(chosen)
+    assert first_ports(places, {})["postgres"] == free
+    assert first_ports(places, {"TOWER_PORT": str(free)})["web"] == free
+
+
+@pytest.mark.parametrize("text", ["http", "0", "70000", "-1"])
+def test_a_port_that_is_none_is_named(var: Path, text: str) -> None:
+    with pytest.raises(ports.NoFreePortError, match=rf"TOWER_PORT .* is '{text}'"):
+        first_ports(Places(var), {"TOWER_PORT": text})
 
 
 def test_secret_is_made_once_and_private(var: Path) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import stat
+from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from controltower.launch.postgres import EmbeddedPostgres
-from controltower.launch.processes import StartError, occupants, wait_until
+from controltower.launch import ports
+from controltower.launch.listening import Listener
+from controltower.launch.postgres import DISPOSABLE, EmbeddedPostgres
+from controltower.launch.processes import PortTakenError, StartError, occupants, wait_until
 
 
 def write(server: EmbeddedPostgres, text: str) -> None:
@@ -112,3 +116,20 @@ def test_failed_start_says_why(postgres: EmbeddedPostgres) -> None:
         postgres.start()
 
     assert occupants(postgres.data_dir, executable="postgres") == []
+
+
+def test_a_port_that_was_taken_meanwhile_is_told_apart(var: Path) -> None:
+    with closing(Listener(ports.any_free())) as thief:
+        server = EmbeddedPostgres(
+            var / "postgres",
+            run_dir=var / "s",
+            password="p",
+            owner_password="o",
+            log=var / "postgres.log",
+            port=thief.port,
+            settings=DISPOSABLE,
+        )
+        with pytest.raises(PortTakenError, match=f"port {thief.port}"):
+            server.start()
+    server.start()
+    server.stop()

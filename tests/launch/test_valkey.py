@@ -6,11 +6,15 @@ import os
 import signal
 import stat
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import redis
 
-from controltower.launch.processes import wait_until
+from controltower.launch import ports
+from controltower.launch.listening import Listener
+from controltower.launch.processes import PortTakenError, wait_until
 from controltower.launch.valkey import EmbeddedValkey, connect
 
 
@@ -51,3 +55,14 @@ def test_server_of_a_killed_tower_is_evicted(valkey: EmbeddedValkey) -> None:
     assert orphan.wait(5) is not None
     with redis.Redis.from_url(valkey.url) as client:
         assert client.get("kept") == b"yes"
+
+
+def test_a_port_that_was_taken_meanwhile_is_told_apart(var: Path) -> None:
+    with closing(Listener(ports.any_free())) as thief:
+        server = EmbeddedValkey(
+            var / "valkey", password="secret", log=var / "valkey.log", port=thief.port
+        )
+        with pytest.raises(PortTakenError, match=f"port {thief.port}"):
+            server.start()
+    server.start()
+    server.stop()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import stat
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -180,3 +182,29 @@ def test_kill_9_in_mid_load_loses_no_effect_and_doubles_none(start: Starter) -> 
     assert all(
         retried[number]["content"] == result["content"] for number, result in answered.items()
     )
+
+
+def test_a_service_with_a_token_answers_those_who_bring_it(start: Starter, tmp_path: Path) -> None:
+    secret = tmp_path / "tools.key"
+    secret.write_text("s3cret\n")
+    service = start("--token-file", str(secret))
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"Accept": "application/json, text/event-stream"}
+    for brought in ({}, {"Authorization": "Bearer s3cre"}, {"Authorization": "Basic s3cret"}):
+        refused = httpx.post(service.url, json=ask, headers={**accept, **brought})
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert "needs the token" in refused.json()["error_description"]
+    told = httpx.post(service.url, json=ask, headers={**accept, "Authorization": "Bearer s3cret"})
+    assert told.status_code == 200
+    assert httpx.get(service.url.replace("/mcp", "/healthz")).status_code == 200
+
+
+def test_records_are_readable_by_their_owner_alone(start: Starter, tmp_path: Path) -> None:
+    folder = tmp_path / "world"
+    folder.mkdir()
+    db = folder / "retail.sqlite"
+    db.touch(mode=0o644)
+    start(db=db)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert set(modes.values()) == {0o600}, modes

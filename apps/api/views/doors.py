@@ -3,6 +3,7 @@ with what can be done there."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -17,8 +18,10 @@ from apps.runs.services import workers
 
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
-    """The process answers. Nothing else is asked, so that it is always quick."""
-    return HttpResponse("ok\n", content_type="text/plain")
+    """The process answers. Nothing else is asked, so that it is always quick. It says which start
+    of which tower it belongs to: whoever started it would else believe any other's."""
+    told = {"Tower-Instance": settings.INSTANCE}
+    return HttpResponse("ok\n", content_type="text/plain", headers=told)
 
 
 @require_safe
