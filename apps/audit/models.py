@@ -16,7 +16,7 @@ class Event(models.Model):
     kind = models.CharField(max_length=64)
     actor = models.CharField(max_length=128)
     subject_type = models.CharField(max_length=32)
-    subject_id = models.CharField(max_length=64)
+    subject_id = models.CharField(max_length=140)  # "<domain>/<tool>" is the longest
     run_id = models.UUIDField(null=True)
     payload = JSONField(default=dict)
     position = models.BigIntegerField(null=True)

@@ -126,9 +126,15 @@ def _company_tool(schema: dict[str, Any]) -> types.Tool:
         name=schema["name"],
         description=schema["description"],
         input_schema=schema["parameters"],
-        annotations=types.ToolAnnotations(read_only_hint=not schema["mutates"]),
+        annotations=types.ToolAnnotations(read_only_hint=_is_read_only(schema)),
         _meta={"mutates": schema["mutates"], "tool_type": schema["tool_type"]},
     )
+
+
+def _is_read_only(schema: dict[str, Any]) -> bool | None:
+    """Whether the tool only reads; nothing is said of those that touch no data but may do something
+    outside, such as calling a person."""
+    return None if schema["tool_type"] == "generic" else not schema["mutates"]
 
 
 def _tower_tool(name: str, schema: dict[str, Any]) -> types.Tool:

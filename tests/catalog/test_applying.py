@@ -11,7 +11,7 @@ from apps.catalog import selectors
 from apps.catalog.models import ContractVersion, Domain, Job, ToolVersion
 from apps.catalog.services import PackError, Report, apply_packs
 from apps.kernel.errors import NotFoundError
-from tests.catalog.serving import serving, tool
+from tests.catalog.serving import hints, serving, tool
 from tests.factories.catalog import CONTRACT, PACK, apply_toys, write_pack
 
 pytestmark = pytest.mark.django_db
@@ -175,3 +175,80 @@ def test_the_command_prints_the_difference_and_fails_with_places(tmp_path: Path)
 def test_an_unknown_job_is_not_found() -> None:
     with pytest.raises(NotFoundError):
         selectors.contract_for_run("nobody")
+
+
+REFUND = tool("refund", "order_id")
+
+
+def test_what_contradicts_the_server_is_refused_with_the_place_and_nothing_is_applied(
+    tmp_path: Path, settings: Any
+) -> None:
+    tools = [
+        {**PACK["tools"][0], "name": "find_ordr"},
+        {**PACK["tools"][1], "preview": "try_it"},
+    ]
+    with serving(tool("find_order", "order_id"), REFUND) as toys:
+        settings.TOOL_SERVERS = {"toys": toys.url}
+        with pytest.raises(PackError) as caught:
+            apply_toys(tmp_path, change={"tools": tools, "jobs": []})
+
+    said = [str(p) for p in caught.value.problems]
+    assert any(
+        "tools[0].name: The tool server doesn't serve" in s and "find_order" in s for s in said
+    )
+    assert any("tools[1].preview: The preview of “refund” is “try_it”" in s for s in said)
+    assert not Domain.objects.exists()
+
+
+def test_what_a_server_only_hints_at_is_told_and_applied(tmp_path: Path, settings: Any) -> None:
+    hinted = tool("refund", "order_id", annotations=hints(read_only_hint=True))
+    with serving(tool("find_order", "order_id"), hinted) as toys:
+        settings.TOOL_SERVERS = {"toys": toys.url}
+        out = StringIO()
+        call_command("catalog", "apply", str(write_pack(tmp_path)), stdout=out)
+
+    assert (
+        "tools[1].effect: “refund” is said to be irreversible, but the server's" in out.getvalue()
+    )
+    assert Domain.objects.exists()
+
+
+def test_a_pack_that_states_its_schemas_is_applied_while_its_server_is_down(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.TOOL_SERVERS = {"toys": "http://127.0.0.1:9/mcp"}
+
+    report = apply_toys(tmp_path)
+
+    assert "Its tools were not checked" in str(report.problems[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("read", "the name of an effect class"),
+        ("irreversible", "the name of an effect class"),
+        ("..", "can't stand in an address"),
+        ("refund\n", "can't stand in an address"),
+        ("re/fund", "characters that are not allowed"),
+        ("x" * 81, "too long"),
+    ],
+)
+def test_a_name_that_cannot_be_addressed_is_refused(name: str, said: str, tmp_path: Path) -> None:
+    tools = [{**PACK["tools"][0], "name": name}]
+
+    with pytest.raises(PackError) as caught:
+        apply_toys(tmp_path, change={"tools": tools, "jobs": [], "policies": []})
+
+    assert said in str(caught.value.problems[0])
+    assert "tools[0].name" in str(caught.value.problems[0])
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x/mcp", "http://169.254.169.254/", "python:os", "http://a:b@x/"]
+)
+def test_an_address_that_cannot_be_called_is_refused_in_the_pack(url: str, tmp_path: Path) -> None:
+    with pytest.raises(PackError) as caught:
+        apply_toys(tmp_path, change={"server": {"slug": "toys", "url": url}})
+
+    assert "server.url" in str(caught.value.problems[0])

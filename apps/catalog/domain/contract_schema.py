@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$", "maxLength": 50}
-TOOL_NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.-]*$", "maxLength": 80}
+# As the protocol has it (SEP-986), up to the length that rows have room for.
+TOOL_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "maxLength": 80}
 _LINE = {"type": "string", "minLength": 1, "maxLength": 160}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +88,8 @@ class Pack:
     def with_schemas(self, schemas: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], ...]:
         """The tools, each with the input schema it states or else the server's."""
         return tuple(
-            {**t, "input_schema": t.get("input_schema") or schemas[t["name"]]} for t in self.tools
+            {**t, "input_schema": t["input_schema"] if "input_schema" in t else schemas[t["name"]]}
+            for t in self.tools
         )
 
 
@@ -154,6 +154,7 @@ def _duplicates(source: Document, key: str, field: str) -> list[Problem]:
 
 def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Problem]:
     out = schema_problems(source, (*path, "input_schema"), tool.get("input_schema"))
+    out += _name_problems(source, (*path, "name"), tool["name"])
     if tool.get("idempotency") == "lookup" and "lookup" not in tool:
         message = "It is found again by look-up, but names no look-up."
         out.append(source.problem((*path, "idempotency"), message, "Add “lookup: <tool name>”."))
@@ -165,6 +166,17 @@ def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Pro
         message = f"“{fact}” is not one of the tool's facts."
         out.append(source.problem((*path, "amount"), message, fix))
     return out
+
+
+def _name_problems(source: Document, path: Path, name: str) -> list[Problem]:
+    """Names that an address or a policy couldn't tell from something else."""
+    if name in EFFECTS:
+        message = f"“{name}” is the name of an effect class, which policies read as all such tools."
+        return [source.problem(path, message, "Rename the tool at its server.")]
+    if not name.strip(".") or name.endswith("\n"):  # which a pattern's end lets through
+        message = f"“{name}” can't stand in an address."
+        return [source.problem(path, message, "Rename the tool at its server.")]
+    return []
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -214,9 +226,3 @@ def parse_policy(text: str) -> tuple[PolicyFile | None, list[Problem]]:
     if problems := read_problems(source, POLICY):
         return None, problems
     return PolicyFile(source.value["policy"], source.value["name"], source), []
-
-
-def unknown_tools(names: Iterable[str], served: Iterable[str]) -> list[tuple[str, str]]:
-    """Names the server doesn't serve, each with the nearest one it does."""
-    known = list(served)
-    return [(n, nearest(n, known)) for n in names if n not in known]

@@ -47,6 +47,8 @@ class Applied:
 
 @dataclass(slots=True)
 class Report:
+    """What applying did. ``problems`` that didn't keep it from being done are warnings."""
+
     dry_run: bool
     lines: list[Applied] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -68,8 +70,10 @@ def apply_packs(
 ) -> Report:
     """Make the catalog what the packs say. Raises PackError with every problem, having changed
     nothing. Tool servers are asked before the transaction opens."""
-    packs = read_packs([Path(d) for d in directories])
-    return _write(packs, dry_run=dry_run, force=force, actor=actor)
+    packs, warnings = read_packs([Path(d) for d in directories])
+    report = _write(packs, dry_run=dry_run, force=force, actor=actor)
+    report.problems += warnings
+    return report
 
 
 @command

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.catalog import adapters, selectors
+from apps.catalog.domain.checks import findings
 from apps.catalog.domain.contract import Known, Parsed, parse
 from apps.catalog.domain.pack import (
     FileEntry,
@@ -19,8 +20,9 @@ from apps.catalog.domain.pack import (
     parse_pack,
     parse_policy,
     sentence_problems,
-    unknown_tools,
 )
+from apps.catalog.domain.served import Listing
+from apps.catalog.domain.servers import EntryError, Source, read_entry
 from apps.kernel.documents import Problem
 from apps.kernel.errors import InvalidInputError, UnavailableError
 from apps.policy import selectors as policies
@@ -51,14 +53,16 @@ class PackFiles:
     policies: list[tuple[PolicyFile, str]] = field(default_factory=list)
     jobs: list[tuple[Parsed, str]] = field(default_factory=list)
     schema: dict[str, Any] = field(default_factory=dict)
+    served: Listing | None = None  # what the tool server said, if it could be asked
 
     @property
     def domain_slug(self) -> str:
         return self.pack.domain["slug"]
 
 
-def read_packs(directories: Iterable[Path]) -> list[PackFiles]:
-    """Read every pack, or raise PackError with all that is wrong in all of them."""
+def read_packs(directories: Iterable[Path]) -> tuple[list[PackFiles], list[Problem]]:
+    """Read every pack, and what people should know of them; or raise PackError with all that is
+    wrong in all of them."""
     problems: list[Problem] = []
     found: list[PackFiles] = []
     for directory in directories:
@@ -67,7 +71,7 @@ def read_packs(directories: Iterable[Path]) -> list[PackFiles]:
             found.append(files)
     if any(p.is_error for p in problems):
         raise PackError(p for p in problems if p.is_error)
-    return found
+    return found, problems
 
 
 def _read_pack(directory: Path, problems: list[Problem]) -> PackFiles | None:
@@ -119,30 +123,64 @@ def _listed(files: PackFiles, entry: FileEntry, problems: list[Problem]) -> str 
 
 
 def _tools(files: PackFiles, problems: list[Problem]) -> tuple[dict[str, Any], ...]:
+    """The pack's tools, each with a schema, checked against what the server says of them."""
     pack, main = files.pack, str(files.directory / "pack.yaml")
     asked = [t["name"] for t in pack.tools if "input_schema" not in t]
-    served: dict[str, dict[str, Any]] = {}
-    if asked:
-        slug = pack.server["slug"]
-        try:
-            connection = adapters.resolve(slug, pack.server.get("url", ""))
-            served = adapters.ask(connection).input_schemas()
-        except UnavailableError as error:
-            fix = "Start the tool service, or state input_schema for each tool."
-            said = pack.source.problem(("server",), str(error), fix)
-            problems.append(said.in_file(main))
+    problems += [p.in_file(main) for p in _ask_server(files, must_answer=bool(asked))]
+    if files.served is None:
+        if asked:
             return ()
-    for name, near in unknown_tools(asked, served):
-        index = [t["name"] for t in pack.tools].index(name)
-        message = f"The tool server doesn't serve “{name}”."
-        said = pack.source.problem(("tools", index, "name"), message, near)
-        problems.append(said.in_file(main))
-        served[name] = {"type": "object"}
+        return pack.with_schemas({})
+    problems += [p.in_file(main) for p in _checked(pack, files.served)]
+    served = {name: {"type": "object"} for name in asked} | files.served.input_schemas()
     tools = pack.with_schemas(served)
     for i, tool in enumerate(tools):
         said_all = sentence_problems(pack.source, ("tools", i), tool, tool["input_schema"])
         problems += [p.in_file(main) for p in said_all]
     return tools
+
+
+def _ask_server(files: PackFiles, *, must_answer: bool) -> list[Problem]:
+    """Ask the server what it offers. A server that can't be asked is an error only for a pack that
+    leaves schemas to it."""
+    pack = files.pack
+    slug, url = pack.server["slug"], pack.server.get("url", "")
+    wrong = [pack.source.problem(("server", "url"), why) for why in _url_problems(slug, url)]
+    try:
+        connection = adapters.resolve(slug, url)
+        if connection.module and not must_answer:
+            return wrong
+        files.served = adapters.ask(connection)
+    except UnavailableError as error:
+        fix = "Start the tool service, or state input_schema for each tool."
+        if must_answer:
+            return [*wrong, pack.source.problem(("server",), str(error), fix)]
+        note = f"{error} Its tools were not checked against it."
+        return [*wrong, pack.source.problem(("server",), note, severity="warning")]
+    return wrong
+
+
+def _url_problems(slug: str, url: str) -> list[str]:
+    """What is wrong with the address that the pack itself states."""
+    try:
+        if url:
+            read_entry(slug, url, Source.CATALOG)
+    except EntryError as error:
+        return [str(error)]
+    return []
+
+
+def _checked(pack: Pack, served: Listing) -> list[Problem]:
+    places = {tool["name"]: i for i, tool in enumerate(pack.tools)}
+    return [
+        pack.source.problem(
+            ("tools", places[found.tool], found.field),
+            found.message,
+            found.fix,
+            severity="error" if found.is_error else "warning",
+        )
+        for found in findings(pack.tools, served)
+    ]
 
 
 def policy_schema(tools: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

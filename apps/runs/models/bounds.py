@@ -13,7 +13,7 @@ class Breaker(models.Model):
     """Circuit breaker of one tool on one host, shared by all workers. Rows are transient: one that
     is missing is closed."""
 
-    tool_name = models.CharField(max_length=120)  # "<domain>/<tool>"
+    tool_name = models.CharField(max_length=140)  # "<domain>/<tool>"
     host = models.CharField(max_length=255, blank=True)
     state = models.CharField(max_length=10, default="closed")  # closed | open | half_open
     window_started_at = models.DateTimeField(db_default=Now())
@@ -40,7 +40,7 @@ class Stop(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     scope = models.CharField(max_length=12, choices=[(s.value, s.value) for s in Scope])
-    target = models.CharField(max_length=120, blank=True)  # see domain.barrier.Scope
+    target = models.CharField(max_length=140, blank=True)  # see domain.barrier.Scope
     reason = models.CharField(max_length=500)
     placed_by = models.CharField(max_length=150)
     placed_at = models.DateTimeField(db_default=Now())

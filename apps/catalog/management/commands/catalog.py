@@ -41,6 +41,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{_SIGN[line.change]} {line.what} {line.name}: {line.change}")
             for detail in line.detail:
                 self.stdout.write(f"    {detail}")
+        for problem in report.problems:
+            self.stdout.write(f"! {problem}")
         same = sum(line.change == "unchanged" for line in report.lines)
         done = len(report.lines) - same
         ending = " Nothing was written (--dry-run)." if report.dry_run else ""
