@@ -7,18 +7,27 @@ A ``single_command`` is a command of somebody who keeps in memory what it read a
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 CONTRADICTED = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 TRIES = 5
+TOO_BIG = "54"  # SQLSTATE class: a limit of PostgreSQL's own, such as how deep JSON may be nested
+OF_THE_SCHEMA = frozenset({"3F000", "42501", "42703", "42883", "42P01"})  # not migrated, no right
 
 
 def command(func: Callable[P, R]) -> Callable[P, R]:
@@ -32,7 +41,7 @@ def command(func: Callable[P, R]) -> Callable[P, R]:
             try:
                 return once(*args, **kwargs)
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", "") not in CONTRADICTED:
+                if sqlstate(error) not in CONTRADICTED:
                     raise
                 time.sleep(random.random() * 0.01 * 2**tried)  # noqa: S311  # spreads load only
         return once(*args, **kwargs)
@@ -62,3 +71,29 @@ def after_commit(func: Callable[[], object]) -> None:
     """Ring a bell once the facts are durable. A failing bell never fails the command: the sweep
     finds what a lost bell left behind."""
     transaction.on_commit(func, robust=True)
+
+
+# --- whose trouble --------------------------------------------------------------------------------
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code of an error; empty for one that isn't PostgreSQL's."""
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database is the trouble (it is away, it contradicted itself), not what it was
+    asked."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return not sqlstate(error).startswith(TOO_BIG)
+
+
+def is_of_a_row(error: BaseException) -> bool:
+    """Whether an error may belong to one of the rows in hand. A panic of a library written in Rust
+    is no ``Exception``, but is one row's trouble all the same."""
+    if is_away(error):
+        return False
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | asyncio.CancelledError):
+        return False
+    return not (isinstance(error, ProgrammingError) and sqlstate(error) in OF_THE_SCHEMA)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+
+from django.db import Error as DatabaseError
 
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
@@ -13,13 +16,17 @@ from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch, from_json
+from apps.runs.domain import trouble
 from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
+from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
 from apps.runs.work import Carried
 
+logger = logging.getLogger(__name__)
+STUCK = "stuck"  # error class of a run that could not go on
 KEY_PURPOSE = "tower.key.v1"
 LIMIT_WORDS = {
     "step_limit": "the contract allows no more steps",
@@ -106,6 +113,20 @@ def plot(carried: Iterable[Carried], *, notes: Mapping[UUID, Sequence[str]]) -> 
 
 
 def _plot_one(course: Course, carried: Carried, notes: Sequence[str]) -> None:
+    """The next stretch of one run. A run whose script nobody can follow, or whose contract nobody
+    can read, ends with the reason; only the database's own trouble is everybody's."""
+    try:
+        _follow(course, carried, notes)
+    except DatabaseError:
+        raise
+    except Exception as error:
+        logger.exception("run %s can't go on", carried.run.id)
+        end = RunEnd(State.FAILED, "error", STUCK)
+        words = f"The run could not go on: {trouble.words(error)}."
+        course.runs[carried.run.id] = _moved(carried.run, end, words)
+
+
+def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
     run = carried.run
     contract = contract_of(run.contract_version_id)
     turn = follow(carried.items, run.cursor)
@@ -149,14 +170,14 @@ def _thinks(run: Run, turn: Turn) -> bool:
 
 
 def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, Any]:
-    version = catalog.tool_versions(run.contract_version_id).get(call.tool)
-    arguments = dict(call.arguments)
-    arguments_digest = digest(arguments, purpose=ARGUMENTS_PURPOSE)
+    tool = trouble.storable(call.tool)
+    version = catalog.tool_versions(run.contract_version_id).get(tool)
+    arguments, arguments_digest, unreadable = _proposed(call)
     effect = version.effect if version else "write"  # a tool that nobody knows is not harmless
     mutates = effect in {"write", "irreversible"}
     step_id = new_id()
-    bound = {"run": str(run.root_id or run.id), "tool": call.tool, "arguments": arguments_digest}
-    listed = contract.tool(call.tool)
+    bound = {"run": str(run.root_id or run.id), "tool": tool, "arguments": arguments_digest}
+    listed = contract.tool(tool)
     if listed is not None and listed.repeatable:
         bound["step"] = str(step_id)
     return {
@@ -166,16 +187,32 @@ def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, 
         "after_message": top,
         "kind": "tool",
         "tool_version_id": version.pk if version else None,
-        "tool_name": call.tool[:80],
+        "tool_name": tool[:80],
         "effect": effect,
         "idempotency": version.idempotency if version else "none",
         "arguments": arguments,
         "arguments_digest": arguments_digest,
         "idempotency_key": digest(bound, purpose=KEY_PURPOSE) if mutates else "",
-        "script_ref": call.ref,
+        "script_ref": trouble.storable(call.ref[:40]),
         "lane": run.lane,
         "priority": run.priority,
+        "error_class": UNREADABLE if unreadable else "",
+        "error": unreadable,
     }
+
+
+def _proposed(call: Call) -> tuple[dict[str, Any], str, str]:
+    """The arguments that were proposed, their digest, and why nobody can carry them out: what can't
+    be kept exactly is kept as text, for people to see."""
+    try:
+        if not isinstance(call.arguments, Mapping):
+            raise TypeError("they are not an object of names and values")
+        arguments = dict(call.arguments)
+        return arguments, digest(arguments, purpose=ARGUMENTS_PURPOSE), ""
+    except Exception as error:  # whatever is wrong is the proposal's, and is told with it
+        shown = {"unreadable": trouble.excerpt(call.arguments)}
+        words = f"The arguments can't be read: {trouble.words(error)}."
+        return shown, digest(shown, purpose=ARGUMENTS_PURPOSE), words
 
 
 def _agent_step(run: Run, top: int) -> dict[str, Any]:

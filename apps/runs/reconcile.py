@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from apps.accounts.domain.roles import Permission
@@ -19,9 +20,11 @@ from apps.audit.services import Fact, record_many
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
-from apps.kernel.transactions import after_commit, command, participant
+from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import course, dispatch, journal
+from apps.runs.domain import trouble
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
+from apps.runs.domain.retry import Ending
 from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import compensating, tickets, unknown
 from apps.runs.models import Finding
@@ -29,6 +32,8 @@ from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown as known
 from apps.runs.work import Settled
 
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 LOOK_UP_TIMEOUT_S = 8.0  # a person waits for it
 SWEEP_TIMEOUT_S = 2.0  # the rest of the sweep waits for it
 SWEEPER = "sweeper"
@@ -244,9 +249,23 @@ def look_up_due(*, limit: int = 20) -> int:
     """Look up unknown steps by ourselves, each at most twice a minute; returns how many turned out
     to have happened. An answer that comes late closes its step this way."""
     ids = _take_due(limit)
-    answers = _ask(known.targets(ids), SWEEP_TIMEOUT_S)
-    looked = [_note(target, result, person=None) for target, result in answers]
+    targets = [t for step_id in ids for t in _apart(partial(known.targets, [step_id])) or ()]
+    looked = [
+        _apart(partial(_note, target, result, person=None))
+        for target, result in _ask(targets, SWEEP_TIMEOUT_S)
+    ]
     return looked.count(Looked.FOUND)
+
+
+def _apart(func: Callable[[], T]) -> T | None:
+    """Do something for one of several steps: that it fails is told, and is that step's alone."""
+    try:
+        return func()
+    except Exception as error:
+        if not is_of_a_row(error):
+            raise
+        logger.exception("an unknown step could not be looked up")
+        return None
 
 
 @command
@@ -270,14 +289,20 @@ def _ask(
 
 
 async def _ask_one(tools: ToolClient, target: known.Target, timeout_s: float) -> CallResult:
-    return await tools.call(
-        target.server,
-        target.look_up,
-        {"idempotency_key": target.key},
-        meta={"world": target.world, "run": str(target.run_id)},
-        call_id=f"look-up-{target.step_id}",
-        timeout_s=timeout_s,
-    )
+    try:
+        return await tools.call(
+            target.server,
+            target.look_up,
+            {"idempotency_key": target.key},
+            meta={"world": target.world, "run": str(target.run_id)},
+            call_id=f"look-up-{target.step_id}",
+            timeout_s=timeout_s,
+        )
+    except (
+        Exception
+    ) as error:  # nothing was learnt about this one; the others are asked all the same
+        logger.exception("step %s could not be looked up", target.step_id)
+        return CallResult(Ending.LOST, error_class="engine", error=trouble.words(error))
 
 
 def _note(target: known.Target, result: CallResult, *, person: Any) -> Looked:

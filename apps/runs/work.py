@@ -47,6 +47,7 @@ class Claimed:
     dialect: str
     deadline_at: datetime
     steps_total: int
+    unreadable: str = ""  # why nobody can carry out what was proposed
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     unborn: dict[str, Any] | None = None  # the row, while the step is not inserted yet

@@ -15,7 +15,7 @@ from apps.kernel.transactions import command
 from apps.runs import course
 from apps.runs.domain.admission import Class
 from apps.runs.domain.suspicion import MOST_LOSSES
-from apps.runs.engine import drain
+from apps.runs.engine import patience
 from apps.runs.journal import forking, lost, unknown, unsent
 from apps.runs.models import Step
 from apps.runs.selectors import compensating as undoing
@@ -60,7 +60,7 @@ def test_a_lost_lease_ends_as_the_model_says() -> None:
 
 def test_the_numbers_are_the_products() -> None:
     assert store.LOOK_AGAIN_S == unknown.LOOK_AGAIN_S
-    assert worker.KEEP_RECEIPTS_S == drain.KEEP_RECEIPTS_S
+    assert worker.KEEP_RECEIPTS_S == patience.KEEP_RECEIPTS_S
     assert engine.BRANCH_WAIT_S == forking.WAIT_S
     assert engine.KEY_PURPOSE == course.KEY_PURPOSE
     assert {engine.UNDOING_FAILED, engine.UNDOING_UNKNOWN} == {undoing.FAILED, undoing.UNKNOWN}

@@ -17,7 +17,7 @@ class Call:
     """A tool call as proposed: nothing has been decided about it."""
 
     tool: str
-    arguments: Mapping[str, Any]
+    arguments: Any  # an object, if the agent did as it was told
     ref: str = ""
 
 
@@ -51,4 +51,4 @@ def follow(items: Sequence[Mapping[str, Any]], cursor: int) -> Turn:
 
 
 def _call(raw: Mapping[str, Any]) -> Call:
-    return Call(str(raw["tool"]), dict(raw.get("args") or {}), str(raw.get("ref", "")))
+    return Call(str(raw["tool"]), raw.get("args") or {}, str(raw.get("ref", "")))

@@ -27,6 +27,7 @@ from apps.runs.domain import evidence, forking
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.sentence import look_up, render
+from apps.runs.engine import progress
 from apps.runs.journal.compensating import undone_seq
 from apps.runs.journal.forking import conflicts
 from apps.runs.models import Message, Step
@@ -87,7 +88,7 @@ def asks(works: Sequence[Claimed], carriage: Carriage) -> list[Ask]:
     """The questions to the gate about these steps, in their order."""
     met = conflicts(works)
     digests = _Digests()
-    asked = [_ask(w, carriage[w.run_id], digests) for w in works]
+    asked = [_ask(w, carriage[w.run_id], digests) for w in progress.each(works)]
     if not met:
         return asked
     return [_with_conflict(a, w, met.get(w.step_id, ())) for a, w in zip(asked, works, strict=True)]

@@ -29,7 +29,7 @@ from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import MANY, Company
-from apps.runs.engine import asking, ending
+from apps.runs.engine import asking, ending, progress
 from apps.runs.journal import (
     barriers,
     breakers,
@@ -88,11 +88,13 @@ class Batch:
         """Write down how attempts ended. Returns the steps that ended with them."""
         settled, again = [], []
         for done in finished:
+            progress.board.db_runs(done.action.work.step_id.bytes)
             decision = self._decide(done)
             if decision.verdict is Verdict.RETRY:
                 again.append((done, decision))
             else:
                 settled.append(ending.settled(done, decision.verdict))
+        progress.board.db_runs(progress.NOBODY)
         self._requeue(again, finished)
         calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
         barriers.wake_probers(breakers.note(calls))
@@ -250,7 +252,7 @@ class Batch:
         looked at first (they become ``Inspect`` actions) and those ready for the gate."""
         ended, left = self._end_without_call(works)
         ready, looked_at = [], []
-        for work in left:
+        for work in progress.each(left):
             preview = asking.tool_document(work).get("preview") if work.mutates else None
             if work.intent_open or work.kind == "agent" or not preview or work.preview is not None:
                 ready.append(work)
@@ -269,7 +271,7 @@ class Batch:
         ended: list[Settled] = []
         left: list[Claimed] = []
         now = clock.now()
-        for work in works:
+        for work in progress.each(works):
             owner = owners.get((work.run_id, work.idempotency_key)) if work.mutates else None
             end = (
                 ending.overdue(work, now)
@@ -396,7 +398,7 @@ class Batch:
         return [w for w in works if not w.mutates or w.step_id in owned], [e for e in ends if e]
 
     def _start(self, works: Sequence[Claimed]) -> None:
-        for work in works:
+        for work in progress.each(works):
             attempt_id, number = new_id(), work.attempts_made + 1
             row = {
                 "id": attempt_id,
@@ -428,10 +430,13 @@ def claim_and_commit(
     owner: str,
     lease_s: float,
     company: Company = MANY,
+    chosen: Sequence[UUID] | None = None,
 ) -> tuple[int, list[Action]]:
-    """Claim due steps of a lane that may be tried in this company, and take them as far as they go
-    without the network. Returns how many were due, and what has to be done outside."""
-    due = claiming.due(lane, limit=limit, engine_version=settings.ENGINE_VERSION, company=company)
+    """Claim due steps of a lane that may be tried in this company, only those that are ``chosen``
+    where some are, and take them as far as they go without the network. Returns how many were due,
+    and what has to be done outside."""
+    version = settings.ENGINE_VERSION
+    due = claiming.due(lane, limit=limit, engine_version=version, company=company, chosen=chosen)
     free, barred = barriers.part(due)
     free, parked = pressure.part(free)
     claiming.park([*barred, *parked])

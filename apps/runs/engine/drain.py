@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import socket
 import time
 from collections.abc import Callable
@@ -20,32 +19,37 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from apps.kernel.failpoints import reach
+from apps.kernel.transactions import is_of_a_row
 from apps.runs import agents
 from apps.runs.course import Carriage
+from apps.runs.domain import trouble
 from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, Company
-from apps.runs.engine import commit as engine
+from apps.runs.engine import progress
 from apps.runs.engine.doorbell import Doorbell, pause_s
+from apps.runs.engine.isolating import Isolation
+from apps.runs.engine.patience import patiently
 from apps.runs.engine.slots import Slot, Slots, told
 from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import claiming, pressure
 from apps.runs.journal.withholding import WITHHELD
-from apps.runs.services.stops import withheld
 from apps.runs.services.workers import beat, give_back, notice, renew_leases
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
 BATCH = 64  # ended calls that a commit takes while others are under way: they go on soon
 SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
 FEW_S = 0.1  # how long little room waits for more before a claim is worth it
 WAIT_S = 0.1  # how long at most the first call that ends is waited for, before looking round again
 GATHER_S = 0.004  # how long finished calls wait for company before they are committed
+TICK_S = 0.5  # how often the loop notes that it turns
+NOT_MADE = "The call could not be made: {why}."
+BROKE_OFF = "The call broke off, and nobody can tell what it did: {why}."
 
 
 def process_name(pid: int) -> str:
@@ -85,6 +89,7 @@ class Drain:
         self._ended: list[Finished | Claimed] = []
         self._some = asyncio.Event()
         self._carriage = Carriage()  # touched by the database thread only
+        self._isolation = Isolation(self._carriage, self.lane, self.owner, self.lease_s)
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
@@ -95,19 +100,38 @@ class Drain:
     async def run(self) -> Report:
         """Work until the time is up or nothing is due, then finish what is in flight."""
         end = time.monotonic() + self.seconds
-        async with ToolClient() as tools:
-            try:
-                self._slots = Slots(await self._in_db(pressure.known_limits))
-                await self._loop(tools, end)
-            finally:
-                for task in self._tasks:
-                    task.cancel()
-                if notice.is_over:
-                    await self._in_db(lambda: give_back(self.owner))
-                await self._in_db(lambda: connection.close())  # the thread's own
-                await self._bell.close()
-                self._db.shutdown(wait=True)
+        progress.board.begin()
+        self._tick()
+        try:
+            async with ToolClient() as tools:
+                try:
+                    self._slots = Slots(await self._spared(pressure.known_limits) or {})
+                    await self._loop(tools, end)
+                    whole = not notice.is_over
+                except BaseException:
+                    whole = False
+                    raise
+                finally:
+                    await self._leave(whole=whole)
+        finally:
+            progress.board.end()
         return self.report
+
+    async def _leave(self, *, whole: bool) -> None:
+        """Let go of everything. What isn't finished is given back to others, unless the ``whole``
+        of it is."""
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(Exception):  # why we leave is told already
+            if not whole:
+                await self._spared(lambda: give_back(self.owner))
+            await self._in_db(lambda: connection.close())  # the thread's own
+        await self._bell.close()
+        self._db.shutdown(wait=True)
+
+    def _tick(self) -> None:
+        progress.board.tick()
+        asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     async def _loop(self, tools: ToolClient, end: float) -> None:
         idle_since: float | None = None
@@ -153,10 +177,26 @@ class Drain:
     def _note(self, task: asyncio.Task[Any]) -> None:
         """An action is over: whoever gathers need not look at those that aren't."""
         if task in self._tasks:
-            self._ended.append(_outcome(task, self._tasks.pop(task)))
+            del self._tasks[task]
+            if not task.cancelled():
+                self._ended.append(task.result())
             self._some.set()
 
     async def _act(self, tools: ToolClient, action: Action) -> Finished | Claimed:
+        """Carry out one action. Whatever breaks in it is that action's end, and nobody else's."""
+        sent: list[bool] = []  # holds something as soon as a call has waited for something
+        try:
+            return await progress.noted(action.work.step_id, self._acted(tools, action, sent))
+        except BaseException as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by us: we leave
+                raise
+            unsure = bool(sent) or not isinstance(error, Exception)
+            return _broken(action, error, may_have_happened=unsure)
+
+    async def _acted(
+        self, tools: ToolClient, action: Action, sent: list[bool]
+    ) -> Finished | Claimed:
         if isinstance(action, Inspect):
             return await _inspect(tools, action)
         if isinstance(action, Think):
@@ -165,6 +205,7 @@ class Drain:
         async with self._slot(action) as slot:
             if action.work.lease_token in self._withheld:
                 return Finished(action, WITHHELD)
+            asyncio.get_running_loop().call_soon(sent.append, True)  # runs if the call waits
             result = await _call(tools, action)
             slot.ended(told(result, action.timeout_s))
         return Finished(action, result)
@@ -221,16 +262,7 @@ class Drain:
         return room >= self.in_flight // 8 or time.monotonic() - self._claimed >= FEW_S
 
     async def _claim_some(self, tools: ToolClient, limit: int, company: Company) -> int:
-        found, actions = await self._in_db(
-            lambda: engine.claim_and_commit(
-                self._carriage,
-                self.lane,
-                limit=limit,
-                owner=self.owner,
-                lease_s=self.lease_s,
-                company=company,
-            )
-        )
+        found, actions = await self._in_db(lambda: self._isolation.claim(limit, company))
         reach("after_lease")
         is_suspect = company is not MANY
         self._suspects = {a.work.step_id for a in actions} if is_suspect else set()
@@ -242,14 +274,7 @@ class Drain:
     ) -> None:
         reach("after_call")
         actions = await self._in_db(
-            lambda: engine.commit(
-                self._carriage,
-                finished,
-                inspected,
-                owner=self.owner,
-                lease_s=self.lease_s,
-                go_on=go_on,
-            )
+            lambda: self._isolation.commit(finished, inspected, go_on=go_on)
         )
         self.report.steps += len(finished)
         self.report.commits += 1
@@ -264,9 +289,9 @@ class Drain:
         self._renewed = time.monotonic()
         tokens = [a.work.lease_token for a in self._tasks.values()]
         steps, flying = self.report.steps, len(self._tasks)
-        await self._in_db(lambda: renew_leases(tokens, lease_s=self.lease_s))
-        await self._in_db(lambda: beat(self.owner, "drainer", self.lane, flying, steps))
-        await self._in_db(lambda: pressure.note_limits(self.owner, self._slots.report()))
+        await self._spared(lambda: renew_leases(tokens, lease_s=self.lease_s))
+        await self._spared(lambda: beat(self.owner, "drainer", self.lane, flying, steps))
+        await self._spared(lambda: pressure.note_limits(self.owner, self._slots.report()))
 
     async def _look(self) -> None:
         """See which of our calls something holds by now: those that wait for a place aren't made
@@ -275,31 +300,31 @@ class Drain:
             return
         self._looked = time.monotonic()
         calls = [a.work for a in self._tasks.values() if isinstance(a, Call)]
-        self._withheld = await self._in_db(lambda: withheld(calls))
+        self._withheld = await self._in_db(lambda: self._isolation.withheld(calls))
+
+    async def _spared(self, func: Callable[[], T]) -> T | None:
+        """Run something that the drain can do without in the database thread: that it fails is
+        told, and stops nobody. Only a database that stays away does."""
+        try:
+            return await self._in_db(func)
+        except BaseException as error:
+            if not is_of_a_row(error):
+                raise
+            logger.exception("a drain goes on without it")
+            return None
 
     async def _in_db(self, func: Callable[[], T]) -> T:
         """Run in the database thread; a database that went away is waited for."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._db, _patiently, func, self._carriage.clear)
+        return await loop.run_in_executor(self._db, _noted, func, self._carriage.clear)
 
 
-def _patiently(func: Callable[[], T], forget: Callable[[], None]) -> T:
-    """Repeat a whole transaction that failed (the database is away, a connection was cut, two
-    contradicted each other) for as long as results may wait in memory. Every write in it is guarded
-    by a lease, so repeating one whose COMMIT got through changes nothing. ``forget`` drops what
-    memory holds of the failed one, which is ahead of the database."""
-    end, pause = time.monotonic() + KEEP_RECEIPTS_S, 0.05
-    while True:
-        try:
-            return func()
-        except (OperationalError, InterfaceError) as error:
-            forget()
-            connection.close()
-            if time.monotonic() > end:
-                raise
-            logger.warning("a transaction failed, trying again: %s", error)
-            time.sleep(pause * (0.5 + random.random()))  # noqa: S311  # spreads load only
-            pause = min(pause * 2, 2.0)
+def _noted(func: Callable[[], T], forget: Callable[[], None]) -> T:
+    progress.board.db_begins()
+    try:
+        return patiently(func, forget)
+    finally:
+        progress.board.db_ends()
 
 
 def _meta(work: Claimed) -> dict[str, Any]:
@@ -317,8 +342,20 @@ def _meta_of_call(work: Claimed) -> dict[str, Any]:
 
 
 def _at_once(tools: ToolClient, action: Call) -> CallResult | None:
+    """The answer of a tool of this process that neither waits nor takes long; ``None`` for every
+    other tool. The client tells what a tool does as its result, so that an error is ours, and
+    nothing was done; anything that is no error (a panic, an exit) is the tool's."""
     work = action.work
-    return tools.at_once(action.server, work.tool_name, work.arguments, meta=_meta_of_call(work))
+    progress.board.loop_runs(work.step_id.bytes)
+    try:
+        return tools.at_once(
+            action.server, work.tool_name, work.arguments, meta=_meta_of_call(work)
+        )
+    except BaseException as error:
+        broken = _broken(action, error, may_have_happened=not isinstance(error, Exception))
+        return broken.result if isinstance(broken, Finished) else None
+    finally:
+        progress.board.loop_runs(progress.NOBODY)
 
 
 async def _call(tools: ToolClient, action: Call) -> CallResult:
@@ -354,13 +391,15 @@ async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
     return work
 
 
-def _outcome(task: asyncio.Task[Any], action: Action) -> Finished | Claimed:
-    error = task.exception()
-    if error is None:
-        return task.result()
-    logger.error("an action broke", exc_info=error)
+def _broken(action: Action, error: BaseException, *, may_have_happened: bool) -> Finished | Claimed:
+    """The end of an action that broke in our own hands."""
+    logger.error("an action of step %s broke", action.work.step_id, exc_info=error)
+    why = trouble.words(error)
     if isinstance(action, Inspect):
-        action.work.preview = {"unavailable": str(error)[:500]}
+        action.work.preview = {"unavailable": f"The answer can't be read: {why}."}
         return action.work
-    result = CallResult(Ending.LOST, error_class="engine", error=str(error)[:500])
-    return Finished(action, result)
+    if may_have_happened:
+        words = BROKE_OFF.format(why=why)
+        return Finished(action, CallResult(Ending.LOST, error_class="engine", error=words))
+    words = NOT_MADE.format(why=why)
+    return Finished(action, CallResult(Ending.NOT_SENT, error_class="engine", error=words))

@@ -17,9 +17,11 @@ from apps.runs.domain.retry import Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
 from apps.runs.journal import breakers, lost
+from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
+OURS = {"engine", "unrecorded"}  # error classes of the tower's own: no fault of the tool's
 RESPONSE_PURPOSE = "tower.response.v1"
 NOTE_OF = {
     "rejected": "The proposal “{tool}” was rejected: {error}",
@@ -85,6 +87,14 @@ def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
     for done in finished:
         if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
             yield f"{done.action.work.domain_slug}/{done.action.work.tool_name}"
+
+
+def plain_verdict(done: Finished) -> Verdict:
+    """What the end of an attempt means where nothing is tried again, whatever its contract says."""
+    if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
+        return Verdict.SETTLE
+    may_have_happened = done.result.ending in {Ending.LOST, Ending.BROKEN}
+    return Verdict.UNKNOWN if done.action.work.mutates and may_have_happened else Verdict.FAIL
 
 
 def settled(done: Finished, verdict: Verdict) -> Settled:
@@ -177,7 +187,10 @@ def _inherited(work: Claimed, owner: Mapping[str, Any]) -> Settled | None:
 
 
 def malformed(work: Claimed) -> Settled | None:
-    """Arguments that don't fit the tool's schema never reach policy or the tool."""
+    """Arguments that nobody can read, or that don't fit the tool's schema, never reach policy or
+    the tool."""
+    if work.unreadable:
+        return end(work, "denied", UNREADABLE, work.unreadable)
     if work.kind != "tool" or work.intent_open:
         return None
     wrong = asking.misfit(work)
@@ -257,6 +270,7 @@ def unborn(row: dict[str, Any], run: Run, token: int) -> Claimed:
         dialect=run.dialect,
         deadline_at=run.deadline_at,
         steps_total=row["seq"],
+        unreadable=row.get("error", ""),
         unborn=row,
     )
 
@@ -298,6 +312,8 @@ def run_facts(
 def breaker_call(done: Finished) -> breakers.Call:
     """A call as the circuit breaker counts it: a refusal is an answer, not a failure."""
     work, result = done.action.work, done.result
-    failed = result.ending not in {Ending.ANSWERED, Ending.REFUSED}
+    failed = (
+        result.ending not in {Ending.ANSWERED, Ending.REFUSED} and result.error_class not in OURS
+    )
     host = breakers.host_of(done.action.server) if isinstance(done.action, Call) else ""
     return f"{work.domain_slug}/{work.tool_name}", host, failed, result.error_class == "timeout"

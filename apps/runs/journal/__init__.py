@@ -288,6 +288,8 @@ _NEW: dict[str, Any] = {
     "compensates_id": None,
     "waits_for": "",
     "wait_s": 0,
+    "error_class": "",
+    "error": "",
 }
 
 
@@ -303,7 +305,8 @@ def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict
     """Insert steps: leased to ``owner`` at once where ``lease_s`` is given (record N and claim
     N+1 in one commit), queued otherwise, as is one that ``waits_for`` something (looked at again
     after ``wait_s``; ``None``: when it is let go). A row may bring its token, what the gate said,
-    and that its first attempt and its intent were opened. Returns the token of each leased step."""
+    that its first attempt and its intent were opened, and why nobody can carry it out. Returns the
+    token of each leased step."""
     if not rows:
         return {}
     inserted = fetch(
@@ -323,14 +326,15 @@ def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict
             CASE WHEN leased THEN %(owner)s ELSE '' END,
             CASE WHEN leased THEN now.at END,
             now.at, v.gate, v.decision_id, CASE WHEN v.gate <> '' THEN now.at END, v.facts,
-            v.preview, v.attempts_made, 0, v.intent_open, v.compensates_id, '', '', ''
+            v.preview, v.attempts_made, 0, v.intent_open, v.compensates_id, '', v.error_class,
+            v.error
         FROM (SELECT clock_timestamp() AS at) now, jsonb_to_recordset(%(rows)s::jsonb) AS v(
             id uuid, run_id uuid, seq int, after_message int, kind text, tool_version_id bigint,
             tool_name text, effect text, idempotency text, arguments jsonb, arguments_digest text,
             idempotency_key text, script_ref text, lane text, priority smallint,
             lease_token bigint, gate text, decision_id uuid, facts jsonb, preview jsonb,
             attempts_made smallint, intent_open boolean, compensates_id uuid, waits_for text,
-            wait_s float),
+            wait_s float, error_class text, error text),
             LATERAL (SELECT %(leased)s AND v.waits_for = '' AS leased) l
         RETURNING id, lease_token
         """,

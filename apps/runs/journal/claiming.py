@@ -22,27 +22,32 @@ from apps.runs.journal import as_claimed, execute, fetch
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
 
-_COLUMNS = """
+UNREADABLE = "unreadable"  # error class of a proposal that could not be kept as it was
+_COLUMNS = f"""
     s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
     s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key, s.attempts_made,
     s.approval_id, s.intent_open, s.lane, s.priority, s.lease_token,
     r.contract_version_id, r.agent_version_id, r.agent_kind, r.agent_label, r.domain_slug,
-    r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total
+    r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total,
+    CASE WHEN s.error_class = '{UNREADABLE}' THEN s.error ELSE '' END
 """
 
 
-def _due(company: Company) -> str:
+def _due(columns: str, company: Company, chosen: str = "") -> str:
     return f"""
-    SELECT {_COLUMNS} FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+    SELECT {columns} FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
       AND s.lease_losses >= {company.low} AND s.lease_losses <= {company.high}
-      AND r.engine_version <= %s
+      AND r.engine_version <= %s {chosen}
     ORDER BY s.priority, s.not_before, s.id
-    LIMIT %s FOR UPDATE OF s SKIP LOCKED
+    LIMIT %s
 """  # noqa: S608  # constants, no input
 
 
-_DUE = {company: _due(company) for company in (MANY, FEW, ALONE)}
+_LOCK = "FOR UPDATE OF s SKIP LOCKED"
+_DUE = {c: f"{_due(_COLUMNS, c)} {_LOCK}" for c in (MANY, FEW, ALONE)}
+_CHOSEN = {c: f"{_due(_COLUMNS, c, 'AND s.id = ANY(%s)')} {_LOCK}" for c in (MANY, FEW, ALONE)}
+_IDS = {c: _due("s.id", c) for c in (MANY, FEW, ALONE)}
 _SUSPECTS = f"""
     SELECT min(lease_losses) FROM runs_step WHERE lane = %s AND state = 'queued'
         AND lease_losses >= {FEW.low} AND not_before <= clock_timestamp()
@@ -78,10 +83,28 @@ class Parked:
 
 
 @participant
-def due(lane: str, *, limit: int, engine_version: int, company: Company = MANY) -> list[Claimed]:
+def due(
+    lane: str,
+    *,
+    limit: int,
+    engine_version: int,
+    company: Company = MANY,
+    chosen: Sequence[UUID] | None = None,
+) -> list[Claimed]:
     """Lock up to ``limit`` due steps of a lane that may be tried in this company, most urgent
-    first. Runs that a later release of the engine began are left to its workers."""
-    return as_claimed(fetch(_DUE[company], [lane, engine_version, min(limit, company.most)]))
+    first; only those that are ``chosen``, where some are. Runs that a later release of the engine
+    began are left to its workers."""
+    most = min(limit, company.most)
+    if chosen is None:
+        return as_claimed(fetch(_DUE[company], [lane, engine_version, most]))
+    return as_claimed(fetch(_CHOSEN[company], [lane, engine_version, list(chosen), most]))
+
+
+def due_ids(lane: str, *, limit: int, engine_version: int, company: Company = MANY) -> list[UUID]:
+    """The ids of what ``due`` would lock, without a lock and without anything that came from
+    outside."""
+    rows = fetch(_IDS[company], [lane, engine_version, min(limit, company.most)])
+    return [row[0] for row in rows]
 
 
 @participant

@@ -8,12 +8,14 @@ run in another state, or the next effect already under way, and changes nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Greatest, Now
 
@@ -22,12 +24,13 @@ from apps.catalog.selectors import contract as contract_of
 from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch
-from apps.kernel.transactions import after_commit, participant
+from apps.kernel.transactions import after_commit, is_of_a_row, participant
 from apps.runs import dispatch, journal
 from apps.runs.domain import saga
 from apps.runs.models import Message, Run, Step
 from apps.runs.selectors import compensating as undoing
 
+logger = logging.getLogger(__name__)
 ARGUMENTS_PURPOSE = "tower.arguments.v1"
 URGENT = 0  # the most urgent priority; undoing is never shed
 LIVE = ("queued", "running", "waiting_approval", "confirmation_unknown")
@@ -68,8 +71,8 @@ def carry_on(run_ids: Sequence[UUID], *, actor: str) -> None:
     if not run_ids:
         return
     rows = Run.objects.select_for_update().filter(pk__in=run_ids, state="compensating")
-    for run in rows.order_by("pk"):
-        _go_on(run, actor)
+    for run in rows.defer("input").order_by("pk"):
+        _go_on_apart(run, actor)
 
 
 @participant
@@ -129,6 +132,19 @@ def stalled(*, limit: int = 100) -> list[UUID]:
         [list(LIVE), limit],
     )
     return [row[0] for row in rows]
+
+
+def _go_on_apart(run: Run, actor: str) -> None:
+    """Take one run a step further; one whose undoing nobody can plan stops for a person, and the
+    others don't notice."""
+    try:
+        with transaction.atomic():
+            _go_on(run, actor)
+    except Exception as error:
+        if not is_of_a_row(error):
+            raise
+        logger.exception("the undoing of run %s can't go on", run.pk)
+        _move(run, actor, "confirmation_unknown", error_class=undoing.FAILED)
 
 
 def _go_on(run: Run, actor: str) -> None:
