@@ -15,7 +15,10 @@ from apps.approvals.models import Approval
 from apps.approvals.services import decide
 from apps.audit.models import Event
 from apps.audit.services import seal, verify
+from apps.catalog.models import ContractVersion, ToolVersion
+from apps.catalog.selectors import contracts, pinned
 from apps.policy.models import Decision
+from apps.runs.engine import asking
 from apps.runs.engine.drain import Drain
 from apps.runs.journal import pressure
 from apps.runs.journal.claiming import Parked
@@ -97,6 +100,52 @@ def test_arguments_that_do_not_fit_the_schema_never_reach_the_tool(tower: Tower)
     step = Step.objects.get()
     assert (step.disposition, step.error_class) == ("denied", "schema")
     assert ledger(tower, Run.objects.get()) == []
+
+
+def publish_anyway(model: type[ToolVersion] | type[ContractVersion], pk: int, **parts: Any) -> None:
+    """Have a published document hold what a check of today would refuse."""
+    row, table = model.objects.get(pk=pk), model._meta.db_table
+    with connections["default"].cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        model.objects.filter(pk=pk).update(document={**row.document, **parts})
+        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    for cache in (pinned._tool, asking._schema, asking._tool_terms, contracts.contract):
+        cache.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"$ref": "file:///etc/hostname"}, {"$ref": "#"}, {"pattern": "(?=a)"}, {"type": 5}],
+)
+def test_a_published_schema_that_cannot_be_used_stops_its_own_steps_only(
+    tower: Tower, schema: dict[str, Any]
+) -> None:
+    version = ToolVersion.objects.get(tool__name="modify_user_address")
+    publish_anyway(ToolVersion, version.pk, input_schema=schema)
+    look = call("get_user_details", 1, user_id="ada_byron_1")
+    tower.start([[call("modify_user_address", 0, **address(1)), look, {"done": "x"}]] * 3)
+
+    drain()
+
+    stopped = Step.objects.filter(tool_name="modify_user_address")
+    assert {(s.disposition, s.error_class) for s in stopped} == {("denied", "schema")}
+    assert all("schema can't be used" in s.error for s in stopped)
+    others = Step.objects.filter(tool_name="get_user_details")
+    assert {s.disposition for s in others} == {"executed"}
+
+
+def test_a_published_signal_that_cannot_be_tried_has_a_person_asked(tower: Tower) -> None:
+    contract = ContractVersion.objects.get(job__slug="retail-shop")
+    publish_anyway(ContractVersion, contract.pk, signals={"evil": r"(a|aa)+\1$"})
+    look = call("get_user_details", 0, user_id="ada_byron_1")
+    tower.start([[look, call("modify_user_address", 1, **address(1)), {"done": "x"}]])
+
+    drain()
+
+    read, change = Step.objects.order_by("seq")
+    assert (read.disposition, change.state) == ("executed", "waiting_approval")
+    rule = Approval.objects.get().rules[0]
+    assert (rule["id"], "“evil”" in rule["reason"]) == ("signals_untried", True)
 
 
 def held(tower: Tower, *more: dict[str, Any]) -> Approval:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import ValidationError
+
+from apps.kernel.schemas import compiled, shown
 
 CONTENT_TYPE = "application/problem+json"
 ABOUT = "https://datatracker.ietf.org/doc/html/rfc9457"
@@ -61,25 +63,31 @@ def pointer(path: Iterable[str | int]) -> str:
 
 
 def input_problems(value: Any, schema: Mapping[str, Any], *, at: str) -> list[Wrong]:
-    """In what ``value`` (the body's member ``at``) differs from a contract's input schema."""
-    found = Draft202012Validator(dict(schema)).iter_errors(value)
-    wrongs = [wrong for error in found for wrong in _wrongs(error, at)]
+    """In what ``value`` (the body's member ``at``) differs from a contract's input schema. Never
+    raises: a schema that can't be used takes no value, and says why."""
+    schema = compiled(dict(schema))
+    if schema.problems:
+        message = f"The contract's input schema can't be used: {schema.problems[0]}"
+        return [Wrong(pointer([at]), shown(message), "An admin has to mend the contract.")]
+    wrongs = [wrong for error in schema.misfits(value) for wrong in _wrongs(error, at)]
     return sorted(wrongs, key=lambda w: w.field)
 
 
 def _wrongs(error: ValidationError, at: str) -> list[Wrong]:
     path = [at, *error.absolute_path]
+    if not isinstance(error.validator, str):
+        return [Wrong(pointer(path), shown(error.message[:200]), "Send something smaller.")]
     if error.validator == "required":
         missing = [k for k in error.validator_value if k not in error.instance]
         named = [k for k in missing if error.message.startswith(repr(k))]
-        return [Wrong(pointer([*path, k]), "It is missing.", f"Add “{k}”.") for k in named]
+        return [Wrong(pointer([*path, k]), "It is missing.", f"Add “{shown(k)}”.") for k in named]
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
-        unknown = [k for k in error.instance if k not in known]
+        unknown = [k for k in error.instance if k not in known][:LISTED]
         return [
             Wrong(pointer([*path, k]), "It is not known here.", _near(k, known)) for k in unknown
         ]
-    return [Wrong(pointer(path), error.message[:200], _fix(error))]
+    return [Wrong(pointer(path), shown(error.message[:200]), shown(_fix(error)))]
 
 
 def _near(word: str, known: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ default filled in and is what the engine, the gate and the pages read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +15,8 @@ from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
 from apps.catalog.domain.undoing import path_problem, reads_before
 from apps.kernel.documents import Document, Path, Problem, load
+from apps.kernel.ecma import PatternError
+from apps.kernel.patterns import pattern
 
 NO_RATE = 1_000_000  # calls a minute: as many as a document can say, and as good as no bound
 
@@ -430,30 +431,21 @@ def _schemas(source: Document) -> list[Problem]:
     return [
         p
         for key in ("input", "output")
-        for p in schema_problems(source, (key,), _at(source.value, key))
+        for p in schema_problems(source, (key,), _at(source.value, key), of_object=key == "input")
     ]
-
-
-# A group that repeats and holds a repetition: ``(a+)+`` takes exponential time on a long text.
-_RUNAWAY = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)[+*{]")
 
 
 def _signals(source: Document) -> list[Problem]:
     signals = _at(source.value, "signals")
     out = []
-    for name, pattern in (signals if isinstance(signals, dict) else {}).items():
-        if not isinstance(pattern, str):
+    for name, written in (signals if isinstance(signals, dict) else {}).items():
+        if not isinstance(written, str):
             continue
         try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            message = f"The pattern can't be used: {error}."
-            out.append(source.problem(("signals", name), message, "Mend the regular expression."))
-            continue
-        if _RUNAWAY.search(pattern):
-            message = "The pattern repeats a repetition, which can take for ever on a long text."
-            fix = "Take one of the repetitions away."
-            out.append(source.problem(("signals", name), message, fix))
+            pattern(written, words=True)
+        except PatternError as error:
+            message = f"The pattern can't be used: {error}"
+            out.append(source.problem(("signals", name), message, error.fix))
     return out
 
 

@@ -153,7 +153,8 @@ def _duplicates(source: Document, key: str, field: str) -> list[Problem]:
 
 
 def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Problem]:
-    out = schema_problems(source, (*path, "input_schema"), tool.get("input_schema"))
+    stated = tool.get("input_schema")
+    out = schema_problems(source, (*path, "input_schema"), stated, of_object=True)
     out += _name_problems(source, (*path, "name"), tool["name"])
     if tool.get("idempotency") == "lookup" and "lookup" not in tool:
         message = "It is found again by look-up, but names no look-up."

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema import Draft202012Validator, ValidationError
 
+from apps.kernel import schemas
 from apps.kernel.documents import Document, Path, Problem
 
 _TYPE_WORDS = {
@@ -123,14 +124,14 @@ def _shown(value: Any) -> str:
     )
 
 
-def schema_problems(document: Document, path: Path, schema: Any) -> list[Problem]:
-    """Whether the value at ``path`` is itself a sound JSON Schema."""
+def schema_problems(
+    document: Document, path: Path, schema: Any, *, of_object: bool = False
+) -> list[Problem]:
+    """Whether the value at ``path`` is itself a JSON Schema that can be used; ``of_object``: for
+    arguments or an input, which are objects."""
     if not isinstance(schema, dict):
         return []
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        inner = (*path, *error.absolute_path)
-        message = f"This is not a JSON Schema: {error.message[:160]}"
-        return [document.problem(inner, message, "See json-schema.org, draft 2020-12.")]
-    return []
+    return [
+        document.problem((*path, *found.path), found.message, found.fix)
+        for found in schemas.schema_problems(schema, of_object=of_object)
+    ]

@@ -25,6 +25,7 @@ from apps.catalog.domain.served import Listing
 from apps.catalog.domain.servers import EntryError, Source, read_entry
 from apps.kernel.documents import Problem
 from apps.kernel.errors import InvalidInputError, UnavailableError
+from apps.kernel.schemas import SchemaProblem, schema_problems
 from apps.policy import selectors as policies
 from apps.policy import services as policy
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
@@ -135,6 +136,10 @@ def _tools(files: PackFiles, problems: list[Problem]) -> tuple[dict[str, Any], .
     served = {name: {"type": "object"} for name in asked} | files.served.input_schemas()
     tools = pack.with_schemas(served)
     for i, tool in enumerate(tools):
+        stated = tool["input_schema"]
+        if tool["name"] in asked and (unusable := schema_problems(stated, of_object=True)):
+            problems += [_served_wrong(pack, i, found).in_file(main) for found in unusable]
+            continue
         said_all = sentence_problems(pack.source, ("tools", i), tool, tool["input_schema"])
         problems += [p.in_file(main) for p in said_all]
     return tools
@@ -181,6 +186,14 @@ def _checked(pack: Pack, served: Listing) -> list[Problem]:
         )
         for found in findings(pack.tools, served)
     ]
+
+
+def _served_wrong(pack: Pack, index: int, found: SchemaProblem) -> Problem:
+    """What is wrong in the schema that a tool server states, at the tool's line in the pack."""
+    name = pack.tools[index]["name"]
+    message = f"The server's schema of “{name}” can't be used: {found}"
+    fix = "Have the server mend it, or state input_schema in the pack."
+    return pack.source.problem(("tools", index, "name"), message, fix)
 
 
 def policy_schema(tools: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

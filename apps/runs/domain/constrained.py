@@ -66,12 +66,13 @@ def known_names(history: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _arguments(schema: Mapping[str, Any], names: Sequence[str]) -> Schema:
     """A tool's own schema, reduced to what a grammar knows and kept short."""
-    needed = schema.get("required") or ()
-    properties = schema.get("properties") or {}
+    needed, properties = schema.get("required") or (), schema.get("properties") or {}
     return _object({n: _value(n, s, names) for n, s in properties.items() if n in needed})
 
 
-def _value(name: str, schema: Mapping[str, Any], names: Sequence[str]) -> Schema:
+def _value(name: str, schema: Any, names: Sequence[str]) -> Schema:
+    if not isinstance(schema, Mapping):  # “true”, which takes anything
+        return {"type": "string", "maxLength": ARGUMENT_CHARS}
     kind = schema.get("type")
     if kind == "object":
         return _arguments(schema, names)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from apps.kernel.ecma import PatternError
+from apps.kernel.patterns import TooLongError, pattern
 from apps.runs.domain.spoken import amount_forms, value_forms
 
 CUSTOMER, AGENT = "customer", "agent"
@@ -105,7 +107,7 @@ def conversation_facts(
         "confirmed": asked and agreed(heard),
         "agent_asked": asked,
         "customer_messages": len(heard),
-        "signals": sorted(signals_heard(heard, signals)),
+        "signals": sorted(hearing(messages, signals).heard),
         "spelled_out": bool(told) and not missing,
         "price_quoted": quotes(told, facts or {}),
         "unspoken": missing,
@@ -168,18 +170,32 @@ def _only_a_detail(words: str) -> bool:
     )
 
 
-def signals_heard(heard: Iterable[str], signals: Mapping[str, str]) -> set[str]:
-    """Names of the signals whose pattern is found in the customer's words. A pattern that can't
-    be read is not heard: contracts are checked when they are published."""
-    said = "\n".join(heard)
-    found = set()
-    for name, pattern in signals.items():
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Names of the signals whose pattern is found in the customer's words, and of those that
+    couldn't be tried: nobody knows whether they were heard."""
+
+    heard: frozenset[str]
+    untried: tuple[str, ...] = ()
+
+
+def hearing(messages: Sequence[tuple[str, str]], signals: Mapping[str, str]) -> Hearing:
+    """What of the contract's ``signals`` the customer said. Never raises, and takes time in
+    proportion to what was said."""
+    said = "\n".join(_plain(words) for role, words in messages if role == CUSTOMER)
+    return _hearing(said, tuple(signals.items()))
+
+
+@lru_cache(maxsize=512)
+def _hearing(said: str, signals: tuple[tuple[str, str], ...]) -> Hearing:
+    heard, untried = set(), []
+    for name, written in signals:
         try:
-            if re.search(pattern, said, re.IGNORECASE):
-                found.add(name)
-        except re.error:
-            continue
-    return found
+            if pattern(written, words=True).found_in(said):
+                heard.add(name)
+        except (PatternError, TooLongError):
+            untried.append(name)
+    return Hearing(frozenset(heard), tuple(untried))
 
 
 def named_by_customer(heard: Iterable[str], values: Mapping[str, Any]) -> set[str]:

@@ -12,14 +12,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import jsonschema
-import jsonschema_rs
-
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask, Doubt
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
+from apps.kernel.schemas import Schema, compiled
 from apps.policy import selectors as policy
 from apps.policy.domain.request import Request
 from apps.runs.course import Carriage
@@ -53,30 +51,18 @@ def _tool_terms(contract_version_id: int, tool: str) -> ToolUse:
 
 def misfit(work: Claimed) -> str:
     """What is wrong with a step's arguments by the tool's schema; empty when they fit or nobody
-    knows the schema."""
-    if not work.tool_version_id or (quick := _quick(work.tool_version_id)) is None:
+    knows the schema. A schema that can't be used fits nothing. Never raises."""
+    if not work.tool_version_id:
         return ""
-    if quick.is_valid(work.arguments):
-        return ""
-    found = next(_validator(work.tool_version_id).iter_errors(work.arguments), None)
-    if found is None:
-        return ""
-    where = ".".join(str(p) for p in found.path) or "arguments"
-    return f"{where}: {found.message}"[:500]
+    schema = _schema(work.tool_version_id)
+    return schema.misfit(work.arguments) if schema else ""
 
 
 @lru_cache(maxsize=1024)
-def _quick(tool_version_id: int) -> Any:
-    """A fast validator of the tool's schema, for the many that fit; ``None`` without a schema."""
+def _schema(tool_version_id: int) -> Schema | None:
+    """The tool's schema, ready to be tried; ``None`` when the catalog states none."""
     schema = catalog.tool_document(tool_version_id).get("input_schema")
-    return jsonschema_rs.validator_for(schema) if schema else None
-
-
-@lru_cache(maxsize=1024)
-def _validator(tool_version_id: int) -> jsonschema.Draft202012Validator:
-    """The one whose words people read."""
-    schema = catalog.tool_document(tool_version_id)["input_schema"]
-    return jsonschema.Draft202012Validator(schema)
+    return None if schema in (None, {}) else compiled(schema)
 
 
 def tool_document(work: Claimed) -> Mapping[str, Any]:
@@ -119,6 +105,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
     contract = terms(work)
     slug = contract.decisions.policy
     said = [(role, words) for seq, role, words in carried.messages if seq <= work.after_message]
+    untried = evidence.hearing(said, contract.signals).untried
     document = tool_document(work)
     request = Request(
         agent=catalog.agent_slug(work.agent_version_id),
@@ -147,7 +134,19 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
         binding=lambda: _binding(work, digests[slug]),
         question=lambda: _question(work, document, said) if work.mutates else {},
         approval_id=work.approval_id,
+        must_hold=_unheard(untried) if untried and work.mutates else None,
     )
+
+
+def _unheard(signals: Sequence[str]) -> Doubt:
+    """Nobody knows what these signals would have said, so a person reads the conversation."""
+    names = ", ".join(f"“{name}”" for name in signals[:5])
+    words = (
+        f"The contract listens for {names}, which can't be tried on this conversation: the pattern"
+        " can't be used, or too much was said. Read it before you decide; an admin can mend the"
+        " contract."
+    )
+    return Doubt("signals_untried", words)
 
 
 def _declared(facts: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

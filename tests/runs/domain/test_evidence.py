@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.runs.domain.evidence import (
+    Hearing,
     PastStep,
     agreed,
     agrees,
     conversation_facts,
+    hearing,
     missing_values,
     quotes,
     run_facts,
@@ -110,6 +114,29 @@ def test_conversation_facts_of_a_confirmed_cancellation() -> None:
         "unspoken": ["reason"],
         "customer_named": ["order_id", "owner"],
     }
+
+
+def test_a_signal_that_cannot_be_tried_is_told_apart_from_one_that_was_not_heard() -> None:
+    said = [("customer", "I fell ill."), ("agent", "A storm?")]
+    signals = {"health": r"\bill\b", "storm": "storm", "broken": "(", "around": "(?=I)"}
+
+    assert hearing(said, signals) == Hearing(frozenset({"health"}), ("broken", "around"))
+
+
+def test_signals_take_linear_time_whatever_customer_and_contract_write() -> None:
+    said = [("customer", "a" * 71 + "b" + "a " * 20_000)]
+    started = time.monotonic()
+
+    assert hearing(said, {"evil": "(a|aa)+$", "nested": "^(([a-z ])+.)+[A-Z]([a-z])+$"}) == Hearing(
+        frozenset()
+    )
+    assert time.monotonic() - started < 5
+
+
+def test_more_than_can_be_tried_is_unknown_and_not_unheard() -> None:
+    said = [("customer", "a complaint, " + "é" * 2_100_000)]
+
+    assert hearing(said, {"complaint": "complaint"}).untried == ("complaint",)
 
 
 def test_a_yes_to_nothing_is_no_confirmation() -> None:
