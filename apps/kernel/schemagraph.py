@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 from urllib.parse import unquote
 
@@ -146,8 +148,10 @@ def _members(whole: Any) -> Iterator[tuple[Any, Any]]:
 def _is_json(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) for key in value)
+    if isinstance(value, Decimal):
+        return value.is_finite()
     if isinstance(value, float):
-        return value - value == 0  # neither infinite nor NaN
+        return isfinite(value)
     return value is None or isinstance(value, str | int | list)
 
 
@@ -252,6 +256,7 @@ class _Walk:
             if keyword in schema:
                 self.refer((*path, keyword), schema, schema[keyword])
         self.patterns(path, schema)
+        self.is_unusual |= any(isinstance(value, Decimal) for value in schema.values())
         place = self.places[id(schema)]
         for keyword, inner_path, inner in _subschemas(path, schema):
             if not isinstance(inner, dict):

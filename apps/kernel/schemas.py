@@ -10,6 +10,7 @@ that it is tried on. ``format`` is a remark and refuses nothing, as draft 2020-1
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,18 +21,19 @@ from math import isfinite
 from typing import Any
 
 import jsonschema_rs
-from jsonschema import ValidationError, validators
+from jsonschema import Draft4Validator, ValidationError, validators
 from referencing import Registry
 
+from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS
 from apps.kernel.patterns import TooLongError, pattern
 from apps.kernel.schemagraph import Outline, outline
 from apps.kernel.schemagraph import SchemaProblem as SchemaProblem
 
 MOST_STEPS = 50_000  # keywords tried on one value: about a second at worst
-MOST_DEPTH = 64  # of a value
+MOST_DEPTH = MAX_DEPTH  # of a value: as deep as one is let in
 MOST_MISFITS = 20
 MOST_LETTERS = 500  # of a sentence
-MOST_DIGITS = 4300  # of a number
+MOST_DIGITS = MAX_DIGITS  # of a number
 _EXACT = 2**63 - 1
 
 
@@ -166,6 +168,8 @@ def _is_plain(value: Any, levels: int) -> bool:
         return True
     if kind is int:
         return -_EXACT <= value <= _EXACT
+    if kind is float:
+        return isfinite(value)
     if kind is dict:
         return levels > 0 and all(
             type(k) is str and _is_plain(v, levels - 1) for k, v in value.items()
@@ -206,6 +210,8 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 @lru_cache(maxsize=8)
 def _exact_class(base: Any) -> Any:
     keywords = {**base.VALIDATORS, **_OWN}
+    if base is not Draft4Validator:  # where “exclusive” is a remark on these
+        keywords |= _BOUNDS
     checker = base.TYPE_CHECKER.redefine("integer", _is_integer).redefine("array", _is_array)
     counted = {name: _counted(keyword) for name, keyword in keywords.items()}
     return validators.extend(base, counted, type_checker=checker)
@@ -317,6 +323,16 @@ def _multiple_of(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[Va
         yield ValidationError(f"{value!r} is not a multiple of {wanted!r}")
 
 
+def _bound(words: str, holds: Callable[[Fraction, Fraction], bool]) -> Keyword:
+    def check(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+        if not validator.is_type(value, "number") or validator.is_type(wanted, "boolean"):
+            return  # draft 4 says with true or false how another keyword is meant
+        if not holds(_exact_number(value), _exact_number(wanted)):
+            yield ValidationError(f"{value!r} is {words} {wanted!r}")
+
+    return check
+
+
 def _exact_number(value: Any) -> Fraction:
     if isinstance(value, Decimal) and not -MOST_DIGITS < value.adjusted() < MOST_DIGITS:
         raise OverflowError
@@ -327,6 +343,12 @@ _OWN: dict[str, Keyword] = {
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional,
+    "exclusiveMaximum": _bound("greater than or equal to the maximum of", operator.lt),
+    "exclusiveMinimum": _bound("less than or equal to the minimum of", operator.gt),
     "multipleOf": _multiple_of,
     "uniqueItems": _unique,
+}
+_BOUNDS: dict[str, Keyword] = {
+    "maximum": _bound("greater than the maximum of", operator.le),
+    "minimum": _bound("less than the minimum of", operator.ge),
 }
