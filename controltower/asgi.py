@@ -14,12 +14,15 @@ http = get_asgi_application()
 
 from django.conf import settings  # noqa: E402, I001  # Django must be set up before its models load
 from apps.api.live.routing import websocket_urlpatterns  # noqa: E402
+from controltower.below import App, Below  # noqa: E402
 
-application = ProtocolTypeRouter(
+application: App = ProtocolTypeRouter(
     {
         "http": http,
         "websocket": OriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), [settings.TOWER_ORIGIN]
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.LIVE_ORIGINS
         ),
     }
 )
+if settings.TOWER_PREFIX:
+    application = Below(application, settings.TOWER_PREFIX)

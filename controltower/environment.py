@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -41,6 +43,58 @@ def servers(name: str) -> tuple[dict[str, Any], str]:
     read doesn't keep the tower from starting: other sources may know the servers."""
     text = os.environ.get(name, "")
     return read_entries(text) if text.strip() else ({}, "")
+
+
+def origin(name: str, default: str) -> str:
+    """Scheme, host and port as browsers see them. Raises ``ImproperlyConfigured``."""
+    text = os.environ.get(name) or default
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in text
+        _ = parts.port
+    except ValueError:
+        is_one = False
+    if not is_one or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ImproperlyConfigured(
+            f"{name} must be scheme, host and port alone, like {default}; is {text!r}."
+            " What follows them is TOWER_PREFIX."
+        )
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def loopback_names(origin: str) -> list[str]:
+    """The origin, and of this machine's own one its other name as well: both reach one tower."""
+    parts = urlsplit(origin)
+    names = ["127.0.0.1", "localhost"]
+    if parts.hostname not in names:
+        return [origin]
+    port = f":{parts.port}" if parts.port else ""
+    others = [f"{parts.scheme}://{name}{port}" for name in names]
+    return [origin, *(other for other in others if other != origin)]
+
+
+# First parts of the site's own addresses: a proxy that strips such a prefix could not be told from
+# one that doesn't.
+OWN_ADDRESSES = {
+    *("accounts", "api", "approvals", "audit", "catalog", "events", "healthz", "load"),
+    *("policies", "readyz", "runs", "static", "stops", "system", "ws"),
+}
+
+
+def prefix(name: str) -> str:
+    """The path below which the whole site lies, like ``/tower``; empty for none. Raises
+    ``ImproperlyConfigured``."""
+    text = os.environ.get(name, "").rstrip("/")
+    if text and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", text):
+        raise ImproperlyConfigured(
+            f"{name} must be a path like /tower, of letters, digits and - . _ ~; is {text!r}."
+        )
+    if text.split("/")[1:2] and text.split("/")[1] in OWN_ADDRESSES:
+        raise ImproperlyConfigured(
+            f"{name} can't begin with {'/' + text.split('/')[1]}: the site has pages there. Choose"
+            " another name."
+        )
+    return text
 
 
 def mapping(name: str, kind: type, example: str) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
 from controltower import databases
-from controltower.environment import count, mapping, seconds, servers
+from controltower.environment import (
+    count,
+    loopback_names,
+    mapping,
+    origin,
+    prefix,
+    seconds,
+    servers,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -94,8 +102,12 @@ def _pooled(database: dict[str, Any]) -> dict[str, Any]:
 SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = [k for k in os.environ.get("SECRET_KEY_FALLBACKS", "").split(",") if k]
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
-TOWER_ORIGIN = os.environ.get("TOWER_ORIGIN", "http://127.0.0.1:8000")
+TOWER_ORIGIN = origin("TOWER_ORIGIN", "http://127.0.0.1:8000")
+TOWER_PREFIX = prefix("TOWER_PREFIX")
+# Pages of these may hold a live connection. On one's own machine both its names are the tower.
+LIVE_ORIGINS = [TOWER_ORIGIN] if PRODUCTION else loopback_names(TOWER_ORIGIN)
 CSRF_TRUSTED_ORIGINS = [TOWER_ORIGIN]
+FORCE_SCRIPT_NAME = TOWER_PREFIX or None
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -207,6 +219,7 @@ AXES_VERBOSE = False
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = TOWER_PREFIX or "/"
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 
@@ -222,7 +235,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": ["'self'", NONCE],
         "style-src": ["'self'", "'unsafe-inline'"],  # Plotly and Ace set style attributes
         "img-src": ["'self'", "data:", "blob:"],
-        "connect-src": ["'self'", TOWER_ORIGIN.replace("http", "ws", 1)],
+        "connect-src": ["'self'", *(o.replace("http", "ws", 1) for o in LIVE_ORIGINS)],
         "worker-src": ["'self'", "blob:"],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
@@ -238,8 +251,9 @@ if PRODUCTION:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
-    SESSION_COOKIE_NAME = "__Host-sessionid"
-    CSRF_COOKIE_NAME = "__Host-csrftoken"
+    # A cookie named __Host- must be the whole host's.
+    _KIND = "__Secure-" if TOWER_PREFIX else "__Host-"
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_KIND}sessionid", f"{_KIND}csrftoken"
 
 # --- runs: lanes are RQ queues; an entry is an invitation to drain one
 LANES = ["urgent", "normal"]
@@ -274,7 +288,7 @@ MODEL_OUTPUT = os.environ.get("TOWER_MODEL_OUTPUT", "json" if MODEL == "local" e
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
 
 # --- files and time
-STATIC_URL = "/static/"
+STATIC_URL = f"{TOWER_PREFIX}/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [

@@ -50,7 +50,7 @@ DOORS = (
 
 def doors(user: User, path: str) -> list[Door]:
     """The pages this person may open, with the one we are on marked."""
-    shown = []
+    shown, home = [], reverse("dashboards:home")
     for door in DOORS:
         if not user.may(door.permission):
             continue
@@ -58,7 +58,7 @@ def doors(user: User, path: str) -> list[Door]:
             url = reverse(door.name)
         except NoReverseMatch:  # an installation without that app
             continue
-        current = path == url if url == "/" else path.startswith(url)
+        current = path == url if url == home else path.startswith(url)
         shown.append(Door(**{**door.__dict__, "url": url, "current": current}))
     return shown
 
@@ -82,6 +82,9 @@ def _frame(request: HttpRequest, user: User | None) -> dict[str, Any]:
         "density": looks["density"],
         "keys": "on" if looks["single_keys"] else "off",
         "now_iso": timezone.now().isoformat(),
+        "prefix": settings.TOWER_PREFIX,
+        "origins": " ".join(settings.LIVE_ORIGINS),
+        "home": f"{settings.TOWER_ORIGIN}{settings.TOWER_PREFIX}/",
         "doors": doors(user, request.path) if user else [],
     }
 

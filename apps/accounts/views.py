@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
@@ -51,7 +52,11 @@ def settings_page(request: HttpRequest) -> HttpResponse:
     response = redirect("accounts:settings")
     for name in ("theme", "density"):
         response.set_cookie(
-            name, form.cleaned_data[name], max_age=COOKIE_AGE, samesite="Lax", path="/"
+            name,
+            form.cleaned_data[name],
+            max_age=COOKIE_AGE,
+            samesite="Lax",
+            path=settings.SESSION_COOKIE_PATH,
         )
     return response
 

@@ -54,6 +54,7 @@ TOLD = (
     "TOWER_MODEL_URL",
     "TOWER_ORIGIN",
     "TOWER_PACKS",
+    "TOWER_PREFIX",
     "TOWER_TOOL_SERVERS",
     "TOWER_TOOL_SERVERS_FILE",
     "TOWER_VAR",
@@ -244,7 +245,7 @@ class Tower:
         with self.screen.step("Site") as detail:
             self._start(site)
             await_own(site, f"{here}/healthz", self.env)
-            warm_up(here)
+            warm_up(f"{here}{self.prefix}/")
             detail(self.url)
         self._write_state(url=self.url)
         self.supervisor.tick()
@@ -291,7 +292,11 @@ class Tower:
 
     @property
     def url(self) -> str:
-        return self.env.get("TOWER_ORIGIN") or f"http://{ports.LOOPBACK}:{self.ports['web']}"
+        return self.env["TOWER_ORIGIN"].rstrip("/") + self.prefix
+
+    @property
+    def prefix(self) -> str:
+        return self.env.get("TOWER_PREFIX", "").rstrip("/")
 
     def _greet(self, present: list[str]) -> None:
         say = self.screen.say

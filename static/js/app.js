@@ -64,7 +64,7 @@
     button.setAttribute("aria-label", label);
     button.title = label;
     const secure = location.protocol === "https:" ? "; secure" : "";
-    document.cookie = `${name}=${next}; path=/; max-age=31536000; samesite=lax${secure}`;
+    document.cookie = `${name}=${next}; path=${body.dataset.prefix || "/"}; max-age=31536000; samesite=lax${secure}`;
     announce(label);
     document.dispatchEvent(new CustomEvent("tower:look", { detail: { [name]: next } }));
   };

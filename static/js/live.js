@@ -102,9 +102,15 @@
     clearTimeout(retry);
     const streams = wanted();
     if (!streams.length || document.hidden && hiddenSince && Date.now() - hiddenSince > HIDDEN_MS) return;
+    // Elsewhere the server refuses the socket; the page says where it takes one, and asks instead.
+    if (!body.dataset.origins.split(" ").includes(location.origin)) {
+      lost = true;
+      document.getElementById("origin-note").hidden = false;
+      return catchUp();
+    }
     subscribed = streams.join(",");
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const mine = socket = new WebSocket(`${scheme}://${location.host}/ws/live/?streams=${encodeURIComponent(subscribed)}`);
+    const mine = socket = new WebSocket(`${scheme}://${location.host}${body.dataset.prefix}/ws/live/?streams=${encodeURIComponent(subscribed)}`);
     mine.onopen = () => { catchUp(); };
     mine.onmessage = receive;
     mine.onclose = () => {
@@ -122,7 +128,7 @@
     const streams = wanted();
     if (!streams.length || document.hidden) return;
     try {
-      const answer = await fetch(`/events/head/?streams=${encodeURIComponent(streams.join(","))}`, {
+      const answer = await fetch(`${body.dataset.prefix}/events/head/?streams=${encodeURIComponent(streams.join(","))}`, {
         headers: { Accept: "application/json" }, redirect: "manual", cache: "no-store",
       });
       if (answer.type === "opaqueredirect") return signedOut();

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,6 +62,13 @@ def chromium(browser_engine: Playwright) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def front_door(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The whole site, HTTP and WebSockets, as a process of its own on the test database."""
+    with site(tmp_path_factory.mktemp("site")) as url:
+        yield url
+
+
+@contextmanager
+def site(folder: Path, **environment: str) -> Iterator[str]:
+    """A site on the test database, told what is given besides; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -72,26 +79,27 @@ def front_door(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) 
         "DATABASE_URL": database._replace(path=f"/{name}").geturl(),
         "TOWER_ORIGIN": url,
         "TOWER_PROCESS": "site-under-test",
+        **environment,
     }
     command = [sys.executable, "-m", "uvicorn", "controltower.asgi:application"]
-    log = tmp_path_factory.mktemp("site") / "site.log"
+    log = folder / "site.log"
     with log.open("w") as output:
-        site = subprocess.Popen(
+        served = subprocess.Popen(
             [*command, "--port", str(port), "--lifespan", "off", "--log-level", "warning"],
             env=env,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_for(port, site, log)
+        _wait_for(port, served, log)
         yield url
     finally:
-        site.terminate()
+        served.terminate()
         try:
-            site.wait(timeout=10)
+            served.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            site.kill()
-            site.wait()
+            served.kill()
+            served.wait()
 
 
 def _wait_for(port: int, site: subprocess.Popen[bytes], log: Path) -> None:

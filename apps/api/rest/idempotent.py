@@ -31,7 +31,7 @@ def keyed(request: HttpRequest) -> Request:
         raise KeyProblem(sentence, code=code, field=HEADER, fix=fix)
     principal: Principal = request.auth  # type: ignore[attr-defined]  # set by Bearer
     sent: Any = request.sent  # type: ignore[attr-defined]  # set by StrictParser
-    operation = f"{request.method} {request.path}"
+    operation = f"{request.method} {request.path_info}"
     mark = rules.fingerprint(operation, sent)
     return Request(principal.account_id, principal.actor, key, operation, mark)
 

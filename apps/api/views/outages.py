@@ -21,7 +21,7 @@ def broken(request: HttpRequest) -> HttpResponse:
     if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return render(None, "500.html", status=500)  # type: ignore[arg-type]  # no context processors
     response: HttpResponse
-    if request.path.startswith("/api/"):
+    if request.path_info.startswith("/api/"):
         body = problem(503, "unavailable", SENTENCE, retry_after=RETRY_AFTER_S)
         response = JsonResponse(body, status=503, content_type=CONTENT_TYPE)
     else:
