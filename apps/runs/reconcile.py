@@ -8,7 +8,6 @@ knows settles the step. Otherwise people say what they found out, two of them fr
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from uuid import UUID
 
 from apps.accounts.domain.roles import Permission
 from apps.audit.services import Fact, record_many
+from apps.kernel import exactjson
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
@@ -351,5 +351,5 @@ def close_late(steps: Sequence[Settled]) -> None:
 
 def _answer(stored: Any) -> dict[str, Any]:
     """What the tool would have answered, in the form in which answers are kept."""
-    content = stored if isinstance(stored, str) else json.dumps(stored, ensure_ascii=False)
+    content = stored if isinstance(stored, str) else exactjson.dumps(stored)
     return {"content": content, "data": None}

@@ -467,6 +467,19 @@ def test_answers_are_told_apart_value_by_value() -> None:
     assert comparing.answers_that_differ({"n": list(range(99))}, {"n": []}) == ()
 
 
+def test_another_spelling_of_a_number_is_no_difference() -> None:
+    one = {"content": '{"balance": 1.0, "wei": 1e18}', "data": None}
+    other = {"content": '{"wei": 1000000000000000000, "balance": 1}', "data": None}
+
+    assert comparing.answers_that_differ(one, other) == ()
+    assert [c.name for c in comparing.answers_that_differ({"a": 1}, {"a": True})] == ["a"]
+    long = {"content": '{"n": 12345678901234567890.10}'}
+    assert [
+        (c.left, c.right)
+        for c in comparing.answers_that_differ(long, {"content": '{"n": 12345678901234567890.11}'})
+    ] == [("12345678901234567890.1", "12345678901234567890.11")]
+
+
 def test_a_run_is_compared_with_itself(client_as: Any) -> None:
     parent = parent_run()
 

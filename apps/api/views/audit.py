@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.audit import selectors, services
+from apps.kernel import exactjson
 from apps.kernel.streaming import download
 
 WORD = 128
@@ -48,9 +48,7 @@ def verify(request: HttpRequest) -> HttpResponse:
 @requires("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
     """The log as NDJSON, with the same filters: one event a line, position and hash included."""
-    lines = (
-        json.dumps(row, ensure_ascii=False) + "\n" for row in selectors.export(_wanted(request))
-    )
+    lines = (exactjson.dumps(row) + "\n" for row in selectors.export(_wanted(request)))
     name = f"audit-{timezone.now():%Y%m%dT%H%M%SZ}.ndjson"
     return download(request, lines, content_type="application/x-ndjson", filename=name)
 

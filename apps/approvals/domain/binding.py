@@ -1,17 +1,19 @@
 """What an approval is bound to: everything that would have to be asked again if it changed.
 
-The digest is over canonical JSON, in which two numbers lose their exact writing: integers beyond
-2**53 - 1 have none, and a float may be printed like an integer. Both are therefore bound as their
-exact text under a tag. A key of the data that looks like a tag is escaped, so that no two different
-arguments share a digest. Text is bound as it came: never normalised.
+A number is bound by its value: an approval given for 1000001.0 serves for 1000001, and -0.0 is 0.
+Fractions and integers beyond 2**53 - 1 are bound as their exact text under a tag, so that the
+binding reads the same wherever it is kept. A key of the data that looks like a tag is escaped, so
+that no two different arguments share a digest. Text is bound as it came: never normalised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from apps.kernel.canonical import digest
+from apps.kernel.exactjson import Json, check, number_text
 
 PURPOSE = "tower.approval.v1"
 VERSION = 1
@@ -50,14 +52,21 @@ def binding_digest(bound: Mapping[str, Any]) -> str:
 
 
 def exact(value: Any) -> Any:
-    """``value`` with every number in a form that JSON can't bend."""
-    if isinstance(value, Mapping):
-        return {_escaped(str(key)): exact(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [exact(item) for item in value]
+    """``value`` with every number in a form that JSON can't bend. Raises ``NotCarriedError`` for
+    what is no JSON value."""
+    return _bound(check(value))
+
+
+def _bound(value: Json) -> Any:
+    if isinstance(value, dict):
+        return {_escaped(key): _bound(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_bound(item) for item in value]
     if isinstance(value, float):
         return {f"{TAG}float": repr(value)}
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > SAFE_INTEGER:
+    if isinstance(value, Decimal):
+        return {f"{TAG}decimal": number_text(value)}
+    if isinstance(value, int) and abs(value) > SAFE_INTEGER:
         return {f"{TAG}int": str(value)}
     return value
 

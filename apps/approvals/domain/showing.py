@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from apps.accounts.domain.untrusted import has_hidden, mixes_scripts
+from apps.kernel.exactjson import is_number, number_text
 
 LONG_CHARACTERS = 400
 LONG_LINES = 8
@@ -79,7 +81,7 @@ def kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return "yes or no"
     kinds: list[tuple[type | tuple[type, ...], str]] = [
-        ((int, float), "number"),
+        ((int, float, Decimal), "number"),
         (str, "text"),
         (list, "empty list"),
         (dict, "empty object"),
@@ -95,8 +97,8 @@ def text_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return f'"{value}"'
-    if isinstance(value, float):
-        return repr(value)
+    if is_number(value):
+        return number_text(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {text_of(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +13,7 @@ from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.diff import Kind
 from apps.catalog.forms import JobFilter
 from apps.catalog.selectors import pages
+from apps.kernel import exactjson
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.kernel.textdiff import side_by_side
 
@@ -126,7 +125,7 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "versions": versions,
         "document": current.document,
         "arguments": pages.arguments(schema),
-        "schema": json.dumps(schema, indent=2, ensure_ascii=False),
+        "schema": exactjson.dumps(schema, indent=True),
         "address": address,
         "unknown_address": unknown,
         "jobs": pages.jobs_using(found),

@@ -1,8 +1,8 @@
 """What came in a fact's place, kept and said in words.
 
-A value that no fact can be (null, half a number, an object, a list of numbers, a number beyond 64
-bits) is stored as words about it: so it is as unknown when the question is asked again, and can
-never turn into a value that it wasn't on its way through JSON.
+A value that no fact can be (an object, a list of numbers, NaN) is stored as words about it: so it is
+as unknown when the question is asked again, and can never turn into a value that it wasn't. A
+number is kept by its value, to the last digit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SAFE = 2**53 - 1  # what JSON carries exactly
+from apps.kernel.exactjson import NotCarriedError, Number, check, is_number, number_text
+
 LONGEST = 2**63 - 1
 SHOWN_CHARACTERS = 60
 CAME = "came"  # the only key of what stands for such a value
@@ -22,8 +23,11 @@ def kept(value: Any) -> Any:
     an object that says in words what it was. Keeping what was kept changes nothing."""
     if value is None or isinstance(value, str | bool):
         return value
-    if isinstance(value, int | float):
-        return value if abs(value) <= SAFE else {CAME: described(value)}
+    if is_number(value):
+        try:
+            return check(value)
+        except NotCarriedError:
+            return {CAME: described(value)}
     if isinstance(value, list | tuple | set | frozenset):
         is_texts = all(isinstance(item, str) for item in value)
         return sorted(set(value)) if is_texts else {CAME: LIST}
@@ -36,10 +40,8 @@ def described(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"the number {value}" if abs(value) <= LONGEST else "a number beyond 64 bits"
-    if isinstance(value, float):
-        return f"the number {value!r}"
+    if is_number(value):
+        return _described_number(value)
     if isinstance(value, str):
         return f"the text “{_short(value, SHOWN_CHARACTERS)}”"
     if isinstance(value, Mapping):
@@ -48,6 +50,16 @@ def described(value: Any) -> str:
         return _short(str(came), 3 * SHOWN_CHARACTERS) if is_kept else "an object"
     is_texts = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
     return "a list of texts" if is_texts else LIST
+
+
+def _described_number(value: Number) -> str:
+    try:
+        exact = check(value)
+    except NotCarriedError as error:
+        return f"something that {error.reason}"
+    if abs(exact) > LONGEST:
+        return "a number beyond 64 bits"
+    return f"the number {_short(number_text(exact), SHOWN_CHARACTERS)}"
 
 
 def _short(text: str, most: int) -> str:

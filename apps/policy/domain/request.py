@@ -5,15 +5,23 @@ The JSON form is what a decision row keeps, so that any later text can be asked 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from apps.kernel.canonical import canonical_bytes, digest_of_bytes
+from apps.kernel.exactjson import NotCarriedError, check, is_number, number_text
 from apps.policy.domain.mistyped import kept
 
 VERSION = 2  # of the stored form: 1 says nothing of previews, and facts were not always asked for
-MAX_LONG = 2**53 - 1  # what JSON carries exactly
+MIN_LONG, MAX_LONG = -(2**63), 2**63 - 1  # what Cedar has
+# Text that a rule could take for something else is written in quotation marks, as JSON writes it.
+_MISTAKABLE = re.compile(
+    r'true|false|null|".*|-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?', re.ASCII | re.DOTALL
+)
+_NAME_TO_QUOTE = re.compile(r'".*|.*=.*', re.DOTALL)
 CONVERSATION = {
     "confirmed": "bool",
     "agent_asked": "bool",
@@ -144,19 +152,30 @@ def digest_of(canonical: bytes) -> str:
 
 
 def scalar_arguments(arguments: Mapping[str, Any]) -> list[str]:
-    """``name=value`` for each scalar top-level argument, as rules compare them."""
+    """``name=value`` for each scalar top-level argument, as rules compare them. No two different
+    arguments have the same line: a name with an equals sign is put in quotation marks."""
     return sorted(
-        f"{name}={text}"
+        f"{_quoted(name) if _NAME_TO_QUOTE.fullmatch(name) else name}={text}"
         for name, value in arguments.items()
         if (text := scalar_text(value)) is not None
     )
 
 
 def scalar_text(value: Any) -> str | None:
-    """A scalar as rules see it (``true``, ``3``, ``abc``); ``None`` for anything nested."""
+    """A scalar as rules see it: a number by its value and in full (9 and 9.0 are ``9``), ``true``,
+    ``null``, text as it is, but in quotation marks where it reads like one of those (``"9"``);
+    ``None`` for anything nested."""
+    if isinstance(value, str):
+        return _quoted(value) if _MISTAKABLE.fullmatch(value) else value
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
+    return number_text(value) if is_number(value) else None
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def typed(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
@@ -182,12 +201,22 @@ def _typed(value: Any, kind: str) -> Any:
     if kind == "bool":
         return value if isinstance(value, bool) else None
     if kind == "long":
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return value if whole and abs(value) <= MAX_LONG else None
+        return _long(value)
     if kind == "string":
         return value if isinstance(value, str) else None
     is_list = isinstance(value, list | tuple | set | frozenset)
     return _texts(value) if is_list and all(isinstance(item, str) for item in value) else None
+
+
+def _long(value: Any) -> int | None:
+    """A number that is a whole one, however it is spelled, in the range that rules can compare."""
+    if not is_number(value):
+        return None
+    try:
+        whole = value if type(value) is int else check(value)
+    except NotCarriedError:
+        return None
+    return whole if isinstance(whole, int) and MIN_LONG <= whole <= MAX_LONG else None
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,4 +225,4 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(values: Any) -> list[str]:
-    return sorted(set(map(str, values))) if values else []
+    return sorted({number_text(v) if is_number(v) else str(v) for v in values}) if values else []

@@ -7,10 +7,11 @@ cut to what it can keep in mind. Whatever it makes of that is a proposal like an
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from apps.kernel.exactjson import dumps
 
 CALLS = 5  # so many, then it has to speak
 REQUEST_CHARS = 1200
@@ -112,11 +113,11 @@ def transcript(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         content = _content(entry)[:ENTRY_CHARS]
         if entry["role"] == "tool":
             turn = {"do": "call", "tool": entry["tool"], "arguments": entry["arguments"]}
-            said.append(("assistant", json.dumps(turn, ensure_ascii=False)[:ENTRY_CHARS]))
+            said.append(("assistant", dumps(turn)[:ENTRY_CHARS]))
             said.append(("user", f"[result] {content}"))
         elif entry["role"] == "agent":
             turn = {"do": "say", "text": content}
-            said.append(("assistant", json.dumps(turn, ensure_ascii=False)))
+            said.append(("assistant", dumps(turn)))
         else:
             said.append(("user", content))
     return said

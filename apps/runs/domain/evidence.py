@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from apps.kernel.ecma import PatternError
+from apps.kernel.exactjson import Number, is_number, number_text
 from apps.kernel.patterns import TooLongError, pattern
 from apps.runs.domain.spoken import amount_forms, value_forms
 
@@ -235,12 +236,16 @@ def quotes(told: str, facts: Mapping[str, Any]) -> bool:
     return any(re.search(rf"(?<![\d.]){re.escape(f)}(?![\d])", text) for f in amount_forms(cents))
 
 
-def resource_of(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+def resource_of(arguments: Mapping[str, Any]) -> tuple[str, str | Number] | None:
     """What a call is about: its first argument that names something and is no means of payment."""
     for name, value in arguments.items():
-        if name.endswith("_id") and "payment" not in name and isinstance(value, str):
+        if name.endswith("_id") and "payment" not in name and _names_something(value):
             return name, value
     return None
+
+
+def _names_something(value: Any) -> bool:
+    return isinstance(value, str) or is_number(value)
 
 
 def _short_answer(result: Any) -> str:
@@ -291,5 +296,7 @@ def _scalars(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
         if isinstance(value, bool):
             yield "true" if value else "false"
-        elif isinstance(value, str | int | float):
-            yield str(value)
+        elif isinstance(value, str):
+            yield value
+        elif is_number(value):
+            yield number_text(value)

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from apps.kernel.exactjson import Number, dumps, same
 from apps.runs.domain.evidence import resource_of
 
 INHERITABLE = frozenset({"succeeded", "failed"})  # how a step must have ended to be taken over
@@ -135,7 +136,7 @@ class Mutation:
     state: str
 
 
-def subject_of(tool: str, arguments: Mapping[str, Any]) -> tuple[str, str]:
+def subject_of(tool: str, arguments: Mapping[str, Any]) -> tuple[str, str | Number]:
     """What a mutation is about: the thing its arguments name, else whatever its tool changes."""
     return resource_of(arguments) or ("tool", tool)
 
@@ -179,7 +180,7 @@ def question(found: Sequence[Mutation], *, tool: str, arguments: Mapping[str, An
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """Which values differ between two calls of one tool, theirs first."""
-    names = [n for n in {**theirs, **ours} if theirs.get(n) != ours.get(n)]
+    names = [n for n in {**theirs, **ours} if not same(theirs.get(n), ours.get(n))]
     if not names:
         return "by the very same call, which the contract lets happen again"
     shown = [f"{n} {_short(theirs.get(n))} there, {_short(ours.get(n))} here" for n in names[:3]]
@@ -189,6 +190,7 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     """A value of a call in a few characters; what can't be seen is spelled out."""
-    text = f"“{value}”" if isinstance(value, str) else str(value)
-    text = text if text.isprintable() else json.dumps(value, default=str)
+    text = f"“{value}”" if isinstance(value, str) else dumps(value)
+    if not text.isprintable():
+        text = json.dumps(value if isinstance(value, str) else text)
     return text if len(text) <= 48 else f"{text[:46]}…"

@@ -8,7 +8,6 @@ last to the first, one at a time (a saga's backward recovery: Garcia-Molina and 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from uuid import UUID
 from apps.catalog.domain.contract import Compensation
 from apps.catalog.domain.undoing import MissingError, read
 from apps.kernel.canonical import digest
+from apps.kernel.exactjson import loads
 from apps.runs.domain.finding import Verdict
 
 PLAN_PURPOSE = "tower.undoing.v1"
@@ -181,7 +181,7 @@ def answer(result: Mapping[str, Any] | None) -> Any:
     if result.get("data") is not None:
         return result["data"]
     try:
-        return json.loads(str(result.get("content", "")))
+        return loads(str(result.get("content", "")))
     except ValueError:
         return result.get("content")
 

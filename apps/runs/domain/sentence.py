@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from apps.kernel.exactjson import is_number, number_text
+
 _FIELD = re.compile(r"\{([a-zA-Z_][\w.]*)\}")
 
 
@@ -40,4 +42,4 @@ def show(value: Any) -> str:
         return " ".join(f"{k} {show(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(show(v) for v in value) or "none"
-    return str(value)
+    return number_text(value) if is_number(value) else str(value)

@@ -6,6 +6,8 @@ import re
 from datetime import date
 from typing import Any
 
+from apps.kernel.exactjson import Number, is_number, number_text
+
 # Spoken of in other words, or of no concern to the customer.
 NOT_SPOKEN = re.compile(r"(^|_)(user|payment|payment_method|payment_methods)_?(id)?$|item_ids$")
 ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
@@ -30,7 +32,7 @@ def value_forms(name: str, value: Any) -> list[str]:
     """Lower-case forms of a value, any of which says it; empty when it needn't be said."""
     if NOT_SPOKEN.search(name) or isinstance(value, bool) or value is None:
         return []
-    if isinstance(value, int | float):
+    if is_number(value):
         return number_forms(value)
     text = str(value).strip().casefold()
     if len(text) < 2 or text in {"yes", "no", "usa"}:
@@ -40,17 +42,24 @@ def value_forms(name: str, value: Any) -> list[str]:
     return sorted({text, text.lstrip("#"), text.replace("_", " "), text.replace("_", "-")})
 
 
-def number_forms(value: float) -> list[str]:
-    """``3`` → 3, three; 0 needn't be said."""
-    if value == 0:
+def number_forms(value: Number) -> list[str]:
+    """``3`` → 3, three; ``1234.5`` → 1234.5, 1234.50, 1,234.50; 0 needn't be said."""
+    whole, _, rest = number_text(value).partition(".")
+    if not rest:
+        return [] if value == 0 else [whole, _in_thousands(whole), *_in_words(value)]
+    padded = rest.ljust(2, "0")
+    return [f"{whole}.{rest}", f"{whole}.{padded}", f"{_in_thousands(whole)}.{padded}"]
+
+
+def _in_thousands(whole: str) -> str:
+    sign = "-" if whole.startswith("-") else ""
+    return f"{sign}{int(whole.removeprefix('-')):,}"
+
+
+def _in_words(value: Number) -> list[str]:
+    if not 0 < value < len(WORDS):
         return []
-    whole = int(value)
-    forms = [f"{value:g}", f"{value:,.0f}"] if whole == value else [f"{value:.2f}", f"{value:,.2f}"]
-    if whole == value and 0 < whole < len(WORDS):
-        forms.append(WORDS[whole])
-        if whole == 1:
-            forms += ["a ", "an "]
-    return forms
+    return [WORDS[int(value)], *(["a ", "an "] if value == 1 else [])]
 
 
 def date_forms(text: str) -> list[str]:

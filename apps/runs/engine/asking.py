@@ -182,7 +182,7 @@ def _question(
         "agent_slug": catalog.agent_slug(work.agent_version_id),
         "agent_label": work.agent_label,
         "customer": work.customer,
-        "amount_cents": amount if isinstance(amount, int) else None,
+        "amount_cents": amount if _is_amount(amount) else None,
         "arguments": work.arguments,
         "preview": {k: v for k, v in (work.preview or {}).items() if k != "facts"},
         "facts": work.facts,
@@ -192,6 +192,11 @@ def _question(
         "ladder": [{"at": r.at, "to": r.to} for r in terms(work).decisions.escalation],
         "deadline_at": work.deadline_at,
     }
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether it can stand in the column of amounts: cents, and no more than it holds."""
+    return type(value) is int and abs(value) < 2**63
 
 
 def sentence(work: Claimed, document: Mapping[str, Any]) -> str:

@@ -10,12 +10,12 @@ row is locked against every transaction that has looked at it and not committed 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from apps.kernel.statements import from_json
 from apps.kernel.transactions import participant
 from apps.runs.domain import forking
 from apps.runs.domain.forking import Mutation
@@ -225,7 +225,7 @@ def _mutations(roots: set[UUID]) -> dict[UUID, list[Mutation]]:
     )
     found: dict[UUID, list[Mutation]] = defaultdict(list)
     for root, step_id, run_id, seq, tool, key, arguments, state in rows:
-        mutation = Mutation(step_id, run_id, seq, tool, key, json.loads(arguments), state)
+        mutation = Mutation(step_id, run_id, seq, tool, key, from_json(arguments), state)
         found[root].append(mutation)
     return found
 

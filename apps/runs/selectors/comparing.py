@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps.accounts.domain.quantities import duration_words
+from apps.kernel.exactjson import NotCarriedError, dumps, loads, same
 from apps.runs.domain.alignment import Compared, End, align, differences, divergence
 from apps.runs.models import Message, Run
 from apps.runs.selectors.detail import Detail, StepView, run_detail
@@ -155,7 +155,7 @@ def _compared(view: StepView) -> Compared:
         became=view.word,
         gate=step.gate,
         rules=tuple(str(rule.get("id")) for rule in last.rules) if last else None,
-        answer=_text(step.result) if step.result is not None else step.error,
+        answer=_text(dict(_leaves(step.result))) if step.result is not None else step.error,
     )
 
 
@@ -177,7 +177,7 @@ def _row(
 
 def _changed(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Changed]:
     for name in {**left, **right}:
-        if left.get(name) != right.get(name) or (name in left) != (name in right):
+        if not same(left.get(name), right.get(name)) or (name in left) != (name in right):
             yield Changed(
                 name,
                 _text(left[name]) if name in left else None,
@@ -195,8 +195,8 @@ def answers_that_differ(left: Any, right: Any) -> tuple[Changed, ...]:
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every value that holds no other, with its path; JSON within a text is looked into."""
     if isinstance(value, str) and value[:1] in ("{", "["):
-        with suppress(ValueError, RecursionError):
-            value = json.loads(value)
+        with suppress(NotCarriedError):
+            value = loads(value)
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _leaves(inner, f"{path}.{name}" if path else str(name))
@@ -208,7 +208,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return value if isinstance(value, str) else dumps(value, sort_keys=True)
 
 
 def _facts(left: Detail, right: Detail) -> list[Fact]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as _json
 from typing import Any
 
 from django import template
 from django.urls import reverse
 from django.utils.html import format_html
 
+from apps.kernel import exactjson
 from apps.kernel.ids import new_id
 
 register = template.Library()
@@ -18,7 +18,10 @@ register = template.Library()
 def json(value: Any, indent: int | None = None) -> str:
     """A value as JSON text, every character of it: numbers keep their digits, strings their
     quotes. Pipe it through ``exact`` or ``visible``."""
-    return _json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    try:
+        return exactjson.dumps(value, indent=indent is not None)
+    except TypeError:  # no JSON value, so it isn't from outside either
+        return str(value)
 
 
 @register.simple_tag

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.core.serializers.json import DjangoJSONEncoder
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
+from apps.kernel import exactjson
 from apps.runs import figures
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import detail as details
@@ -108,6 +108,7 @@ def conversation(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def export_json(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """A run as one file."""
     document = details.as_document(details.run_detail(run_id))
-    response = JsonResponse(document, encoder=DjangoJSONEncoder, json_dumps_params={"indent": 2})
+    text = exactjson.dumps(document, indent=True)
+    response = HttpResponse(text, content_type="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="run-{run_id}.json"'
     return response

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.kernel.exactjson import Number, check, loads, number_text
 from apps.runs.domain.evidence import (
     Hearing,
     PastStep,
@@ -15,9 +17,11 @@ from apps.runs.domain.evidence import (
     hearing,
     missing_values,
     quotes,
+    resource_of,
     run_facts,
 )
-from apps.runs.domain.spoken import amount_forms, date_forms
+from apps.runs.domain.spoken import amount_forms, date_forms, value_forms
+from tests.kernel.numerals import literals
 
 ASKED = ("agent", "I will cancel order #A17 and refund $40.00. Shall I proceed (yes/no)?")
 
@@ -178,6 +182,37 @@ def test_an_amount_is_quoted_in_each_of_its_forms(cents: int) -> None:
         assert quotes(f"It costs ${form}.", {"amount_cents": cents})
     assert quotes(f"It costs ${cents / 100:,.2f}.", {"amount_cents": cents})
     assert not quotes("It costs nothing.", {"amount_cents": cents})
+
+
+@pytest.mark.parametrize(
+    ("value", "forms"),
+    [
+        (3, ["3", "3", "three"]),
+        (1234567, ["1234567", "1,234,567"]),
+        (45.2, ["45.2", "45.20", "45.20"]),
+        (-1234.5, ["-1234.5", "-1234.50", "-1,234.50"]),
+        (0, []),
+        (10**12, ["1000000000000", "1,000,000,000,000"]),
+        (Decimal("123456789012345.123"), ["123456789012345.123"] * 2 + ["123,456,789,012,345.123"]),
+    ],
+)
+def test_a_number_is_said_in_one_of_its_forms(value: Number, forms: list[str]) -> None:
+    assert value_forms("amount", value) == forms
+
+
+@given(literals())
+def test_no_number_is_too_long_to_be_looked_for(text: str) -> None:
+    value = loads(text)
+
+    assert missing_values(f"We move {number_text(value)}.", {"n": value}) == []
+
+
+def test_calls_about_equal_numbers_are_about_one_thing() -> None:
+    assert resource_of({"order_id": check(60000.0)}) == resource_of({"order_id": 60000})
+    assert resource_of({"order_id": "60000"}) != resource_of({"order_id": 60000})
+    step = PastStep(1, "pay", "write", "executed", {"order_id": 10**30})
+    found = run_facts([step], tool="pay", arguments={"order_id": check(1e30)})
+    assert (found["same_resource_before"], found["seen"]) == (1, ["1" + "0" * 30])
 
 
 def test_no_money_needs_no_quote() -> None:

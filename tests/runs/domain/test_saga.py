@@ -242,3 +242,10 @@ class Undoing(RuleBasedStateMachine):
 
 Undoing.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestUndoing = Undoing.TestCase
+
+
+def test_a_number_of_an_answer_is_undone_with_every_digit() -> None:
+    told = {"content": '{"id": 12345678901234567890, "paid": 0.10, "rate": 1e400}', "data": None}
+
+    assert answer(told) == {"id": 12345678901234567890, "paid": 0.1, "rate": 10**400}
+    assert answer({"content": '{"id": NaN}'}) == '{"id": NaN}'
