@@ -1,7 +1,7 @@
 """What came in a fact's place, kept and said in words.
 
-A value that no fact can be (an object, a list of numbers, NaN) is stored as words about it: so it is
-as unknown when the question is asked again, and can never turn into a value that it wasn't. A
+A value that no fact can be (an object, a list of numbers, NaN) is stored as words about it: so it
+is as unknown when the question is asked again, and can never turn into what it wasn't. A
 number is kept by its value, to the last digit.
 """
 
