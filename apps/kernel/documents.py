@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -196,7 +197,7 @@ class _Reader:
             return text.lower() in {"true", "yes", "on"}
         try:
             if tag in {"int", "float"}:
-                return self._number(node, path, _integer(text) if tag == "int" else _float(text))
+                return self._number(node, path, text, is_whole=tag == "int")
         except ValueError:
             pass
         kind = "a date" if tag == "timestamp" else f"of the type {tag}"
@@ -204,16 +205,20 @@ class _Reader:
         self._say(node, path, f"“{text[:40]}” is read as {kind}.", f'Quote it: "{text[:40]}".')
         return None
 
-    def _number(self, node: Node, path: Path, value: float) -> float | None:
+    def _number(self, node: Node, path: Path, text: str, *, is_whole: bool) -> int | float | None:
+        value = _integer(text) if is_whole else _float(text)
+        message, fix = "", "Write a number."
         if isinstance(value, float) and not math.isfinite(value):
+            message = "A number must be finite."
+        elif abs(value) > MAX_INTEGER:
+            message, fix = "The number is too large to be exact.", "Write a smaller one."
+        elif isinstance(value, float) and Decimal(repr(value)) != Decimal(text):
+            message, fix = "The number has more digits than are kept.", "Write fewer digits."
+        if message:
             self.unreadable.add(path_text(path))
-            self._say(node, path, "A number must be finite.", "Write a number.")
+            self._say(node, path, message, fix)
             return None
-        if abs(value) > MAX_INTEGER:
-            self.unreadable.add(path_text(path))
-            self._say(node, path, "The number is too large to be exact.", "Write a smaller one.")
-            return None
-        return value
+        return int(value) if value == int(value) else value
 
     def _say(self, node: Node, path: Path, message: str, fix: str) -> None:
         place = _place(node)

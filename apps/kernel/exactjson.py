@@ -334,7 +334,7 @@ def with_long_integers(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [with_long_integers(v) for v in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return orjson.Fragment(str(value))
+        return orjson.Fragment(format(Decimal(value), "f"))  # of any length
     return value
 
 

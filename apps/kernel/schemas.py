@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import jsonschema_rs
 from jsonschema import Draft4Validator, ValidationError, validators
 from referencing import Registry
 
-from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS
+from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS, check, is_number, same
 from apps.kernel.patterns import TooLongError, pattern
 from apps.kernel.schemagraph import Outline, outline
 from apps.kernel.schemagraph import SchemaProblem as SchemaProblem
@@ -35,6 +36,7 @@ MOST_MISFITS = 20
 MOST_LETTERS = 500  # of a sentence
 MOST_DIGITS = MAX_DIGITS  # of a number
 _EXACT = 2**63 - 1
+_DECIMAL = re.compile(r"Decimal\('([^']*)'\)")  # as the library's sentences write one
 
 
 def schema_problems(schema: Any, *, of_object: bool = False) -> list[SchemaProblem]:
@@ -157,7 +159,8 @@ def sentence(error: ValidationError) -> str:
 
 def shown(text: str) -> str:
     """Text from outside as it can be stored: no half characters, no NUL, not endless."""
-    kept = text[:MOST_LETTERS].replace("\x00", "\\x00")
+    plain = _DECIMAL.sub(r"\1", text[:MOST_LETTERS])
+    kept = plain.replace("\x00", "\\x00")
     return kept.encode("utf-8", "backslashreplace").decode()
 
 
@@ -210,8 +213,8 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 @lru_cache(maxsize=8)
 def _exact_class(base: Any) -> Any:
     keywords = {**base.VALIDATORS, **_OWN}
-    if base is not Draft4Validator:  # where “exclusive” is a remark on these
-        keywords |= _BOUNDS
+    if base is not Draft4Validator:  # where “exclusive” is a remark on bounds
+        keywords |= _NOT_OF_DRAFT_4
     checker = base.TYPE_CHECKER.redefine("integer", _is_integer).redefine("array", _is_array)
     counted = {name: _counted(keyword) for name, keyword in keywords.items()}
     return validators.extend(base, counted, type_checker=checker)
@@ -314,7 +317,18 @@ def _identity(value: Any) -> Any:
         return frozenset((name, _identity(inner)) for name, inner in value.items())
     if isinstance(value, list | tuple):
         return tuple(_identity(inner) for inner in value)
-    return value
+    return _exact_number(value) if is_number(value) else value
+
+
+def _const(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if not same(check(value), check(wanted)):
+        yield ValidationError(f"{wanted!r} was expected")
+
+
+def _enum(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    mine = check(value)
+    if not any(same(mine, check(one)) for one in wanted):
+        yield ValidationError(f"{value!r} is not one of {wanted!r}")
 
 
 def _multiple_of(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
@@ -324,13 +338,13 @@ def _multiple_of(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[Va
 
 
 def _bound(words: str, holds: Callable[[Fraction, Fraction], bool]) -> Keyword:
-    def check(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    def bound(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
         if not validator.is_type(value, "number") or validator.is_type(wanted, "boolean"):
             return  # draft 4 says with true or false how another keyword is meant
         if not holds(_exact_number(value), _exact_number(wanted)):
             yield ValidationError(f"{value!r} is {words} {wanted!r}")
 
-    return check
+    return bound
 
 
 def _exact_number(value: Any) -> Fraction:
@@ -343,12 +357,14 @@ _OWN: dict[str, Keyword] = {
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional,
+    "enum": _enum,
     "exclusiveMaximum": _bound("greater than or equal to the maximum of", operator.lt),
     "exclusiveMinimum": _bound("less than or equal to the minimum of", operator.gt),
     "multipleOf": _multiple_of,
     "uniqueItems": _unique,
 }
-_BOUNDS: dict[str, Keyword] = {
+_NOT_OF_DRAFT_4: dict[str, Keyword] = {
+    "const": _const,
     "maximum": _bound("greater than the maximum of", operator.le),
     "minimum": _bound("less than the minimum of", operator.ge),
 }

@@ -14,6 +14,7 @@ from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
+from apps.kernel.exactjson import check
 from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch, from_json
 from apps.runs.domain import trouble
@@ -207,7 +208,7 @@ def _proposed(call: Call) -> tuple[dict[str, Any], str, str]:
     try:
         if not isinstance(call.arguments, Mapping):
             raise TypeError("they are not an object of names and values")
-        arguments = dict(call.arguments)
+        arguments = check(call.arguments)
         return arguments, digest(arguments, purpose=ARGUMENTS_PURPOSE), ""
     except Exception as error:  # whatever is wrong is the proposal's, and is told with it
         shown = {"unreadable": trouble.excerpt(call.arguments)}

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.kernel.exactjson import loads
 from apps.kernel.schemas import MOST_LETTERS, compiled, misfit, schema_problems
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
@@ -330,3 +331,35 @@ def test_ordinary_schemas_mean_what_the_standard_says(schema: dict[str, Any], va
 
     assert (misfit(schema, value) == "") == fits
     assert (compiled(schema).misfits(value) == []) == fits
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits", "differs"),
+    [
+        (
+            {"type": "integer"},
+            ["60000.0", "6e4", "1e400", "-0.0"],
+            ["60000.5", '"60000"', "1e-400"],
+        ),
+        ({"type": "number"}, ["1e400", "0.12345678901234567890"], ['"1"', "true"]),
+        ({"const": 60000}, ["60000.0", "6E+4"], ["60000.00000000000000000001", '"60000"']),
+        (
+            {"const": 0.1},
+            ["1e-1", "0.10"],
+            ["0.1000000000000000055511151231257827021181583404541015625"],
+        ),
+        ({"enum": [1, 10**30]}, ["1.0", "1e30"], ["true", "1000000000000000000000000000001"]),
+        ({"multipleOf": 0.01}, ["19.99", "12345678901234567890.10"], ["19.995", "1e-400"]),
+        ({"maximum": 10**20}, ["1e20", "99999999999999999999.9"], ["100000000000000000000.000001"]),
+        ({"exclusiveMinimum": 0}, ["1e-400"], ["-0.0", "0e5", "-1e-400"]),
+        (
+            {"uniqueItems": True},
+            ['[1, true, 1.5, "1"]'],
+            ["[1, 1.0]", "[1e30, 1000000000000000000000000000000]"],
+        ),
+    ],
+)
+def test_a_number_is_tried_by_its_value(schema: Any, fits: list[str], differs: list[str]) -> None:
+    assert [misfit(schema, loads(text)) for text in fits] == [""] * len(fits)
+    assert all(misfit(schema, loads(text)) for text in differs)
+    assert "Decimal" not in misfit(schema, loads(differs[-1]))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from apps.kernel.exactjson import NotCarriedError
+
 MOST_WORDS = 300
 MOST_SHOWN = 2000
 
@@ -25,6 +27,8 @@ def words(error: BaseException) -> str:
         if isinstance(error, kind):
             return plain
     said = _said(error)
+    if isinstance(error, NotCarriedError):
+        return said.removesuffix(".")
     if isinstance(error, KeyError):
         return f"something that it refers to is missing ({said})"
     name = type(error).__name__

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.kernel.exactjson import check
 from apps.kernel.failpoints import reach
 from apps.kernel.transactions import is_of_a_row
 from apps.runs import agents
@@ -382,7 +383,7 @@ async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
         call_id=f"inspect-{work.lease_token}",
         timeout_s=min(action.timeout_s, 10.0),
     )
-    answer = result.data if result.ending is Ending.ANSWERED else None
+    answer = check(result.data) if result.ending is Ending.ANSWERED else None
     if not isinstance(answer, dict):
         work.preview = {"unavailable": result.error or "the system of record gave no preview"}
         return work

@@ -84,6 +84,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
         ("criticality: high", "criticality: huge", "Choose one of: low"),
         ("criticality: high", "slo: {latency_p95_s: 9, latency_budget_s: 8}", "above the budget"),
         ("criticality: high", "priority: .nan", "must be finite"),
+        ("criticality: high", "priority: 0.1234567890123456789", "more digits than are kept"),
         ("criticality: high", "priority: &a 4", "Anchors and aliases"),
     ],
 )
