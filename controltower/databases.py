@@ -10,6 +10,7 @@ were taken out before. Imports no Django: the launcher asks too.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -33,8 +34,18 @@ REFUSED_OF_REDIS = {
     "encoding": "bells and ticks are bytes",
     "single_connection_client": "several threads share a client",
 }
-# Startup options of every connection: what hangs is given up, and held by nobody.
-TIMEOUTS = "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+# Of every connection: what hangs is given up, and held by nobody.
+LIMITS = {
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+TIMEOUTS = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+PROBE_MS = 14_321
+STATEMENT_POOLING = (
+    "DATABASE_URL leads to PgBouncer in statement mode, where no transaction can be made: set"
+    " pool_mode to transaction or session."
+)
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -103,6 +114,41 @@ def _is_port(text: str) -> bool:
 
 def _is_ipv6(host: str) -> bool:
     return re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?", host) is not None
+
+
+class Pooling(StrEnum):
+    """What stands between the tower and its PostgreSQL."""
+
+    NONE = ""
+    TRANSACTION = "transaction"
+    STATEMENT = "statement"
+
+
+def pooling(parameters: dict[str, str]) -> Pooling:
+    """Whether the way to this PostgreSQL leads through a pooler that doesn't let through what a
+    connection begins with (PgBouncer refuses ``options``, or drops them where it is told to).
+    Raises ``psycopg.Error`` when nothing answers."""
+    asked = f"{parameters.get('options', '')} -c statement_timeout={PROBE_MS}".strip()
+    plain = {"connect_timeout": "5", **parameters}
+    try:
+        with psycopg.connect(**{**plain, "options": asked}) as connection:  # type: ignore[arg-type]
+            row = connection.execute("SHOW statement_timeout").fetchone()
+    except psycopg.OperationalError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+        row = None
+    if row is not None and str(row[0]) == f"{PROBE_MS}ms":
+        return Pooling.NONE
+    plain.pop("options", None)
+    try:
+        with psycopg.connect(**plain) as connection:  # type: ignore[arg-type]
+            connection.execute("SELECT 1")
+            connection.execute("SELECT 1")
+    except psycopg.Error as error:
+        if "statement pooling" not in str(error):
+            raise
+        return Pooling.STATEMENT
+    return Pooling.TRANSACTION
 
 
 def redis_url(url: str, *, name: str = "REDIS_URL") -> str:

@@ -45,6 +45,16 @@ def servers(name: str) -> tuple[dict[str, Any], str]:
     return read_entries(text) if text.strip() else ({}, "")
 
 
+def choice(name: str, *known: str) -> str:
+    """One of the known words, the first if the variable is not set. Raises
+    ``ImproperlyConfigured``."""
+    text = os.environ.get(name, known[0])
+    if text not in known:
+        words = " or ".join(word or "empty" for word in known)
+        raise ImproperlyConfigured(f"{name} must be {words}; is {text!r}.")
+    return text
+
+
 def origin(name: str, default: str) -> str:
     """Scheme, host and port as browsers see them. Raises ``ImproperlyConfigured``."""
     text = os.environ.get(name) or default

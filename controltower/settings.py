@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from controltower import databases
 from controltower.environment import (
+    choice,
     count,
     loopback_names,
     mapping,
@@ -65,6 +66,9 @@ def _address(name: str, default: str) -> str:
     return given or default
 
 
+POOLER = choice("TOWER_POOLER", "", "transaction")
+
+
 def _database(url: str) -> dict[str, Any]:
     """Everything that libpq understands is passed on to it (TLS, several hosts, a service …)."""
     read = databases.postgres(url)
@@ -74,8 +78,10 @@ def _database(url: str) -> dict[str, Any]:
         )
     named = {key: read.pop(key, "") for key in ("dbname", "user", "password", "host", "port")}
     read.setdefault("application_name", os.environ.get("TOWER_PROCESS", "tower"))
-    # What the address says comes later, and wins.
-    read["options"] = f"{databases.TIMEOUTS} {read.get('options', '')}".strip()
+    if not POOLER:
+        # What the address says comes later, and wins. Through a pooler nothing of it would come:
+        # there the role itself has the limits (controltower.pooling).
+        read["options"] = f"{databases.TIMEOUTS} {read.get('options', '')}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": named["dbname"],
@@ -87,6 +93,9 @@ def _database(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": read,
         "ATOMIC_REQUESTS": False,
+        # A cursor or a prepared statement outlives the transaction, and with it the server's
+        # connection that a pooler lends out.
+        "DISABLE_SERVER_SIDE_CURSORS": bool(POOLER),
     }
 
 
@@ -130,7 +139,7 @@ INSTALLED_APPS = [
     "apps.runs",
     "apps.dashboards",
     "apps.api",
-    "controltower",
+    "controltower.apps.ControlTower",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

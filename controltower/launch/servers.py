@@ -69,6 +69,18 @@ def postgres_version(url: str) -> str:
     return str(row[0]) if row else "unknown"
 
 
+def pooler(url: str) -> str:
+    """What `TOWER_POOLER` has to be for this address; raises `UnreachableError` when the pooler
+    there can't be worked with."""
+    try:
+        found = databases.pooling(databases.postgres(url))
+    except psycopg.Error as error:
+        raise UnreachableError(f"DATABASE_URL: {error}") from error
+    if found is databases.Pooling.STATEMENT:
+        raise UnreachableError(databases.STATEMENT_POOLING)
+    return found.value
+
+
 def redis_version(url: str) -> str:
     """The server's version; raises `UnreachableError` that names `REDIS_URL`."""
     try:

@@ -54,6 +54,7 @@ TOLD = (
     "TOWER_MODEL_URL",
     "TOWER_ORIGIN",
     "TOWER_PACKS",
+    "TOWER_POOLER",
     "TOWER_PREFIX",
     "TOWER_TOOL_SERVERS",
     "TOWER_TOOL_SERVERS_FILE",
@@ -139,7 +140,11 @@ class Tower:
             database_url = postgres.url
         else:
             with self.screen.step("PostgreSQL of DATABASE_URL") as detail:
-                detail(f"{servers.postgres_version(database_url)}, {_database_place(database_url)}")
+                version = servers.postgres_version(database_url)
+                if found := servers.pooler(database_url):
+                    os.environ.setdefault("TOWER_POOLER", found)
+                    version = f"{version} through PgBouncer"
+                detail(f"{version}, {_database_place(database_url)}")
         if not redis_url:
             valkey = servers.embedded_valkey(self.places, port=first["valkey"])
             with self.screen.step("Valkey") as detail:
