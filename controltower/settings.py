@@ -274,6 +274,7 @@ BELLS_PER_LANE = count("TOWER_BELLS_PER_LANE", 4)
 LEASE_SECONDS = seconds("TOWER_LEASE_SECONDS", 30)
 ALLOW_CLOCK_SKEW = os.environ.get("TOWER_ALLOW_CLOCK_SKEW") == "1"
 SWEEP_SECONDS = seconds("TOWER_SWEEP_SECONDS", 5)
+NOTICE_SECONDS = seconds("TOWER_NOTICE_SECONDS", 15)  # how long something may stand still unsaid
 IN_FLIGHT = count("TOWER_IN_FLIGHT", 200)
 # Runs that may wait for their first step, by class with all that matters more: see decision 0014.
 QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | mapping(

@@ -20,7 +20,7 @@ from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.tiles import tiles
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.runs.domain.states import State
-from apps.runs.selectors import health
+from apps.runs.selectors import health, troubles
 from apps.runs.selectors import outcomes as series
 from apps.runs.services import set_desk
 
@@ -51,7 +51,8 @@ def _jobs(request: HttpRequest) -> Context:
 
 
 def _health(request: HttpRequest) -> Context:
-    return {"health": health.overview()}
+    seen = health.overview()
+    return {"health": seen, "troubles": troubles.troubles(seen)}
 
 
 def _recent(request: HttpRequest) -> Context:

@@ -5,6 +5,7 @@ Safe to run anywhere, any number of times at once: every change is a guarded upd
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,42 +17,39 @@ from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
 from apps.kernel.transactions import command
 from apps.runs import dispatch, journal, reconcile
+from apps.runs.domain.duties import Duty
 from apps.runs.domain.suspicion import MOST_LOSSES
 from apps.runs.journal import breakers, compensating, lost
+from apps.runs.journal.lanes import mark_lanes
 from apps.runs.services import forget_drains, tend_queue, unpark_resumed
+from apps.runs.services.duties import perform_all
 from apps.runs.services.stops import wake_freed
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Swept:
-    expired_leases: int = 0
-    woken: int = 0
-    expired_approvals: int = 0
-    overdue_runs: int = 0
-    looked_up: int = 0
-    admitted: int = 0
-    sealed: int = 0
-    rung: tuple[str, ...] = ()
+    """What one round found to do, by duty; ``failed`` says why some could not be done."""
+
+    counts: Mapping[str, int]
+    failed: Mapping[str, str]
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return self.counts[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
-def sweep() -> Swept:
-    """One round. Each part commits by itself, so that one that fails doesn't stop the others."""
-    swept = Swept()
-    swept.expired_approvals = approvals.expire_due()
-    approvals.escalate_due()
-    swept.expired_leases = take_back_leases()
-    swept.woken = wake_decided()
-    swept.overdue_runs = end_overdue_runs()
-    unpark_resumed()
-    carry_on_undoing()
-    half_open_breakers()
-    wake_freed()
-    swept.admitted = tend_queue()
-    swept.sealed = audit.seal()
-    swept.rung = ring_due()
-    forget_drains()
-    swept.looked_up = reconcile.look_up_due()  # last: it waits for the network
-    return swept
+def sweep(*, waiting: bool = True) -> Swept:
+    """One round of all duties. Each commits by itself, and whatever one raises leaves the others to
+    be done. ``waiting``: with those that wait for the network, last. Raises ``DatabaseError`` only
+    when the database can't be asked at all."""
+    chosen = sorted((d for d in DUTIES if waiting or not d.waits), key=lambda d: d.waits)
+    done = perform_all(chosen, pace_s=settings.SWEEP_SECONDS)
+    return Swept(
+        {d.duty.name: d.count or 0 for d in done},
+        {d.duty.name: d.error for d in done if d.error},
+    )
 
 
 @command
@@ -145,3 +143,28 @@ def ring_due() -> tuple[str, ...]:
     for lane in lanes:
         dispatch.ring(lane)
     return lanes
+
+
+DUTIES: tuple[Duty, ...] = (
+    Duty("mark_lanes", "nobody would see that a lane stands still", mark_lanes),
+    Duty("expired_approvals", "questions stay open beyond their window", approvals.expire_due),
+    Duty("escalations", "nobody is called about questions that wait", approvals.escalate_due),
+    Duty("expired_leases", "steps of lost workers are not taken back", take_back_leases),
+    Duty("woken", "steps whose question was answered may sleep on", wake_decided),
+    Duty("overdue_runs", "runs go on beyond their deadline", end_overdue_runs),
+    Duty("resumed_runs", "steps of resumed runs may stay parked", unpark_resumed),
+    Duty("undoing", "the undoing of runs may stand still", carry_on_undoing),
+    Duty("breakers", "breakers stay open", half_open_breakers),
+    Duty("lifted_stops", "steps may stay parked after a stop was lifted", wake_freed),
+    Duty("admitted", "deferred runs do not begin", tend_queue),
+    Duty("sealed", "the audit log is not linked into its chain", audit.seal),
+    Duty("rung", "due steps may wait for a bell", ring_due),
+    Duty("forgotten_drains", "rows of ended drains pile up", forget_drains),
+    Duty(
+        "looked_up",
+        "lost calls are not asked about",
+        reconcile.look_up_due,
+        every_s=settings.SWEEP_SECONDS,
+        waits=True,
+    ),
+)

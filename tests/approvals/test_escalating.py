@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.approvals import services
 from apps.approvals.domain.ladder import BEYOND, OVERDUE
 from apps.approvals.models import Approval, Escalation
+from apps.approvals.services import escalating
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from tests.approvals.test_services import answer, question
 from tests.factories.approvals import USUAL_LADDER, ApprovalFactory
@@ -244,3 +245,51 @@ class TestByHand:
         with pytest.raises(NotPermittedError):
             services.escalate(approval_id=approval.pk, user=people["admin"], note="n", rung=0)
         assert calls(approval) == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [{"at": "half", "to": "lead"}],
+        [{"at": 1e308, "to": "lead"}],
+        [{"to": "lead"}],
+        ["lead"],
+        [None],
+        {"at": 0.5},
+        "lead",
+        [{"at": 0.5, "to": None}],
+    ],
+)
+def test_a_ladder_that_cannot_be_read_calls_the_admins_and_holds_up_no_other(
+    written: Any,
+) -> None:
+    odd, usual = waiting(0.6, ladder=written), waiting(0.6)
+
+    services.escalate_due()
+
+    assert [e.to for e in usual.escalations.all()] == ["operators"]
+    called = [e.to for e in odd.escalations.all()]
+    assert called in (["admins"], [])
+    assert bool(called) == isinstance(written, list)
+    odd.refresh_from_db()
+    assert odd.rung_at is None
+
+
+def test_a_question_that_cannot_be_escalated_is_left_for_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    odd, usual = waiting(0.6), waiting(0.6)
+    climb = escalating._climb
+
+    def some(row: Approval, climbed: set[int], now: datetime) -> None:
+        if row.pk == odd.pk:
+            raise ValueError("odd")
+        climb(row, climbed, now)
+
+    monkeypatch.setattr(escalating, "_climb", some)
+
+    services.escalate_due()
+
+    assert [e.to for e in usual.escalations.all()] == ["operators"]
+    odd.refresh_from_db()
+    assert odd.rung_at > timezone.now()

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from apps.audit.models import Event
 from apps.catalog.selectors import pinned
 from apps.runs.models import Attempt, Run, Step, Worker
-from apps.runs.selectors import health
+from apps.runs.selectors import health, troubles
 from apps.runs.services import workers
 from tests.engine.conftest import Tower, _apply
 from tests.engine.shop import CONTRACT, busy_script
@@ -102,7 +102,7 @@ def test_a_drained_worker_takes_nothing_until_it_is_let_work(tower: Tower) -> No
     runs = tower.start([busy_script(1)])
 
     until(lambda: health.overview().workers[0].standing == "drained", "it is drained")
-    assert "Every worker is drained" in " ".join(health.overview().problems)
+    assert "Every worker is drained" in " ".join(map(str, troubles.troubles(health.overview())))
     assert not Attempt.objects.exists()
     assert process.poll() is None
     workers.let_work("ida", names=[row(process).name])
@@ -143,7 +143,7 @@ def test_each_engine_takes_the_runs_it_understands(tower: Tower, settings: Any) 
     tower.wait(old, states={"succeeded"})
 
     assert set(Step.objects.filter(run_id__in=new).values_list("state", flat=True)) == {"queued"}
-    assert "No worker runs engine 2" in " ".join(health.overview().problems)
+    assert "No worker runs engine 2" in " ".join(map(str, troubles.troubles(health.overview())))
     settings.ENGINE_VERSION = 1
     late = tower.start([busy_script(2)])
     new_worker = worker(tower, ENGINE_VERSION=2, RELEASE="2.0")

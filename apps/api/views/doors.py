@@ -3,6 +3,8 @@ with what can be done there."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -12,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from apps.accounts.authn import requires
 from apps.api.live import streams
 from apps.audit import selectors as log
-from apps.runs.selectors import health
+from apps.runs.selectors import health, troubles
 from apps.runs.services import workers
 
 
@@ -26,10 +28,15 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Database, Redis and a worker are there; 503 names the one that isn't."""
-    found = health.readiness()
+    """Whether the installation does its work; 503 names each thing that keeps it from that, and
+    what to do. Anybody may ask, so what came from outside is left out."""
+    found = troubles.readiness()
     parts = {"database": found.database, "redis": found.redis, "worker": found.worker}
-    body = {"status": "ready" if found.is_ready else "degraded", **parts}
+    body: dict[str, Any] = {"status": "ready" if found.is_ready else "degraded", **parts}
+    body["problems"] = [
+        {"kind": t.kind, "problem": t.sentence, "do": t.mend, "grave": t.is_grave}
+        for t in found.troubles
+    ]
     return JsonResponse(body, status=200 if found.is_ready else 503)
 
 
@@ -61,9 +68,10 @@ def events(request: HttpRequest) -> JsonResponse:
 @require_GET
 @requires("tower.view")
 def system(request: HttpRequest) -> HttpResponse:
-    """Workers, queue, breakers and latencies, as of now."""
+    """Workers, queue, duties, breakers and latencies, as of now."""
     name = "api/_system.html" if request.htmx else "api/system.html"  # type: ignore[attr-defined]  # django-htmx
-    return render(request, name, {"health": health.overview()})
+    seen = health.overview()
+    return render(request, name, {"health": seen, "troubles": troubles.troubles(seen)})
 
 
 @require_POST

@@ -58,10 +58,20 @@ def words_of(to: str) -> str:
 
 def rungs(written: Sequence[Mapping[str, Any]], *, stays_open: bool) -> list[Rung]:
     """Every rung that the clock climbs. ``stays_open``: the question outlives its window, which is
-    then the last rung, to whom the ladder ends at."""
-    found = [Rung(n, float(r["at"]), str(r["to"])) for n, r in enumerate(written)]
+    then the last rung, to whom the ladder ends at. Never raises: a rung that can't be read calls
+    the admins at once, as a word does that nobody knows."""
+    found = [_rung(n, r) for n, r in enumerate(written if isinstance(written, list) else ())]
     last = found[-1].to if found else LAST_RESORT
     return [*found, Rung(OVERDUE, 1.0, last)] if stays_open else found
+
+
+def _rung(number: int, written: Any) -> Rung:
+    """A question keeps the ladder of the contract it was asked under, however old that is."""
+    entry = written if isinstance(written, Mapping) else {}
+    at, to = entry.get("at"), entry.get("to")
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= 1:
+        return Rung(number, 0.0, LAST_RESORT)
+    return Rung(number, float(at), to if isinstance(to, str) and to else LAST_RESORT)
 
 
 def moment(rung: Rung, asked_at: datetime, due_at: datetime) -> datetime:

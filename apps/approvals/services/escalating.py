@@ -5,10 +5,13 @@ An escalation decides nothing and asks nobody new: who may answer is policy's wo
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
+
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.domain import ladder, rules
@@ -28,7 +31,10 @@ from apps.approvals.services.rows import (
 )
 from apps.audit import services as audit
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
-from apps.kernel.transactions import command, participant
+from apps.kernel.transactions import command, is_of_a_row, participant
+
+logger = logging.getLogger(__name__)
+LATER = timedelta(minutes=1)  # until a question that could not be escalated is looked at again
 
 CLOCK = (
     "id",
@@ -61,20 +67,31 @@ def escalate_due(limit: int = 500) -> int:
         return 0
     climbed = _climbed([row.pk for row in rows])
     now = database_now()
-    made: list[Escalation] = []
     for row in rows:
-        found = ladder.reached(
-            rungs_of(row),
-            climbed[row.pk],
-            asked_at=row.created_at,
-            due_at=row.expires_at,
-            now=now,
-        )
-        made += [_by_clock(row, rung, now) for rung in found]
-        set_next(row, climbed[row.pk] | {rung.number for rung in found})
-    _write(made)
-    Approval.objects.bulk_update(rows, ["rung_at"])
+        _climb_apart(row, climbed[row.pk], now)
     return len(rows)
+
+
+def _climb_apart(row: Approval, climbed: set[int], now: datetime) -> None:
+    """Climb what is due of one question. One that can't be climbed is looked at again later, and
+    the others are climbed all the same."""
+    try:
+        with transaction.atomic():
+            _climb(row, climbed, now)
+    except Exception as error:
+        if not is_of_a_row(error):
+            raise
+        logger.exception("question %s could not be escalated", row.pk)
+        Approval.objects.filter(pk=row.pk).update(rung_at=now + LATER)
+
+
+def _climb(row: Approval, climbed: set[int], now: datetime) -> None:
+    found = ladder.reached(
+        rungs_of(row), climbed, asked_at=row.created_at, due_at=row.expires_at, now=now
+    )
+    _write([_by_clock(row, rung, now) for rung in found])
+    set_next(row, climbed | {rung.number for rung in found})
+    Approval.objects.filter(pk=row.pk).update(rung_at=row.rung_at)
 
 
 @command

@@ -14,7 +14,7 @@ from apps.approvals import selectors as approvals
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.dashboards.kpis import Share, Tally, percent, tally_by
-from apps.runs.selectors import attention, health, outcomes
+from apps.runs.selectors import attention, health, outcomes, troubles
 from apps.runs.selectors.outcomes import FINISHED, Scope, Terms, floor_to
 from apps.runs.services import outlook
 
@@ -305,8 +305,8 @@ def drafts() -> list[Need]:
 
 def unhealthy() -> list[Need]:
     return [
-        Need("bad", "warning", sentence, "", reverse("api:system"), "System")
-        for sentence in health.overview().problems
+        Need("bad", "warning", t.sentence, t.mend, reverse("api:system"), "System")
+        for t in troubles.troubles(health.overview())
     ][:5]
 
 

@@ -156,3 +156,30 @@ class LoadSample(models.Model):
     leases = models.BigIntegerField(default=0)  # counter: steps proposed; an old name
     calls = models.BigIntegerField(default=0)  # counter: attempts begun
     open_approvals = models.PositiveIntegerField(default=0)
+
+
+class Duty(models.Model):
+    """A duty of the sweep, as it went when it was last done by anybody. ``did`` is how many things
+    it found to do, where it counts them."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    every_s = models.FloatField()
+    first_at = models.DateTimeField(db_default=Now())
+    ran_at = models.DateTimeField(null=True)
+    succeeded_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)  # in a row, up to now
+    error = models.CharField(max_length=500, blank=True)
+    took_ms = models.FloatField(default=0)
+    did = models.BigIntegerField(null=True)
+
+
+class LaneMark(models.Model):
+    """How a lane stood when the sweep last looked: the step that is due first, how much its workers
+    had done, and when one of the two last changed."""
+
+    lane = models.CharField(max_length=32, primary_key=True)
+    head = models.UUIDField(null=True)
+    done = models.BigIntegerField(default=0)
+    moved_at = models.DateTimeField(db_default=Now())
+    looked_at = models.DateTimeField(db_default=Now())

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 
+from apps.kernel.transactions import is_away
 from apps.runs.models import Breaker
 
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 SEEN_WITHIN = timedelta(seconds=30)
 FORGET_AFTER = timedelta(hours=1)
 PROBE_SECONDS = 1.0
-LATE_SECONDS = 60  # a due step older than this is a problem worth a sentence
+
+
+def patience_s(kind: str) -> float:
+    """How long a process of this kind may be silent: a few of its beats, and not so long that
+    people hear of its end after half a minute."""
+    beats = {"drainer": settings.LEASE_SECONDS / 3, "sweeper": settings.SWEEP_SECONDS}
+    if kind in ("worker", *beats):
+        return max(settings.NOTICE_SECONDS, 2.5 * beats.get(kind, 0))
+    return SEEN_WITHIN.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class WorkerHealth:
 
     @property
     def is_alive(self) -> bool:
-        return self.silent_s <= SEEN_WITHIN.total_seconds()
+        return self.silent_s <= patience_s(self.kind)
 
     @property
     def has_ended(self) -> bool:
@@ -90,13 +103,73 @@ class WorkerHealth:
 
 @dataclass(frozen=True, slots=True)
 class LaneHealth:
-    """What is queued and running in one lane."""
+    """What is queued and running in one lane. ``still_s``: for how long the same step has been due
+    first there without its workers having done anything else."""
 
     lane: str
     due: int
     later: int
     running: int
     oldest_due_s: float | None
+    still_s: float = 0.0
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it does not move although something is due."""
+        notice = settings.NOTICE_SECONDS
+        return self.due > 0 and self.still_s >= notice and (self.oldest_due_s or 0) >= notice
+
+
+@dataclass(frozen=True, slots=True)
+class DutyHealth:
+    """How a duty of the sweep went last. ``quiet_s`` is the time since it went well, ``lag_s`` how
+    much of that is more than its interval."""
+
+    name: str
+    every_s: float
+    succeeded_at: datetime | None
+    failed_at: datetime | None
+    failures: int
+    error: str
+    took_ms: float
+    did: int | None
+    quiet_s: float
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+    @property
+    def lag_s(self) -> float:
+        return max(0.0, self.quiet_s - self.every_s - self.took_ms / 1000)
+
+    @property
+    def is_late(self) -> bool:
+        return self.lag_s > max(settings.NOTICE_SECONDS, 2 * self.every_s)
+
+    @property
+    def standing(self) -> str:
+        """One word: fails, late or well."""
+        if self.failures:
+            return "fails"
+        return "late" if self.is_late else "well"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong: a word for programs, a sentence and what to do about it for people.
+    ``detail`` may hold what came from outside, and is for those who have logged in. A trouble that
+    ``is_grave`` keeps this installation from doing its work."""
+
+    kind: str
+    sentence: str
+    mend: str
+    detail: str = ""
+    is_grave: bool = True
+
+    def __str__(self) -> str:
+        said = f"{self.sentence} ({self.detail})" if self.detail else self.sentence
+        return f"{said}. {self.mend}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +195,8 @@ class BreakerHealth:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The whole machinery on one page. ``problems`` are sentences for people, worst first."""
+    """The whole machinery on one page. ``unread`` are parts of it that could not be read, with the
+    reason: the rest is told all the same."""
 
     at: datetime
     workers: list[WorkerHealth]
@@ -135,12 +209,8 @@ class Overview:
     redis_ms: float | None
     redis_error: str
     sweeper_age_s: float | None
-    problems: list[str]
-
-    @property
-    def state(self) -> str:
-        """``ok`` or ``degraded``."""
-        return "degraded" if self.problems else "ok"
+    duties: list[DutyHealth]
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def drainers_alive(self) -> int:
@@ -167,19 +237,32 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Everything the system page, the home page and the readiness probe tell, in five queries and
-    one ping of Redis."""
+    """Everything the system page, the home page and the readiness probe tell, in six queries and
+    one ping of Redis. A part that can't be read is told and left out; raises only when the database
+    is away."""
     started = time.perf_counter()
     at = _now()
     database_ms = (time.perf_counter() - started) * 1000
-    redis_ms, redis_error = _ping_redis()
-    workers = _workers()
-    counts = _counts()
-    found = Overview(
+    redis_ms, redis_error = ping_redis()
+    unread: dict[str, str] = {}
+
+    def part(name: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except Exception as error:
+            if is_away(error):
+                raise
+            logger.exception("the part “%s” of the overview can't be read", name)
+            unread[name] = type(error).__name__
+            return otherwise
+
+    workers = part("workers", _workers, [])
+    counts = part("counts", _counts, (0, 0, 0))
+    return Overview(
         at=at,
         workers=workers,
-        lanes=_lanes(),
-        breakers=_breakers(),
+        lanes=part("lanes", _lanes, []),
+        breakers=part("breakers", _breakers, []),
         waiting_approval=counts[0],
         unknown=counts[1],
         expired_leases=counts[2],
@@ -187,46 +270,9 @@ def overview() -> Overview:
         redis_ms=redis_ms,
         redis_error=redis_error,
         sweeper_age_s=min((w.silent_s for w in workers if w.kind == "sweeper"), default=None),
-        problems=[],
+        duties=part("duties", _duties, []),
+        unread=unread,
     )
-    found.problems.extend(_problems(found))
-    return found
-
-
-def _problems(seen: Overview) -> list[str]:
-    limit = SEEN_WITHIN.total_seconds()
-    silent = max(settings.SWEEP_SECONDS * 4, limit)
-    oldest = seen.oldest_due_s or 0
-    told = [
-        (
-            seen.redis_error,
-            f"Redis can't be reached ({seen.redis_error}): work waits, nothing is lost, pages poll",
-        ),
-        (
-            not seen.drainers_alive,
-            f"No worker has been heard of for {limit:.0f} s: steps stay queued",
-        ),
-        (
-            seen.drainers_alive and not seen.takers,
-            "Every worker is drained or ending: steps stay queued until one is let work or started",
-        ),
-        (
-            seen.takers and max(w.engine_version for w in seen.takers) < settings.ENGINE_VERSION,
-            f"No worker runs engine {settings.ENGINE_VERSION}, which new runs need: they stay"
-            " queued until one is started",
-        ),
-        (
-            seen.sweeper_age_s is None or seen.sweeper_age_s > silent,
-            "The sweeper isn't running: lost bells and expired leases wait",
-        ),
-        (
-            seen.expired_leases,
-            f"{seen.expired_leases} expired leases wait for the sweeper",
-        ),
-        (oldest > LATE_SECONDS, f"The oldest due step has waited {oldest:.0f} s"),
-    ]
-    told += [(True, b.words) for b in seen.open_breakers]
-    return [sentence for holds, sentence in told if holds]
 
 
 def _now() -> datetime:
@@ -300,8 +346,25 @@ def _lanes() -> list[LaneHealth]:
             lane: LaneHealth(lane, int(due), int(later), int(running), oldest)
             for lane, due, later, running, oldest in cursor.fetchall()
         }
+        cursor.execute(
+            "SELECT lane, extract(epoch FROM clock_timestamp() - moved_at)::float8"
+            " FROM runs_lanemark WHERE head IS NOT NULL"
+        )
+        still = dict(cursor.fetchall())
     empty = {lane: LaneHealth(lane, 0, 0, 0, None) for lane in settings.LANES}
-    return list((empty | found).values())
+    return [replace(x, still_s=still.get(x.lane, 0.0)) for x in (empty | found).values()]
+
+
+def _duties() -> list[DutyHealth]:
+    """Those done in the last day, those first that need a look."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, every_s, succeeded_at, failed_at, failures, error, took_ms, did,"
+            " extract(epoch FROM clock_timestamp() - coalesce(succeeded_at, first_at))::float8"
+            " FROM runs_duty WHERE ran_at > clock_timestamp() - interval '1 day' ORDER BY name"
+        )
+        found = [DutyHealth(*row) for row in cursor.fetchall()]
+    return sorted(found, key=lambda d: d.standing == "well")
 
 
 def _counts() -> tuple[int, int, int]:
@@ -323,7 +386,8 @@ def _breakers() -> list[BreakerHealth]:
     return sorted(found, key=lambda b: (b.state == "closed", b.tool_name))
 
 
-def _ping_redis() -> tuple[float | None, str]:
+def ping_redis() -> tuple[float | None, str]:
+    """Milliseconds of one ping, or why there was no answer."""
     client = redis.Redis.from_url(
         settings.REDIS_URL, socket_connect_timeout=PROBE_SECONDS, socket_timeout=PROBE_SECONDS
     )
@@ -334,31 +398,3 @@ def _ping_redis() -> tuple[float | None, str]:
             return (time.perf_counter() - started) * 1000, ""
     except (redis.RedisError, OSError) as error:
         return None, type(error).__name__
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether this installation can do its work, part by part."""
-
-    database: bool
-    redis: bool
-    worker: bool
-
-    @property
-    def is_ready(self) -> bool:
-        return self.database and self.redis and self.worker
-
-
-def readiness() -> Readiness:
-    """For a probe: cheap, and never raises."""
-    reached = _ping_redis()[1] == ""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM runs_worker WHERE kind IN ('worker', 'drainer')"
-                " AND seen_at > clock_timestamp() - %s)",
-                [SEEN_WITHIN],
-            )
-            return Readiness(True, reached, cursor.fetchone()[0])
-    except DatabaseError:
-        return Readiness(False, reached, False)

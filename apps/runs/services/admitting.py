@@ -7,6 +7,7 @@ which is what a bound is allowed to cost nothing for.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 
 from apps.approvals.selectors import Asked
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
-from apps.kernel.transactions import command
+from apps.kernel.transactions import command, is_of_a_row
 from apps.runs import course, dispatch, journal
+from apps.runs.domain import trouble
 from apps.runs.domain.admission import (
     Accept,
     Case,
@@ -38,7 +41,9 @@ READING_KEPT_S = 1.0
 CALM = 20  # runs that wait; below that
 CALM_KEPT_S = 5.0  # a reading is good for longer
 SHARES_KEPT_S = 30.0
+UNREADABLE_WAITS_S = 60.0  # until a run that could not begin is looked at again
 EACH_JOB = 200  # deferred runs of a job looked at in one sweep
+logger = logging.getLogger(__name__)
 BOUNDS_OF = {Class.C1: "C1", Class.C2: "C2", Class.C3: "C3"}
 
 
@@ -166,21 +171,48 @@ def _admit_deferred(now: Reading) -> list[Run]:
     waiting, begin, later = intake.lock_deferred(each_job=EACH_JOB), [], []
     runs = Run.objects.in_bulk([run_id for run_id, _, _ in waiting])
     for run_id, cls, job in waiting:
-        contract = catalog.contract(runs[run_id].contract_version_id)
-        verdict = now.verdict(
-            Class(cls),
-            job,
-            deadline_s=contract.limits.deadline_s,
-            window_s=contract.decisions.window_s,
-        )
+        verdict = _verdict_apart(now, runs[run_id], Class(cls), job)
         if isinstance(verdict, Accept):
             begin.append(runs[run_id])
         else:
             wait_s = verdict.for_s if isinstance(verdict, Defer) else verdict.retry_after_s
             later.append((run_id, wait_s, verdict.reason))
     intake.defer_on(later)
-    _begin(begin)
-    return begin
+    return _begin_apart(begin)
+
+
+def _verdict_apart(now: Reading, run: Run, cls: Class, job: str) -> Verdict:
+    """What becomes of one run. One whose contract can't be read waits on, and the others don't
+    wait for it."""
+    try:
+        contract = catalog.contract(run.contract_version_id)
+        deadline_s, window_s = contract.limits.deadline_s, contract.decisions.window_s
+        return now.verdict(cls, job, deadline_s=deadline_s, window_s=window_s)
+    except Exception as error:
+        if not is_of_a_row(error):
+            raise
+        logger.exception("deferred run %s can't be judged", run.pk)
+        return Defer(UNREADABLE_WAITS_S, f"It can't begin: {trouble.words(error)}.")
+
+
+def _begin_apart(runs: Sequence[Run]) -> list[Run]:
+    """Begin these runs at once; where one of them is in the way, one by one. Returns those that
+    began."""
+    if not runs:
+        return []
+    try:
+        with transaction.atomic():
+            _begin(runs)
+        return list(runs)
+    except Exception as error:
+        if not is_of_a_row(error):
+            raise
+        if len(runs) == 1:
+            logger.exception("deferred run %s can't begin", runs[0].pk)
+            why = f"It can't begin: {trouble.words(error)}."
+            intake.defer_on([(runs[0].pk, UNREADABLE_WAITS_S, why)])
+            return []
+    return [run for one in runs for run in _begin_apart([one])]
 
 
 def _begin(runs: Sequence[Run]) -> None:

@@ -1,0 +1,220 @@
+"""What is wrong with the machinery, as sentences that say what to do.
+
+Each check looks at one kind of trouble and stands for itself: one that fails is told, and hides no
+other. All of it is noticed within half a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+
+from apps.runs.domain import trouble
+from apps.runs.selectors import health
+from apps.runs.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
+
+logger = logging.getLogger(__name__)
+LATE_SECONDS = 60  # a due step older than this is worth a sentence, though its lane moves
+LOG = "Read the log of the site"
+
+
+def troubles(seen: Overview) -> list[Trouble]:
+    """All that is wrong, worst first. Never raises."""
+    found = [t for check in CHECKS for t in _apart(check, seen)]
+    return sorted(found, key=lambda t: not t.is_grave)
+
+
+def _apart(check: Callable[[Overview], Iterator[Trouble]], seen: Overview) -> list[Trouble]:
+    try:
+        return list(check(seen))
+    except Exception as error:
+        logger.exception("a check of the overview failed")
+        name = check.__name__.strip("_").replace("_", " ")
+        return [Trouble("check", f"The check of {name} failed", f"{LOG}.", trouble.words(error))]
+
+
+def _parts(seen: Overview) -> Iterator[Trouble]:
+    for name, why in seen.unread.items():
+        sentence = f"The {name} can't be read, so nobody knows how they are"
+        yield Trouble("check", sentence, f"{LOG}.", why)
+
+
+def _redis(seen: Overview) -> Iterator[Trouble]:
+    if seen.redis_error:
+        sentence = "Redis can't be reached: work waits, nothing is lost, pages poll"
+        yield Trouble("redis", sentence, "Start Redis, or mend REDIS_URL.", seen.redis_error)
+
+
+def _workers(seen: Overview) -> Iterator[Trouble]:
+    if not seen.drainers_alive:
+        patience = health.patience_s("worker")
+        sentence = f"No worker has been heard of for {patience:.0f} s: steps stay queued"
+        yield Trouble("worker", sentence, "Start one for each lane: manage.py worker --lane LANE.")
+    elif not seen.takers:
+        sentence = "Every worker is drained or ending: steps stay queued"
+        yield Trouble("worker", sentence, "Let one work (System → Workers), or start one.")
+    elif max(w.engine_version for w in seen.takers) < settings.ENGINE_VERSION:
+        sentence = f"No worker runs engine {settings.ENGINE_VERSION}, which new runs need"
+        yield Trouble("worker", sentence, "Start a worker of this release.")
+
+
+def _lanes(seen: Overview) -> Iterator[Trouble]:
+    for lane in seen.lanes:
+        if not lane.due:
+            continue
+        here = [w for w in seen.workers if w.lane == lane.lane and w.kind in TAKERS]
+        steps = f"{lane.due} due step{'s' if lane.due > 1 else ''}"
+        if not any(w.is_alive for w in here):
+            sentence = f"Lane “{lane.lane}” has {steps} and no live worker"
+            mend = f"Start one: manage.py worker --lane {lane.lane}."
+            yield Trouble("lane", sentence, mend)
+        elif lane.is_still:
+            yield _still(lane, steps, here)
+
+
+def _still(lane: LaneHealth, steps: str, here: list[WorkerHealth]) -> Trouble:
+    held = sum(w.held for w in here)
+    sentence = (
+        f"Lane “{lane.lane}” does not move: it has {steps}, the oldest has waited"
+        f" {lane.oldest_due_s or 0:.0f} s, and nothing was begun for {lane.still_s:.0f} s"
+    )
+    mend = (
+        f"Its workers hold {held} call{'' if held == 1 else 's'}. Read their log; restart them"
+        " if nothing there explains it: what they hold goes on with others."
+    )
+    return Trouble("lane", sentence, mend)
+
+
+def _horses(seen: Overview) -> Iterator[Trouble]:
+    """Work-horses that hold something and give no sign, though their worker does."""
+    for worker in seen.workers:
+        for horse in worker.drains if worker.is_alive else ():
+            if not horse.has_ended and not horse.is_alive:
+                yield _stuck(horse)
+        # One without a worker: once its leases are taken back, nobody misses it.
+        if worker.kind == "drainer" and worker.standing == "silent" and worker.oldest_lease_s:
+            yield _stuck(worker)
+
+
+def _stuck(horse: WorkerHealth) -> Trouble:
+    sentence = (
+        f"The work-horse {horse.pid} of lane “{horse.lane}” on {horse.host} makes no progress:"
+        f" it holds {horse.in_flight} calls and has been silent for {horse.silent_s:.0f} s"
+    )
+    mend = (
+        f"If its worker doesn't end it soon, end it: kill -9 {horse.pid}. Its steps go on with"
+        " others."
+    )
+    return Trouble("horse", sentence, mend)
+
+
+def _silent_workers(seen: Overview) -> Iterator[Trouble]:
+    """Workers that fell silent and that no other has replaced since."""
+    for worker in seen.workers:
+        if worker.kind != "worker" or worker.standing != "silent":
+            continue
+        if any(_replaces(other, worker) for other in seen.workers):
+            continue
+        sentence = (
+            f"The worker {worker.pid} of lane “{worker.lane}” on {worker.host} has been silent for"
+            f" {worker.silent_s:.0f} s"
+        )
+        mend = f"If it hangs or is stopped, end it (kill -9 {worker.pid}) and start another."
+        yield Trouble("worker", sentence, mend)
+
+
+def _replaces(other: WorkerHealth, worker: WorkerHealth) -> bool:
+    same = (other.kind, other.lane) == (worker.kind, worker.lane)
+    return same and other.is_alive and other.started_at > worker.seen_at
+
+
+def _sweeper(seen: Overview) -> Iterator[Trouble]:
+    if seen.sweeper_age_s is None or seen.sweeper_age_s > health.patience_s("sweeper"):
+        sentence = "The sweeper isn't running: lost bells, expired leases and every duty wait"
+        yield Trouble("sweeper", sentence, "Start it: manage.py sweep.")
+
+
+def _duties(seen: Overview) -> Iterator[Trouble]:
+    sweeps = seen.sweeper_age_s is not None and not list(_sweeper(seen))
+    for duty in seen.duties:
+        if duty.failures:
+            times = f"{duty.failures} times in a row" if duty.failures > 1 else "when last tried"
+            sentence = f"The duty “{duty.title}” failed {times}"
+            yield Trouble("duty", sentence, f"{_CAUSES} {_MEND_DUTY}", duty.error)
+        elif duty.is_late and sweeps:
+            sentence = f"The duty “{duty.title}” has not been done for {duty.quiet_s:.0f} s"
+            yield Trouble("duty", sentence, f"It hangs or was left out. {_MEND_DUTY}")
+
+
+_CAUSES = "The other duties go on."
+_MEND_DUTY = "The sweeper's log says where; restart the sweeper once that is mended."
+
+
+def _leases(seen: Overview) -> Iterator[Trouble]:
+    if seen.expired_leases:
+        sentence = f"{seen.expired_leases} expired leases wait for the sweeper"
+        yield Trouble("lease", sentence, "It takes them back in its next round.", is_grave=False)
+
+
+def _late(seen: Overview) -> Iterator[Trouble]:
+    oldest = seen.oldest_due_s or 0
+    if oldest > LATE_SECONDS and not any(lane.is_still for lane in seen.lanes):
+        sentence = f"The oldest due step has waited {oldest:.0f} s"
+        yield Trouble("late", sentence, "More workers would shorten the queue.", is_grave=False)
+
+
+def _breakers(seen: Overview) -> Iterator[Trouble]:
+    for breaker in seen.open_breakers:
+        mend = "It tries again by itself; see the tool's server."
+        if breaker.manual:
+            mend = "Close it on the page of stops once the tool may be called."
+        yield Trouble("breaker", breaker.words, mend, is_grave=False)
+
+
+TAKERS = ("worker", "drainer")
+CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
+    _redis,
+    _sweeper,
+    _workers,
+    _lanes,
+    _horses,
+    _duties,
+    _parts,
+    _silent_workers,
+    _leases,
+    _late,
+    _breakers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this installation can do its work, part by part, and what keeps it from that."""
+
+    database: bool
+    redis: bool
+    worker: bool
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        return not any(t.is_grave for t in self.troubles)
+
+
+def readiness() -> Readiness:
+    """For a probe: cheap, and never raises."""
+    try:
+        seen = health.overview()
+    except (DatabaseError, InterfaceError):
+        away = Trouble("database", "PostgreSQL can't be reached", "Start it, or mend DATABASE_URL.")
+        return Readiness(False, not health.ping_redis()[1], False, (away,))
+    except Exception:
+        logger.exception("the overview can't be made")
+        broken = Trouble("check", "The overview can't be made", f"{LOG}.")
+        return Readiness(True, not health.ping_redis()[1], False, (broken,))
+    found = tuple(troubles(seen))
+    return Readiness(True, not seen.redis_error, seen.drainers_alive > 0, found)

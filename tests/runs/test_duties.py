@@ -1,0 +1,174 @@
+"""Duties are done apart: one that fails is told with its reason, and the others are done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.audit.models import Event
+from apps.runs import recovery
+from apps.runs.domain.duties import Duty
+from apps.runs.models import Duty as Row
+from apps.runs.models import Worker
+from apps.runs.recovery import sweep
+from apps.runs.selectors import health, troubles
+from apps.runs.services import beat
+from apps.runs.services.duties import go_on_beside, perform, perform_all
+from tests.factories.accounts import UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Panic(BaseException):
+    """What a library in Rust raises when it panics is no Exception."""
+
+
+def ask(sql: str) -> Callable[[], Any]:
+    def work() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+
+    return work
+
+
+def fail(error: BaseException) -> Callable[[], Any]:
+    def work() -> Any:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        fail(ValueError("could not convert string to float: 'x\x00\ud800'")),
+        fail(RecursionError()),
+        fail(Panic("called `Option::unwrap()` on a `None` value")),
+        ask("SELECT 1 / 0"),
+        ask("SELECT nothing FROM nowhere"),
+        ask("SET LOCAL statement_timeout = 10; SELECT pg_sleep(2)"),
+        ask("SELECT pg_terminate_backend(pg_backend_pid())"),
+    ],
+)
+def test_whatever_a_duty_raises_the_others_are_done(broken: Callable[[], Any]) -> None:
+    duties = [
+        Duty("first", "", ask("SELECT 3")),
+        Duty("broken", "", broken),
+        Duty("last", "", ask("SELECT 4")),
+    ]
+
+    done = perform_all(duties, pace_s=5)
+
+    assert [(d.count, bool(d.error)) for d in done] == [(3, False), (None, True), (4, False)]
+    rows = {row.name: row for row in Row.objects.all()}
+    assert rows["broken"].error
+    assert (rows["broken"].failures, rows["broken"].succeeded_at) == (1, None)
+    assert rows["first"].did == 3
+    assert rows["last"].succeeded_at is not None
+    assert rows["last"].failed_at is None
+
+
+def test_failures_are_counted_until_it_goes_well_and_its_last_error_is_kept() -> None:
+    perform_all([Duty("d", "", fail(ValueError("no")))] * 1, pace_s=5)
+    perform_all([Duty("d", "", fail(ValueError("not yet")))], pace_s=5)
+    assert Row.objects.get().failures == 2
+
+    perform_all([Duty("d", "", lambda: (1, 2))], pace_s=5)
+
+    row = Row.objects.get()
+    assert (row.failures, row.error, row.did) == (0, "ValueError: not yet", 2)
+
+
+def test_a_round_ends_when_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise DatabaseError("away")
+
+    def break_it() -> None:
+        monkeypatch.setattr(connection, "cursor", away)
+        raise DatabaseError("away")
+
+    duties = [Duty("a", "", break_it), Duty("b", "", lambda: done.append("b"))]
+    with pytest.raises(DatabaseError):
+        perform_all(duties, pace_s=5)
+
+    assert done == []
+
+
+def test_a_duty_that_waits_for_the_network_goes_on_by_itself() -> None:
+    stop, held = threading.Event(), threading.Event()
+    thread = go_on_beside(Duty("slow", "", held.wait, every_s=0.01, waits=True), stop)
+    started = time.monotonic()
+
+    sweep(waiting=False)
+
+    assert time.monotonic() - started < 10
+    assert "looked_up" not in Row.objects.values_list("name", flat=True)
+    stop.set()
+    held.set()
+    thread.join(10)
+    assert Row.objects.get(name="slow").succeeded_at is not None
+
+
+@pytest.fixture
+def no_seals() -> Any:
+    """No event can be sealed: a row that PostgreSQL refuses to change."""
+    Event.objects.create(kind="x", actor="x", subject_type="x", subject_id="x", at=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_seal() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'this row is hostile <b>'; END $$;"
+            " CREATE TRIGGER no_seal BEFORE UPDATE ON audit_event"
+            " FOR EACH ROW EXECUTE FUNCTION no_seal()"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER no_seal ON audit_event; DROP FUNCTION no_seal()")
+
+
+def test_a_hostile_row_stops_its_own_duty_only(no_seals: None, client: Any) -> None:
+    beat("old", "drainer", "normal", 0, 1)
+    Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+
+    swept = sweep()
+
+    assert list(swept.failed) == ["sealed"]
+    assert not Worker.objects.exists()
+    names = {duty.name for duty in recovery.DUTIES}
+    well = {d.name for d in health.overview().duties if d.standing == "well"}
+    assert well == names - {"sealed"}
+    [told] = [t for t in troubles.readiness().troubles if t.kind == "duty"]
+    assert "Sealed" in told.sentence
+    assert "hostile" in told.detail
+    answer = client.get(reverse("api:ready"))
+    assert answer.status_code == 503
+    assert "hostile" not in answer.content.decode()
+    client.force_login(UserFactory.create(role="admin"))
+    page = client.get(reverse("api:system")).content.decode()
+    assert "this row is hostile &lt;b&gt;" in page
+    assert "Failed 1 time in a row" in page
+
+
+def test_a_duty_that_is_not_done_is_late() -> None:
+    beat("s", "sweeper", "", 0, 1)
+    perform_all([Duty("d", "", int)], pace_s=5)
+    Row.objects.update(succeeded_at=timezone.now() - timedelta(seconds=60))
+
+    [told] = [t for t in troubles.troubles(health.overview()) if t.kind == "duty"]
+
+    assert "has not been done for 60 s" in told.sentence
+
+
+def test_what_ends_the_process_is_not_kept_from_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        perform(Duty("d", "", fail(KeyboardInterrupt())))
