@@ -152,6 +152,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.api.views.addresses.AddressMiddleware",
     "apps.accounts.authn.PageMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -231,6 +232,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = TOWER_PREFIX or "/"
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "apps.accounts.views.sessions.csrf_failed"
 
 # --- web security
 X_FRAME_OPTIONS = "DENY"

@@ -1,4 +1,9 @@
-"""Who may open which page. Every view names its permission; a view without one fails the tests."""
+"""Who may open which page. Every view names its permission; a view without one fails the tests.
+
+A form that comes too late (the session ended, somebody logged in again in another tab) is not
+carried out, and nothing that was typed is lost: it is handed to the log-in page, sealed, and stands
+in the form again afterwards.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,27 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from apps.accounts.domain.keeping import KEPT, Kept, keep
 from apps.accounts.domain.roles import Permission, who_may
+from apps.accounts.forms import LogInForm
 from apps.kernel.errors import TowerError
 
 log = logging.getLogger(__name__)
 
 View = Callable[..., HttpResponse]
+KEPT_S = 24 * 3600
+NOTICE = "X-Tower-Notice"  # words for a page that stays as it is; see static/js/app.js
+LOGGED_OUT = "You are logged out. Nothing was done, and what you typed is kept."
+NOT_KEPT = "You are logged out, and nothing was done. Go back in your browser for what you typed."
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def requires(permission: str) -> Callable[[View], View]:
@@ -33,7 +48,7 @@ def requires(permission: str) -> Callable[[View], View]:
                 said = "This is for people. Tokens act through /api/v1/ alone.\n"
                 return HttpResponse(said, status=403, content_type="text/plain")
             if not user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return ask_to_log_in(request)
             if not user.may(wanted):
                 context = {"permission": wanted, "who_can": who_may(wanted)}
                 return render(request, "403.html", context, status=403)
@@ -51,8 +66,83 @@ def _brings_a_token(request: HttpRequest) -> bool:
     return request.headers.get("Authorization", "").lower().startswith("bearer ")
 
 
+# --- a session that ended -----------------------------------------------------------------------
+
+
+def ask_to_log_in(request: HttpRequest) -> HttpResponse:
+    """The answer to somebody who isn't logged in. A page is redirected to; a part of a page stays
+    as it is and is told; a form that was sent is kept and asked for a log-in on the spot."""
+    if in_place(request):
+        return say_in_place(request, LOGGED_OUT, status=401)
+    if request.method not in UNSAFE:
+        return redirect_to_login(request.get_full_path())
+    kept = kept_of(request)
+    context = {
+        "form": LogInForm(request),
+        "kept": kept,
+        "sealed": seal(kept),
+        "said": LOGGED_OUT if kept else NOT_KEPT,
+        "next": page_of(request),
+    }
+    return render(request, "accounts/login.html", context, status=401)
+
+
+def in_place(request: HttpRequest) -> bool:
+    """Whether a script asks, whose page stays as it is."""
+    wants_json = request.headers.get("Accept", "").startswith("application/json")
+    return "HX-Request" in request.headers or wants_json
+
+
+def say_in_place(request: HttpRequest, sentence: str, *, status: int) -> HttpResponse:
+    """Tell the page that asked; nothing on it is replaced."""
+    body = {"message": sentence}
+    headers = {NOTICE: sentence.encode("ascii", "replace").decode(), "HX-Reswap": "none"}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Session realm="Control Tower"'
+    return JsonResponse(body, status=status, headers=headers)
+
+
+def kept_of(request: HttpRequest) -> Kept | None:
+    """What was typed into the form that this request brings, if a page of ours sent it: what a page
+    of another site sends is not put before a person as their own words."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return None
+    return keep(
+        page_of(request),
+        request.get_full_path(),
+        ((name, request.POST.getlist(name)) for name in request.POST),
+    )
+
+
+def page_of(request: HttpRequest) -> str:
+    """The address, on this site, of the page on which a form was sent; the home page if the browser
+    doesn't say."""
+    said = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(said, {request.get_host()}, request.is_secure()):
+        return resolve_url("/")
+    parts = urlsplit(said)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def seal(kept: Kept | None) -> str:
+    """What is kept, signed, so that the log-in form can carry it."""
+    return signing.dumps(kept.to_json(), salt=KEPT, compress=True) if kept else ""
+
+
+def unseal(sealed: str) -> Kept | None:
+    """What a log-in form carried; ``None`` for anything that we didn't sign within a day."""
+    try:
+        return Kept.from_json(signing.loads(sealed, salt=KEPT, max_age=KEPT_S))
+    except (signing.BadSignature, KeyError, TypeError, ValueError):
+        return None
+
+
+# --- every page ---------------------------------------------------------------------------------
+
+
 class PageMiddleware:
-    """Data pages are never cached, and a deliberate error becomes a page that says what to do."""
+    """Data pages are never cached, and a deliberate error becomes a page that says what to do. What
+    a person sent from a page that another person opened isn't carried out in the second's name."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -60,7 +150,24 @@ class PageMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Cache-Control", "no-store")
+        _forget_kept(request, response)
         return response
+
+    def process_view(
+        self, request: HttpRequest, view: View, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        user: Any = request.user
+        if request.method not in UNSAFE or not user.is_authenticated:
+            return None
+        by = request.headers.get("X-Opened-By") or request.POST.get("opened_by")
+        if by is None or by == str(user.pk):
+            return None
+        sentence = f"Not done: you are {user.display_name} now, and this page was opened by another"
+        sentence += " person. Reload it and look again."
+        if in_place(request):
+            return say_in_place(request, sentence, status=409)
+        error = TowerError(sentence, code="opened_by_another")
+        return render(request, "error.html", {"error": error, "detail": {}}, status=409)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, TowerError):
@@ -68,3 +175,12 @@ class PageMiddleware:
         context = {"error": error, "detail": error.detail}
         name = "_error.html" if getattr(request, "htmx", False) else "error.html"
         return render(request, name, context, status=error.status)
+
+
+def _forget_kept(request: HttpRequest, response: HttpResponse) -> None:
+    """What was kept of a form is done with once that form was carried out."""
+    if request.method not in UNSAFE or response.status_code >= 400:
+        return
+    kept = request.session.get(KEPT) if hasattr(request, "session") else None
+    if kept and kept.get("action") == request.get_full_path():
+        del request.session[KEPT]

@@ -13,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.preferences import chosen
 from apps.accounts.domain.roles import Permission, Role
 from apps.accounts.models import ApiToken, ServiceAccount, User
@@ -71,6 +72,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
     return {
         "may": may,
         "environment": settings.ENV,
+        "kept_form": request.session.get(KEPT) if known else None,
         "frame": SimpleLazyObject(lambda: _frame(request, user if known else None)),
     }
 

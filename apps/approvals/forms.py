@@ -12,6 +12,7 @@ from django import forms
 from apps.approvals.domain.ladder import NOTE_MOST
 from apps.approvals.domain.rules import REASON_MOST
 from apps.approvals.selectors import FIRST, REST, Filters
+from apps.kernel.moments import moment
 
 TABS = (
     ("waiting", "Waiting"),
@@ -20,6 +21,7 @@ TABS = (
     ("expired", "Expired"),
 )
 SEPARATOR = "~"
+MOST_RISK = 4
 
 
 class DecideForm(forms.Form):
@@ -68,11 +70,11 @@ def _key(text: str, tab: str) -> tuple[str, ...]:
     parts = tuple(text.replace(" ", "+").split(SEPARATOR))
     try:
         moments = (parts[1], parts[3]) if tab == "waiting" else (parts[0],)
-        for moment in moments:
-            datetime.fromisoformat(moment)
+        if not all(map(moment, moments)):
+            return ()
         UUID(parts[-1])
-        if tab == "waiting":
-            int(parts[2])
+        if tab == "waiting" and abs(int(parts[2])) > MOST_RISK:
+            return ()
     except (ValueError, IndexError):
         return ()
     if tab == "waiting" and parts[0] not in {FIRST, REST}:
@@ -88,8 +90,4 @@ def since_from(query: Mapping[str, Any]) -> tuple[list[UUID], datetime | None]:
             ids.append(UUID(text))
         except ValueError:
             continue
-    try:
-        since = datetime.fromisoformat(str(query.get("since", "")).replace(" ", "+"))
-    except ValueError:
-        return ids, None
-    return ids, since if since.tzinfo else None
+    return ids, moment(str(query.get("since", "")))

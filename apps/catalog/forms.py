@@ -120,4 +120,5 @@ class JobFilter(forms.Form):
     @property
     def chosen(self) -> dict[str, Any]:
         self.is_valid()
-        return {"size": 20, **self.cleaned_data}
+        empty = {name: field.to_python("") for name, field in self.fields.items()}
+        return {**empty, "size": 20, **self.cleaned_data}

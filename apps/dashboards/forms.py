@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
 
+from apps.kernel.moments import moment
 from apps.runs.selectors.outcomes import DIMENSIONS, Scope, floor_to
 
 RANGES: dict[str, tuple[str, timedelta]] = {
@@ -145,7 +145,7 @@ def read_query(params: Mapping[str, str], now: datetime) -> Query:
 
 def _times(params: Mapping[str, str], now: datetime) -> tuple[datetime, datetime, str, str]:
     if params.get("from") or params.get("to"):
-        since, until = _moment(params.get("from", "")), _moment(params.get("to", "")) or now
+        since, until = moment(params.get("from", "")), moment(params.get("to", "")) or now
         if since and since < until and until - since <= LONGEST:
             return since, until, "", ""
         problem = "These times make no range of at most a year; showing the last 24 h instead."
@@ -158,13 +158,3 @@ def _relative(chosen: str, now: datetime) -> tuple[datetime, datetime]:
     # The first bucket is whole: a half one would look like a dip.
     span = RANGES[chosen][1]
     return floor_to(now - span, bucket_width(span)), now
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        return None
-    if found is None:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 
+from apps.kernel.moments import moment
 from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.states import State
 from apps.runs.models import Cap
 from apps.runs.selectors.runs import RunFilter
 
 WORD = 200
-MOMENT = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]
-
 ASKED = ("any", "pending", "approved", "rejected", "expired", "void")
 
 LABELS = {
@@ -37,6 +37,17 @@ LABELS = {
     "to": "to",
     "q": "text",
 }
+
+
+class MomentField(forms.Field):
+    """A moment of an address, in UTC."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        if not value:
+            return None
+        if (found := moment(str(value))) is None:
+            raise forms.ValidationError("This is no moment between 1970 and 8999.")
+        return found
 
 
 class RunFilterForm(forms.Form):
@@ -63,8 +74,8 @@ class RunFilterForm(forms.Form):
     def __init__(self, data: QueryDict) -> None:
         super().__init__(data)
         # "from" is a word of Python, so these two can't be class attributes.
-        self.fields["from"] = forms.DateTimeField(input_formats=MOMENT, required=False)
-        self.fields["to"] = forms.DateTimeField(input_formats=MOMENT, required=False)
+        self.fields["from"] = MomentField(required=False)
+        self.fields["to"] = MomentField(required=False)
 
     def wanted(self) -> RunFilter:
         """The filter that the valid fields ask for."""

@@ -71,7 +71,7 @@
 
   const announce = (text) => { const el = $("#announce"); el.textContent = ""; requestAnimationFrame(() => { el.textContent = text; }); };
 
-  const toast = (text, action) => {
+  const toast = (text, action, stays) => {
     const el = document.createElement("div");
     el.className = "toast";
     const span = document.createElement("span");
@@ -85,7 +85,8 @@
     close.textContent = "Dismiss";
     el.append(close);
     $("#toasts").append(el);
-    setTimeout(() => { if (!el.matches(":hover, :focus-within")) el.remove(); }, 12000);
+    if (stays) el.dataset.stays = "1";
+    else setTimeout(() => { if (!el.matches(":hover, :focus-within")) el.remove(); }, 12000);
   };
 
   document.addEventListener("click", (event) => {
@@ -107,6 +108,25 @@
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
   });
+  // A log-in in another tab makes this page's token old: what is sent carries the browser's present
+  // one, and says whose page it was, so that nothing is done in another person's name.
+  const token = () => /(?:^|; )(?:__Host-)?csrftoken=([^;]+)/.exec(document.cookie)?.[1];
+  const stamp = (form) => {
+    const field = form.elements.csrfmiddlewaretoken;
+    if (!field) return;
+    if (token()) field.value = token();
+    if (!body.dataset.user || form.elements.opened_by) return;
+    const by = document.createElement("input");
+    by.type = "hidden";
+    by.name = "opened_by";
+    by.value = body.dataset.user;
+    form.append(by);
+  };
+  document.addEventListener("submit", (event) => stamp(event.target), true);
+  body.addEventListener("htmx:configRequest", (event) => {
+    if (token()) event.detail.headers["X-CSRFToken"] = token();
+  });
+
   // A double click sends a form once. What comes twice all the same is the server's to know.
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -124,13 +144,29 @@
     dialog.showModal();
   };
 
-  // Fragments: a session that ended sends the whole page to the log-in; a failure keeps what is there.
+  // A session that ended, or an answer for the whole page: what is there stays, and it is said.
+  const loggedOut = () => {
+    if (body.dataset.out) return;
+    body.dataset.out = "1";
+    document.dispatchEvent(new CustomEvent("tower:out"));
+    const way = document.createElement("a");
+    way.className = "btn";
+    way.href = `${body.dataset.login}?next=${encodeURIComponent(body.dataset.return)}`;
+    way.target = "_blank";
+    way.rel = "noopener";
+    way.textContent = "Log in (new tab)";
+    toast("You are logged out. Nothing was done, and what you typed is kept. Log in, come back here and send it again.", way, true);
+  };
+  document.addEventListener("tower:in", () => {
+    delete body.dataset.out;
+    $("#toasts [data-stays]")?.remove();
+  });
   body.addEventListener("htmx:beforeSwap", (event) => {
-    const url = event.detail.xhr.responseURL;
-    if (url && new URL(url).pathname === body.dataset.login) {
-      event.detail.shouldSwap = false;
-      location.reload();
-    }
+    const { xhr } = event.detail;
+    const said = xhr.getResponseHeader("X-Tower-Notice");
+    if (!said) return;
+    event.detail.shouldSwap = false;
+    if (xhr.status === 401) loggedOut(); else if (event.detail.requestConfig?.verb !== "get") toast(said);
   });
   const retry = (detail) => {
     const button = document.createElement("button");
@@ -175,5 +211,39 @@
   countTitle();
   body.addEventListener("htmx:afterSettle", countTitle);
 
-  window.tower = { now, freshen, toast, announce, open, $, $$ };
+  // What was typed before the log-in, back in its form, wherever on the page that comes to stand.
+  const fill = (form, fields) => {
+    const seen = new Map();
+    for (const [name, value] of fields) seen.set(name, [...(seen.get(name) || []), value]);
+    for (const [name, values] of seen) {
+      const found = form.elements[name];
+      const list = !found ? [] : found instanceof RadioNodeList ? [...found] : [found];
+      list.forEach((el, i) => {
+        if (el.type === "checkbox" || el.type === "radio") el.checked = values.includes(el.value);
+        else el.value = values[Math.min(i, values.length - 1)];
+        for (const kind of ["input", "change"]) el.dispatchEvent(new Event(kind, { bubbles: true }));
+      });
+    }
+    const dialog = form.closest("dialog");
+    if (dialog && !dialog.open) dialog.showModal();
+    form.closest("details")?.setAttribute("open", "");
+    $("textarea:not([hidden]), input:not([type=hidden])", form)?.focus();
+  };
+  const kept = $("#kept-form");
+  const restore = () => {
+    if (!kept || kept.dataset.done) return;
+    const { action, fields } = JSON.parse(kept.textContent);
+    const target = (form) => form.getAttribute("hx-post") || form.getAttribute("action") || location.pathname + location.search;
+    const path = (url) => { const to = new URL(url, location.href); return to.pathname + to.search; };
+    const form = $$("form").find((f) => f.id !== "send-kept" && path(target(f)) === path(action));
+    if (!form) return;
+    kept.dataset.done = "1";
+    fill(form, fields);
+    const words = $("#kept-banner span");
+    if (words) words.textContent = "What you typed before you were logged out is back in its form. It was not sent.";
+  };
+  restore();
+  body.addEventListener("htmx:afterSettle", restore);
+
+  window.tower = { now, freshen, toast, announce, open, token, loggedOut, $, $$ };
 })();

@@ -15,7 +15,7 @@
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const title = document.title.replace(/^\(\d+\) /, "");
 
-  let ace = null, saved = area.value, problems = [], at = -1, replacing = false;
+  let ace = null, saved = area.defaultValue, problems = [], at = -1, replacing = false;
   let checkTimer = 0, saveTimer = 0, checks = 0, saving = false, again = false, halted = false, leaving = false;
 
   // --- the text ----------------------------------------------------------------------------------
@@ -60,7 +60,10 @@
   // --- checking ----------------------------------------------------------------------------------
   const post = (url) => {
     sync();
-    return fetch(url, { method: "POST", body: new FormData(form), headers: { Accept: "application/json" }, redirect: "manual" });
+    const { token } = window.tower;
+    const headers = { Accept: "application/json", "X-Opened-By": document.body.dataset.user };
+    if (token()) form.elements.csrfmiddlewaretoken.value = token();
+    return fetch(url, { method: "POST", body: new FormData(form), headers, redirect: "manual" });
   };
 
   const showProblems = (found) => {
@@ -128,8 +131,9 @@
     say("Saving…");
     try {
       const answer = await post(form.action);
-      if (answer.status === 409) { showConflict(await answer.json()); return; }
-      if (answer.type === "opaqueredirect" || answer.status === 403) { say("Not saved: log in again in another tab, then save. Your text is kept here.", "bad"); return; }
+      if (answer.status === 409) { showConflict({ who: "", when: "", ...(await answer.json()) }); return; }
+      if (answer.status === 401) { window.tower.loggedOut(); say("Not saved: you are logged out. Your text is kept here.", "bad"); return; }
+      if (answer.status === 403 || answer.status === 422) { say(`Not saved: ${(await answer.json()).message} Your text is kept here.`, "bad"); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
       form.elements.revision.value = said.revision;
@@ -212,6 +216,7 @@
   });
   document.getElementById("save-over").addEventListener("click", (event) => save(event.currentTarget.dataset.revision));
   area.addEventListener("input", changed);
+  document.addEventListener("tower:in", () => { if (dirty()) save(); });
   window.addEventListener("beforeunload", (event) => { if (dirty() && !leaving && !readOnly) event.preventDefault(); });
 
   // --- Ace, where there is room and a keyboard -----------------------------------------------------
@@ -241,5 +246,6 @@
     return { line: Number(jump.dataset.line), column: Number(jump.dataset.column), text: li.querySelector("p").textContent.trim(), severity: li.dataset.severity };
   });
   showProblems(first);
+  if (dirty()) changed();
   if (!conflict.hidden || document.getElementById("editor-error")) halted = Boolean(document.querySelector("[name=over]"));
 })();

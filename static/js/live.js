@@ -11,7 +11,7 @@
   const told = new Map(); // stream -> when the page was told last
   const echoes = new Map(); // stream -> timer of the echo
   let socket = null, attempt = 0, retry = 0, poll = 0, lastHeard = Date.now(), dataOf = Date.now();
-  let paused = false, missed = 0, hiddenSince = 0, lost = false, subscribed = "", failing = false;
+  let out = false, paused = false, missed = 0, hiddenSince = 0, lost = false, subscribed = "", failing = false;
 
   const body = document.body;
   const text = document.getElementById("conn-text");
@@ -34,6 +34,7 @@
 
   function show() {
     const silence = Date.now() - lastHeard;
+    if (out) return;
     if (paused) return conn("paused", missed ? `Paused · ${missed} new` : "Paused");
     if (silence < BEAT_MS) {
       if (socket && socket.readyState === WebSocket.OPEN) return conn("live", "Live");
@@ -48,6 +49,7 @@
   function heard() {
     lastHeard = Date.now();
     failing = false;
+    if (out) signedIn();
     if (!paused) dataOf = lastHeard;
     show();
   }
@@ -100,6 +102,7 @@
 
   function connect() {
     clearTimeout(retry);
+    if (out) return;
     const streams = wanted();
     if (!streams.length || document.hidden && hiddenSince && Date.now() - hiddenSince > HIDDEN_MS) return;
     // Elsewhere the server refuses the socket; the page says where it takes one, and asks instead.
@@ -131,19 +134,27 @@
       const answer = await fetch(`${body.dataset.prefix}/events/head/?streams=${encodeURIComponent(streams.join(","))}`, {
         headers: { Accept: "application/json" }, redirect: "manual", cache: "no-store",
       });
-      if (answer.type === "opaqueredirect") return signedOut();
+      if (answer.status === 401) return window.tower.loggedOut();
       if (!answer.ok) throw new Error(String(answer.status));
       compare((await answer.json()).head);
       heard();
     } catch { failing = true; show(); }
   }
 
+  // Nothing is updated until somebody is logged in again, in another tab: looked for when this one
+  // is looked at.
   function signedOut() {
+    out = true;
     conn("down", "Logged out");
-    if (banner) banner.textContent = "You are logged out. Reload to log in again; nothing you see is being updated.";
-    clearInterval(poll);
-    clearInterval(watch);
+    if (banner) banner.textContent = "You are logged out: nothing you see is being updated.";
     clearTimeout(retry);
+    if (socket) { const old = socket; socket = null; old.close(); }
+  }
+
+  function signedIn() {
+    out = false;
+    document.dispatchEvent(new CustomEvent("tower:in"));
+    if (!socket) connect();
   }
 
   function refreshSubscription() {
@@ -192,6 +203,8 @@
     catchUp();
     if (!socket) connect();
   });
+  addEventListener("focus", () => { if (out) catchUp(); });
+  document.addEventListener("tower:out", signedOut);
   addEventListener("online", () => { attempt = 0; catchUp(); if (!socket) connect(); });
   addEventListener("offline", show);
   document.addEventListener("htmx:afterSettle", refreshSubscription);
@@ -205,7 +218,7 @@
   }, 1000);
   let polls = 0;
   poll = setInterval(() => {
-    if (socket && socket.readyState === WebSocket.OPEN) { polls = 0; return; }
+    if (out || socket && socket.readyState === WebSocket.OPEN) { polls = 0; return; }
     catchUp();
     // Heads can't tell of an event that committed late under an older number: now and then, all.
     if (++polls % 6 === 0 && !failing && !document.hidden) for (const stream of wanted()) dispatch(stream, { stream, seq: seen.get(stream) || 0, kind: "poll", id: "" });

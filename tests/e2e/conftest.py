@@ -155,7 +155,7 @@ def page_as(live_site: str, chromium: Browser, site_people: dict[str, User]) -> 
 
 def _matters(said: Any) -> bool:
     """Script errors and policy violations matter; an HTTP status that a test provokes does not."""
-    provoked = ("Failed to load resource", "Response Status Error Code")
+    provoked = ("Failed to load resource", "Response Status Error Code", "WebSocket connection to")
     return said.type == "error" and not said.text.startswith(provoked)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.audit import selectors, services
 from apps.kernel import exactjson
+from apps.kernel.moments import moment
 from apps.kernel.streaming import download
 
 WORD = 128
@@ -61,14 +60,14 @@ def _wanted(request: HttpRequest) -> selectors.LogFilter:
     return selectors.LogFilter(
         **asked,
         run_id=_uuid(request.GET.get("run", "")),
-        since=_moment(request.GET.get("from", "")),
-        until=_moment(request.GET.get("to", "")),
+        since=moment(request.GET.get("from", "")),
+        until=moment(request.GET.get("to", "")),
     )
 
 
 def _fields(request: HttpRequest) -> dict[str, Any]:
     names = ("kind", "actor", "subject_type", "subject_id", "run", "from", "to")
-    readers = {"run": _uuid, "from": _moment, "to": _moment}
+    readers = {"run": _uuid, "from": moment, "to": moment}
     wrong = [n for n, read in readers.items() if request.GET.get(n) and not read(request.GET[n])]
     is_filtered = any(request.GET.get(n) for n in names)
     is_first_page = _number(request, "before") is None
@@ -85,11 +84,3 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=found.tzinfo or UTC) if found else None

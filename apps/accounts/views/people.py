@@ -1,5 +1,4 @@
-"""Log-in, log-out, a person's settings, and the administrators' pages about people and service
-accounts."""
+"""A person's settings, and the administrators' pages about people and service accounts."""
 
 from __future__ import annotations
 
@@ -7,8 +6,6 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import logout
-from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -20,21 +17,6 @@ from apps.accounts.models import User
 from apps.kernel.errors import ConflictError
 
 COOKIE_AGE = 365 * 24 * 3600
-
-
-class LogIn(LoginView):
-    """The one page that is open to strangers. django-axes counts failures and locks."""
-
-    template_name = "accounts/login.html"
-    authentication_form = forms.LogInForm
-    redirect_authenticated_user = True
-
-
-@require_POST
-@requires("tower.view")
-def log_out(request: HttpRequest) -> HttpResponse:
-    logout(request)
-    return redirect("accounts:login")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

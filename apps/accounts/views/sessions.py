@@ -1,0 +1,136 @@
+"""Log-in and log-out, and what becomes of a form that came too late."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import REASON_BAD_ORIGIN, REASON_NO_CSRF_COOKIE
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts import forms
+from apps.accounts.authn import (
+    ask_to_log_in,
+    in_place,
+    kept_of,
+    page_of,
+    requires,
+    say_in_place,
+    unseal,
+)
+from apps.accounts.domain.keeping import KEPT, Kept
+from apps.accounts.models import User
+
+STALE = "Not done: this page is older than your log-in. Send it again; what you typed is kept."
+OLD_LOG_IN = "This log-in page was too old to be used. Please log in again."
+NO_COOKIES = "Your browser sent no cookie. Allow cookies for this site, then log in again."
+
+
+class LogIn(LoginView):
+    """The one page that is open to strangers. django-axes counts failures and locks."""
+
+    template_name = "accounts/login.html"
+    authentication_form = forms.LogInForm
+    redirect_authenticated_user = True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        user: Any = request.user
+        if request.method == "POST" and user.is_authenticated:
+            messages.info(request, f"You were logged in already, as {user.display_name}.")
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        sealed = self.request.POST.get(KEPT, "")
+        return super().get_context_data(kept=unseal(sealed), sealed=sealed, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Log in; what a form before had to keep goes into the new session, and the person back to
+        that form."""
+        response = cast(HttpResponse, super().form_valid(form))
+        kept = unseal(self.request.POST.get(KEPT, ""))
+        if kept is None:
+            return response
+        self.request.session[KEPT] = kept.to_json()
+        return redirect(kept.page)
+
+
+@require_POST
+@requires("tower.view")
+def log_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("accounts:login")
+
+
+@require_GET
+@requires("tower.view")
+def back(request: HttpRequest) -> HttpResponse:
+    """Where a log-in in a second tab ends: the first tab still holds what was typed."""
+    return render(request, "accounts/back.html")
+
+
+@require_GET
+@requires("tower.view")
+def kept(request: HttpRequest) -> HttpResponse:
+    """What was typed before the session ended, to be sent now or dropped."""
+    stored = request.session.get(KEPT)
+    found = Kept.from_json(stored) if stored else None
+    return render(request, "accounts/kept.html", {"found": found})
+
+
+@require_POST
+@requires("tower.view")
+def drop_kept(request: HttpRequest) -> HttpResponse:
+    request.session.pop(KEPT, None)
+    messages.success(request, "Dropped. Nothing was sent.")
+    return redirect(page_of(request))
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form whose token doesn't fit (``CSRF_FAILURE_VIEW``). Mostly the page is older than the
+    log-in; a form of another site is refused and nothing of it is kept."""
+    user: Any = getattr(request, "user", None)
+    known = bool(user and user.is_authenticated)
+    if request.path == reverse("accounts:login"):
+        return _log_in_anew(request, known=known, reason=reason)
+    if _is_foreign(request, reason):
+        return render(
+            request, "accounts/foreign.html", {"origin": settings.TOWER_ORIGIN}, status=403
+        )
+    if not known:
+        return ask_to_log_in(request)
+    if in_place(request):
+        return say_in_place(request, STALE, status=403)
+    found = kept_of(request)
+    return render(request, "accounts/kept.html", {"found": found, "stale": True}, status=403)
+
+
+def _is_foreign(request: HttpRequest, reason: str) -> bool:
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    known = reason.startswith(REASON_BAD_ORIGIN.partition("%")[0]) or "Referer" in reason
+    return known or site not in {"same-origin", "none"}
+
+
+def _log_in_anew(request: HttpRequest, *, known: bool, reason: str) -> HttpResponse:
+    """A log-in form with an old token: with two log-in pages open, the first log-in makes the
+    second's token old."""
+    if known:
+        user = cast(User, request.user)
+        messages.info(request, f"You were logged in already, as {user.display_name}.")
+        return redirect(resolve_url("/"))
+    form = forms.LogInForm(request, initial={"username": request.POST.get("username", "")[:60]})
+    said = NO_COOKIES if reason == REASON_NO_CSRF_COOKIE else OLD_LOG_IN
+    sealed = request.POST.get(KEPT, "")
+    context = {
+        "form": form,
+        "said": said,
+        "next": request.POST.get("next", "")[:2000],
+        "kept": unseal(sealed),
+        "sealed": sealed,
+    }
+    return render(request, "accounts/login.html", context, status=403)
