@@ -72,6 +72,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
     return {
         "may": may,
         "environment": settings.ENV,
+        "left_out": getattr(request, "left_out", ()),
         "kept_form": request.session.get(KEPT) if known else None,
         "frame": SimpleLazyObject(lambda: _frame(request, user if known else None)),
     }

@@ -196,9 +196,16 @@ def test_what_another_person_opened_is_not_done_in_my_name(
 
 
 def test_a_nul_in_a_form_is_named(client_as: ClientAs) -> None:
-    answer = client_as("admin").post("/accounts/services/", {"name": "a\x00"})
-    named = client_as("admin").post("/load/caps/set/", {"reason": "a\x00b"})
+    answer = client_as("admin").post("/load/caps/set/", {"reason": "a\x00b"})
 
-    assert answer.status_code == 404
-    assert named.status_code == 422
-    assert "“reason”" in named.content.decode()
+    assert answer.status_code == 422
+    assert "“reason”" in answer.content.decode()
+
+
+def test_a_nul_in_an_address_is_left_out_and_named(client_as: ClientAs) -> None:
+    page = client_as("admin").get("/runs/?q=a%00b&state=failed")
+
+    assert page.status_code == 200
+    assert "Left out: q." in page.content.decode()
+    assert client_as("admin").get("/runs/a%00b/").status_code == 404
+    assert client_as("admin").get("/api/v1/runs?x=%00").json()["field"] == "x"

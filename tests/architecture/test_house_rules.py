@@ -28,6 +28,7 @@ KERNEL = {
     "fields",
     "ids",
     "models",
+    "moments",
     "patching",
     "patterns",
     "schemagraph",

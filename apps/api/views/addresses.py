@@ -1,7 +1,8 @@
-"""What no page of the tower can look for is refused before any page is asked.
+"""What no page of the tower can look for never reaches one.
 
-PostgreSQL's text holds every character but NUL, so a NUL in an address or a form finds nothing and
-would be an error of the database's; other things that can't be understood are each form's to say.
+PostgreSQL's text holds every character but NUL, so a NUL in an address or a form would be an error
+of the database's. In an address it is left out and named on the page; other things that can't be
+understood are each form's to say.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ FIX = "Take the character NUL (%00) out."
 
 
 class AddressMiddleware:
-    """422 that names the field for a NUL in a parameter or a field, 404 for one in a path, and 422
-    for a number or a moment in the address that is beyond what the database knows."""
+    """A value with a NUL is left out of the address's parameters, and ``request.left_out`` names it
+    for the page; the API and forms are told 422 with the field, a path with one is 404. A number
+    or a moment in an address that is beyond what the database knows is 422."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -31,7 +33,11 @@ class AddressMiddleware:
         if NUL in request.path:
             raise Http404("no address has a NUL")
         fields = [name for name, values in request.GET.lists() if _has_nul(name, values)]
-        return _refused(request, fields) if fields else self.get_response(request)
+        if fields and request.path.startswith("/api/"):
+            return _refused(request, fields)
+        if fields:
+            _leave_out(request, fields)
+        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: object, args: object, kwargs: object
@@ -55,11 +61,25 @@ def _has_nul(name: str, values: list[object]) -> bool:
     return NUL in name or any(NUL in str(value) for value in values)
 
 
+def _leave_out(request: HttpRequest, fields: list[str]) -> None:
+    kept = request.GET.copy()
+    for name in fields:
+        kept.setlist(name, [v for v in kept.getlist(name) if NUL not in v and NUL not in name])
+        if not kept.getlist(name):
+            del kept[name]
+    request.GET = kept  # type: ignore[assignment]  # a mutable one
+    request.left_out = _shown(fields)  # type: ignore[attr-defined]  # read by page_context
+
+
+def _shown(fields: list[str]) -> list[str]:
+    return [name.replace(NUL, "")[:60] or "?" for name in fields[:5]]
+
+
 def _refused(
     request: HttpRequest, fields: list[str], what: str = "holds a character that no text can hold"
 ) -> HttpResponse:
-    names = [name.replace(NUL, "")[:60] or "?" for name in fields[:5]]
-    named = ", ".join(f"“{name}”" for name in names) or "this address"
+    names = _shown(fields)
+    named = ", ".join(f"“{name}”" for name in names)
     sentence = f"The field {named} {what}." if names else f"The address {what}."
     if request.path.startswith("/api/"):
         wrongs = [Wrong(name, sentence, FIX) for name in names]
