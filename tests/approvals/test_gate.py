@@ -127,6 +127,18 @@ def test_facts_that_became_known_are_judged_anew(
     assert Approval.objects.get(pk=held.approval_id).consumed_at is None
 
 
+def test_a_preview_that_failed_in_another_way_is_the_same_question(
+    toys: None, people: People
+) -> None:
+    step = Step()
+    held = step.at_the_gate(facts={}, preview_error="no answer in 10 s")
+    approve(held.approval_id, people["operator"])
+
+    again = step.at_the_gate(facts={}, preview_error="503", approval_id=held.approval_id)
+
+    assert again.answer == "permit"
+
+
 def test_a_policy_may_let_a_tool_go_without_facts(people: People) -> None:
     text = document().replace("policies: |", "may_go_without_facts: {refund: Coins.}\npolicies: |")
     published("toys", text=text, schema=SCHEMA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -207,6 +208,72 @@ def test_an_honest_word_when_there_is_no_difference(
     approval = ApprovalFactory.create(preview=preview)
 
     assert words in text(client_as("operator").get(f"/approvals/{approval.pk}/"))
+
+
+ODD_PREVIEWS: list[Any] = [
+    {"changes": ["balance 5 -> 4"]},
+    {"changes": 7},
+    {"changes": [None, {"path": 5}, [[[]]]]},
+    {"changes": {"a": [{"b": None}]}, "refusal": {"why": 1}},
+    {"changes": json.loads("[" * 200 + "]" * 200)},
+    {"changes": [{"path": "/a/b", "before": "x" * 1_000_000, "after": list(range(20_000))}]},
+    {"unavailable": {"x": 1}, "said": 5, "notes": {"a": 1}, "odd_facts": []},
+    ["balance 5 -> 4"],
+    7,
+]
+
+
+@pytest.mark.parametrize("preview", ODD_PREVIEWS, ids=range(len(ODD_PREVIEWS)))
+def test_a_question_with_an_odd_preview_can_be_read_and_decided(
+    client_as: ClientAs, preview: Any
+) -> None:
+    approval = ApprovalFactory.create(preview=preview)
+    client = client_as("operator")
+
+    pages = [
+        client.get(f"/approvals/{approval.pk}/"),
+        client.get("/approvals/"),
+        client.get(f"/approvals/?open={approval.pk}"),
+        post(client, approval, answer="reject", reason="nobody can tell what it does"),
+    ]
+
+    assert [page.status_code for page in pages] == [200] * 4
+    approval.refresh_from_db()
+    assert approval.state == "rejected"
+
+
+def test_the_approver_sees_what_is_not_known_and_why(client_as: ClientAs) -> None:
+    rule = {
+        "id": "facts-unknown",
+        "reason": "The system of record could not say what this would change: …",
+        "unknown": [
+            {"name": "preview", "wanted": "an answer", "came": "no answer in 10 s"},
+            {"name": "gigabytes", "wanted": "a whole number", "came": "the text “<50>”"},
+        ],
+    }
+    preview = {
+        "unavailable": "the dry run “try_it” gave no answer: no answer in 10 s",
+        "said": [],
+    }
+    approval = ApprovalFactory.create(rules=[rule], preview=preview)
+
+    page = text(client_as("operator").get(f"/approvals/{approval.pk}/"))
+
+    assert "The preview failed" in page
+    assert "gave no answer: no answer in 10 s" in page
+    assert "a whole number" in page
+    assert "the text “&lt;50&gt;”" in page
+    assert "preview failed" in text(client_as("operator").get("/approvals/"))
+
+
+def test_changes_that_are_only_text_are_shown_as_text(client_as: ClientAs) -> None:
+    approval = ApprovalFactory.create(preview={"changes": ["balance <5> -> 4"]})
+
+    page = text(client_as("operator").get(f"/approvals/{approval.pk}/"))
+
+    assert "balance &lt;5&gt; -&gt; 4" in page
+    assert "not in the form that can be compared" in page
+    assert "Nothing in the system of record would change" not in page
 
 
 def test_an_answer_is_kept_with_how_long_it_was_looked_at(

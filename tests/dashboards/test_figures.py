@@ -180,3 +180,17 @@ def test_a_panel_that_fails_leaves_the_others(busy: Shop, monkeypatch: pytest.Mo
     failed = [key for key in PANELS if build(key, reading).failed]
 
     assert failed == ["rules"]
+
+
+def test_a_built_in_rule_has_a_name_and_one_reason_for_all_its_cases(shop: Shop) -> None:
+    shop.job("refund")
+    for missing in ("cents", "owner"):
+        rule = {"id": "facts-unknown", "reason": f"…: {missing} is missing", "roles": ["operator"]}
+        shop.decide(shop.runs(1, "refund"), "hold", [rule])
+
+    panel = panels.rules(Reading(query()))
+
+    (row,) = panel.rows
+    assert row[0].text == "What it would change is not known"
+    assert row[1].text == "The system of record could not say what this would change"
+    assert row[2].text == "2"

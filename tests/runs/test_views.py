@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.approvals.models import Approval
 from apps.runs.models import Run
 from apps.runs.selectors.runs import Cursor
-from tests.factories.runs import RunFactory, StepFactory, eventful_run, step_done
+from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done
 
 pytestmark = pytest.mark.django_db
 
@@ -175,6 +175,24 @@ def test_step_drawer_shows_numbers_exactly(client_as):
     page = text_of(client_as("operator").get(reverse("runs:step", args=[run.id, 5])))
 
     assert "9007199254740991" in page
+
+
+def test_what_was_not_known_stands_on_the_step_and_in_the_export(client_as):
+    run = RunFactory.create()
+    gap = {"name": "gigabytes", "wanted": "a whole number", "came": "the text “<50>”"}
+    rule = {"id": "facts-unknown", "reason": "It could not say.", "unknown": [gap]}
+    step = StepFactory.create(run=run, seq=1, preview={"unavailable": "no answer in 10 s"})
+    DecisionFactory.create(run_id=run.id, step_id=step.id, answer="hold", rules=[rule])
+    client = client_as("auditor")
+
+    page = text_of(client.get(reverse("runs:step", args=[run.id, 1])))
+    export = json.loads(client.get(reverse("runs:export_json", args=[run.id])).content)
+
+    assert "not known" in page
+    assert "the text “&lt;50&gt;”" in page
+    assert "no answer in 10 s" in page
+    assert export["steps"][0]["decisions"][0]["rules"][0]["unknown"] == [gap]
+    assert export["steps"][0]["preview"] == {"unavailable": "no answer in 10 s"}
 
 
 def test_unknown_run_and_step_are_not_found(client_as):

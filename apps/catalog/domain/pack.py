@@ -166,6 +166,13 @@ def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Pro
         fix = nearest(fact, facts) or f"Add “{fact}: long” to the facts."
         message = f"“{fact}” is not one of the tool's facts."
         out.append(source.problem((*path, "amount"), message, fix))
+    if _lacks_preview(tool):
+        message = (
+            f"“{tool['name']}” declares facts and no preview, so nobody can supply them:"
+            " each of its changes will be held for a person."
+        )
+        fix = "Add “preview: <tool name>”, or take the facts out."
+        out.append(source.problem((*path, "facts"), message, fix, severity="warning"))
     return out
 
 
@@ -178,6 +185,11 @@ def _name_problems(source: Document, path: Path, name: str) -> list[Problem]:
         message = f"“{name}” can't stand in an address."
         return [source.problem(path, message, "Rename the tool at its server.")]
     return []
+
+
+def _lacks_preview(tool: dict[str, Any]) -> bool:
+    """Whether a tool that changes something declares facts and nobody who could supply them."""
+    return bool(tool.get("facts")) and tool["effect"] != "read" and "preview" not in tool
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")

@@ -32,6 +32,7 @@ from apps.dashboards.kpis import (
     usd_words,
 )
 from apps.dashboards.selectors import DENY, HOLD
+from apps.policy.domain.unknown import NAMES, SENTENCE
 from apps.runs.domain.states import State
 from apps.runs.selectors.outcomes import ANSWERED, DIMENSIONS, FINISHED, Cell, Key
 
@@ -373,8 +374,9 @@ def rules(reading: Reading) -> Panel:
     drawn: dict[str, tuple[list[int], list[Mark]]] = {HOLD: ([], []), DENY: ([], [])}
     for rule, answers in ordered:
         url = runs_url(reading, **({"rule": rule} if rule else {"outcome": "denied"}))
-        name = rule or "nothing permitted it"
-        labels.append((name, answers["reason"]))
+        name = NAMES.get(rule) or rule or "nothing permitted it"
+        reason = SENTENCE if rule in NAMES else answers["reason"]  # each case has its own words
+        labels.append((name, reason))
         for answer, verb in ((HOLD, "held"), (DENY, "denied")):
             runs = answers[answer].runs if answer in answers else 0
             drawn[answer][0].append(runs)
@@ -386,7 +388,7 @@ def rules(reading: Reading) -> Panel:
         ]
         links = [url, url, "", ""]
         values = [number(n, href=u if n else "") for n, u in zip(counts, links, strict=True)]
-        panel.rows.append([Value(name, url, rule), Value(answers["reason"] or DASH), *values])
+        panel.rows.append([Value(name, url, rule), Value(reason or DASH), *values])
     if ordered:
         top = plot.MOST_ROWS
         series = [

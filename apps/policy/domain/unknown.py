@@ -80,8 +80,8 @@ def held(verdict: Verdict, found: Sequence[Gap], *, exemption: str | None, asked
     if verdict.answer is Answer.DENY or (verdict.answer is Answer.PERMIT and asked):
         return verdict
     if exemption is not None:
-        rules = (*verdict.rules, _rule(EXEMPTION, "permit", found, exemption))
-        return replace(verdict, rules=rules)
+        rule = _rule(EXEMPTION, "permit", found, exemption)
+        return replace(verdict, rules=(*verdict.rules, rule))
     rule = _rule(RULE, "forbid", found, reason(found))
     is_hold = verdict.answer is Answer.HOLD
     return replace(
@@ -104,9 +104,12 @@ def reason(found: Sequence[Gap]) -> str:
 
 
 def bound(found: Iterable[Gap]) -> list[dict[str, str]]:
-    """The gaps as an approval is bound to them: when another thing is unknown, or it has become
-    known, the answer counts no more."""
-    return [gap.shown() for gap in found]
+    """The gaps as an approval is bound to them: when another thing is unknown, another value came,
+    or it has become known, the answer counts no more. How a preview failed doesn't matter."""
+    return [
+        {"name": gap.name, "wanted": gap.wanted} if gap.name == PREVIEW else gap.shown()
+        for gap in found
+    ]
 
 
 def _rule(name: str, effect: str, found: Sequence[Gap], words: str) -> dict[str, Any]:
@@ -119,5 +122,5 @@ def _rule(name: str, effect: str, found: Sequence[Gap], words: str) -> dict[str,
         "votes": int(is_hold),
         "risk": RISK if is_hold else 1,
         "observed": [],
-        "unknown": bound(found),
+        "unknown": [gap.shown() for gap in found],
     }

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from apps.approvals.domain import preview
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask, Doubt
 from apps.catalog.domain.contract import Contract, ToolUse
@@ -19,7 +20,9 @@ from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.schemas import Schema, compiled
 from apps.policy import selectors as policy
+from apps.policy.domain.mistyped import CAME
 from apps.policy.domain.request import Request
+from apps.policy.domain.schema import FactDeclaration
 from apps.runs.course import Carriage
 from apps.runs.domain import evidence, forking
 from apps.runs.domain.fallback import choose
@@ -70,6 +73,12 @@ def tool_document(work: Claimed) -> Mapping[str, Any]:
     return catalog.tool_document(work.tool_version_id) if work.tool_version_id else {}
 
 
+def dry_run(work: Claimed) -> str:
+    """The tool that says what the step would change; empty for reads, which change nothing, and
+    where the catalog names none."""
+    return str(tool_document(work).get("preview") or "") if work.effect != "read" else ""
+
+
 def asks(works: Sequence[Claimed], carriage: Carriage) -> list[Ask]:
     """The questions to the gate about these steps, in their order."""
     met = conflicts(works)
@@ -115,7 +124,8 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
         domain=work.domain_slug,
         effect=work.effect,
         listed=contract.tool(work.tool_name) is not None,
-        facts=_declared(work.facts, document),
+        facts=_declared(work, document),
+        preview_error=_preview_error(work, document),
         conversation=evidence.conversation_facts(
             said, contract.signals, arguments=work.arguments, facts=work.facts
         ),
@@ -132,7 +142,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
         policy_slug=slug,
         request=request,
         binding=lambda: _binding(work, digests[slug]),
-        question=lambda: _question(work, document, said) if work.mutates else {},
+        question=lambda: _question(work, document, said) if work.effect != "read" else {},
         approval_id=work.approval_id,
         must_hold=_unheard(untried) if untried and work.mutates else None,
     )
@@ -149,10 +159,27 @@ def _unheard(signals: Sequence[str]) -> Doubt:
     return Doubt("signals_untried", words)
 
 
-def _declared(facts: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Only facts that the catalog declares reach the policy; anything else is not typed."""
+def _declared(work: Claimed, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Only facts that the catalog declares reach the policy, and words about what came in the place
+    of one; anything else is not typed."""
     declared = document.get("facts") or {}
-    return {k: v for k, v in facts.items() if k in declared and v is not None}
+    odd = (work.preview or {}).get("odd_facts") or {}
+    found = {**work.facts, **{name: {CAME: words} for name, words in odd.items()}}
+    return {name: found[name] for name in declared if name in found}
+
+
+def _preview_error(work: Claimed, document: Mapping[str, Any]) -> str:
+    """Why the dry run told nothing; empty if it did, or if there is none. Where facts have to be
+    known, they are judged one by one; else the list of changes is all that there is to know."""
+    if not dry_run(work):
+        return ""
+    if work.preview is None:
+        return preview.NOT_ASKED
+    if why := work.preview.get("unavailable"):
+        return str(why)
+    facts = (document.get("facts") or {}).values()
+    needs_facts = any(not FactDeclaration.of(written).optional for written in facts)
+    return "" if needs_facts or preview.tells(work.preview) else preview.NOTHING_TOLD
 
 
 def _binding(work: Claimed, policy_digest: str) -> Mapping[str, Any]:

@@ -253,13 +253,13 @@ class Batch:
         ended, left = self._end_without_call(works)
         ready, looked_at = [], []
         for work in progress.each(left):
-            preview = asking.tool_document(work).get("preview") if work.mutates else None
+            preview = asking.dry_run(work)
             if work.intent_open or work.kind == "agent" or not preview or work.preview is not None:
                 ready.append(work)
                 continue
             server = _server(work)
             timeout_s = asking.tool_terms(work).timeout_s
-            looked_at.append(Inspect(work, server, str(preview), timeout_s))
+            looked_at.append(Inspect(work, server, preview, timeout_s))
         self._bear(action.work for action in looked_at)
         self.actions += looked_at
         return ended, ready

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from apps.kernel.exactjson import check
+from apps.approvals.domain import preview
 from apps.kernel.failpoints import reach
 from apps.kernel.transactions import is_of_a_row
 from apps.runs import agents
@@ -372,8 +372,7 @@ async def _call(tools: ToolClient, action: Call) -> CallResult:
 
 
 async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
-    """Fill in what the step would change. Without that answer the gate is asked with no facts,
-    which rules that need them answer with hold or deny: never silently permit."""
+    """Fill in what the step would change. Without that answer the gate holds it for a person."""
     work = action.work
     result = await tools.call(
         action.server,
@@ -383,12 +382,11 @@ async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
         call_id=f"inspect-{work.lease_token}",
         timeout_s=min(action.timeout_s, 10.0),
     )
-    answer = check(result.data) if result.ending is Ending.ANSWERED else None
-    if not isinstance(answer, dict):
-        work.preview = {"unavailable": result.error or "the system of record gave no preview"}
-        return work
-    work.preview = answer
-    work.facts = dict(answer.get("facts") or {})
+    if result.ending is Ending.ANSWERED:
+        looked = preview.captured(action.tool, result.data)
+    else:
+        looked = preview.failed(action.tool, result.error or result.ending.value)
+    work.preview, work.facts = looked.preview, looked.facts
     return work
 
 
@@ -397,7 +395,8 @@ def _broken(action: Action, error: BaseException, *, may_have_happened: bool) ->
     logger.error("an action of step %s broke", action.work.step_id, exc_info=error)
     why = trouble.words(error)
     if isinstance(action, Inspect):
-        action.work.preview = {"unavailable": f"The answer can't be read: {why}."}
+        looked = preview.failed(action.tool, f"what it said can't be read: {why}")
+        action.work.preview = looked.preview
         return action.work
     if may_have_happened:
         words = BROKE_OFF.format(why=why)
