@@ -275,6 +275,9 @@ LINGER_SECONDS = seconds("TOWER_LINGER_SECONDS", 10)
 BELLS_PER_LANE = count("TOWER_BELLS_PER_LANE", 4)
 LEASE_SECONDS = seconds("TOWER_LEASE_SECONDS", 30)
 ALLOW_CLOCK_SKEW = os.environ.get("TOWER_ALLOW_CLOCK_SKEW") == "1"
+# A work-horse that makes no progress for this long is ended. Less than a lease: its worker says in
+# which step it hung before the lease runs out and another horse hangs in the same.
+STUCK_SECONDS = seconds("TOWER_STUCK_SECONDS", 20)
 SWEEP_SECONDS = seconds("TOWER_SWEEP_SECONDS", 5)
 NOTICE_SECONDS = seconds("TOWER_NOTICE_SECONDS", 15)  # how long something may stand still unsaid
 IN_FLIGHT = count("TOWER_IN_FLIGHT", 200)

@@ -15,10 +15,10 @@ from django.db import connection
 from apps.approvals import services as approvals
 from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
-from apps.kernel.transactions import command
+from apps.kernel.transactions import command, participant
 from apps.runs import dispatch, journal, reconcile
 from apps.runs.domain.duties import Duty
-from apps.runs.domain.suspicion import MOST_LOSSES
+from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
 from apps.runs.journal import breakers, compensating, lost
 from apps.runs.journal.lanes import mark_lanes
 from apps.runs.services import forget_drains, tend_queue, unpark_resumed
@@ -56,11 +56,16 @@ def sweep(*, waiting: bool = True) -> Swept:
 def take_back_leases() -> int:
     """Queue the steps whose worker went silent. A mutation that was intended but not receipted is
     tried again with its key where the tool takes one or can be asked; otherwise nobody can know,
-    and a person has to say. A step that three workers were lost with while it
-    was tried alone is taken for poison."""
-    rows = lost.expire_leases(most_losses=MOST_LOSSES)
+    and a person has to say. That a worker is gone says nothing about its steps."""
+    return _take_back(None)
+
+
+@participant
+def _take_back(evidence: Evidence | None) -> int:
+    rows = lost.expire_leases(most_losses=UNEXPLAINED, evidence=evidence)
     unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
-    failed = lost.fail_runs([r.run_id for r in rows if r.state == "failed"], error_class="poison")
+    reasons = {r.run_id: f"Step {r.seq}, {r.tool}: {r.words}" for r in rows if r.state == "failed"}
+    failed = lost.fail_runs(reasons, error_class="poison")
     compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor="sweeper")
     record_many(
         [
@@ -70,7 +75,7 @@ def take_back_leases() -> int:
                 "step",
                 str(r.step_id),
                 r.run_id,
-                {"losses": r.losses, "worker": r.owner},
+                {"losses": r.losses, "worker": r.owner} | ({"why": r.words} if r.words else {}),
             )
             for r in rows
         ]
@@ -80,13 +85,23 @@ def take_back_leases() -> int:
     return len(rows)
 
 
-def take_back_from(process: str) -> int:
+def take_back_from(process: str, evidence: Evidence | None = None) -> int:
     """Take back at once what a process held that is known to be dead: nobody needs to wait for
-    leases that nobody can renew. Returns how many steps that were."""
-    held = command(lost.end_leases_of)(process)
+    leases that nobody can renew. ``evidence``: how it ended, which may show that a step of it is
+    poison. Returns how many steps that were."""
+    held = _take_back_from(process, evidence)
     if held:
-        take_back_leases()
         ring_due()
+    return held
+
+
+@command
+def _take_back_from(process: str, evidence: Evidence | None) -> int:
+    held = lost.end_leases_of(process)
+    if held:
+        _take_back(evidence)
+    if evidence is not None:
+        lost.suspect(evidence)
     return held
 
 

@@ -95,6 +95,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(tower: Tower) -> None:
         time.sleep(0.02)
     tower.wait(runs, seconds=120, meanwhile=meanwhile)
 
+    assert not Step.objects.filter(error_class="poison").exists(), what_became_of(runs)
     succeeded = Run.objects.filter(id__in=runs, state="succeeded").count()
     assert succeeded == len(runs), what_became_of(runs)
     mutations = Step.objects.filter(tool_name="modify_user_address")

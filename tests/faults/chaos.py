@@ -151,6 +151,7 @@ def run_kills(
         p95 = took[int(len(took) * 0.95)] if took else 0.0
         unkeyed = Step.objects.filter(idempotency="none", lease_losses__gt=0, intent_open=True)
         bounds = {
+            "no_step_is_called_poison": not Step.objects.filter(error_class="poison").exists(),
             "some_were_resumed": bool(took),
             "resume_p95": p95 <= RESUME_P95_S,
             "resume_max": max(took, default=0.0) <= RESUME_MOST_S,

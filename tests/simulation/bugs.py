@@ -79,7 +79,7 @@ def _spends_what_it_has_not() -> list[Patch]:
 
 
 def _leases_never_expire() -> list[Patch]:
-    return [(store.Store, "expire_leases", lambda self: [])]
+    return [(store.Store, "expire_leases", lambda self, evidence=None: [])]
 
 
 def _begins_too_late() -> list[Patch]:

@@ -76,6 +76,7 @@ class Step:
     approval_id: UUID | None = None
     attempts_made: int = 0
     losses: int = 0
+    blame: int = 0
     not_before: float = 0.0
     waits_for: str = ""
     token: int | None = None

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from apps.runs.domain import suspicion
 from apps.runs.domain.barrier import Stop
 from apps.runs.domain.breaker import Breaker
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
-from apps.runs.domain.suspicion import ALONE, FEW, Company
+from apps.runs.domain.suspicion import ALONE, FEW, UNEXPLAINED, Company, Evidence
 from tests.simulation.lost import after_loss
 from tests.simulation.rows import FOR_EVER, Approval, Attempt, End, Run, Step
 
@@ -166,18 +167,28 @@ class Store:
                 self._close_attempts(step, "released")
                 self.queue(step, wait_s=0.0)
 
-    def expire_leases(self) -> list[Step]:
-        """``lost.expire_leases``."""
-        now = self.clock()
-        dead = [s for s in self.by_state[S.RUNNING].values() if s.lease_until < now]
+    def expire_leases(self, evidence: Evidence | None = None) -> list[Step]:
+        """``lost.end_leases_of`` and ``lost.expire_leases``."""
+        now, told = self.clock(), evidence or Evidence()
+        running = self.by_state[S.RUNNING].values()
+        ours = {s.id for s in running if told.process and s.owner == told.process}
+        dead = [s for s in running if s.lease_until < now or s.id in ours]
         for step in dead:
+            step.losses, step.blame = suspicion.after_loss(
+                told if step.id in ours else Evidence(),
+                step.id,
+                losses=step.losses,
+                blame=step.blame,
+                alone=len(ours) == 1 or step.losses >= ALONE.low,
+            )
             state, disposition, error_class = after_loss(
                 idempotency=step.tool.idempotency,
                 intent_open=step.intent_open,
                 losses=step.losses,
+                blame=step.blame,
+                most_losses=UNEXPLAINED,
             )
             self._close_attempts(step, "lease_lost")
-            step.losses += 1
             step.disposition, step.error_class = disposition, error_class
             step.not_before, step.finished_at = now, now
             self._clear(step)
@@ -386,14 +397,14 @@ class Store:
         """``unknown.queue_again``."""
         self.free_intent(step)
         step.disposition, step.error_class, step.gate = "", "", ""
-        step.approval_id, step.intent_open, step.losses = None, False, 0
+        step.approval_id, step.intent_open, step.losses, step.blame = None, False, 0, 0
         step.priority = min(step.priority, 10)
         self.queue(step, wait_s=0.0)
 
     def queue_poison_again(self, step: Step) -> None:
         """``poison.queue_again``."""
         step.disposition, step.error_class, step.gate = "", "", ""
-        step.approval_id, step.losses = None, ALONE.low
+        step.approval_id, step.losses, step.blame = None, ALONE.low, 0
         self.queue(step, wait_s=0.0)
         self.move_run(step.run, S.QUEUED, outcome="", error_class="")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from apps.runs.domain import admission
 from apps.runs.domain.admission import Accept, Case, Defer, Queues
 from apps.runs.domain.states import State
-from apps.runs.domain.suspicion import MANY
+from apps.runs.domain.suspicion import MANY, Evidence
 from tests.simulation.rows import Run
 from tests.simulation.store import LOOK_AGAIN_S
 
@@ -42,10 +42,18 @@ def _expire_approvals(world: World) -> None:
             world.log("sweep", f"{approval.step.name} nobody decided")
 
 
-def _take_back_leases(world: World) -> None:
+def take_back_from(world: World, evidence: Evidence) -> None:
+    """``recovery.take_back_from``: a worker has seen its work-horse end."""
+    if world.db_is_down():
+        return
+    _take_back_leases(world, evidence)
+    world.ring()
+
+
+def _take_back_leases(world: World, evidence: Evidence | None = None) -> None:
     """``recovery.take_back_leases``."""
     store = world.store
-    for step in store.expire_leases():
+    for step in store.expire_leases(evidence):
         run = step.run
         world.log("sweep", f"{step.name} lost by its worker", step.state.value)
         if step.state is S.CONFIRMATION_UNKNOWN and run.state is S.RUNNING:

@@ -52,7 +52,13 @@ def test_a_lost_lease_ends_as_the_model_says() -> None:
 
     for step in Step.objects.filter(run=run):
         idempotency, intent_open, losses = steps[step.pk]
-        told = model.after_loss(idempotency=idempotency, intent_open=intent_open, losses=losses)
+        told = model.after_loss(
+            idempotency=idempotency,
+            intent_open=intent_open,
+            losses=losses + 1,
+            blame=0,
+            most_losses=MOST_LOSSES,
+        )
         assert (step.state, step.disposition, step.error_class) == told, steps[step.pk]
         assert (step.lease_token, step.lease_losses) == (None, losses + 1)
         assert step.intent_open is intent_open

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.runs.domain.states import State
+from apps.runs.domain.suspicion import CRASH_POINTS, GUILTY
 from tests.simulation.__main__ import tell, try_seeds
 from tests.simulation.bugs import BUGS, planted
+from tests.simulation.rows import Step
 from tests.simulation.watch import ViolationError
 from tests.simulation.world import World
 
@@ -50,6 +53,30 @@ def test_much_happens_in_these_worlds() -> None:
         "attempt retryable", "attempt unknown", "looked up",
     ]  # fmt: skip
     assert {name: seen[name] for name in rare if seen[name] < 5} == {}
+
+
+def test_kills_from_outside_make_no_step_poison() -> None:
+    """And a step that crashes its workers is found in few of them."""
+    kills, found = 0, []
+    for seed in range(400):
+        world = World(seed, quiet=True)
+        world.faults |= {"after_lease": 0.08, "after_intent": 0.08, "after_call": 0.08}
+        is_deadly, last = world.kills, GUILTY - CRASH_POINTS
+
+        def kills_and_tells(step: Step, is_deadly: Any = is_deadly, last: int = last) -> bool:
+            if is_deadly(step) and step.blame >= last:
+                found.append(step.losses + 1)
+            return bool(is_deadly(step))
+
+        world.kills = kills_and_tells  # type: ignore[method-assign]
+        world.run()
+        if not world.poison:
+            kills += sum(w.epoch for w in world.workers)
+            steps = [s for run in world.store.runs.values() for s in run.steps]
+            assert [s.name for s in steps if s.error_class == "poison"] == [], seed
+    assert kills > 1000
+    assert len(found) > 5
+    assert max(found) <= 12
 
 
 def test_a_seed_is_told_alike_twice() -> None:

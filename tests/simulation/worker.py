@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from apps.runs.domain.limiter import Ended, Limiter, ended, fresh
 from apps.runs.domain.retry import Ending
-from apps.runs.domain.suspicion import MANY
+from apps.runs.domain.suspicion import MANY, End, Evidence
 from tests.simulation.rows import Act, Done, Reply, Tool
+from tests.simulation.sweep import take_back_from
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -18,6 +20,7 @@ LEASE_S = 30.0
 CLAIM = 4
 KEEP_RECEIPTS_S = 60.0  # how long results wait in memory for a database that is away
 LOOK_S = 1.0
+MET_BY_CHANCE = 0.2  # more than a worker's own code takes of its time
 GATHER_S = 0.004
 
 
@@ -61,13 +64,26 @@ class Worker:
         else:
             what(*args)
 
-    def crash(self) -> None:
-        """SIGKILL."""
+    def crash(self, end: End = End.KILLED, steps: tuple[UUID, ...] = ()) -> None:
+        """SIGKILL, unless it ends itself by the code of ``steps``."""
         if self.alive:
             self.world.log(self.name, "dies", f"holding {len(self.tasks)}")
+            self._tell(end, steps or self._met_by_chance())
             self.alive = False
             self.epoch += 1
             self.world.after(self.world.rng.uniform(0.5, 15.0), self.start)
+
+    def _met_by_chance(self) -> tuple[UUID, ...]:
+        """The step whose code happened to run when a kill came from outside."""
+        acts = list(self.tasks.values())
+        hit = acts and self.world.rng.random() < MET_BY_CHANCE
+        return (self.world.rng.choice(acts).step.id,) if hit else ()
+
+    def _tell(self, end: End, steps: tuple[UUID, ...]) -> None:
+        """The parent of the process sees how it ended, unless it is gone too."""
+        if self.world.rng.random() < 0.8:
+            evidence = Evidence(self.owner, end, steps)
+            self.world.after(0.01, take_back_from, self.world, evidence)
 
     def start(self) -> None:
         self.alive = True
@@ -89,7 +105,7 @@ class Worker:
     def _end(self) -> None:
         self.world.store.release(self.owner)
         self.world.ring()
-        self.crash()
+        self.crash(End.LEFT)
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -217,7 +233,7 @@ class Worker:
         self.sent.add(act.token)
         if self.world.kills(act.step):
             self.world.log(self.name, f"{act.step.name} kills its worker")
-            self.crash()
+            self.crash(End.CRASHED, (act.step.id,))
             return
         key = self.key_sent(act)
         deliver = self.hears(act)

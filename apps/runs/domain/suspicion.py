@@ -1,13 +1,22 @@
-"""How much company a step may have, by how many workers were lost while they tried it.
+"""Which step ended its worker? How much company a step may have, and when it is poison.
 
 A worker that dies takes the leases of everything it held with it, and at most one of those steps is
 to blame. So the company shrinks with each loss (group testing: Dorfman, 1943): the many that are
-innocent are cleared in a few groups, and what is lost alone again and again is poison.
+innocent are cleared in a few groups, and what is left is tried alone.
+
+Being lost proves nothing: machines are switched off, and workers are killed by people, by the
+kernel and by tests. A step is poison by evidence only: a worker that crashed or hung while it ran
+this step's code, or with nothing but this step. A kill from outside leaves no trace that tells it
+from a step which kills its own process, so it counts little, and only when it came in the very
+moment in which the step's own code was running, alone. Whatever can't be explained in any way is
+given up after very many losses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +33,92 @@ MANY = Company(0, 1, 64)
 FEW = Company(2, 2, 16)
 ALONE = Company(3, 32_767, 1)  # the highest that a smallint column holds
 LOSSES_ALONE = 3
-MOST_LOSSES = ALONE.low + LOSSES_ALONE  # with this one a step is poison
+MOST_LOSSES = ALONE.low + LOSSES_ALONE  # with this one a step that is to blame each time is poison
+UNEXPLAINED = 40  # losses without any evidence, after which nobody tries any more
+GUILTY = 24  # points of evidence
+CRASH_POINTS = GUILTY // LOSSES_ALONE
+KILL_POINTS = GUILTY // 8
 
 
 def company_of(losses: int) -> Company:
     """The company in which a step may be tried after ``losses``."""
     return next(c for c in (MANY, FEW, ALONE) if losses <= c.high)
+
+
+class End(StrEnum):
+    """How a work-horse ended, as its worker saw it."""
+
+    CRASHED = "crashed"  # of itself: by a fatal signal, or it left in the midst of its work
+    STUCK = "hung"  # it made no progress, and its worker ended it
+    KILLED = "was killed"  # by a signal that anybody may have sent
+    LEFT = "left"  # as it should, or told to
+
+
+CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
+
+
+def end_of(*, signal: str, was_stuck: bool, was_told: bool, was_at_work: bool) -> End:
+    """How a process ended. ``signal``: the name of the one that ended it, if one did;
+    ``was_at_work``: its drain was not over."""
+    if was_stuck:
+        return End.STUCK
+    if was_told or not was_at_work:
+        return End.LEFT
+    if not signal or signal in CRASH_SIGNALS:
+        return End.CRASHED
+    return End.KILLED
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of the end of one process: how, and the steps whose code it was running."""
+
+    process: str = ""
+    end: End = End.LEFT
+    steps: tuple[UUID, ...] = ()
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether nobody outside can have done it."""
+        return self.end in {End.CRASHED, End.STUCK}
+
+    @property
+    def suspects(self) -> tuple[UUID, ...]:
+        """The steps one of which did it; all others of the process are cleared."""
+        return self.steps if self.is_strong else ()
+
+    def points(self, step_id: UUID, *, alone: bool) -> int:
+        """What this says against a step that the process held."""
+        if self.is_strong:
+            named = self.steps == (step_id,) or (alone and not self.steps)
+            return CRASH_POINTS if named or (alone and step_id in self.steps) else 0
+        if self.end is End.KILLED and alone and step_id in self.steps:
+            return KILL_POINTS
+        return 0
+
+
+def after_loss(
+    evidence: Evidence, step_id: UUID, *, losses: int, blame: int, alone: bool
+) -> tuple[int, int]:
+    """Losses and points of evidence of a step that was lost with a process. One that the end of the
+    process names is tried alone from now on; one that it clears is as innocent as before."""
+    points = min(blame + evidence.points(step_id, alone=alone), GUILTY)
+    if evidence.suspects and step_id not in evidence.suspects:
+        return losses, points
+    if step_id in evidence.suspects:
+        return max(losses + 1, ALONE.low), points
+    return losses + 1, points
+
+
+def verdict(end: End, *, losses: int, blame: int) -> str:
+    """Why a step is poison, for people."""
+    if blame < GUILTY:
+        return (
+            f"{losses} workers were lost one after the other while they held this step, the last"
+            f" {losses - ALONE.low} with nothing else to do; it is not known why. It is not tried"
+            " again by itself."
+        )
+    return (
+        f"Each worker that carried out this step ended with it: the last one {end.value} with"
+        " nothing else to blame. It is not tried again by itself."
+    )

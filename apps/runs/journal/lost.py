@@ -2,62 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from apps.kernel.transactions import participant
+from apps.runs.domain.suspicion import ALONE, GUILTY, Evidence, after_loss, verdict
 from apps.runs.journal import execute, fetch
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A step whose worker went silent, and what became of it."""
+    """A step whose worker went silent, and what became of it. ``words``: why it is poison, if it
+    is."""
 
     step_id: UUID
     run_id: UUID
     state: str
     losses: int
     owner: str
+    seq: int = 0
+    tool: str = ""
+    words: str = ""
+
+
+_DEAD = """
+    SELECT id, run_id, lease_owner, lease_losses, blame, intent_open, idempotency, seq, tool_name
+    FROM runs_step WHERE state = 'running' AND lease_until < clock_timestamp()
+    FOR UPDATE SKIP LOCKED
+"""
+_TAKE_BACK = """
+    WITH v AS MATERIALIZED (
+        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::text[])
+            AS v(id, next, losses, blame, words)
+    ), attempts AS (
+        UPDATE runs_attempt a SET ended_at = clock_timestamp(), outcome = 'lease_lost',
+            error_class = 'lease_lost', error = 'the worker went silent'
+        FROM v WHERE a.step_id = v.id AND a.ended_at IS NULL
+    )
+    UPDATE runs_step s SET state = v.next, lease_losses = v.losses, blame = v.blame,
+        not_before = clock_timestamp(), lease_token = NULL, lease_until = NULL, lease_owner = '',
+        disposition = CASE v.next WHEN 'failed' THEN 'failed'
+            WHEN 'confirmation_unknown' THEN 'unknown' ELSE '' END,
+        error_class = CASE WHEN v.words <> '' THEN 'poison'
+            WHEN v.next = 'confirmation_unknown' THEN 'worker_lost' ELSE 'lease_lost' END,
+        error = CASE WHEN v.words <> '' THEN v.words ELSE 'the worker went silent' END,
+        finished_at = CASE WHEN v.next = 'queued' THEN NULL ELSE clock_timestamp() END
+    FROM v WHERE s.id = v.id
+"""
 
 
 @participant
-def expire_leases(*, most_losses: int) -> list[Lost]:
+def expire_leases(*, most_losses: int, evidence: Evidence | None = None) -> list[Lost]:
     """Take back leases that ran out: to the queue; to confirmation_unknown, when a mutation was
-    under way that takes no key (one that can be looked up is asked about from there); and after
-    ``most_losses`` workers to failed, or to confirmation_unknown when a mutation was under way.
-    Fenced by clearing the token."""
-    rows = fetch(
-        """
-        WITH dead AS (
-            SELECT id, lease_owner, lease_losses + 1 >= %s AS poison,
-                CASE WHEN intent_open AND idempotency <> 'keyed' THEN 'confirmation_unknown'
-                     WHEN lease_losses + 1 >= %s AND intent_open THEN 'confirmation_unknown'
-                     WHEN lease_losses + 1 >= %s THEN 'failed'
-                     ELSE 'queued' END AS next
-            FROM runs_step WHERE state = 'running' AND lease_until < clock_timestamp()
-            FOR UPDATE SKIP LOCKED
-        ), attempts AS (
-            UPDATE runs_attempt a SET ended_at = clock_timestamp(), outcome = 'lease_lost',
-                error_class = 'lease_lost', error = 'the worker went silent'
-            FROM dead WHERE a.step_id = dead.id AND a.ended_at IS NULL
-        )
-        UPDATE runs_step s SET state = dead.next, lease_losses = s.lease_losses + 1,
-            not_before = clock_timestamp(), lease_token = NULL, lease_until = NULL,
-            lease_owner = '',
-            disposition = CASE dead.next WHEN 'failed' THEN 'failed'
-                WHEN 'confirmation_unknown' THEN 'unknown' ELSE '' END,
-            error_class = CASE WHEN dead.poison THEN 'poison'
-                WHEN dead.next = 'confirmation_unknown' THEN 'worker_lost' ELSE 'lease_lost' END,
-            error = 'the worker went silent',
-            finished_at = CASE WHEN dead.next = 'queued' THEN NULL ELSE clock_timestamp() END
-        FROM dead WHERE s.id = dead.id
-        RETURNING s.id, s.run_id, s.state, s.lease_losses, dead.lease_owner
-        """,
-        [most_losses] * 3,
+    under way that takes no key (one that can be looked up is asked about from there); and where
+    the ``evidence`` of how a process ended, with what is known from before, shows that the step
+    ends its workers, or after ``most_losses`` workers, to failed, or to confirmation_unknown when
+    a mutation was under way. Fenced by clearing the token."""
+    rows = fetch(_DEAD, [])
+    if not rows:
+        return []
+    told = evidence or Evidence()
+    ours = {r[0] for r in rows if told.process and r[2].startswith(told.process)}
+    found, blames = [], []
+    for step_id, run_id, owner, losses, blame, intent_open, idempotency, seq, tool in rows:
+        alone = len(ours) == 1 or losses >= ALONE.low
+        said = told if step_id in ours else Evidence()
+        losses, blame = after_loss(said, step_id, losses=losses, blame=blame, alone=alone)
+        poison = blame >= GUILTY or losses >= most_losses
+        words = verdict(said.end, losses=losses, blame=blame) if poison else ""
+        state = _next(poison=poison, intent_open=intent_open, keyed=idempotency == "keyed")
+        found.append(Lost(step_id, run_id, state, losses, owner, seq, tool, words))
+        blames.append(blame)
+    execute(
+        _TAKE_BACK,
+        [
+            [r.step_id for r in found],
+            [r.state for r in found],
+            [r.losses for r in found],
+            blames,
+            [r.words for r in found],
+        ],
     )
-    return [Lost(*row) for row in rows]
+    return found
+
+
+def _next(*, poison: bool, intent_open: bool, keyed: bool) -> str:
+    if intent_open and (poison or not keyed):
+        return "confirmation_unknown"
+    return "failed" if poison else "queued"
+
+
+@participant
+def suspect(evidence: Evidence) -> None:
+    """Note evidence against a step that the end of a process names, and whose lease had been taken
+    back before: it is tried alone from now on."""
+    for step_id in evidence.suspects:
+        execute(
+            "UPDATE runs_step SET lease_losses = greatest(lease_losses, %s),"
+            " blame = least(blame + %s, %s) WHERE id = %s AND state IN ('queued', 'running')",
+            [ALONE.low, evidence.points(step_id, alone=False), GUILTY - 1, step_id],
+        )
 
 
 @participant
@@ -84,13 +130,14 @@ def mark_unknown_runs(run_ids: Sequence[UUID]) -> list[UUID]:
 
 
 @participant
-def fail_runs(run_ids: Sequence[UUID], *, error_class: str) -> list[UUID]:
-    """End runs whose step can't go on. Returns those that ended with this."""
+def fail_runs(reasons: Mapping[UUID, str], *, error_class: str) -> list[UUID]:
+    """End runs whose step can't go on, each with the reason. Returns those that ended with this."""
     rows = fetch(
-        "UPDATE runs_run SET state = 'failed', outcome = 'error', error_class = %s,"
-        " finished_at = clock_timestamp() WHERE id = ANY(%s)"
-        " AND state IN ('queued', 'running') RETURNING id",
-        [error_class, list(run_ids)],
+        "UPDATE runs_run r SET state = 'failed', outcome = 'error', error_class = %s,"
+        " summary = v.words, finished_at = clock_timestamp()"
+        " FROM unnest(%s::uuid[], %s::text[]) AS v(id, words)"
+        " WHERE r.id = v.id AND r.state IN ('queued', 'running') RETURNING r.id",
+        [error_class, list(reasons), list(reasons.values())],
     )
     return [row[0] for row in rows]
 

@@ -33,7 +33,7 @@ def queue_again(step_id: UUID) -> None:
     execute(
         """
         UPDATE runs_step SET state = 'queued', disposition = '', error_class = '', error = '',
-            gate = '', decision_id = NULL, approval_id = NULL, lease_losses = %s,
+            gate = '', decision_id = NULL, approval_id = NULL, lease_losses = %s, blame = 0,
             finished_at = NULL, not_before = clock_timestamp(), waits_for = ''
         WHERE id = %s AND state = 'failed'
         """,

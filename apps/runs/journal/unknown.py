@@ -77,7 +77,7 @@ def queue_again(step_id: UUID) -> None:
         """
         UPDATE runs_step SET state = 'queued', disposition = '', error_class = '', error = '',
             gate = '', decision_id = NULL, approval_id = NULL, intent_open = false,
-            lease_losses = 0, finished_at = NULL, not_before = clock_timestamp(),
+            lease_losses = 0, blame = 0, finished_at = NULL, not_before = clock_timestamp(),
             priority = least(priority, 10)
         WHERE id = %s AND state = 'confirmation_unknown'
         """,

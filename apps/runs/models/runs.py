@@ -204,6 +204,8 @@ class Step(models.Model):
     priority = models.PositiveSmallIntegerField(default=50)
     attempts_made = models.PositiveSmallIntegerField(default=0)
     lease_losses = models.PositiveSmallIntegerField(default=0)
+    # points of evidence that it ends its workers: see domain.suspicion
+    blame = models.SmallIntegerField(default=0, db_default=0)
     # when it may be claimed; of an unknown step, when the tower may look it up by itself again
     not_before = models.DateTimeField(db_default=Now())
     # why it is not being claimed now although it is queued: a breaker, a stop, a pause, a cap …

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import logging
 import os
@@ -33,13 +34,18 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
+from apps.runs.domain.suspicion import Evidence, end_of
+from apps.runs.engine import progress
 from apps.runs.engine.drain import process_name, worker_name
+from apps.runs.engine.watching import Watch, use_of
 from apps.runs.recovery import take_back_from
 from apps.runs.services import workers
 from apps.runs.services.clocks import refuse_a_wrong_clock
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
+SAY_WHERE = signal.SIGUSR2  # a work-horse that gets it writes where each of its threads is
+SAYING_S = 0.3
 BEAT_S = 2  # whole seconds: RQ waits with SIGALRM
 GRACE_S = 4.0  # how much longer than its patience a work-horse may live before it is killed
 GC_AFTER = 20_000  # objects made before the newest are searched: a batch makes thousands
@@ -55,6 +61,11 @@ class LaneWorker(Worker):
     told = 0  # how often it was told to end
     kill_at = float("inf")
     _horse_told = 0  # how often the present horse was
+    _horse_status: int | None = None  # as the kernel gave it
+    _horse_is_stuck = False
+    _horse_is_late = False
+    _board: progress.Board
+    _watch: Watch
     _beaten_at = 0.0
 
     # --- signs of life ------------------------------------------------------------------------
@@ -74,6 +85,7 @@ class LaneWorker(Worker):
 
     def _beat(self) -> None:
         self._beaten_at = time.monotonic()
+        self._watch_horse()
         with _brief_connection():
             self.is_draining = workers.beat(
                 self.name, "worker", self.lane, int(bool(self.horse_pid)), 0
@@ -84,6 +96,23 @@ class LaneWorker(Worker):
             self._tell_horse(max(self.told, 1))
         if self.horse_pid and time.monotonic() > self.kill_at:
             logger.warning("the work-horse is not done in time and is killed")
+            self._horse_is_late = True
+            self.kill_horse()
+
+    def _watch_horse(self) -> None:
+        """End a work-horse that is stuck, after it has been made to say where."""
+        pid = self.horse_pid
+        if not pid or self._horse_is_stuck:
+            return
+        seen = self._board.read()
+        use = use_of(pid, seen.db_thread)
+        self._horse_is_stuck = self._watch.is_stuck(seen, use, time.monotonic())
+        if self._horse_is_stuck:
+            named = ", ".join(map(str, seen.steps)) or "no step"
+            logger.error("the work-horse is stuck (in %s) and is killed", named)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, SAY_WHERE)
+            time.sleep(SAYING_S)
             self.kill_horse()
 
     def maintain_heartbeats(self, job: Job) -> None:
@@ -130,13 +159,34 @@ class LaneWorker(Worker):
         with _redis_may_be_away():
             super().execute_job(job, queue)
 
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        self._board = progress.share()
+        self._watch = Watch(settings.STUCK_SECONDS)
+        self._horse_told, self._horse_status = 0, None
+        self._horse_is_stuck = self._horse_is_late = False
+        super().fork_work_horse(job, queue)
+
+    def wait_for_horse(self) -> Any:
+        pid, self._horse_status, used = super().wait_for_horse()
+        return pid, self._horse_status, used
+
     def monitor_work_horse(self, job: Job, queue: Queue) -> None:
-        self._horse_told = 0
         horse = process_name(self.horse_pid)
         super().monitor_work_horse(job, queue)
         with _brief_connection():
             workers.end_drains_of(self.name)
-            take_back_from(horse)  # it was waited for: it is dead
+            take_back_from(horse, self._evidence(horse))  # it was waited for: it is dead
+
+    def _evidence(self, horse: str) -> Evidence:
+        """What the end of a work-horse says about the steps that it held."""
+        seen, status = self._board.read(), self._horse_status or 0
+        end = end_of(
+            signal=_name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else "",
+            was_stuck=self._horse_is_stuck,
+            was_told=self._horse_is_late,
+            was_at_work=seen.is_draining,
+        )
+        return Evidence(horse, end, seen.steps)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         if sys.platform == "linux":
@@ -144,6 +194,9 @@ class LaneWorker(Worker):
             if os.getppid() == 1:  # the parent died before we asked to die with it
                 os._exit(1)
         connections.close_all()  # a connection of the parent's must not be shared by the child
+        with contextlib.suppress(OSError, ValueError):  # without a file to write to it stays silent
+            faulthandler.enable()
+            faulthandler.register(SAY_WHERE)
         gc.freeze()  # the code and the catalog live as long as the horse: never search them again
         gc.set_threshold(GC_AFTER, *gc.get_threshold()[1:])
         super().main_work_horse(job, queue)
@@ -186,6 +239,13 @@ class LaneWorker(Worker):
             self._horse_told += 1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
+
+
+def _name(number: int) -> str:
+    """A signal by its name; those of real time have none."""
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return str(number)
 
 
 @contextlib.contextmanager
