@@ -3,7 +3,8 @@
 Policy is asked with the approvals that were really used up for exactly this action. A valid
 approval is consumed in the same transaction that opens the intent it authorises, so it can't
 serve twice; one that is void, expired or was given for other arguments counts as none. So does one
-that was given while other things were unknown: people answered another question then.
+that was given while other things were unknown, for other rules or another amount: people answered
+another question then.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from apps.approvals import services
-from apps.approvals.domain.binding import binding_digest
+from apps.approvals import selectors, services
+from apps.approvals.domain.binding import Grounds, binding_digest
 from apps.kernel.transactions import participant
 from apps.policy import services as policy
+from apps.policy.domain.decision import Verdict
 from apps.policy.domain.request import Request
 from apps.policy.domain.unknown import Gap, bound
 
@@ -110,15 +112,31 @@ def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
 
 
 def _consume(asks: Sequence[Ask]) -> dict[UUID, Sequence[str]]:
-    """Use up the approvals that still hold for exactly these actions: step → roles given."""
-    unknown = policy.unknown_batch([_asked(a, ()) for a in asks]) if asks else []
+    """Use up the approvals that still hold for exactly these actions: step → roles given. The facts
+    were looked at anew since: an approval is none for a rule that it was not asked for, nor for
+    another amount."""
+    if not asks:
+        return {}
+    verdicts = policy.judge_batch([_asked(a, ()) for a in asks])
+    asked = selectors.asked_about([a.approval_id for a in asks if a.approval_id])
     pairs = [
-        (a.approval_id, binding_digest(_bound(a, gaps)))
-        for a, gaps in zip(asks, unknown, strict=True)
-        if a.approval_id
+        (a.approval_id, binding_digest(_bound(a, verdict.unknown)))
+        for a, verdict in zip(asks, verdicts, strict=True)
+        if a.approval_id in asked and asked[a.approval_id].covers(_would_ask(a, verdict))
     ]
     consumed = services.consume_batch(pairs)
     return {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
+
+
+def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
+    """What people would be asked now; nothing, where policy holds nothing."""
+    if verdict.answer != "hold":
+        return Grounds(frozenset())
+    return Grounds.of(_rules(ask, verdict), ask.question().get("amount_cents"))
+
+
+def _rules(ask: Ask, verdict: Verdict) -> Sequence[Mapping[str, Any]]:
+    return [ask.must_hold.shown(), *verdict.rules] if ask.must_hold else verdict.rules
 
 
 def _questions(held: Sequence[tuple[Ask, policy.Decided]]) -> list[services.Question]:
@@ -133,7 +151,7 @@ def _question(ask: Ask, decided: policy.Decided) -> services.Question:
         decision_id=decided.id,
         binding=_bound(ask, verdict.unknown),
         risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
-        rules=[doubt.shown(), *verdict.rules] if doubt else verdict.rules,
+        rules=_rules(ask, verdict),
         roles=verdict.roles,
         votes_required=max(verdict.votes, 1),
         shown=ask.question(),

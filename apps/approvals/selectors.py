@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
+from apps.approvals.domain.binding import Grounds
 from apps.approvals.models import Approval, Escalation, Vote
 
 PAGE = 50
@@ -363,3 +364,9 @@ def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datet
     called = _filtered(filters, user).filter(_called(user.role, at__gt=since)).count()
     critical = sum(r >= 4 for r in risks)
     return Changes(new=len(risks), critical=critical, called=called, rows=found)
+
+
+def asked_about(ids: Iterable[UUID]) -> dict[UUID, Grounds]:
+    """By which rules and about which amount people were asked, by approval."""
+    rows = Approval.objects.filter(id__in=ids).values_list("id", "rules", "amount_cents")
+    return {pk: Grounds.of(rules, amount) for pk, rules, amount in rows}

@@ -35,14 +35,21 @@ class Step:
     def __init__(self) -> None:
         self.id, self.run_id = new_id(), new_id()
 
-    def at_the_gate(self, *, approval_id: UUID | None = None, **asked: Any) -> Answer:
+    def at_the_gate(
+        self, *, approval_id: UUID | None = None, amount_cents: int | None = None, **asked: Any
+    ) -> Answer:
         ask = Ask(
             step_id=self.id,
             run_id=self.run_id,
             policy_slug="toys",
             request=refund(**asked),
             binding=lambda: bound(self.run_id),
-            question=lambda: {"sentence": "Refund it", "domain_slug": "toys", "agent_slug": "a"},
+            question=lambda: {
+                "sentence": "Refund it",
+                "domain_slug": "toys",
+                "agent_slug": "a",
+                "amount_cents": amount_cents,
+            },
             approval_id=approval_id,
         )
         with transaction.atomic():
@@ -125,6 +132,42 @@ def test_facts_that_became_known_are_judged_anew(
 
     assert again.answer == answer
     assert Approval.objects.get(pk=held.approval_id).consumed_at is None
+
+
+def test_an_approval_is_none_for_a_rule_that_it_was_not_asked_for(
+    toys: None, people: People
+) -> None:
+    """The facts are looked at anew: small and unconfirmed then, above the limit by now."""
+    step = Step()
+    held = step.at_the_gate(facts=KNOWN, conversation={})
+    approve(held.approval_id, people["operator"])
+
+    large = step.at_the_gate(
+        facts={**KNOWN, "amount_cents": 9_000}, conversation={}, approval_id=held.approval_id
+    )
+
+    asked = Approval.objects.get(pk=large.approval_id)
+    assert large.answer == "hold"
+    assert [rule["id"] for rule in asked.rules] == ["large", "unconfirmed"]
+    assert asked.votes_required == 2
+
+
+def test_an_approval_is_none_for_another_amount(toys: None, people: People) -> None:
+    step = Step()
+    held = step.at_the_gate(facts=KNOWN, conversation={}, amount_cents=1_000)
+    approve(held.approval_id, people["operator"])
+
+    more = step.at_the_gate(
+        facts={**KNOWN, "amount_cents": 4_000},
+        conversation={},
+        amount_cents=4_000,
+        approval_id=held.approval_id,
+    )
+    same = step.at_the_gate(
+        facts=KNOWN, conversation={}, amount_cents=1_000, approval_id=held.approval_id
+    )
+
+    assert (more.answer, same.answer) == ("hold", "permit")
 
 
 def test_a_preview_that_failed_in_another_way_is_the_same_question(

@@ -8,7 +8,8 @@ that no two different arguments share a digest. Text is bound as it came: never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -73,6 +74,24 @@ def _bound(value: Json) -> Any:
 
 def _escaped(key: str) -> str:
     return TAG + key if key.startswith(TAG) else key
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Why people were asked about an action: which rules held it, how much money is at stake."""
+
+    rules: frozenset[str]
+    amount_cents: int | None = None
+
+    @classmethod
+    def of(cls, rules: Iterable[Mapping[str, Any]], amount_cents: int | None) -> Grounds:
+        """Read it off the rules of a question."""
+        return cls(frozenset(str(rule.get("id")) for rule in rules), amount_cents)
+
+    def covers(self, now: Grounds) -> bool:
+        """Whether an answer to this is one to what would be asked now: no rule holds the action
+        that nobody was asked about, and the same money is at stake."""
+        return not now.rules or (now.rules <= self.rules and now.amount_cents == self.amount_cents)
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.policy.services.comparing import Findings, compare_texts, review_text
-from apps.policy.services.deciding import Ask, Decided, decide_batch, unknown_batch
+from apps.policy.services.deciding import Ask, Decided, decide_batch, judge_batch
 from apps.policy.services.drafting import (
     Check,
     check_text,
@@ -41,6 +41,7 @@ __all__ = [
     "decide_batch",
     "discard",
     "exemptions",
+    "judge_batch",
     "publish",
     "publish_draft",
     "rebase",
@@ -52,7 +53,6 @@ __all__ = [
     "simulate",
     "simulate_limits",
     "submit_draft",
-    "unknown_batch",
     "validate",
     "withdraw",
 ]

@@ -17,7 +17,6 @@ from apps.kernel.transactions import participant
 from apps.policy import selectors
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.request import Request, digest_of
-from apps.policy.domain.unknown import Gap
 from apps.policy.services.reading import evaluator_by
 
 
@@ -49,12 +48,28 @@ def decide_batch(asks: Sequence[Ask]) -> list[Decided]:
     Raises ``NotFoundError`` for a policy set that was never published."""
     if not asks:
         return []
+    judged = _judged(asks)
+    decided = [Decided(new_id(), verdict) for _, verdict in judged]
+    rows = [
+        _row(ask, version_id, found)
+        for ask, (version_id, _), found in zip(asks, judged, decided, strict=True)
+    ]
+    execute(_KEEP, [rows_as_json(rows)])
+    return decided
+
+
+@participant
+def judge_batch(asks: Sequence[Ask]) -> list[Verdict]:
+    """What would be answered now, in the order given; nothing is kept. Raises as decide_batch."""
+    return [verdict for _, verdict in _judged(asks)] if asks else []
+
+
+def _judged(asks: Sequence[Ask]) -> list[tuple[int, Verdict]]:
     in_force = selectors.in_force({ask.policy_slug for ask in asks})
     by_policy: dict[str, list[int]] = defaultdict(list)
     for index, ask in enumerate(asks):
         by_policy[ask.policy_slug].append(index)
-    decided: dict[int, Decided] = {}
-    rows: list[dict[str, Any]] = []
+    judged: dict[int, tuple[int, Verdict]] = {}
     for slug, indexes in by_policy.items():
         if slug not in in_force:
             raise NotFoundError(f"The policy “{slug}” was never published.", policy=slug)
@@ -62,24 +77,8 @@ def decide_batch(asks: Sequence[Ask]) -> list[Decided]:
         verdicts = evaluator_by(version_id, digest).evaluate_batch(
             [asks[i].request for i in indexes]
         )
-        for index, verdict in zip(indexes, verdicts, strict=True):
-            decided[index] = Decided(new_id(), verdict)
-            rows.append(_row(asks[index], version_id, decided[index]))
-    execute(_KEEP, [rows_as_json(rows)])
-    return [decided[i] for i in range(len(asks))]
-
-
-@participant
-def unknown_batch(asks: Sequence[Ask]) -> list[tuple[Gap, ...]]:
-    """What each ask lacks that would have to be known, by the version in force now; nothing for a
-    policy set that was never published."""
-    in_force = selectors.in_force({ask.policy_slug for ask in asks})
-    return [
-        evaluator_by(*in_force[a.policy_slug]).unknown(a.request)
-        if a.policy_slug in in_force
-        else ()
-        for a in asks
-    ]
+        judged |= {i: (version_id, v) for i, v in zip(indexes, verdicts, strict=True)}
+    return [judged[i] for i in range(len(asks))]
 
 
 _KEEP = """

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from apps.approvals.domain.binding import binding, binding_digest, changed_fields, exact
+from apps.approvals.domain.binding import (
+    Grounds,
+    binding,
+    binding_digest,
+    changed_fields,
+    exact,
+)
 from apps.kernel.exactjson import check, dumps, loads, same
 from tests.kernel.numerals import literals, spellings, texts
 
@@ -126,3 +132,24 @@ def test_changed_fields_are_named() -> None:
     old, new = binding(**FIELDS), binding(**{**FIELDS, "policy_digest": "p2"})
 
     assert changed_fields(old, new) == ["policy_digest"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "now", "covered"),
+    [
+        ((["a", "b"], 5), (["a"], 5), True),
+        ((["a"], 5), (["a"], 5), True),
+        ((["a"], 5), (["a", "b"], 5), False),
+        ((["a"], 5), (["a"], 6), False),
+        ((["a"], None), (["a"], 6), False),
+        ((["a"], 5), ([], 6), True),
+        (([], 5), ([], 5), True),
+    ],
+)
+def test_an_answer_is_one_to_what_was_asked(
+    asked: tuple[list[str], int | None], now: tuple[list[str], int | None], covered: bool
+) -> None:
+    def grounds(rules: list[str], amount: int | None) -> Grounds:
+        return Grounds.of([{"id": rule} for rule in rules], amount)
+
+    assert grounds(*asked).covers(grounds(*now)) is covered
