@@ -2,14 +2,19 @@
 
 ``python -m controltower.packs.measure FILE... [--json]`` replays each episode of the
 ``episodes_*.jsonl.gz`` files named in a fresh world and asks the pack's policy about every mutation
-that the recording proposes. The recording goes on whatever the answer is, so every proposal is
-judged once. Labels are read after the last decision of an episode, and only to count. Lines that
-can't be used are named on standard error and left out; the exit code is then 1.
+that the recording proposes. By default the recording goes on whatever the answer is. With
+``--reviewer oracle`` what was denied is not carried out, nor what was held unless its label calls
+it right, as in ``manage.py replay --reviewer oracle``. Otherwise labels are read after the last
+decision of an episode, and only to count. ``--tasks`` takes the episodes of one part of the tasks
+only: policies are written looking at ``training``, never at ``held-out``.
+
+Lines that can't be used are named on standard error and left out; the exit code is then 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import Counter, defaultdict
@@ -43,6 +48,7 @@ FACTS = {"airline": airline.facts, "retail": retail.facts}
 ROLES = {"user": "customer", "assistant": "agent"}
 # What a call that breaks its tool may raise; no effect, as if it had been refused.
 BROKEN_CALL = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+TRAINING_TENTHS = 6
 UNAVAILABLE = "Error: 503 Service Unavailable"
 Json = dict[str, Any]
 
@@ -121,8 +127,16 @@ def read_episodes(path: Path) -> Iterator[Json]:
     return (one.episode for one in recordings([path], domains=frozenset(FACTS), bad=[]))
 
 
-def judge_episode(episode: Json, pristine: Tables) -> list[Judged]:
-    """Ask the policy about each mutation that the episode proposes, then read the labels."""
+def is_held_out(episode: Json) -> bool:
+    """Whether the episode's task is one that nobody looks at while writing policies: four of ten,
+    drawn by the digest of its name, so that all episodes of a task fall on one side."""
+    task = f"{episode['domain']}/{episode.get('task_id')}"
+    return int(hashlib.sha256(task.encode()).hexdigest(), 16) % 10 >= TRAINING_TENTHS
+
+
+def judge_episode(episode: Json, pristine: Tables, *, reviewer: str = "none") -> list[Judged]:
+    """Ask the policy about each mutation that the episode proposes, then read the labels.
+    ``reviewer`` is none, or oracle, who approves what the label calls right."""
     pack = load_pack(episode["domain"])
     proposed = frozenset(s["tool"] for s in episode["steps"] if _is_call(s))
     job = pack.job_for(proposed)
@@ -132,15 +146,16 @@ def judge_episode(episode: Json, pristine: Tables) -> list[Judged]:
         if step["role"] in ROLES:
             course.messages.append((ROLES[step["role"]], str(step.get("content") or "")))
         elif _is_call(step):
-            judged += _call(episode, pack, job, course, step)
+            judged += _call(episode, pack, job, course, step, reviewer)
     labels = {s["i"]: s["gt"] for s in episode["steps"] if s.get("gt")}
     return [_labelled(j, labels.get(j.index, "")) for j in judged]
 
 
-def _call(episode: Json, pack: Pack, job: str, course: Course, step: Json) -> list[Judged]:
+def _call(
+    episode: Json, pack: Pack, job: str, course: Course, step: Json, reviewer: str
+) -> list[Judged]:
     tool, args = step["tool"], step["args"] or {}
     effect = pack.effects.get(tool, "read")
-    dialect = Dialect.of_suite(episode["suite"])
     judged: list[Judged] = []
     same = json.dumps([tool, args], sort_keys=True)
     if effect in ("write", "irreversible"):
@@ -148,13 +163,34 @@ def _call(episode: Json, pack: Pack, job: str, course: Course, step: Json) -> li
         verdict = pack.evaluator.evaluate_batch([request])[0]
         repeat = same in course.carried_out
         judged = [
-            Judged(episode["episode_id"], episode["suite"], step["i"], request, verdict, repeat)
+            Judged(
+                episode["episode_id"],
+                str(episode.get("suite", "")),
+                step["i"],
+                request,
+                verdict,
+                repeat,
+            )
         ]
-    result, disposition = _answer(pack.domain, course.world, step, dialect)
+    result, disposition = _outcome(
+        pack.domain, course, step, judged, reviewer, str(episode.get("suite", ""))
+    )
     course.steps.append(PastStep(step["i"], tool, effect, disposition, args, result))
     if disposition == "executed":
         course.carried_out.add(same)
     return judged
+
+
+def _outcome(
+    domain: str, course: Course, step: Json, judged: list[Judged], reviewer: str, suite: str
+) -> tuple[Any, str]:
+    """The call's result and disposition: kept from the company where an oracle reviews."""
+    kept_back = {"deny": "denied", "repeat": "deduplicated"}
+    if step.get("gt") != "match":
+        kept_back["hold"] = "rejected"
+    if reviewer == "oracle" and judged and judged[0].answer in kept_back:
+        return None, kept_back[judged[0].answer]
+    return _answer(domain, course.world, step, Dialect.of_suite(suite))
 
 
 def _request(episode: Json, pack: Pack, job: str, course: Course, tool: str, args: Json) -> Request:
@@ -216,17 +252,26 @@ def summary(judged: Sequence[Judged]) -> Json:
     }
 
 
-def measure(paths: Sequence[Path], bad: list[BadLine] | None = None) -> dict[str, list[Judged]]:
-    """Judge every episode of the files, by domain. What had to be left out is added to ``bad``."""
+def measure(
+    paths: Sequence[Path],
+    bad: list[BadLine] | None = None,
+    *,
+    reviewer: str = "none",
+    tasks: str = "all",
+) -> dict[str, list[Judged]]:
+    """Judge every episode of the files, by domain. What had to be left out is added to ``bad``.
+    ``tasks``: all, training or held-out."""
     pristine: dict[str, Tables] = {}
     judged: dict[str, list[Judged]] = defaultdict(list)
     bad = [] if bad is None else bad
     for one in recordings(paths, domains=frozenset(FACTS), bad=bad):
         domain = one.episode["domain"]
+        if tasks != "all" and is_held_out(one.episode) != (tasks == "held-out"):
+            continue
         if domain not in pristine:
             pristine[domain] = load_world(domain)
         try:
-            judged[domain] += judge_episode(one.episode, pristine[domain])
+            judged[domain] += judge_episode(one.episode, pristine[domain], reviewer=reviewer)
         except (*BROKEN_CALL, RecursionError) as error:
             problem = f"the episode can't be judged: {type(error).__name__}: {str(error)[:200]}"
             bad.append(BadLine(one.file, one.number, problem))
@@ -238,9 +283,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m controltower.packs.measure")
     parser.add_argument("files", nargs="+", type=Path, help="episodes_*.jsonl.gz")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--reviewer", choices=("none", "oracle"), default="none")
+    parser.add_argument("--tasks", choices=("all", "training", "held-out"), default="all")
     options = parser.parse_args(argv)
     bad: list[BadLine] = []
-    judged = measure(options.files, bad)
+    judged = measure(options.files, bad, reviewer=options.reviewer, tasks=options.tasks)
     found = {domain: summary(of_domain) for domain, of_domain in judged.items()}
     if options.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")

@@ -9,6 +9,7 @@ from controltower.packs import measure
 
 GOOD = {
     "balances_cover",
+    "birth_dates_fit",
     "booked_within_24h",
     "cancel_allowed",
     "certificate_amount_plausible",
@@ -37,7 +38,7 @@ GOOD = {
     "same_product",
     "single_payment",
 }
-NAMED: dict[str, Any] = {"owner": "kim_1", "cabin": "economy"}
+NAMED: dict[str, Any] = {"owner": "kim_1", "cabin": "economy", "bags_after": 0}
 KINDS = {"airline": "charge", "retail": "refund"}
 BY_TYPE: dict[str, Any] = {"long": 1, "string": "something", "set": ["card_1"], "bool": False}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from apps.catalog.domain.pack import parse_pack
 from controltower.world.companies import COMPANIES
-from controltower.world.facts import airline, retail
+from controltower.world.facts import airline, retail, wallet
 from controltower.world.facts.values import cents, money
 from controltower.world.schemas import parameters
 from controltower.world.state import Layer
@@ -309,6 +309,44 @@ def test_a_booking_is_paid_with_few_methods() -> None:
     has(stated("airline", "book_reservation", payment_methods=cards), payment_kinds_ok=False)
     theirs = [{"payment_id": "theirs", "amount": 130}]
     has(stated("airline", "book_reservation", payment_methods=theirs), payment_in_profile=False)
+
+
+def test_a_method_is_called_by_what_only_it_has() -> None:
+    card = {"source": "credit_card", "brand": "visa", "last_four": "1234"}
+    methods: dict[str, Any] = {
+        "card_1": card,
+        "card_2": {"source": "credit_card", "brand": "visa", "last_four": "9876"},
+        "gift_1": {"source": "gift_card", "amount": 120.0},
+        "cert_1": {"source": "certificate", "amount": 120.0},
+    }
+    assert wallet.called(methods, "card_1") == ["1234", "card_1"]
+    assert wallet.called(methods, "gift_1") == ["gift card", "gift_1"]
+    assert wallet.called({"card_1": card}, "card_1") == ["1234", "card_1", "credit card", "visa"]
+    assert wallet.called(methods, "theirs") == wallet.called(methods, None) == []
+    assert [wallet.choices(methods, cents) for cents in (-500, 12_000, 12_001)] == [3, 3, 2]
+    assert wallet.fresh_money(methods, [("cert_1", 12_000), ("card_1", 500), ("x", 7)]) == 507
+
+
+@pytest.mark.parametrize(
+    ("name", "dob", "fits_record"),
+    [
+        ("Ada", "1990-01-01", True),
+        ("ADA", "1990-01-01", True),
+        ("Ada", "1990-10-01", False),
+        ("Mary", "1970-01-01", True),
+    ],
+)
+def test_a_known_traveller_has_the_birth_date_on_record(
+    name: str, dob: str, fits_record: bool
+) -> None:
+    people = [{"first_name": name, "last_name": "Byron", "dob": dob}]
+    has(stated("airline", "book_reservation", passengers=people), birth_dates_fit=fits_record)
+
+
+def test_money_for_a_change_names_its_method_and_the_choices() -> None:
+    found = stated("airline", "update_reservation_flights", payment_id="gift")
+    has(found, payment_called=["$120", "gift", "gift card"], payment_choices=1)
+    has(stated("airline", "book_reservation"), fresh_money_cents=13_000)
 
 
 @pytest.mark.parametrize(

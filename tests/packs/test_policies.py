@@ -34,6 +34,8 @@ CLAIM = {"cancel_allowed": False, "cancel_needs_reason": True}
 OFF_ROUTE = {"route_kept": False, "route_on_record_fits": True, "route_same_city": False}
 BASIC = {"cabin": "basic_economy", "flights_change": True}
 HEARD = {"signals": ["health_or_weather"]}
+NOT_CHOSEN = {"payment_was_used": False, "payment_choices": 2}
+ALWAYS = {"send_certificate": "compensation-by-a-person"}  # held whatever the circumstances
 
 
 def facts(**changes: Any) -> dict[str, Any]:
@@ -116,13 +118,20 @@ CASES: list[tuple[str, str, str, str, dict[str, Any]]] = [
         CANCEL,
         facts(amount_cents=200_000, **CLAIM) | said(**HEARD),
     ),
+    ("airline", "compensation-by-a-person", "hold", "send_certificate", {}),
+    ("airline", "payment-not-chosen", "hold", FLIGHTS, facts(**NOT_CHOSEN)),
+    ("airline", "payment-not-chosen", "hold", BAGS, facts(**NOT_CHOSEN)),
+    ("airline", "bags-nobody-asked-for", "hold", BOOK, facts(bags_after=1)),
+    ("airline", "birth-date-unlike-the-record", "hold", BOOK, facts(birth_dates_fit=False)),
+    ("airline", "booking-charge", "hold", BOOK, facts(fresh_money_cents=10_001)),
     (
         "airline",
-        "compensation-by-a-person",
+        "cancels-its-own-booking",
         "hold",
-        "send_certificate",
-        facts(certificate_amount_plausible=False),
+        CANCEL,
+        facts(booked_hours_ago=0) | ran(mutations_before=1),
     ),
+    ("airline", "after-a-rejection", "hold", BAGS, ran(same_resource_rejected=1)),
     ("airline", "certificate-value-lost", "hold", BOOK, facts(certificate_value_lost_cents=20_000)),
     ("airline", "charge-above-limit", "hold", FLIGHTS, facts(amount_cents=150_001)),
     (
@@ -202,9 +211,28 @@ def test_a_rule_speaks_when_it_should(
         [question(domain, tool), question(domain, tool, changes)]
     )
 
-    assert [r["id"] for r in clean.rules] == ["tools-of-the-contract"]
+    assert [r["id"] for r in clean.rules] == [ALWAYS.get(tool, "tools-of-the-contract")]
     assert rule in [r["id"] for r in asked.rules]
     assert asked.answer == answer
+
+
+@pytest.mark.parametrize(
+    ("tool", "changes"),
+    [
+        (FLIGHTS, facts(**NOT_CHOSEN) | said(spoken_of=["payment_called"])),
+        (FLIGHTS, facts(**{**NOT_CHOSEN, "payment_choices": 1})),
+        (FLIGHTS, facts(**{**NOT_CHOSEN, "payment_was_used": True})),
+        (FLIGHTS, facts(**{**NOT_CHOSEN, "amount_cents": 0})),
+        (BOOK, facts(bags_after=1) | said(signals=["baggage"])),
+        (BOOK, facts(bags_after=0, fresh_money_cents=10_000, birth_dates_fit=True)),
+        (CANCEL, facts(booked_hours_ago=0)),
+        (CANCEL, facts(booked_hours_ago=1) | ran(mutations_before=1)),
+    ],
+)
+def test_what_was_agreed_or_costs_little_is_not_held(tool: str, changes: dict[str, Any]) -> None:
+    evaluator = measure.load_pack("airline").evaluator
+
+    assert evaluator.evaluate_batch([question("airline", tool, changes)])[0].answer == "permit"
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

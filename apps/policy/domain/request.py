@@ -31,6 +31,7 @@ CONVERSATION = {
     "price_quoted": "bool",
     "unspoken": "set",
     "customer_named": "set",
+    "spoken_of": "set",
 }
 RUN = {
     "same_tool_before": "long",
@@ -40,6 +41,7 @@ RUN = {
     "seen": "set",
     "answers": "set",
     "refused_before": "long",
+    "same_resource_rejected": "long",
     "steps": "long",
 }
 EMPTY: dict[str, Any] = {"bool": False, "long": 0, "string": "", "set": []}

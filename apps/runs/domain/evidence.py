@@ -113,6 +113,7 @@ def conversation_facts(
         "price_quoted": quotes(told, facts or {}),
         "unspoken": missing,
         "customer_named": sorted(named_by_customer(heard, {**(facts or {}), **arguments})),
+        "spoken_of": sorted(spoken_of([*heard, *offers], facts or {})),
     }
 
 
@@ -125,9 +126,7 @@ def run_facts(
     about = resource_of(arguments)
     return {
         "same_tool_before": sum(s.tool == tool for s in changed),
-        "same_resource_before": sum(
-            about is not None and resource_of(s.arguments) == about for s in changed
-        ),
+        "same_resource_before": sum(_is_about(s, about) for s in changed),
         "mutations_before": len(changed),
         "reads_before": sorted({s.tool for s in done if s.effect == "read"}),
         "seen": sorted({v for s in steps for v in _scalars(s.arguments.values())}),
@@ -135,8 +134,15 @@ def run_facts(
             {a for s in done if s.effect == "read" and (a := _short_answer(s.result))}
         ),
         "refused_before": sum(s.disposition in REFUSED for s in steps),
+        "same_resource_rejected": sum(
+            s.disposition == "rejected" and _is_about(s, about) for s in steps
+        ),
         "steps": len(steps),
     }
+
+
+def _is_about(step: PastStep, about: tuple[str, str] | None) -> bool:
+    return about is not None and resource_of(step.arguments) == about
 
 
 def agreed(heard: Sequence[str]) -> bool:
@@ -208,6 +214,23 @@ def named_by_customer(heard: Iterable[str], values: Mapping[str, Any]) -> set[st
         for name, value in values.items()
         if isinstance(value, str) and len(value) > 2 and value.casefold().lstrip("#") in said
     }
+
+
+def spoken_of(said: Iterable[str], facts: Mapping[str, Any]) -> set[str]:
+    """Names of the facts that list several ways to name one thing, of which one was said, as
+    whole words: by the customer, or by the agent in its last words."""
+    text = "\n".join(said)
+    return {
+        name
+        for name, ways in facts.items()
+        if isinstance(ways, list | tuple) and any(_says(text, str(way).casefold()) for way in ways)
+    }
+
+
+def _says(text: str, words: str) -> bool:
+    return words in text and bool(
+        re.search(rf"(?<!\w){re.escape(words)}(?!\w|[.,]\d)", text) if words else False
+    )
 
 
 def missing_values(told: str, arguments: Mapping[str, Any]) -> list[str]:

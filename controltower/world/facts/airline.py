@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from controltower.world.airline import BAG_FEE_USD, INSURANCE_FEE_USD, MUTATING
-from controltower.world.facts import journeys
+from controltower.world.facts import journeys, wallet
 from controltower.world.facts.values import (
     Args,
     Fact,
@@ -195,6 +195,7 @@ def _book(world: Tables, args: Args) -> Found:
         "flights_in_order": journeys.in_order(world, legs),
         "flights_available": journeys.all_bookable(world, legs, cabin, seats),
         "same_flights_held": user is not None and _holds(world, user, legs),
+        "birth_dates_fit": user is not None and _birth_dates_fit(world, user, people),
     }
     return {**found, **_price(world, found, legs)}
 
@@ -251,7 +252,9 @@ def _method(world: Tables, reservation: Entity, args: Args) -> Found:
     method = user["payment_methods"].get(text(args, "payment_id")) if user else None
     kind = str(method["source"]) if method else None
     paid_with = {payment["payment_id"] for payment in reservation["payment_history"]}
+    methods = user["payment_methods"] if user else {}
     return {
+        "payment_called": wallet.called(methods, text(args, "payment_id")),
         "payment_was_used": text(args, "payment_id") in paid_with,
         "payment_in_profile": method is not None,
         "payment_kind": kind,
@@ -263,14 +266,9 @@ def _settled(world: Tables, reservation: Entity, args: Args, difference: int) ->
     name = text(args, "payment_id")
     user = entity(world, "users", reservation["user_id"])
     method = user["payment_methods"].get(name) if user else None
-    covers = None if method is None else _balance(method, difference) >= difference
-    return {**settlement(difference, name), "payment_covers": covers}
-
-
-def _balance(method: Entity, otherwise: int) -> int:
-    """What can be drawn from a method; a credit card has whatever is asked."""
-    balance = cents(method.get("amount"))
-    return otherwise if balance is None else balance
+    covers = None if method is None else wallet.balance(method, difference) >= difference
+    choices = wallet.choices(user["payment_methods"] if user else {}, difference)
+    return {**settlement(difference, name), "payment_covers": covers, "payment_choices": choices}
 
 
 def _payments(user: Entity, payments: list[Entity] | None) -> Found:
@@ -282,17 +280,18 @@ def _payments(user: Entity, payments: list[Entity] | None) -> Found:
     mine = [(methods[name], amount) for name, amount in drawn if name in methods]
     kinds = Counter(str(method["source"]) for method, _ in mine)
     left = sum(
-        _balance(method, amount) - amount
+        wallet.balance(method, amount) - amount
         for method, amount in mine
         if method["source"] == "certificate"
     )
     paid = sum(amount for _, amount in drawn)
     return {
         "paid_cents": paid,
+        "fresh_money_cents": wallet.fresh_money(methods, drawn),
         **stake(paid, "charge"),
         "payment_in_profile": len(mine) == len(drawn),
         "payment_kinds_ok": all(kinds[kind] <= most for kind, most in MOST_OF_A_KIND.items()),
-        "balances_cover": all(_balance(method, amount) >= amount for method, amount in mine),
+        "balances_cover": all(wallet.balance(method, amount) >= amount for method, amount in mine),
         "payment_methods_used": sorted({name for name, _ in drawn}),
         "certificates_used": kinds["certificate"],
         "certificate_value_lost_cents": max(0, left),
@@ -370,6 +369,21 @@ def _holds(world: Tables, user: Entity, legs: Sequence[journeys.Leg]) -> bool:
         for reservation in _reservations_of(world, user)
         if reservation.get("status") != "cancelled"
     )
+
+
+def _birth_dates_fit(world: Tables, user: Entity, people: Sequence[Entity]) -> bool:
+    """Whether no traveller whom the customer's records know gets a birth date that they lack."""
+    profile = {**user.get("name", {}), "dob": user.get("dob")}
+    earlier = [p for r in _reservations_of(world, user) for p in r["passengers"]]
+    known = [profile, *user.get("saved_passengers", ()), *earlier]
+    dates: dict[str | None, set[str]] = {}
+    for person in known:
+        dates.setdefault(_called(person), set()).add(str(person.get("dob")))
+    return all(str(p.get("dob")) in dates.get(_called(p), {str(p.get("dob"))}) for p in people)
+
+
+def _called(person: Entity) -> str:
+    return (full_name(person) or "").casefold()
 
 
 def _route_kept(

@@ -117,6 +117,7 @@ def test_conversation_facts_of_a_confirmed_cancellation() -> None:
         "price_quoted": True,
         "unspoken": ["reason"],
         "customer_named": ["order_id", "owner"],
+        "spoken_of": [],
     }
 
 
@@ -141,6 +142,28 @@ def test_more_than_can_be_tried_is_unknown_and_not_unheard() -> None:
     said = [("customer", "a complaint, " + "é" * 2_100_000)]
 
     assert hearing(said, {"complaint": "complaint"}).untried == ("complaint",)
+
+
+@pytest.mark.parametrize(
+    ("customer", "agent", "spoken"),
+    [
+        ("Use the card ending in 7238, please.", "Which card?", True),
+        ("Yes", "I would charge your Gift Card. All right?", True),
+        ("Yes", "I would charge your card. All right?", False),
+        ("My booking is 472389.", "Which card?", False),
+        ("It is $1,200 or $12.50", "Which card?", False),
+        ("the one with $12.", "Which card?", True),
+    ],
+)
+def test_a_thing_is_spoken_of_by_any_of_its_names_as_whole_words(
+    customer: str, agent: str, spoken: bool
+) -> None:
+    messages = [("agent", agent), ("customer", customer)]
+    facts = {"payment_called": ["card_9", "7238", "gift card", "$12"], "owner": "kim_1"}
+
+    found = conversation_facts(messages, {}, arguments={}, facts=facts)
+
+    assert found["spoken_of"] == (["payment_called"] if spoken else [])
 
 
 def test_a_yes_to_nothing_is_no_confirmation() -> None:
@@ -226,6 +249,8 @@ def test_run_facts_count_what_was_carried_out() -> None:
         PastStep(2, "cancel", "irreversible", "executed", {"order_id": "#A17"}),
         PastStep(3, "cancel", "irreversible", "denied", {"order_id": "#A18"}),
         PastStep(4, "cancel", "irreversible", "deduplicated", {"order_id": "#A17"}),
+        PastStep(5, "cancel", "irreversible", "rejected", {"order_id": "#A17"}),
+        PastStep(6, "cancel", "irreversible", "rejected", {"order_id": "#A19"}),
     ]
 
     found = run_facts(steps, tool="cancel", arguments={"order_id": "#A17"})
@@ -235,8 +260,9 @@ def test_run_facts_count_what_was_carried_out() -> None:
         "same_resource_before": 1,
         "mutations_before": 1,
         "reads_before": ["find"],
-        "seen": ["#A17", "#A18", "a@b.c"],
+        "seen": ["#A17", "#A18", "#A19", "a@b.c"],
         "answers": ["kim_1"],
-        "refused_before": 1,
-        "steps": 4,
+        "refused_before": 3,
+        "same_resource_rejected": 1,
+        "steps": 6,
     }
