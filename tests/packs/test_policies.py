@@ -15,7 +15,7 @@ from tests.packs.clean import clean_facts
 
 DOMAINS = ("airline", "retail")
 FOUND = {"reads_before": ["find_user_id_by_email"], "answers": ["kim_1"]}
-AGREED = {"confirmed": True, "customer_named": ["owner"], "spelled_out": True}
+AGREED = {"confirmed": True, "understood": True, "customer_named": ["owner"], "spelled_out": True}
 BOOK, CANCEL, FLIGHTS, BAGS = (
     "book_reservation",
     "cancel_reservation",
@@ -86,6 +86,7 @@ CASES: list[tuple[str, str, str, str, dict[str, Any]]] = [
     ),
     ("airline", "facts-missing", "hold", BOOK, facts(would_refuse=None)),
     ("airline", "not-confirmed", "hold", BAGS, said(confirmed=False)),
+    ("airline", "answer-not-understood", "hold", BAGS, said(confirmed=False, understood=False)),
     ("airline", "customer-not-named", "hold", BAGS, said(customer_named=["reservation_id"])),
     ("airline", "booking-not-spelled-out", "hold", BOOK, said(unspoken=["flights"])),
     ("airline", "same-flights-twice", "hold", BOOK, facts(same_flights_held=True)),
@@ -164,6 +165,7 @@ CASES: list[tuple[str, str, str, str, dict[str, Any]]] = [
     ("retail", "facts-missing", "hold", DROP, facts(would_refuse=None)),
     ("retail", "customer-not-identified", "hold", DROP, ran(reads_before=[], answers=[])),
     ("retail", "not-confirmed", "hold", RETURN, said(confirmed=False)),
+    ("retail", "answer-not-understood", "hold", RETURN, said(confirmed=False, understood=False)),
     (
         "retail",
         "mistake-not-mentioned",

@@ -24,6 +24,8 @@ _MISTAKABLE = re.compile(
 _NAME_TO_QUOTE = re.compile(r'".*|.*=.*', re.DOTALL)
 CONVERSATION = {
     "confirmed": "bool",
+    "understood": "bool",
+    "language": "string",
     "agent_asked": "bool",
     "customer_messages": "long",
     "signals": "set",

@@ -15,6 +15,9 @@ from typing import Any
 from apps.kernel.ecma import PatternError
 from apps.kernel.exactjson import Number, is_number, number_text
 from apps.kernel.patterns import TooLongError, pattern
+from apps.runs.domain.agreement import agreed as agreed
+from apps.runs.domain.agreement import agrees as agrees
+from apps.runs.domain.agreement import asks, heard_answer, plain
 from apps.runs.domain.spoken import amount_forms, value_forms
 
 CUSTOMER, AGENT = "customer", "agent"
@@ -22,59 +25,7 @@ EXECUTED = ("executed", "inherited")
 MUTATIONS = ("draft", "write", "irreversible")
 REFUSED = ("refused_by_tool", "denied", "rejected")
 MAX_ANSWER = 80
-MAX_DETAIL, MAX_DETAILS = 160, 2
 RECENT_AGENT_MESSAGES = 3  # a proposal may be followed by an answer to a question about it
-
-# At the start of a sentence, after nothing but a filler.
-_SAYS_YES = re.compile(
-    r"""^\W*((um+|uh+|oh|well|thanks|thank\ you|great|alright|all\ right|hi|hello|and|so|then|
-             \d+)\W+)*
-      (yes|yeah|yep|yup|yea|sure|okay|ok|absolutely|definitely|certainly|of\ course|agreed|correct|
-       confirmed|confirming|perfect|exactly|proceed|please\ proceed|go\ ahead|
-       i\ (confirm|agree|approve|accept))\b""",
-    re.VERBOSE,
-)
-_TELLS_TO_PROCEED = re.compile(
-    r"""\b(go\ ahead|please\ (proceed|do\ (it|so|that)|continue|finali[sz]e|complete)|
-      proceed\ (with|now|as)|you\ (can|may)\ proceed|let's\ (do\ it|proceed|go)|
-      i('m|\ am)\ (ok(ay)?|fine|happy|good)\ with|i('d|\ would)\ like\ to\ (proceed|go\ ahead)|
-      (that|this|it|everything|all)('s|\ is|\ are)?\ (all\ )?(right|correct|fine|perfect)|
-      (that|this|it|everything)\ (works|(sounds|looks)\ (good|great|fine|right|correct|perfect))|
-      (sounds|looks)\ (good|great|fine|right|correct|perfect)|works\ for\ me|
-      i\ (confirm|agree|approve|authori[sz]e)|i('ll|\ will)\ proceed)\b""",
-    re.VERBOSE,
-)
-_REFUSES = re.compile(
-    r"""^\W*(no|nope|nah)(\W*$|\s*[,.!;-]|\ (thanks|thank|i|please|that|it|this|not|don't|do)\b)|
-      ^\W*(not\ (yet|now|really|exactly)|never\ ?mind|wait|hold\ on|stop)\b|
-      \b(don't|do\ not)\ (proceed|go\ ahead|cancel|book|change|charge|process|agree|submit)\b|
-      \b(don't|do\ not)\ want\ (to\ (proceed|cancel|book|change|do|pay)|that|it|this)\b|
-      \bi('d|\ would)?\ (rather\ not|changed\ my\ mind)\b|
-      \b(that|this|it)('s|\ is)\ (wrong|incorrect)\b|\bnot\ (correct|right|what\ i)\b""",
-    re.VERBOSE,
-)
-_CONDITION = re.compile(
-    r"""\b(but|if|unless|except|instead|before|as\ long\ as|provided|once\ you('ve|\ have)|
-      i('d|\ would)\ (rather|prefer))\b""",
-    re.VERBOSE,
-)
-_HALTS = re.compile(
-    r"""^\W*((also|and|but)\W+)?(before\ (you|we|i|that|this|proceeding|finali[sz]ing|doing)|
-      wait|hold\ on|first\b|actually|on\ second\ thought|but\ (first|only|can|could|what|wait|i)|
-      i('d|\ would)\ (rather|prefer)|can\ (we|you)\ (change|use|instead)|only\ if)""",
-    re.VERBOSE,
-)
-_WANTS_MORE = re.compile(
-    r"""\?|\b(also|instead|rather|cancel|change|book|add|remove|upgrade|downgrade|return|exchange|
-      modify|update|keep|different|another|other)\b""",
-    re.VERBOSE,
-)
-_ASKS = re.compile(
-    r"""\?|\b(confirm|proceed|go\ ahead|let\ me\ know|shall\ i|should\ i|would\ you\ like|
-      do\ you\ want|please\ (reply|respond|say|type)|\(?yes(/|\ or\ )no\)?)\b""",
-    re.VERBOSE,
-)
-_SENTENCE = re.compile(r"[^.!?\n;]+[.!?;]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +50,16 @@ def conversation_facts(
     """What was said before a proposal with these ``arguments``. ``messages`` are (role, words),
     oldest first; ``signals`` are the contract's names and patterns."""
     last = _last_customer(messages)
-    heard = [_plain(words) for role, words in messages if role == CUSTOMER]
+    heard = [plain(words) for role, words in messages if role == CUSTOMER]
     offers = _offers(messages, last)
-    asked = any(_ASKS.search(offer) for offer in offers[:1])
+    asked = any(asks(offer) for offer in offers[:1])
+    answer = heard_answer(heard)
     told = "\n".join(offers)
     missing = sorted(set(missing_values(told, arguments)))
     return {
-        "confirmed": asked and agreed(heard),
+        "confirmed": asked and answer.agrees,
+        "understood": answer.understood,
+        "language": answer.language,
         "agent_asked": asked,
         "customer_messages": len(heard),
         "signals": sorted(hearing(messages, signals).heard),
@@ -145,38 +99,6 @@ def _is_about(step: PastStep, about: tuple[str, str] | None) -> bool:
     return about is not None and resource_of(step.arguments) == about
 
 
-def agreed(heard: Sequence[str]) -> bool:
-    """Whether the customer's last words agree, or only supply a detail that was asked for after an
-    agreement: naming the card to use doesn't take a yes back."""
-    for words in reversed(heard[-1 - MAX_DETAILS :]):
-        if agrees(words):
-            return True
-        if not _only_a_detail(words):
-            return False
-    return False
-
-
-def agrees(words: str) -> bool:
-    """Whether these words of a customer clearly agree: a yes or a go-ahead in a sentence without a
-    condition, with no refusal or second thought anywhere. A question that follows doesn't take a
-    yes back. Doubt counts as no."""
-    agreeing = False
-    for sentence in _SENTENCE.findall(_plain(words)):
-        if _REFUSES.search(sentence) or _HALTS.search(sentence):
-            return False
-        said_yes = bool(_SAYS_YES.search(sentence))
-        if said_yes or (_TELLS_TO_PROCEED.search(sentence) and not sentence.endswith("?")):
-            agreeing = agreeing or not _CONDITION.search(sentence)
-    return agreeing
-
-
-def _only_a_detail(words: str) -> bool:
-    """A short statement that neither asks, refuses, nor wants anything else done."""
-    return len(words) <= MAX_DETAIL and not any(
-        pattern.search(words) for pattern in (_REFUSES, _HALTS, _WANTS_MORE)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Hearing:
     """Names of the signals whose pattern is found in the customer's words, and of those that
@@ -189,7 +111,7 @@ class Hearing:
 def hearing(messages: Sequence[tuple[str, str]], signals: Mapping[str, str]) -> Hearing:
     """What of the contract's ``signals`` the customer said. Never raises, and takes time in
     proportion to what was said."""
-    said = "\n".join(_plain(words) for role, words in messages if role == CUSTOMER)
+    said = "\n".join(plain(words) for role, words in messages if role == CUSTOMER)
     return _hearing(said, tuple(signals.items()))
 
 
@@ -228,9 +150,8 @@ def spoken_of(said: Iterable[str], facts: Mapping[str, Any]) -> set[str]:
 
 
 def _says(text: str, words: str) -> bool:
-    return words in text and bool(
-        re.search(rf"(?<!\w){re.escape(words)}(?!\w|[.,]\d)", text) if words else False
-    )
+    whole = rf"(?<!\w){re.escape(words)}(?!\w|[.,]\d)"
+    return bool(words) and words in text and re.search(whole, text) is not None
 
 
 def missing_values(told: str, arguments: Mapping[str, Any]) -> list[str]:
@@ -240,7 +161,7 @@ def missing_values(told: str, arguments: Mapping[str, Any]) -> list[str]:
     Ids of people and of payment methods are left out (they are spoken of in other words), as are
     values that only a machine cares about; amounts, dates, flights, items, names, addresses stay.
     """
-    text = _plain(told)
+    text = plain(told)
     return [
         top
         for top, whole in arguments.items()
@@ -255,7 +176,7 @@ def quotes(told: str, facts: Mapping[str, Any]) -> bool:
     cents = facts.get("amount_cents")
     if not isinstance(cents, int) or cents == 0:
         return True
-    text = _plain(told).replace(",", "")
+    text = plain(told).replace(",", "")
     return any(re.search(rf"(?<![\d.]){re.escape(f)}(?![\d])", text) for f in amount_forms(cents))
 
 
@@ -286,22 +207,8 @@ def _last_customer(messages: Sequence[tuple[str, str]]) -> int:
 
 def _offers(messages: Sequence[tuple[str, str]], until: int) -> list[str]:
     """The agent's last words before the customer's, newest first."""
-    said = [_plain(words) for role, words in messages[:until] if role == AGENT and words.strip()]
+    said = [plain(words) for role, words in messages[:until] if role == AGENT and words.strip()]
     return said[::-1][:RECENT_AGENT_MESSAGES]
-
-
-@lru_cache(maxsize=4096)
-def _plain(words: str) -> str:
-    """Lower case, typographic signs as typed ones, markup signs and runs of spaces gone."""
-    text = words.casefold().translate(_TYPED)
-    return re.sub(r"[ \t\u00a0*`]+", " ", text)
-
-
-_TYPED = {
-    **dict.fromkeys((0x2018, 0x2019), "'"),  # single quotation marks
-    **dict.fromkeys((0x201C, 0x201D), '"'),  # double ones
-    **dict.fromkeys((0x2010, 0x2011, 0x2013, 0x2014), "-"),  # hyphens and dashes
-}
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -25,6 +25,19 @@ MONTHS = [
     "november",
     "december",
 ]
+MONTHS_ELSEWHERE = tuple(
+    names.split()
+    for names in (
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "januar februar märz april mai juni juli august september oktober november dezember",
+        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre"
+        " dicembre",
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+        "januari februari maart april mei juni juli augustus september oktober november december",
+    )
+)
+OF = (" ", ". ", " de ", "º de ", "er ")  # 20 mai, 20. Mai, 20 de mayo, 1er mai
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -63,7 +76,8 @@ def _in_words(value: Number) -> list[str]:
 
 
 def date_forms(text: str) -> list[str]:
-    """``2024-05-20`` → also May 20, 20 May, 5/20, 05/20, the 20th. No such day: only as written."""
+    """``2024-05-20`` → also May 20, 20 May, 20 mai, 5/20, 05/20, the 20th. No such day: only as
+    written."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -78,6 +92,7 @@ def date_forms(text: str) -> list[str]:
         *(f"{m} {number.zfill(2)}" for m in months),
         *(f"{number} {m}" for m in months),
         *(f"{number}{suffix} of {m}" for m in months for suffix in ("st", "nd", "rd", "th")),
+        *(f"{number}{of}{names[day.month - 1]}" for names in MONTHS_ELSEWHERE for of in OF),
         f"{day.month}/{day.day}",
         f"{day.month:02}/{day.day:02}",
     ]

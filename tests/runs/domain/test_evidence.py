@@ -110,6 +110,8 @@ def test_conversation_facts_of_a_confirmed_cancellation() -> None:
 
     assert found == {
         "confirmed": True,
+        "understood": True,
+        "language": "English",
         "agent_asked": True,
         "customer_messages": 2,
         "signals": ["health"],
@@ -180,6 +182,9 @@ def test_a_yes_to_nothing_is_no_confirmation() -> None:
         "Flight XY12 on 2031-03-04 for Ann Lee with two bags",
         "flight **XY12**, March 4, Ann Lee, 2 bags",
         "XY12 (4 March), Ann Lee, 2 bags",
+        "XY12 le 4 mars pour Ann Lee, 2 bagages",
+        "XY12 am 4. März für Ann Lee, 2 Koffer",
+        "XY12 el 4 de marzo para Ann Lee, 2 maletas",
     ],
 )
 def test_values_count_in_any_usual_form(said: str) -> None:
