@@ -10,8 +10,11 @@ from apps.kernel.models import Draft, JSONField
 
 
 class Domain(models.Model):
+    """A company's field of work. ``replay`` says how recordings of it are read."""
+
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
+    replay = models.JSONField(default=dict, blank=True)
 
     def __str__(self) -> str:
         return self.slug

@@ -57,9 +57,14 @@ def reference_case(
     )
 
 
-def recorded_case(episode: Mapping[str, Any], *, world: str) -> Case:
+def recorded_case(
+    episode: Mapping[str, Any], *, world: str, mapping: Mapping[str, Any] | None = None
+) -> Case:
     """A case that proposes what a recorded model did. Only what that model and its customer said
-    and called is read."""
+    and called is read. ``mapping`` is the domain's way to read recordings: other names of tools,
+    and the field that holds the request."""
+    mapping = mapping or {}
+    tools = mapping.get("tools") or {}
     items: list[dict[str, Any]] = []
     for step in episode["steps"]:
         if step["role"] == "user":
@@ -68,7 +73,8 @@ def recorded_case(episode: Mapping[str, Any], *, world: str) -> Case:
             if step.get("content"):
                 items.append({"say": str(step["content"])})
         elif step.get("actor", "agent") == "agent":
-            call = {"tool": step["tool"], "args": step["args"] or {}, "ref": str(step["i"])}
+            tool = tools.get(step["tool"], step["tool"])
+            call = {"tool": tool, "args": step["args"] or {}, "ref": str(step["i"])}
             items.append({"call": call})
     items.append({"done": "The recording ends here."})
     tokens_in, tokens_out = _tokens(episode["steps"])
@@ -78,7 +84,7 @@ def recorded_case(episode: Mapping[str, Any], *, world: str) -> Case:
         agent_kind="recorded",
         agent_label=f"recorded {episode['model']}"[:160],
         customer=str(episode.get("customer") or "")[:120],
-        request=str(episode.get("user_request") or _first_words(items)),
+        request=str(episode.get(mapping.get("request", "user_request")) or _first_words(items)),
         items=tuple(items),
         tools=frozenset(i["call"]["tool"] for i in items if "call" in i),
         world=world,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
 
+from apps.catalog.domain.replaying import choose_job
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import UnavailableError
 from apps.runs.services import NewRun, start_runs
@@ -18,6 +19,14 @@ def start_cases(cases: Sequence[Case], *, source: str, actor: str) -> list[UUID]
     return start_runs([new_run(case, source=source) for case in cases], actor=actor)
 
 
+def _job(case: Case, jobs: Sequence[tuple[str, frozenset[str]]]) -> str:
+    """A recorded agent's job is told from what the customer asked: nobody knows at the desk which
+    tools it will use. Scripts that are written for a task name theirs, as a front desk would."""
+    if case.agent_kind != "recorded":
+        return narrowest_job(case.tools, jobs)
+    return choose_job(pinned.replay_mappings().get(case.domain, {}), case.request, jobs)
+
+
 def new_run(case: Case, *, source: str) -> NewRun:
     """A case under the current contract of the job that fits it best."""
     jobs = [(slug, tools) for slug, tools in pinned.current_jobs(case.domain).items()]
@@ -27,7 +36,7 @@ def new_run(case: Case, *, source: str) -> NewRun:
             f" (manage.py catalog apply controltower/packs/{case.domain}).",
             code="no_jobs",
         )
-    contract = pinned.current_contract(narrowest_job(case.tools, jobs))
+    contract = pinned.current_contract(_job(case, jobs))
     try:
         agent = pinned.agent_of_kind(case.domain, case.agent_kind)
     except ObjectDoesNotExist as error:

@@ -26,13 +26,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from apps.catalog.domain.replaying import choose_job
 from apps.policy.adapters import Evaluator
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.document import read_document
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 from apps.runs.domain.evidence import PastStep, conversation_facts, run_facts
-from controltower.cases.scripts import narrowest_job
 from controltower.replay import counting
 from controltower.replay.counting import Proposal
 from controltower.replay.reading import BadLine, left_out, recordings
@@ -62,9 +62,11 @@ class Pack:
     effects: Mapping[str, str]
     jobs: Mapping[str, frozenset[str]]
     signals: Mapping[str, Mapping[str, str]]
+    replay: Mapping[str, Any]
 
-    def job_for(self, tools: frozenset[str]) -> str:
-        return narrowest_job(tools, list(self.jobs.items()))
+    def job_for(self, request: str) -> str:
+        """The job of a request, as a replay chooses it."""
+        return choose_job(self.replay, request, list(self.jobs.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def load_pack(domain: str) -> Pack:
         effects={t["name"]: t["effect"] for t in pack["tools"]},
         jobs={c["job"]: frozenset(t["name"] for t in c["tools"]) for c in contracts},
         signals={c["job"]: c.get("signals") or {} for c in contracts},
+        replay=pack.get("replay") or {},
     )
 
 
@@ -138,8 +141,7 @@ def judge_episode(episode: Json, pristine: Tables, *, reviewer: str = "none") ->
     """Ask the policy about each mutation that the episode proposes, then read the labels.
     ``reviewer`` is none, or oracle, who approves what the label calls right."""
     pack = load_pack(episode["domain"])
-    proposed = frozenset(s["tool"] for s in episode["steps"] if _is_call(s))
-    job = pack.job_for(proposed)
+    job = pack.job_for(str(episode.get("user_request") or ""))
     course = Course(Layer(pristine))
     judged: list[Judged] = []
     for step in episode["steps"]:

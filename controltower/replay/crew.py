@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,10 +28,11 @@ START_S = 30.0
 
 
 class Crew:
-    """Makes sure that workers, a sweeper and the tool services are there; stops what it started."""
+    """Makes sure that workers, a sweeper and the tool services of some domains are there; stops
+    what it started. Only the packs' own tool services can be started here."""
 
-    def __init__(self, *, stderr: Any) -> None:
-        self.stderr = stderr
+    def __init__(self, domains: Collection[str], *, stderr: Any) -> None:
+        self.domains, self.stderr = domains, stderr
         self._children: list[subprocess.Popen[bytes]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="tower-replay-")
 
@@ -47,7 +49,7 @@ class Crew:
         self._stop()
 
     def _tool_services(self) -> None:
-        missing = [domain for domain in DOMAINS if not _answers(domain)]
+        missing = [domain for domain in DOMAINS if domain in self.domains and not _answers(domain)]
         announced = {domain: Path(self._folder.name) / f"{domain}.json" for domain in missing}
         secret = Path(self._folder.name) / "tools.key"
         files.secret(secret)

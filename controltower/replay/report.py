@@ -21,20 +21,21 @@ from controltower.replay.scoring import LABELS, OUTCOMES, Played, labelled
 CURVE_POINTS = 12
 
 
-def witness(name: str) -> dict[str, int]:
+def witness(name: str, ledgers: Mapping[str, str]) -> dict[str, int]:
     """Effects that the tool services really carried out in this replay's worlds, and how many of
-    them share an idempotency key with an earlier one: there must be none."""
-    worlds = Run.objects.filter(world__startswith=f"{name}/").values_list("domain_slug", "world")
-    return asyncio.run(_count(list(worlds)))
+    them share an idempotency key with an earlier one: there must be none. ``ledgers`` names the
+    tool of each domain that tells; without one, nobody can say."""
+    worlds = Run.objects.filter(world__startswith=f"{name}/", domain_slug__in=ledgers)
+    return asyncio.run(_count(list(worlds.values_list("domain_slug", "world")), ledgers))
 
 
-async def _count(worlds: Sequence[tuple[str, str]]) -> dict[str, int]:
+async def _count(worlds: Sequence[tuple[str, str]], ledgers: Mapping[str, str]) -> dict[str, int]:
     entries: list[Mapping[str, Any]] = []
     async with ToolClient() as tools:
         for number, (domain, world) in enumerate(worlds):
             answer = await tools.call(
                 domain,
-                "tower_ledger",
+                ledgers[domain],
                 {"world": world},
                 meta={},
                 call_id=f"witness-{number}",
@@ -106,7 +107,9 @@ def show(card: Mapping[str, Any], out: Any) -> None:
         f"Stopping: precision {stopping['precision']:.1%}, recall {stopping['recall']:.1%}."
         f" Exact repeats: {repeats['total']}, deduplicated {repeats['deduplicated']}."
         f" Witness: {ledger['effects']} effects, {ledger['duplicates']} doubled.\n"
-        f"Runs: {card['runs']}. Not reached: {card['not_reached']}."
+        f"Runs: {card['runs']}. Not reached: {card['not_reached']}.\n"
+        f"Jobs, told from the customer's request: {card['jobs']['runs']};"
+        f" {card['jobs']['cover']:.1%} of the runs stay within their job's tools."
     )
     for point in card.get("curve", ()):
         bar = "█" * round(point["wrong_stopped"] * 40)

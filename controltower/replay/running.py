@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,12 +16,14 @@ from django.db import DatabaseError
 from apps.accounts.domain.roles import Role
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
+from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.kernel.ids import new_id
 from apps.runs.models import Run, Step
 from apps.runs.services import cancel_run
 from controltower.cases.scripts import recorded_case
 from controltower.cases.starting import start_cases
+from controltower.replay.mapping import Mappings
 from controltower.replay.reading import BadLine
 from controltower.replay.scoring import Done, Played, labelled
 
@@ -40,6 +42,7 @@ class Replay:
     rate: float | None = None  # runs started a second; as fast as they are accepted without it
     name: str = field(default_factory=lambda: f"replay-{str(new_id())[-12:]}")
     runs: dict[UUID, Mapping[str, Any]] = field(default_factory=dict)
+    mappings: Mappings | None = None
     refused: list[BadLine] = field(default_factory=list)  # episodes that could not be started
     seconds: float = 0.0
 
@@ -75,7 +78,10 @@ class Replay:
     def _start(self, chunk: Sequence[Mapping[str, Any]], begun: int) -> None:
         """Start a chunk at once; if the tower can't take it, one by one, so that what is wrong
         with one episode keeps no other from being run."""
-        cases = [recorded_case(e, world=f"{self.name}/{begun + n}") for n, e in enumerate(chunk)]
+        cases = [
+            recorded_case(e, world=f"{self.name}/{begun + n}", mapping=self._mapping(e))
+            for n, e in enumerate(chunk)
+        ]
         try:
             ids = start_cases(cases, source="replay", actor="replay")
         except UnavailableError:
@@ -89,6 +95,9 @@ class Replay:
                 self._start([episode], begun + number)
         else:
             self.runs.update(zip(ids, chunk, strict=True))
+
+    def _mapping(self, episode: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.mappings.of(episode["domain"]) if self.mappings else {}
 
     def _settled(self) -> int:
         wanted = SETTLED if self.reviewer != "none" else SETTLED | {"waiting_approval"}
@@ -155,6 +164,28 @@ class Replay:
             with suppress(ConflictError):  # decided or expired in this very moment
                 cancel_run(run_id, actor="replay", reason="The replay ended without a reviewer.")
         return len(left)
+
+    def ledgers(self) -> dict[str, str]:
+        """The tool of each domain that tells what was carried out in a world."""
+        wanted = {e["domain"] for e in self.episodes}
+        told = {domain: self.mappings.of(domain) for domain in wanted} if self.mappings else {}
+        return {d: str(mapping["ledger"]) for d, mapping in told.items() if "ledger" in mapping}
+
+    def jobs(self) -> dict[str, Any]:
+        """How many runs each job got, and the share of them whose proposals name no tool that
+        the job's contract lacks."""
+        runs = Counter(Run.objects.filter(id__in=self.runs).values_list("job_slug", flat=True))
+        proposed = Step.objects.filter(run_id__in=self.runs, kind="tool").values_list(
+            "run_id", "run__contract_version_id", "tool_name"
+        )
+        outside = {
+            run
+            for run, version, tool in proposed.distinct()
+            if catalog.contract(version).tool(tool) is None
+        }
+        total = sum(runs.values())
+        cover = 1 - len(outside) / total if total else 0.0
+        return {"runs": dict(sorted(runs.items())), "cover": round(cover, 4)}
 
     def steps(self) -> int:
         """Tool calls that the tower dealt with."""

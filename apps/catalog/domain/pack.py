@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.domain.contract_schema import SLUG, TOOL_NAME, choice, group, list_of
+from apps.catalog.domain.replaying import REPLAY, tool_problems
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
 from apps.kernel.documents import Document, Path, Problem, load
 
@@ -58,6 +59,7 @@ PACK: dict[str, Any] = group(
         "agents": list_of(_AGENT),
         "policies": list_of(_FILE),
         "jobs": list_of(_FILE),
+        "replay": REPLAY,
     },
     "domain",
     "server",
@@ -83,6 +85,7 @@ class Pack:
     prompts: tuple[FileEntry, ...]
     policies: tuple[FileEntry, ...]
     jobs: tuple[FileEntry, ...]
+    replay: dict[str, Any]
     source: Document
 
     def with_schemas(self, schemas: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -115,6 +118,7 @@ def parse_pack(text: str) -> tuple[Pack | None, list[Problem]]:
         ),
         policies=_files(value, "policies"),
         jobs=_files(value, "jobs"),
+        replay=value.get("replay") or {},
         source=source,
     )
     return pack, problems
@@ -138,7 +142,7 @@ def _cross_checks(source: Document) -> list[Problem]:
             out.append(source.problem(("agents", i, "prompt"), message, fix))
     for i, tool in enumerate(value["tools"]):
         out += _tool_checks(source, ("tools", i), tool)
-    return out
+    return out + tool_problems(source, [t["name"] for t in value["tools"]])
 
 
 def _duplicates(source: Document, key: str, field: str) -> list[Problem]:

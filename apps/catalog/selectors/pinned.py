@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import F
 
 from apps.catalog.domain.contract import Compensation, compensations
-from apps.catalog.models import AgentVersion, ContractVersion, PromptVersion, ToolVersion
+from apps.catalog.models import AgentVersion, ContractVersion, Domain, PromptVersion, ToolVersion
 from apps.kernel.errors import NotFoundError
 from apps.kernel.statements import fetch
 
@@ -93,6 +93,12 @@ def current_jobs(domain_slug: str) -> dict[str, frozenset[str]]:
         job__domain__slug=domain_slug, job__is_active=True, number=F("job__current_number")
     ).values_list("job__slug", "document")
     return {slug: frozenset(t["name"] for t in doc.get("tools", ())) for slug, doc in rows}
+
+
+def replay_mappings() -> dict[str, dict[str, Any]]:
+    """How recordings are read, by the slug of each domain that has a job."""
+    rows = Domain.objects.filter(jobs__is_active=True).distinct()
+    return {slug: mapping or {} for slug, mapping in rows.values_list("slug", "replay")}
 
 
 def current_contract(job_slug: str) -> ContractVersion:

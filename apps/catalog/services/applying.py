@@ -101,8 +101,10 @@ class _Writer:
     def write(self) -> None:
         pack = self.files.pack
         slug, name = pack.domain["slug"], pack.domain["name"]
-        self.domain, made = Domain.objects.get_or_create(slug=slug, defaults={"name": name})
-        changed = not made and Domain.objects.filter(slug=slug).exclude(name=name).update(name=name)
+        said = {"name": name, "replay": pack.replay}
+        self.domain, made = Domain.objects.get_or_create(slug=slug, defaults=said)
+        other = Domain.objects.filter(slug=slug).exclude(**said)
+        changed = not made and other.update(**said)
         self._say("domain", slug, made, bool(changed))
         self._server()
         for tool in self.files.tools:

@@ -21,6 +21,7 @@ from apps.catalog.domain.pack import (
     parse_policy,
     sentence_problems,
 )
+from apps.catalog.domain.replaying import job_problems
 from apps.catalog.domain.served import Listing
 from apps.catalog.domain.servers import EntryError, Source, read_entry
 from apps.kernel.documents import Problem
@@ -242,3 +243,6 @@ def _read_jobs(files: PackFiles, problems: list[Problem]) -> None:
             message = f"The job “{parsed.contract.job}” is also written in {first}."
             problems.append(Problem(message, "Keep one of them.", "job", file=name))
         files.jobs.append((parsed, body))
+    if len(files.jobs) == len(files.pack.jobs):
+        main = str(files.directory / "pack.yaml")
+        problems += [p.in_file(main) for p in job_problems(files.pack.source, seen)]

@@ -95,7 +95,7 @@ def run_facts(
     }
 
 
-def _is_about(step: PastStep, about: tuple[str, str] | None) -> bool:
+def _is_about(step: PastStep, about: tuple[str, Any] | None) -> bool:
     return about is not None and resource_of(step.arguments) == about
 
 

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from apps.kernel.errors import TowerError
 from controltower.replay.crew import Crew
+from controltower.replay.mapping import mappings
 from controltower.replay.reading import left_out, read
 from controltower.replay.report import curves, show, witness
 from controltower.replay.running import Replay
 from controltower.replay.scoring import score
-from controltower.world.loading import DOMAINS
 
 REVIEWERS = ("none", "approve", "reject", "oracle")
 
@@ -38,12 +38,18 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        episodes, bad = read(options["files"], domains=frozenset(DOMAINS), limit=options["limit"])
+        known = mappings()
+        if not known.domains:
+            raise CommandError("The catalog has no domain with a job: apply a pack first.")
+        found, bad = read(options["files"], domains=known.names, limit=options["limit"])
+        episodes = [known.translated(episode) for episode in found]
         if not episodes:
             raise CommandError("There is no episode to replay.\n" + left_out(bad))
-        replay = Replay(episodes, reviewer=options["reviewer"], rate=options["rate"])
+        replay = Replay(
+            episodes, reviewer=options["reviewer"], rate=options["rate"], mappings=known
+        )
         try:
-            with Crew(stderr=self.stderr):
+            with Crew({e["domain"] for e in episodes}, stderr=self.stderr):
                 self._play(replay, options["patience"])
                 card = self._card(replay)
                 replay.tidy()
@@ -72,6 +78,13 @@ class Command(BaseCommand):
     def _card(self, replay: Replay) -> dict[str, Any]:
         played = replay.gather()
         card = score(
-            played, seconds=replay.seconds, steps=replay.steps(), ledger=witness(replay.name)
+            played,
+            seconds=replay.seconds,
+            steps=replay.steps(),
+            ledger=witness(replay.name, replay.ledgers()),
         )
-        return card | {"reviewer": replay.reviewer, "curve": curves(replay, played)}
+        return card | {
+            "reviewer": replay.reviewer,
+            "jobs": replay.jobs(),
+            "curve": curves(replay, played),
+        }
