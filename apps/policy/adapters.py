@@ -17,6 +17,7 @@ import cedarpy
 import orjson
 
 from apps.kernel.documents import Problem
+from apps.policy.domain.bounds import TO_SPLIT, TOO_DEEP, excess
 from apps.policy.domain.decision import Outcome, Verdict, combine, roles_to_ask
 from apps.policy.domain.document import read_document
 from apps.policy.domain.locate import (
@@ -52,7 +53,7 @@ class Evaluator:
         schema: Mapping[str, Any],
         may_go_without_facts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._policies = cedarpy.PolicySet.from_str(policies)
+        self._policies = _parsed(policies)
         self._limits = dict(limits)
         # What no rule mentions is not sent: texts and sets can be long, and questions that differ
         # in nothing else are the same question.
@@ -68,7 +69,7 @@ class Evaluator:
         self._reads = reads_of(policies)
         self._known: dict[bytes, Outcome] = {}
         stored = _policies_as_json(policies)
-        self.rules: dict[str, Rule] = {key: read_rule(key, p) for key, p in stored.items()}
+        self.rules: dict[str, Rule] = _rules(stored)
 
     def evaluate_batch(
         self, requests: Sequence[Request], *, limits: Mapping[str, int] | None = None
@@ -193,10 +194,22 @@ def check_policies(
 ) -> list[Problem]:
     """Everything wrong with a text, by place in it (lines and columns from 1): syntax first and
     alone, then annotations, names and types."""
+    if found := excess(policies):
+        line, column = line_and_column(policies, found.offset)
+        return [_problem(line, column, "policies", found.message, found.fix)]
     try:
         cedarpy.PolicySet.from_str(policies)
     except ValueError as error:
         return [_syntax_problem(policies, str(error))]
+    try:
+        return _problems(policies, limits, schema, roles)
+    except (RecursionError, ValueError):  # a long chain is deep as JSON
+        return [_problem(1, 1, "policies", TOO_DEEP, TO_SPLIT)]
+
+
+def _problems(
+    policies: str, limits: Mapping[str, int], schema: Mapping[str, Any], roles: Sequence[str]
+) -> list[Problem]:
     stored = _policies_as_json(policies)
     if not stored:
         return [_problem(1, 1, "policies", "there is no rule, so everything would be denied")]
@@ -212,13 +225,21 @@ def check_policies(
 
 
 def rules_of(policies: str) -> list[tuple[Rule, int, str]]:
-    """Each rule of a right text with its line and its source, in the order of the text."""
+    """Each rule of a right text with its line and its source, in the order of the text. Raises
+    ``ValueError`` for a text that can't be parsed."""
     stored = _policies_as_json(policies)
-    spans = policy_spans(policies)
+    rules, spans = _rules(stored), policy_spans(policies)
     return [
-        (read_rule(key, policy), line_and_column(policies, span.start)[0], _source(policies, span))
-        for (key, policy), span in zip(stored.items(), spans, strict=True)
+        (rules[key], line_and_column(policies, span.start)[0], _source(policies, span))
+        for key, span in zip(stored, spans, strict=True)
     ]
+
+
+def _rules(stored: Mapping[str, Json]) -> dict[str, Rule]:
+    try:
+        return {key: read_rule(key, policy) for key, policy in stored.items()}
+    except RecursionError:
+        raise ValueError(f"{TOO_DEEP}: {TO_SPLIT}") from None
 
 
 Named = Mapping[str, tuple[str, Span]]
@@ -329,9 +350,22 @@ def _all_facts(schema: Mapping[str, Any]) -> set[str]:
     return {name for declared in declared_facts(schema).values() for name in declared}
 
 
+def _parsed(policies: str) -> cedarpy.PolicySet:
+    """The text parsed. Raises ``ValueError``, also for one that the parser would die of."""
+    if found := excess(policies):
+        raise ValueError(f"{found.message}: {found.fix}")
+    return cedarpy.PolicySet.from_str(policies)
+
+
 def _policies_as_json(policies: str) -> dict[str, Json]:
-    """Policies in the order of the text: Cedar numbers them policy0, policy1, …"""
-    stored = json.loads(cedarpy.policies_to_json_str(policies))["staticPolicies"]
+    """Policies in the order of the text: Cedar numbers them policy0, policy1, … Raises
+    ``ValueError`` for a text that can't be parsed."""
+    if found := excess(policies):
+        raise ValueError(f"{found.message}: {found.fix}")
+    try:
+        stored = json.loads(cedarpy.policies_to_json_str(policies))["staticPolicies"]
+    except RecursionError:
+        raise ValueError(f"{TOO_DEEP}: {TO_SPLIT}") from None
     return {key: stored[key] for key in sorted(stored, key=lambda key: int(key[6:]))}
 
 

@@ -10,6 +10,7 @@ TOKEN = re.compile(
     r'//[^\n]*|"(?:\\.|[^"\\])*"?|[A-Za-z_]\w*|\d+|::|[=!<>]=|&&|\|\||\S',
 )
 NEAR = 20  # characters
+MOST_TRIED = 1_000_000  # characters parsed in the search for a mistake: about a second
 QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -32,13 +33,23 @@ def first_bad_offset(text: str, fails: Callable[[str], bool]) -> int:
 
     ``fails`` says whether a prefix is wrong other than by ending too soon. Policy by policy, since
     a parser that recovers after one may then complain of the end of the text instead; and from the
-    front, since prefixes beyond the first mistake say nothing reliable.
+    front, since prefixes beyond the first mistake say nothing reliable. In a very long policy the
+    place is where the search ended: each try parses all that is before it.
     """
-    for span in _chunks(text):
-        chunk = text[span.start : span.end]
+    spans = _chunks(text)
+    wrong = [span for span in spans if fails(text[span.start : span.end])]
+    left = MOST_TRIED
+    for span in wrong or spans:
+        chunk, good = text[span.start : span.end], 0
         for match in TOKEN.finditer(chunk):
-            if not match.group().startswith("//") and fails(chunk[: match.end()]):
+            if match.group().startswith("//"):
+                continue
+            left -= match.end()
+            if left < 0:
+                return span.start + good
+            if fails(chunk[: match.end()]):
                 return span.start + match.start()
+            good = match.start()
     return len(text.rstrip())
 
 

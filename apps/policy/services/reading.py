@@ -36,14 +36,19 @@ def evaluator_by(version_id: int, digest: str) -> Evaluator:
 
 def rules(version: PolicyVersion, *, since: datetime | None = None) -> list[RuleRow]:
     """The rules of a version in the order of its text, with how often each permitted, held or
-    denied a changing step since then, under any version that had a rule of that id."""
+    denied a changing step since then, under any version that had a rule of that id. None for a text
+    that can't be parsed: everything is denied under it, and its page still shows it."""
     document, _ = read_document(version.text)
     if document is None:
+        return []
+    try:
+        found = rules_of(document.policies)
+    except ValueError:
         return []
     hits = selectors.rule_hits(version.policy_set, since=since)
     return [
         RuleRow(rule, document.first_line + line - 1, source, **hits.get(rule.id, {}))
-        for rule, line, source in rules_of(document.policies)
+        for rule, line, source in found
     ]
 
 
