@@ -15,13 +15,19 @@ from typing import Any
 from uuid import UUID
 
 from apps.approvals import selectors, services
-from apps.approvals.domain.binding import Grounds, binding_digest
+from apps.approvals.domain.binding import (
+    Grounds,
+    asked_again,
+    binding_digest,
+    changed_fields,
+)
 from apps.kernel.transactions import participant
 from apps.policy import services as policy
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.request import Request
 from apps.policy.domain.unknown import Gap, bound
 
+ASKED_AGAIN = "asked-again"
 DOUBT_RISK = 3  # high: a reason is asked for
 
 
@@ -68,14 +74,13 @@ class Answer:
 @participant
 def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
     """Decide each ask; open an approval for each that is held. Answers stand in the same order."""
-    given = _consume([a for a in asks if a.approval_id])
+    given, again = _consume([a for a in asks if a.approval_id])
     decisions = policy.decide_batch([_asked(a, given.get(a.step_id, ())) for a in asks])
     answers = [_answer(a, d.answer, given) for a, d in zip(asks, decisions, strict=True)]
     decided = list(zip(asks, decisions, answers, strict=True))
     held = [(a, d) for a, d, answer in decided if answer == "hold"]
-    opened = dict(
-        zip((a.step_id for a, _ in held), services.request_batch(_questions(held)), strict=True)
-    )
+    questions = [_question(a, d, again.get(a.step_id)) for a, d in held]
+    opened = dict(zip((a.step_id for a, _ in held), services.request_batch(questions), strict=True))
     return [
         Answer(
             answer=answer,
@@ -111,21 +116,27 @@ def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
     return "hold" if doubtful and answer == "permit" else answer
 
 
-def _consume(asks: Sequence[Ask]) -> dict[UUID, Sequence[str]]:
-    """Use up the approvals that still hold for exactly these actions: step → roles given. The facts
-    were looked at anew since: an approval is none for a rule that it was not asked for, nor for
-    another amount."""
+def _consume(
+    asks: Sequence[Ask],
+) -> tuple[dict[UUID, Sequence[str]], dict[UUID, Doubt]]:
+    """Use up the approvals that still hold for exactly these actions: step → roles given. And what
+    changed since people were asked, where the question was about something else. The facts were
+    looked at anew since: an approval is none for a rule that it was not asked for, nor for another
+    amount."""
     if not asks:
-        return {}
+        return {}, {}
     verdicts = policy.judge_batch([_asked(a, ()) for a in asks])
     asked = selectors.asked_about([a.approval_id for a in asks if a.approval_id])
+    bound_to = [(a, _bound(a, v.unknown)) for a, v in zip(asks, verdicts, strict=True)]
     pairs = [
-        (a.approval_id, binding_digest(_bound(a, verdict.unknown)))
-        for a, verdict in zip(asks, verdicts, strict=True)
+        (a.approval_id, binding_digest(now))
+        for (a, now), verdict in zip(bound_to, verdicts, strict=True)
         if a.approval_id in asked and asked[a.approval_id].covers(_would_ask(a, verdict))
     ]
     consumed = services.consume_batch(pairs)
-    return {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
+    given = {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
+    left = [(a, now) for a, now in bound_to if a.step_id not in given]
+    return given, _changed(left) if left else {}
 
 
 def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
@@ -139,11 +150,20 @@ def _rules(ask: Ask, verdict: Verdict) -> Sequence[Mapping[str, Any]]:
     return [ask.must_hold.shown(), *verdict.rules] if ask.must_hold else verdict.rules
 
 
-def _questions(held: Sequence[tuple[Ask, policy.Decided]]) -> list[services.Question]:
-    return [_question(ask, decided) for ask, decided in held]
+def _changed(left: Sequence[tuple[Ask, Mapping[str, Any]]]) -> dict[UUID, Doubt]:
+    """What is another than when people were asked, by step."""
+    before = services.bindings_of([a.approval_id for a, _ in left if a.approval_id])
+    found = {}
+    for ask, now in left:
+        old = before.get(ask.approval_id) if ask.approval_id else None
+        if old is None or binding_digest(old) == binding_digest(now):
+            continue
+        if fields := changed_fields(old, now):
+            found[ask.step_id] = Doubt(ASKED_AGAIN, asked_again(fields, old, now))
+    return found
 
 
-def _question(ask: Ask, decided: policy.Decided) -> services.Question:
+def _question(ask: Ask, decided: policy.Decided, again: Doubt | None) -> services.Question:
     verdict, doubt = decided.verdict, ask.must_hold
     return services.Question(
         run_id=ask.run_id,
@@ -151,7 +171,7 @@ def _question(ask: Ask, decided: policy.Decided) -> services.Question:
         decision_id=decided.id,
         binding=_bound(ask, verdict.unknown),
         risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
-        rules=_rules(ask, verdict),
+        rules=[*([again.shown()] if again else []), *_rules(ask, verdict)],
         roles=verdict.roles,
         votes_required=max(verdict.votes, 1),
         shown=ask.question(),

@@ -51,6 +51,12 @@ def states_of(approval_ids: Sequence[UUID]) -> dict[UUID, Approval]:
     return {row.pk: row for row in rows.only("id", "state", "reason", "decided_at")}
 
 
+def bindings_of(approval_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """What the answered or withdrawn ones of these approvals were bound to."""
+    rows = Approval.objects.filter(pk__in=approval_ids, state__in=[State.APPROVED, State.VOID])
+    return dict(rows.values_list("pk", "binding"))
+
+
 def decided_among(approval_ids: Sequence[UUID]) -> list[UUID]:
     """Those that no longer wait for anybody."""
     rows = Approval.objects.filter(pk__in=approval_ids).exclude(state=State.PENDING)

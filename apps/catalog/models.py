@@ -32,11 +32,37 @@ class ToolServer(models.Model):
         return self.slug
 
 
+class ServerCheck(models.Model):
+    """How a server answered when it was last asked what it offers. ``answered_at`` is the last time
+    that it did, ``error`` why it didn't this time. ``unused`` are tools it offers that no pack
+    names; ``findings`` are sentences about what contradicts the catalog."""
+
+    server = models.OneToOneField(
+        ToolServer, on_delete=models.CASCADE, primary_key=True, related_name="check_row"
+    )
+    checked_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    is_answering = models.BooleanField(default=False)
+    error = models.CharField(max_length=600, blank=True)
+    latency_ms = models.FloatField(null=True)
+    protocol = models.CharField(max_length=40, blank=True)
+    software = models.CharField(max_length=200, blank=True)
+    unused = JSONField(default=list)
+    findings = JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"{self.server_id}: {self.error or 'answers'}"
+
+
 class Tool(models.Model):
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="tools")
     server = models.ForeignKey(ToolServer, on_delete=models.PROTECT, related_name="tools")
     name = models.CharField(max_length=80)
     current_number = models.PositiveIntegerField(default=0)
+    # What the server said of it when it was last asked, and the digest of that; none before.
+    live = JSONField(null=True)
+    live_digest = models.CharField(max_length=64, blank=True, db_default="")
+    live_since = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -49,7 +75,8 @@ class Tool(models.Model):
 
 class ToolVersion(models.Model):
     """What a tool is: schema, effect and idempotency class. ``document`` is the pack's entry with
-    the input schema filled in; ``fingerprint`` its digest. Columns repeat what queries need."""
+    the input schema filled in; ``served`` what the server said of the tool when it was published,
+    if it could be asked; ``fingerprint`` the digest of both. Columns repeat what queries need."""
 
     class Effect(models.TextChoices):
         READ = "read", "Read"
@@ -65,6 +92,8 @@ class ToolVersion(models.Model):
     tool = models.ForeignKey(Tool, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     document = JSONField()
+    served = JSONField(null=True)
+    served_digest = models.CharField(max_length=64, blank=True, db_default="")
     fingerprint = models.CharField(max_length=64)
     effect = models.CharField(max_length=12, choices=Effect.choices)
     idempotency = models.CharField(max_length=8, choices=Idempotency.choices)

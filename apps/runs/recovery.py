@@ -15,6 +15,7 @@ from django.db import connection
 from apps.approvals import services as approvals
 from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
+from apps.catalog.services import EVERY, watch_servers
 from apps.kernel.transactions import command, participant
 from apps.runs import dispatch, journal, reconcile
 from apps.runs.domain.duties import Duty
@@ -180,6 +181,13 @@ DUTIES: tuple[Duty, ...] = (
         "lost calls are not asked about",
         reconcile.look_up_due,
         every_s=settings.SWEEP_SECONDS,
+        waits=True,
+    ),
+    Duty(
+        "watched_servers",
+        "nobody sees that a tool server is silent or changed its tools",
+        watch_servers,
+        every_s=EVERY.total_seconds(),
         waits=True,
     ),
 )

@@ -34,6 +34,7 @@ class Step:
 
     def __init__(self) -> None:
         self.id, self.run_id = new_id(), new_id()
+        self.bound_to: dict[str, Any] = {}  # beside the usual
 
     def at_the_gate(
         self, *, approval_id: UUID | None = None, amount_cents: int | None = None, **asked: Any
@@ -43,7 +44,7 @@ class Step:
             run_id=self.run_id,
             policy_slug="toys",
             request=refund(**asked),
-            binding=lambda: bound(self.run_id),
+            binding=lambda: {**bound(self.run_id), **self.bound_to},
             question=lambda: {
                 "sentence": "Refund it",
                 "domain_slug": "toys",
@@ -198,3 +199,31 @@ def test_odd_facts_of_one_step_leave_the_others_of_the_batch_alone(toys: None) -
 
     assert {a.answer for a in answers} == {"hold"}
     assert Step().at_the_gate(facts=KNOWN).answer == "permit"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"policy_digest": "q" * 64}, "since the policy changed"),
+        ({"server": "https://elsewhere.example"}, "called at another address"),
+        ({"live": ["Its description changed."]}, "otherwise than it was published (Its desc"),
+    ],
+)
+def test_who_is_asked_again_reads_why(
+    toys: None, people: People, changed: dict[str, Any], said: str
+) -> None:
+    step = Step()
+    amount = {"own": True}  # how much nobody knows: a person is asked
+    held = step.at_the_gate(facts=amount)
+    approve(held.approval_id, people["operator"])
+    step.bound_to = changed
+
+    again = step.at_the_gate(facts=amount, approval_id=held.approval_id)
+
+    assert again.answer == "hold"
+    assert again.approval_id != held.approval_id
+    rule = Approval.objects.get(pk=again.approval_id).rules[0]
+    assert rule["id"] == "asked-again"
+    assert said in rule["reason"]
+    approve(again.approval_id, people["operator"])
+    assert step.at_the_gate(facts=amount, approval_id=again.approval_id).answer == "permit"

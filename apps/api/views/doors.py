@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from apps.accounts.authn import requires
 from apps.api.live import streams
 from apps.audit import selectors as log
+from apps.catalog import adapters as servers
 from apps.runs.selectors import health, troubles
 from apps.runs.services import workers
 
@@ -68,10 +69,16 @@ def events(request: HttpRequest) -> JsonResponse:
 @require_GET
 @requires("tower.view")
 def system(request: HttpRequest) -> HttpResponse:
-    """Workers, queue, duties, breakers and latencies, as of now."""
+    """Workers, queue, duties, breakers, tool servers and latencies, as of now."""
     name = "api/_system.html" if request.htmx else "api/system.html"  # type: ignore[attr-defined]  # django-htmx
     seen = health.overview()
-    return render(request, name, {"health": seen, "troubles": troubles.troubles(seen)})
+    context = {
+        "health": seen,
+        "troubles": troubles.troubles(seen),
+        "servers": servers.standings(),
+        "server_problems": servers.problems(),
+    }
+    return render(request, name, context)
 
 
 @require_POST

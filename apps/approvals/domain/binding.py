@@ -8,7 +8,7 @@ that no two different arguments share a digest. Text is bound as it came: never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -97,3 +97,31 @@ class Grounds:
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Which fields of two bindings differ, for the person who has to look again."""
     return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+FIELD_WORDS = {
+    "agent": "the agent is another one",
+    "arguments": "the arguments changed",
+    "branches": "a change of another branch came in between",
+    "contract_digest": "the contract changed",
+    "policy_digest": "the policy changed",
+    "server": "the tool would be called at another address",
+    "subject": "it is about somebody else",
+    "tool": "it is another tool",
+    "tool_fingerprint": "the tool was published anew",
+    "unknown": "what nobody could say about it changed",
+}
+LIVE = "live"
+
+
+def asked_again(fields: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why a question is put again, for the person who was asked before."""
+    words = [FIELD_WORDS[field] for field in fields if field in FIELD_WORDS]
+    if LIVE in fields:
+        said = " ".join(str(sentence) for sentence in new.get(LIVE) or ())
+        words.append(
+            f"the tool's server describes the tool otherwise than it was published ({said})"
+            if said
+            else "the tool's server describes the tool as it was published again"
+        )
+    return f"Asked again, since {'; '.join(words) or 'something about it changed'}."

@@ -6,15 +6,16 @@ any two who act at once exactly one succeeds and the other is told who and when.
 
 from __future__ import annotations
 
-from apps.approvals.selectors import decided_among, states_of
+from apps.approvals.selectors import bindings_of, decided_among, states_of
 from apps.approvals.services.asking import Question, consume, consume_batch, request_batch
 from apps.approvals.services.claiming import claim, release
 from apps.approvals.services.deciding import decide, is_signed
-from apps.approvals.services.ending import expire_due, void_for_run
+from apps.approvals.services.ending import expire_due, void_for_run, void_for_tool
 from apps.approvals.services.escalating import escalate, escalate_due
 
 __all__ = [
     "Question",
+    "bindings_of",
     "claim",
     "consume",
     "consume_batch",
@@ -28,4 +29,5 @@ __all__ = [
     "request_batch",
     "states_of",
     "void_for_run",
+    "void_for_tool",
 ]

@@ -49,3 +49,11 @@ def void_for_run(run_id: UUID) -> int:
     _expire(Approval.objects.filter(run_id=run_id), limit=500)
     unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
     return make_void(Approval.objects.filter(unused, run_id=run_id))
+
+
+@participant
+def void_for_tool(domain_slug: str, tool_name: str) -> int:
+    """Take back the questions about a tool that isn't what they were asked about, and answers that
+    nobody used yet. The steps are judged anew, and their people asked again."""
+    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
+    return make_void(Approval.objects.filter(unused, domain_slug=domain_slug, tool_name=tool_name))

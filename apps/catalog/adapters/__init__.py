@@ -11,7 +11,8 @@ from apps.catalog.adapters.addresses import (
     remember,
     resolve,
 )
-from apps.catalog.adapters.asking import ask
+from apps.catalog.adapters.asking import ask, ask_now
+from apps.catalog.adapters.standing import Standing, standings
 from apps.catalog.adapters.transport import (
     EgressTransport,
     RefusedAddressError,
@@ -23,7 +24,9 @@ __all__ = [
     "Connection",
     "EgressTransport",
     "RefusedAddressError",
+    "Standing",
     "ask",
+    "ask_now",
     "configured",
     "http_client",
     "look_up",
@@ -32,4 +35,5 @@ __all__ = [
     "refused_credentials",
     "remember",
     "resolve",
+    "standings",
 ]

@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from apps.catalog.adapters.addresses import Connection
 from apps.catalog.adapters.transport import EgressTransport, http_client, refused_credentials
-from apps.catalog.domain.served import HINTS, Listing, ServedTool
+from apps.catalog.domain.served import TOOL_NAME, Listing, ServedTool, read_tool
 from apps.kernel.errors import TowerError, UnavailableError
 
 ASK_SECONDS = 15.0
@@ -92,11 +92,13 @@ async def listing(client: Client) -> Listing:
     started = time.perf_counter()
     found: dict[str, ServedTool] = {}
     twice: list[str] = []
-    cursor: str | None = None
+    unnamable, cursor = 0, None
     for _ in range(MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
         for tool in page.tools:
-            if tool.name in found:
+            if not TOOL_NAME.fullmatch(tool.name):
+                unnamable += 1
+            elif tool.name in found:
                 twice.append(tool.name)
             else:
                 found[tool.name] = _served(tool)
@@ -110,6 +112,7 @@ async def listing(client: Client) -> Listing:
     return Listing(
         tools=found,
         twice=tuple(dict.fromkeys(twice)),
+        unnamable=unnamable,
         protocol=str(client.protocol_version or ""),
         server=_named(client),
         latency_ms=(time.perf_counter() - started) * 1000,
@@ -123,13 +126,7 @@ def _named(client: Client) -> str:
 
 def _served(tool: Any) -> ServedTool:
     said = tool.annotations.model_dump(by_alias=True) if tool.annotations else {}
-    return ServedTool(
-        name=tool.name,
-        description=tool.description or "",
-        input_schema=tool.input_schema or {},
-        output_schema=tool.output_schema,
-        hints={hint: said[hint] for hint in HINTS if isinstance(said.get(hint), bool)},
-    )
+    return read_tool(tool.name, tool.description or "", tool.input_schema, tool.output_schema, said)
 
 
 def _unasked(

@@ -43,6 +43,10 @@ def findings(tools: Sequence[Mapping[str, Any]], served: Listing) -> list[Findin
             message = f"The tool server doesn't serve “{name}”."
             out.append(Finding(name, "name", message, near or "Correct the name, or take it out."))
             continue
+        if theirs.problem:
+            message = f"What the tool server says of “{name}” can't be read: {theirs.problem}"
+            out.append(Finding(name, "name", message, "Have the server mend it."))
+            continue
         if name in served.twice:
             message = f"The tool server lists “{name}” twice: nobody can tell which is called."
             out.append(Finding(name, "name", message, "Have the server list it once."))

@@ -23,6 +23,7 @@ from apps.catalog.models import (
     Tool,
     ToolVersion,
 )
+from apps.catalog.selectors import pinned
 from apps.catalog.selectors.contracts import contract, tool_versions_for
 
 
@@ -104,11 +105,16 @@ class ToolLine:
 
     terms: Any
     version: ToolVersion | None
+    drift: list[str]  # what its server says otherwise now
 
 
 def tool_lines(version: ContractVersion, found: Contract) -> list[ToolLine]:
-    pinned = tool_versions_for(version)
-    return [ToolLine(terms, pinned.get(terms.name)) for terms in found.tools]
+    used = tool_versions_for(version)
+    return [_line(terms, used.get(terms.name)) for terms in found.tools]
+
+
+def _line(terms: Any, version: ToolVersion | None) -> ToolLine:
+    return ToolLine(terms, version, pinned.drift_of(version) if version else [])
 
 
 @dataclass(frozen=True, slots=True)

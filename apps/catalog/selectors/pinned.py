@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import F
 
 from apps.catalog.domain.contract import Compensation, compensations
+from apps.catalog.domain.drift import changes
 from apps.catalog.models import AgentVersion, ContractVersion, Domain, PromptVersion, ToolVersion
 from apps.kernel.errors import NotFoundError
 from apps.kernel.statements import fetch
@@ -41,6 +42,21 @@ def tool_document(version_id: int) -> Mapping[str, Any]:
 def tool_fingerprint(version_id: int | None) -> str:
     """The digest of a tool version; empty for a tool that the catalog doesn't know."""
     return _tool(version_id).fingerprint if version_id else ""
+
+
+def drift(version_id: int | None) -> list[str]:
+    """In what the tool's server describes it otherwise now than when this version was published, as
+    sentences; empty if in nothing, or if nobody could ask. Read anew each time: it changes."""
+    row = ToolVersion.objects.filter(pk=version_id).select_related("tool").first()
+    return drift_of(row) if row else []
+
+
+def drift_of(version: ToolVersion) -> list[str]:
+    """The same of a version that was just read with its tool."""
+    live = version.tool.live_digest
+    if not version.served_digest or not live or version.served_digest == live:
+        return []
+    return changes(version.served, version.tool.live)
 
 
 def tool_server(version_id: int) -> str:

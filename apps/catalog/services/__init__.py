@@ -16,8 +16,10 @@ from apps.catalog.services.drafts import (
     withdraw,
 )
 from apps.catalog.services.reading import PackError
+from apps.catalog.services.serving import EVERY, watch_servers
 
 __all__ = [
+    "EVERY",
     "Applied",
     "Check",
     "PackError",
@@ -31,5 +33,6 @@ __all__ = [
     "roll_back",
     "save_draft",
     "submit_draft",
+    "watch_servers",
     "withdraw",
 ]

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from apps.audit.services import record
 from apps.catalog.domain.contract import Contract, Parsed, build
 from apps.catalog.domain.diff import compare
+from apps.catalog.domain.drift import changes, served_digest
 from apps.catalog.models import (
     Agent,
     AgentVersion,
@@ -23,6 +24,7 @@ from apps.catalog.models import (
     ToolServer,
     ToolVersion,
 )
+from apps.catalog.services import serving
 from apps.catalog.services.publishing import contract_digest, publish_version, resolve
 from apps.catalog.services.reading import PackError, PackFiles, read_packs
 from apps.kernel.canonical import digest
@@ -140,27 +142,38 @@ class _Writer:
 
     def _tool(self, entry: dict[str, Any]) -> None:
         document = {"idempotency": "none", **entry}
-        fingerprint = digest(document, purpose="tool-version")
+        served = self._served(entry["name"])
         tool, made = Tool.objects.get_or_create(
             domain=self.domain, name=entry["name"], defaults={"server": self.server}
         )
         Tool.objects.filter(pk=tool.pk).exclude(server=self.server).update(server=self.server)
         current = tool.versions.filter(number=tool.current_number).first()
-        if current is not None and current.fingerprint == fingerprint:
+        if current is not None and _is_same(current, document, served):
+            serving.keep_baseline(current, served)
+            serving.keep_live(tool, served)
             return self._say("tool", tool.name, False, False)
-        detail = _tool_changes(current.document if current else {}, document) if current else ()
+        detail = _tool_changes(current, document, served) if current else ()
         number = tool.current_number + 1
         ToolVersion.objects.create(
             tool=tool,
             number=number,
             document=document,
-            fingerprint=fingerprint,
+            served=served,
+            served_digest=served_digest(served) if served else "",
+            fingerprint=_fingerprint(document, served),
             effect=document["effect"],
             idempotency=document["idempotency"],
         )
         Tool.objects.filter(pk=tool.pk).update(current_number=number)
+        serving.keep_live(tool, served)
         self._record("tool.published", f"{self.domain.slug}/{tool.name}", number=number)
         return self._say("tool", tool.name, made, True, *detail)
+
+    def _served(self, name: str) -> dict[str, Any] | None:
+        """What the server said of the tool; None if it couldn't be asked."""
+        listing = self.files.served
+        found = listing.tools.get(name) if listing else None
+        return found.document() if found else None
 
     def _prompt(self, slug: str, text: str) -> PromptVersion:
         sha = digest(text, purpose="prompt-version")
@@ -270,9 +283,26 @@ class _Writer:
         return True
 
 
-def _tool_changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
-    keys = sorted(set(before) | set(after))
-    return tuple(f"{k} changed" for k in keys if before.get(k) != after.get(k))
+def _fingerprint(document: dict[str, Any], served: dict[str, Any] | None) -> str:
+    whole = document if served is None else {**document, "served": served_digest(served)}
+    return digest(whole, purpose="tool-version")
+
+
+def _is_same(current: ToolVersion, document: dict[str, Any], served: dict[str, Any] | None) -> bool:
+    """Whether a version says all this. What the server says counts only where both are known."""
+    known = not current.served_digest or served is None
+    is_served_alike = known or current.served_digest == served_digest(served or {})
+    return is_served_alike and _fingerprint(current.document, None) == _fingerprint(document, None)
+
+
+def _tool_changes(
+    current: ToolVersion, document: dict[str, Any], served: dict[str, Any] | None
+) -> tuple[str, ...]:
+    before = current.document
+    keys = sorted(set(before) | set(document))
+    ours = [f"{k} changed" for k in keys if before.get(k) != document.get(k)]
+    theirs = changes(current.served, served) if current.served and served else []
+    return tuple(ours + [f"at the server: {sentence}" for sentence in theirs])
 
 
 def _contract_changes(current: Any, contract: Contract) -> tuple[str, ...]:

@@ -129,12 +129,12 @@ def _tools(files: PackFiles, problems: list[Problem]) -> tuple[dict[str, Any], .
     pack, main = files.pack, str(files.directory / "pack.yaml")
     asked = [t["name"] for t in pack.tools if "input_schema" not in t]
     problems += [p.in_file(main) for p in _ask_server(files, must_answer=bool(asked))]
-    if files.served is None:
-        if asked:
-            return ()
-        return pack.with_schemas({})
-    problems += [p.in_file(main) for p in _checked(pack, files.served)]
-    served = {name: {"type": "object"} for name in asked} | files.served.input_schemas()
+    if files.served is None and asked:
+        return ()
+    served = {name: {"type": "object"} for name in asked}
+    if files.served is not None:
+        problems += [p.in_file(main) for p in _checked(pack, files.served)]
+        served |= files.served.input_schemas()
     tools = pack.with_schemas(served)
     for i, tool in enumerate(tools):
         stated = tool["input_schema"]

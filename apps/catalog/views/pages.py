@@ -12,7 +12,7 @@ from apps.catalog import adapters, selectors, services
 from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.diff import Kind
 from apps.catalog.forms import JobFilter
-from apps.catalog.selectors import pages
+from apps.catalog.selectors import pages, pinned
 from apps.kernel import exactjson
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.kernel.textdiff import side_by_side
@@ -128,6 +128,7 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "schema": exactjson.dumps(schema, indent=True),
         "address": address,
         "unknown_address": unknown,
+        "drift": pinned.drift(current.pk),
         "jobs": pages.jobs_using(found),
     }
     return render(request, "catalog/tool.html", context)

@@ -15,9 +15,11 @@ from uuid import UUID
 from apps.approvals.domain import preview
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask, Doubt
+from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
+from apps.kernel.errors import UnavailableError
 from apps.kernel.schemas import Schema, compiled
 from apps.policy import selectors as policy
 from apps.policy.domain.mistyped import CAME
@@ -82,11 +84,20 @@ def dry_run(work: Claimed) -> str:
 def asks(works: Sequence[Claimed], carriage: Carriage) -> list[Ask]:
     """The questions to the gate about these steps, in their order."""
     met = conflicts(works)
-    digests = _Digests()
-    asked = [_ask(w, carriage[w.run_id], digests) for w in progress.each(works)]
+    digests, drifts = _Digests(), _Drifts()
+    asked = [_ask(w, carriage[w.run_id], digests, drifts) for w in progress.each(works)]
     if not met:
         return asked
     return [_with_conflict(a, w, met.get(w.step_id, ())) for a, w in zip(asked, works, strict=True)]
+
+
+class _Drifts(dict[int, list[str]]):
+    """What servers say otherwise of tool versions than when they were published, read when first
+    asked for: only of what is held or was."""
+
+    def __missing__(self, version_id: int) -> list[str]:
+        self[version_id] = catalog.drift(version_id)
+        return self[version_id]
 
 
 class _Digests(dict[str, str]):
@@ -110,7 +121,7 @@ def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
     return replace(ask, binding=seen, must_hold=Doubt(forking.RULE, words))
 
 
-def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
+def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) -> Ask:
     contract = terms(work)
     slug = contract.decisions.policy
     said = [(role, words) for seq, role, words in carried.messages if seq <= work.after_message]
@@ -141,7 +152,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests) -> Ask:
         run_id=work.run_id,
         policy_slug=slug,
         request=request,
-        binding=lambda: _binding(work, digests[slug]),
+        binding=lambda: _binding(work, digests[slug], drifts),
         question=lambda: _question(work, document, said) if work.effect != "read" else {},
         approval_id=work.approval_id,
         must_hold=_unheard(untried) if untried and work.mutates else None,
@@ -182,8 +193,10 @@ def _preview_error(work: Claimed, document: Mapping[str, Any]) -> str:
     return "" if needs_facts or preview.tells(work.preview) else preview.NOTHING_TOLD
 
 
-def _binding(work: Claimed, policy_digest: str) -> Mapping[str, Any]:
-    return binding(
+def _binding(work: Claimed, policy_digest: str, drifts: _Drifts) -> Mapping[str, Any]:
+    """What an approval is bound to; beside the action, who would be called, and what its server
+    says of the tool where that isn't what was published."""
+    bound = binding(
         tool=f"{work.domain_slug}/{work.tool_name}",
         tool_fingerprint=catalog.tool_fingerprint(work.tool_version_id),
         contract_digest=catalog.contract_digest(work.contract_version_id),
@@ -193,6 +206,21 @@ def _binding(work: Claimed, policy_digest: str) -> Mapping[str, Any]:
         arguments=work.arguments,
         run_id=str(work.run_id),
     )
+    if work.tool_version_id is None:
+        return bound
+    server = _server_of(work.tool_version_id)
+    live = drifts[work.tool_version_id]
+    return bound | ({"server": server} if server else {}) | ({"live": live} if live else {})
+
+
+def _server_of(tool_version_id: int) -> str:
+    """The origin that a call would go to; empty for one of this machine, whose port is another one
+    after each start."""
+    try:
+        address = servers.look_up(catalog.tool_server(tool_version_id))
+    except UnavailableError:
+        return "unknown"
+    return "" if address.is_local else address.identity
 
 
 def _question(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
+from apps.catalog.selectors import servers
 from apps.runs.domain import trouble
 from apps.runs.selectors import health
 from apps.runs.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
@@ -175,6 +176,20 @@ def _breakers(seen: Overview) -> Iterator[Trouble]:
         yield Trouble("breaker", breaker.words, mend, is_grave=False)
 
 
+def _tool_servers(seen: Overview) -> Iterator[Trouble]:
+    for slug, why in servers.silent():
+        sentence = f"The tool server “{slug}” does not answer"
+        mend = "Start it, or mend its address or credentials: see System → Tool servers."
+        yield Trouble("tool_server", sentence, mend, why, is_grave=False)
+
+
+def _changed_tools(seen: Overview) -> Iterator[Trouble]:
+    """Tools that aren't at their server what was published."""
+    for drift in servers.drifts():
+        mend = "Read on its page what changed, then apply the pack to publish it anew."
+        yield Trouble("drift", drift.sentence, mend, " ".join(drift.changes), is_grave=False)
+
+
 TAKERS = ("worker", "drainer")
 CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _redis,
@@ -188,6 +203,8 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _leases,
     _late,
     _breakers,
+    _tool_servers,
+    _changed_tools,
 )
 
 

@@ -69,9 +69,9 @@ def keep(done: Sequence[Done], *, pace_s: float) -> None:
         _KEEP,
         [
             [d.duty.name for d in done],
-            [d.duty.every_s or pace_s for d in done],
+            [float(d.duty.every_s or pace_s) for d in done],
             [d.error for d in done],
-            [d.took_ms for d in done],
+            [float(d.took_ms) for d in done],
             [d.count for d in done],
         ],
     )
