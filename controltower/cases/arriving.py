@@ -4,11 +4,11 @@ cases for a live model where one is configured."""
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from apps.kernel import exactjson
 from controltower.cases.scripts import Case, live_case, recorded_case, reference_case
 from controltower.world import loading
 from controltower.world.errors import PackMissingError
@@ -66,4 +66,4 @@ def _recordings(domain: str) -> Sequence[dict[str, Any]]:
     if path is None or not path.is_file():
         return ()
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        return [exactjson.loads(line) for line in lines]

@@ -27,6 +27,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from apps.catalog.domain.replaying import choose_job
+from apps.kernel import exactjson
 from apps.policy.adapters import Evaluator
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.document import read_document
@@ -159,7 +160,7 @@ def _call(
     tool, args = step["tool"], step["args"] or {}
     effect = pack.effects.get(tool, "read")
     judged: list[Judged] = []
-    same = json.dumps([tool, args], sort_keys=True)
+    same = exactjson.dumps([tool, args], sort_keys=True)
     if effect in ("write", "irreversible"):
         request = _request(episode, pack, job, course, tool, args)
         verdict = pack.evaluator.evaluate_batch([request])[0]
@@ -334,7 +335,7 @@ def _labelled(judged: Judged, gt: str) -> Judged:
 
 def _proposal(one: Judged) -> Proposal:
     answer = "" if one.repeat else one.verdict.answer.value
-    call = json.dumps([one.request.tool, one.request.arguments], sort_keys=True)
+    call = exactjson.dumps([one.request.tool, one.request.arguments], sort_keys=True)
     return Proposal(
         (one.episode, call),
         one.gt,

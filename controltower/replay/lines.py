@@ -4,7 +4,6 @@ Pure. ``episode.schema.json`` says which fields those are."""
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections import deque
 from collections.abc import Iterable
@@ -14,6 +13,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+
+from apps.kernel import exactjson
 
 MAX_DEPTH = 64
 BOM = "\ufeff"
@@ -42,7 +43,7 @@ def parse(line: bytes, domains: frozenset[str]) -> dict[str, Any]:
 def _object(line: bytes) -> dict[str, Any]:
     try:
         text = line.decode("utf-8").removeprefix(BOM)
-        episode = json.loads(text, parse_constant=_not_json, parse_float=_finite)
+        episode = json.loads(text, parse_constant=_not_json, parse_float=_number)
     except UnicodeDecodeError as error:
         raise UnusableError(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except RecursionError as error:
@@ -63,10 +64,12 @@ def _not_json(name: str) -> None:
     raise UnusableError(f"not JSON: {name} is no JSON number")
 
 
-def _finite(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise UnusableError(f"not JSON: the number {_short(text)} is out of range")
-    return number
+def _number(text: str) -> exactjson.Number:
+    """By its value, as everywhere: what a recording proposed reaches the tool with every digit."""
+    try:
+        return exactjson.number(text)
+    except exactjson.NotCarriedError as error:
+        raise UnusableError(f"not JSON: the number {_short(text)} is out of range") from error
 
 
 def _check_values(episode: dict[str, Any]) -> None:

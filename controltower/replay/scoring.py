@@ -9,12 +9,12 @@ change counted once (``counting`` says how).
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.kernel import exactjson
 from controltower.replay import counting
 from controltower.replay.counting import Proposal
 
@@ -130,7 +130,7 @@ def _proposal(episode: str, step: Mapping[str, Any], done: Done | None) -> Propo
 
 
 def _same(tool: str, arguments: Mapping[str, Any]) -> str:
-    return json.dumps([tool, arguments], sort_keys=True)
+    return exactjson.dumps([tool, arguments], sort_keys=True)
 
 
 def _repeats(played: Sequence[Played]) -> dict[str, int]:
