@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.kernel import exactjson
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -128,7 +130,7 @@ def _is_count(value: Any) -> bool:
 def _cost_microusd(episode: Mapping[str, Any]) -> int | None:
     """What the recorded agent cost, in millionths of a US dollar; ``None`` where nobody knows."""
     cost = episode.get("agent_cost_usd")
-    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 < cost < 10**6
+    known = exactjson.is_number(cost) and 0 < cost < 10**6
     return round(cost * 1_000_000) if known else None
 
 
