@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0003_pin_what_a_contract_resolved_to'),
+        ('catalog', '0004_how_recordings_are_read'),
     ]
 
     operations = [
