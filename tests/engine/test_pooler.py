@@ -21,6 +21,11 @@ from tests import pooler
 from tests.engine.conftest import Tower
 from tests.engine.shop import busy_script
 
+# What was set for a connection by whoever had it before; the client's own words are left out.
+CHANGED = """
+SELECT name, setting FROM pg_settings WHERE source = 'session' AND setting <> reset_val
+ AND name NOT IN ('TimeZone', 'application_name', 'client_encoding', 'DateStyle')
+"""
 LIMITED = "SELECT current_setting(name) FROM unnest(%s::text[]) AS name"
 
 
@@ -106,4 +111,9 @@ def test_runs_succeed_through_a_pooler(tower: Tower) -> None:
         tower.worker()
         tower.wait(runs, seconds=120)
         tower.stop()
+        # What one process wants of its connection is nothing that the next borrower should have.
+        for _ in range(5):
+            with psycopg.connect(url) as connection:
+                rows = connection.execute(CHANGED).fetchall()
+            assert rows == []
     assert set(Run.objects.filter(id__in=runs).values_list("state", flat=True)) == {"succeeded"}

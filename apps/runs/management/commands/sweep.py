@@ -29,7 +29,8 @@ class Command(BaseCommand):
         if options["once"]:
             self.stdout.write(str(sweep()))
             return
-        connection_created.connect(_wait_briefly)
+        if not settings.POOLER:  # there the role has such limits (controltower.pooling)
+            connection_created.connect(_wait_briefly)
         refuse_a_wrong_clock()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

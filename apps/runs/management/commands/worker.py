@@ -261,11 +261,14 @@ def _redis_may_be_away() -> Any:
 @contextlib.contextmanager
 def _brief_connection() -> Any:
     """A connection for a moment only, so that none is open when a horse is forked. A database that
-    is away is no reason to end: the next beat tries again."""
+    is away is no reason to end: the next beat tries again; nor is a row that can't be read: what is
+    left undone here the sweep does."""
     try:
         yield
     except DatabaseError as error:
         logger.warning("no sign of life could be given: %s", error)
+    except Exception:
+        logger.exception("a worker goes on without it")
     finally:
         connections.close_all()
 
@@ -287,7 +290,8 @@ class Command(BaseCommand):
         parser.add_argument("--burst", action="store_true", help="stop when nothing is rung")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connection_created.connect(_look_up_by_key)
+        if not settings.POOLER:  # there it would be set for others, and not for this worker
+            connection_created.connect(_look_up_by_key)
         refuse_a_wrong_clock()
         lane = options["lane"]
         queue = django_rq.get_queue(lane, serializer=JSONSerializer)
