@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from controltower.launch import bootstrap, files, model, servers
-from controltower.launch.places import ROOT, Places, is_running
+from controltower.launch import answers, bootstrap, files, model, servers
+from controltower.launch.places import INSTANCE, ROOT, Places, is_running
 from controltower.launch.processes import tail
 from controltower.launch.screen import Screen
 
@@ -73,7 +73,8 @@ def findings(places: Places) -> Iterator[Finding]:
     if environment:
         yield from _servers({**os.environ, **environment}, places)
         yield Finding("Live model", model.described(environment))
-    yield _site(str(state.get("url", "")))
+    yield _site(url := str(state.get("url", "")))
+    yield from _stranger(url, environment.get(INSTANCE, ""))
 
 
 def _python() -> Finding:
@@ -163,6 +164,15 @@ def _tables(environment: Mapping[str, str]) -> Finding:
         return Finding("Tables", "up to date")
     last = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
     return Finding("Tables", f"not up to date ({last})", "`make down`, then `make up`")
+
+
+def _stranger(url: str, mine: str) -> Iterator[Finding]:
+    """Whether somebody else's site answers where ours was announced."""
+    found = answers.instance(f"{url}/healthz") if url.startswith("http") else None
+    if mine and found is not None and found != mine:
+        said = f"{url} is answered by another program than this tower's site"
+        mend = "`make down` and `make up`; with a proxy, see where it leads"
+        yield Finding("Site", said, mend)
 
 
 def _site(url: str) -> Finding:
