@@ -20,15 +20,12 @@ from redis.retry import Retry
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
+from apps.runs.domain.bells import bell_of
+
 logger = logging.getLogger(__name__)
 TASK = "apps.runs.tasks.drain"
 BELL_KEPT_S = 60  # a bell that nobody heard is of no use for long
 REDIS_WAIT_S = 1.0  # what a request may lose to a Redis that doesn't answer
-
-
-def bell_of(lane: str) -> str:
-    """The key that lingering drains of ``lane`` wait on."""
-    return f"tower:bell:{lane}"
 
 
 def ring(lane: str) -> bool:

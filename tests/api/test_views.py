@@ -27,10 +27,13 @@ def test_alive_needs_no_login_and_asks_nothing(django_assert_num_queries):
 
 def test_ready_names_what_is_missing():
     before = Client().get(reverse("api:ready"))
-    Worker.objects.create(name="drainer-1", kind="drainer", pid=1, host="here")
+    for kind in ("drainer", "sweeper"):
+        Worker.objects.create(name=f"{kind}-1", kind=kind, pid=1, host="here")
     after = Client().get(reverse("api:ready"))
 
-    assert [before.status_code, before.json()] == [
+    told = before.json()
+    assert {problem["kind"] for problem in told.pop("problems")} == {"sweeper", "worker"}
+    assert [before.status_code, told] == [
         503,
         {"status": "degraded", "database": True, "redis": True, "worker": False},
     ]

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.runs import dispatch
-from apps.runs.dispatch import bell_of, ring
+from apps.runs.dispatch import ring
+from apps.runs.domain.bells import bell_of
 from apps.runs.domain.suspicion import FEW
 from apps.runs.engine.doorbell import LEAST_S, MOST_S, Doorbell, pause_s
 from apps.runs.engine.drain import Drain

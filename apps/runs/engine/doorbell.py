@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from apps.runs.dispatch import bell_of
+from apps.runs.domain.bells import bell_of
 
 MOST_S = 0.5  # a lost bell costs this much at most
 LEAST_S = 0.02

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError
 
 from apps.catalog.selectors import servers
 from apps.runs.domain import trouble
-from apps.runs.selectors import health
+from apps.runs.selectors import health, probes
 from apps.runs.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,14 @@ def _redis(seen: Overview) -> Iterator[Trouble]:
     if seen.redis_error:
         sentence = "Redis can't be reached: work waits, nothing is lost, pages poll"
         yield Trouble("redis", sentence, "Start Redis, or mend REDIS_URL.", seen.redis_error)
+
+
+def _refused(seen: Overview) -> Iterator[Trouble]:
+    """What answers and still doesn't do what is asked of it."""
+    if not seen.redis_error and (refusal := probes.of_redis()):
+        yield Trouble("redis", refusal.sentence, refusal.mend, refusal.detail)
+    if refusal := probes.of_database():
+        yield Trouble("database", refusal.sentence, refusal.mend, refusal.detail)
 
 
 def _workers(seen: Overview) -> Iterator[Trouble]:
@@ -193,6 +201,7 @@ def _changed_tools(seen: Overview) -> Iterator[Trouble]:
 TAKERS = ("worker", "drainer")
 CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _redis,
+    _refused,
     _sweeper,
     _workers,
     _lanes,
@@ -234,4 +243,6 @@ def readiness() -> Readiness:
         broken = Trouble("check", "The overview can't be made", f"{LOG}.")
         return Readiness(True, not health.ping_redis()[1], False, (broken,))
     found = tuple(troubles(seen))
-    return Readiness(True, not seen.redis_error, seen.drainers_alive > 0, found)
+    kinds = {t.kind for t in found}
+    is_there = seen.drainers_alive > 0
+    return Readiness("database" not in kinds, "redis" not in kinds, is_there, found)
