@@ -82,6 +82,7 @@ def receipt_document(receipt: Receipt, view: StepView) -> dict[str, Any]:
         "provider_ref": receipt.provider_ref,
         "response_digest": receipt.response_digest,
         "evidence": receipt.evidence,
+        "note": receipt.note,
         "received_at": _moment(receipt.received_at),
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from apps.catalog.domain.contract import NO_RATE
-from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES
+from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
 from apps.kernel.fields import Field, Section
 
 _ABOUT = Section(
@@ -96,6 +96,7 @@ def _tool_sections(document: Any) -> list[Section]:
                     Field((*at, "concurrency"), "At the same time", "whole", default=16),
                     Field((*at, "rate_per_minute"), "Calls a minute", "whole", default=NO_RATE),
                     Field((*at, "repeatable"), "May repeat", "flag", default=False),
+                    Field((*at, "errors"), "An error means", "choice", ERRORS, default="refused"),
                 ),
             )
         )

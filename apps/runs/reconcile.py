@@ -16,17 +16,16 @@ from uuid import UUID
 
 from apps.accounts.domain.roles import Permission
 from apps.audit.services import Fact, record_many
-from apps.kernel import exactjson
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain import trouble
-from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
+from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer, stored_answer
 from apps.runs.domain.retry import Ending
 from apps.runs.executor import CallResult, ToolClient
-from apps.runs.journal import compensating, tickets, unknown
+from apps.runs.journal import bodies, compensating, tickets, unknown
 from apps.runs.models import Finding
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown as known
@@ -246,8 +245,9 @@ def look_up(step_id: UUID, *, person: Any) -> Looked:
 
 
 def look_up_due(*, limit: int = 20) -> int:
-    """Look up unknown steps by ourselves, each at most twice a minute; returns how many turned out
-    to have happened. An answer that comes late closes its step this way."""
+    """Look up unknown steps by ourselves, each more and more seldom and ``MOST_LOOK_UPS`` times at
+    most; returns how many turned out to have happened. An answer that comes late closes its step
+    this way. What goes wrong with one step is no matter to the others."""
     ids = _take_due(limit)
     targets = [t for step_id in ids for t in _apart(partial(known.targets, [step_id])) or ()]
     looked = [
@@ -306,9 +306,12 @@ async def _ask_one(tools: ToolClient, target: known.Target, timeout_s: float) ->
 
 
 def _note(target: known.Target, result: CallResult, *, person: Any) -> Looked:
-    looked = read_answer(result.data, tool=target.tool, arguments=target.arguments)
+    answer = result.document if result.ending is Ending.ANSWERED else None
+    looked = read_answer(answer, tool=target.tool, arguments=target.arguments)
     if looked is not Looked.FOUND and person is None:
-        return looked  # the sweep asks again; nothing to tell anybody
+        said = result.error if looked is Looked.SILENT else ""
+        command(unknown.note_look_up)(target.step_id, target.round, str(looked), said)
+        return looked
     _write_down(target, looked, result, person)
     return looked
 
@@ -329,7 +332,8 @@ def _write_down(target: known.Target, looked: Looked, result: CallResult, person
         step, target.round, looked, evidence=said[:2000], person=person, settled=settles
     )
     if settles:
-        _succeed(step, _answer(result.data.get("result")), "lookup")
+        content, data = stored_answer(result.document.get("result"))
+        _succeed(step, {"content": content, "data": data}, "lookup")
     kind = "step.reconciled" if settles else "step.finding"
     record_many([_fact(kind, step, str(person or SWEEPER), looked, finding)])
 
@@ -346,10 +350,5 @@ def close_late(steps: Sequence[Settled]) -> None:
         if step is not None:
             finding = _find(step, round_number, Looked.LATE, evidence="", settled=True)
             _succeed(step, late.result, "answer", late.receipt)
+            bodies.keep([late.bodies])
             record_many([_fact("step.reconciled", step, "tower", Looked.LATE, finding)])
-
-
-def _answer(stored: Any) -> dict[str, Any]:
-    """What the tool would have answered, in the form in which answers are kept."""
-    content = stored if isinstance(stored, str) else exactjson.dumps(stored)
-    return {"content": content, "data": None}

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.runs.views import compensating, control, forking, listing, load, pages, parts, stops
+from apps.runs.views import (
+    answers,
+    compensating,
+    control,
+    forking,
+    listing,
+    load,
+    pages,
+    parts,
+    stops,
+)
 
 app_name = "runs"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/state/", pages.state, name="state"),
     path("<uuid:run_id>/conversation/", pages.conversation, name="conversation"),
     path("<uuid:run_id>/steps/<int:seq>/", pages.step, name="step"),
+    path("<uuid:run_id>/steps/<int:seq>/answer.json", answers.whole, name="answer"),
+    path("<uuid:run_id>/steps/<int:seq>/parts/<int:number>/", answers.part, name="answer_part"),
     path("<uuid:run_id>/steps/<int:seq>/look-up/", control.look_up, name="look_up"),
     path("<uuid:run_id>/steps/<int:seq>/resolve/", control.resolve, name="resolve"),
     path("<uuid:run_id>/export.json", pages.export_json, name="export_json"),

@@ -94,6 +94,7 @@ class Call:
     server: str
     timeout_s: float
     concurrency: int
+    look_up: str = ""  # the tool that tells whether a key was carried out
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class Settled:
     thought: Thought | None = None
     attempt: Mapping[str, Any] = field(default_factory=dict)  # how it ended, if it was the last
     receipt: Mapping[str, Any] = field(default_factory=dict)
+    bodies: Mapping[str, bytes] = field(default_factory=dict)  # files of its answer, by SHA-256
 
     def row(self) -> dict[str, Any]:
         """As ``journal.settle`` takes it: columns of the step, of its attempt and its receipt."""

@@ -136,6 +136,7 @@ class ReceiptOut(Schema):
     provider_ref: str
     response_digest: str
     evidence: str
+    note: str
     received_at: datetime
 
 

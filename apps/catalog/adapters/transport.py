@@ -98,7 +98,10 @@ class EgressTransport(httpx2.AsyncHTTPTransport):
 
 
 def http_client(
-    connection: Connection, transport: EgressTransport | None = None, *, timeout_s: float = 60
+    connection: Connection,
+    transport: EgressTransport | None = None,
+    *,
+    timeout_s: float | None = 60,
 ) -> httpx2.AsyncClient:
     """The client that MCP speaks through, with the server's credentials."""
     return httpx2.AsyncClient(

@@ -52,6 +52,7 @@ class ToolUse:
     concurrency: int = 16
     rate_per_minute: int = NO_RATE
     repeatable: bool = False
+    errors: str = "refused"  # what the tool's own error says: refused (nothing done) | unknown
     compensation: Compensation | None = None
 
 

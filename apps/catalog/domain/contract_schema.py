@@ -58,6 +58,7 @@ _COMPENSATION = {
     "type": ["string", "object", "null"],
     "maxLength": 80,
 }
+ERRORS = ("refused", "unknown")  # what a tool's own error says about what it did
 _TOOL = group(
     {
         "name": TOOL_NAME,
@@ -66,6 +67,7 @@ _TOOL = group(
         "concurrency": _whole(1, 10_000),
         "rate_per_minute": _whole(1, 1_000_000),
         "repeatable": {"type": "boolean"},
+        "errors": choice(*ERRORS),
         "compensation": _COMPENSATION,
     },
     "name",

@@ -13,7 +13,7 @@ from typing import Any
 
 from apps.catalog.domain.compat import input_breaks, output_breaks
 from apps.catalog.domain.contract import Contract
-from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES
+from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
 
 
 class Kind(StrEnum):
@@ -99,6 +99,7 @@ _TOOL_RULES: dict[str, _Rule] = {
     "concurrency": _Rule("calls at the same time", "up"),
     "rate_per_minute": _Rule("calls a minute", "up"),
     "repeatable": _Rule("may be repeated in one run", "up"),
+    "errors": _Rule("what its errors mean", "down", ranks=ERRORS),
 }
 
 

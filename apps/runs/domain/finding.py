@@ -7,8 +7,13 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from apps.kernel import exactjson
 from apps.kernel.canonical import canonical_bytes
+from apps.runs.domain.envelope import clean
 
+LOOK_AGAIN_S = 30.0  # after the first look-up of the tower's own, then twice as long each time
+LOOK_AGAIN_LONGEST_S = 3600.0
+MOST_LOOK_UPS = 30  # about a day
 HIGH = 3  # from this risk on, one person's word is not enough
 
 
@@ -68,3 +73,10 @@ def read_answer(answer: Any, *, tool: str, arguments: Mapping[str, Any]) -> Look
     ours = hashlib.sha256(canonical_bytes(dict(arguments))).hexdigest()
     same = answer.get("tool") in {None, tool} and answer.get("args_digest") in {None, ours}
     return Looked.FOUND if same else Looked.OTHER
+
+
+def stored_answer(stored: Any) -> tuple[str, Any]:
+    """What the tool would have answered, by its look-up: what is told of it, and its value."""
+    if isinstance(stored, str):
+        return clean(stored), None
+    return exactjson.dumps(stored), None

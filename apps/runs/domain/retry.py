@@ -18,10 +18,15 @@ class Ending(StrEnum):
 
     ANSWERED = "answered"  # the tool answered
     REFUSED = "refused"  # the tool answered that it won't: no effect
+    ERRED = "erred"  # the tool answered with an error that doesn't prove that nothing was done
+    REJECTED = "rejected"  # turned down before the tool was reached: no effect, nor another time
     NOT_SENT = "not_sent"  # certainly never reached the tool
-    TURNED_AWAY = "turned_away"  # 408, 425, 429 or 503 that promises no work was done
+    TURNED_AWAY = "turned_away"  # told to come again later: no work was done
     LOST = "lost"  # sent, then no trustworthy answer: the effect may have happened
     BROKEN = "broken"  # an answer that makes no sense and won't improve by asking again
+
+
+ANSWERS = frozenset({Ending.ANSWERED, Ending.REFUSED, Ending.ERRED})  # the tool itself spoke
 
 
 class Verdict(StrEnum):
@@ -49,11 +54,17 @@ def decide(
     repeat_safe: bool,
     retry_after_s: float | None,
     jitter: float,
+    errors_prove_nothing: bool = False,
 ) -> RetryDecision:
     """What follows the end of attempt number ``attempt`` (from 1). ``repeat_safe``: the tool takes
-    the idempotency key. ``jitter`` is uniform in [0, 1)."""
-    if ending in {Ending.ANSWERED, Ending.REFUSED}:
+    the idempotency key. ``jitter`` is uniform in [0, 1). ``errors_prove_nothing``: the contract
+    says that the tool's errors leave it open whether something was done."""
+    if ending is Ending.ERRED and mutates and errors_prove_nothing:
+        return RetryDecision(Verdict.UNKNOWN)
+    if ending in ANSWERS:
         return RetryDecision(Verdict.SETTLE)
+    if ending is Ending.REJECTED:
+        return RetryDecision(Verdict.FAIL)
     may_have_happened = mutates and ending in {Ending.LOST, Ending.BROKEN}
     if may_have_happened and not repeat_safe:
         return RetryDecision(Verdict.UNKNOWN)

@@ -32,6 +32,7 @@ from apps.runs.domain.suspicion import MANY, Company
 from apps.runs.engine import asking, ending, progress
 from apps.runs.journal import (
     barriers,
+    bodies,
     breakers,
     budgets,
     claiming,
@@ -108,6 +109,7 @@ class Batch:
             policy=asking.tool_terms(work).retry,
             mutates=work.mutates,
             repeat_safe=work.idempotency == "keyed",  # one that can be looked up is asked
+            errors_prove_nothing=asking.tool_terms(work).errors == "unknown",
             retry_after_s=done.result.retry_after_s,
             jitter=random.random(),  # noqa: S311  # spreads load, guards nothing
         )
@@ -135,6 +137,7 @@ class Batch:
         if len(kept) < len(settled):
             self._fenced([s for s in settled if s.work.step_id not in ours])
         journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
+        bodies.keep(s.bodies for s in kept if s.bodies)
         forking.inherit([s for s in kept if s.inherited_from])
         for step in kept:
             if step.work.kind == "tool":
@@ -485,7 +488,9 @@ def _action(work: Claimed, attempt_id: UUID, number: int) -> Call | Think:
     if work.kind != "tool":
         return asking.think(work, attempt_id, number)
     terms = asking.tool_terms(work)
-    return Call(work, attempt_id, number, _server(work), terms.timeout_s, terms.concurrency)
+    look_up = str(asking.tool_document(work).get("lookup") or "") if work.mutates else ""
+    server, timeout_s = _server(work), terms.timeout_s
+    return Call(work, attempt_id, number, server, timeout_s, terms.concurrency, look_up)
 
 
 def _server(work: Claimed) -> str:

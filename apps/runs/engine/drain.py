@@ -29,7 +29,7 @@ from apps.runs.course import Carriage
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, Company
-from apps.runs.engine import progress
+from apps.runs.engine import calling, progress
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.isolating import Isolation
 from apps.runs.engine.patience import patiently
@@ -207,7 +207,7 @@ class Drain:
             if action.work.lease_token in self._withheld:
                 return Finished(action, WITHHELD)
             asyncio.get_running_loop().call_soon(sent.append, True)  # runs if the call waits
-            result = await _call(tools, action)
+            result = await calling.call(tools, action)
             slot.ended(told(result, action.timeout_s))
         return Finished(action, result)
 
@@ -328,47 +328,20 @@ def _noted(func: Callable[[], T], forget: Callable[[], None]) -> T:
         progress.board.db_ends()
 
 
-def _meta(work: Claimed) -> dict[str, Any]:
-    meta = {"world": work.world, "run": str(work.run_id)}
-    if work.dialect:
-        meta["dialect"] = work.dialect
-    return meta
-
-
-def _meta_of_call(work: Claimed) -> dict[str, Any]:
-    meta = _meta(work)
-    if work.mutates:
-        meta["idempotency_key"] = work.idempotency_key
-    return meta
-
-
 def _at_once(tools: ToolClient, action: Call) -> CallResult | None:
     """The answer of a tool of this process that neither waits nor takes long; ``None`` for every
     other tool. The client tells what a tool does as its result, so that an error is ours, and
     nothing was done; anything that is no error (a panic, an exit) is the tool's."""
     work = action.work
     progress.board.loop_runs(work.step_id.bytes)
+    meta = calling.meta_of_call(work)
     try:
-        return tools.at_once(
-            action.server, work.tool_name, work.arguments, meta=_meta_of_call(work)
-        )
+        return tools.at_once(action.server, work.tool_name, work.arguments, meta=meta)
     except BaseException as error:
         broken = _broken(action, error, may_have_happened=not isinstance(error, Exception))
         return broken.result if isinstance(broken, Finished) else None
     finally:
         progress.board.loop_runs(progress.NOBODY)
-
-
-async def _call(tools: ToolClient, action: Call) -> CallResult:
-    work = action.work
-    return await tools.call(
-        action.server,
-        work.tool_name,
-        work.arguments,
-        meta=_meta_of_call(work),
-        call_id=str(action.attempt_id),
-        timeout_s=action.timeout_s,
-    )
 
 
 async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
@@ -378,12 +351,12 @@ async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
         action.server,
         action.tool,
         {"tool": work.tool_name, "args": work.arguments},
-        meta=_meta(work),
+        meta=calling.meta(work),
         call_id=f"inspect-{work.lease_token}",
         timeout_s=min(action.timeout_s, 10.0),
     )
     if result.ending is Ending.ANSWERED:
-        looked = preview.captured(action.tool, result.data)
+        looked = preview.captured(action.tool, result.document)
     else:
         looked = preview.failed(action.tool, result.error or result.ending.value)
     work.preview, work.facts = looked.preview, looked.facts

@@ -12,16 +12,19 @@ from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
 from apps.runs.domain import budget, forking
+from apps.runs.domain.envelope import clean
 from apps.runs.domain.evidence import MAX_ANSWER, PastStep
-from apps.runs.domain.retry import Ending, Verdict
+from apps.runs.domain.retry import ANSWERS, Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
+from apps.runs.executor import CallResult
 from apps.runs.journal import breakers, lost
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
-OURS = {"engine", "unrecorded"}  # error classes of the tower's own: no fault of the tool's
+OURS = {"engine", "unrecorded", "unsendable"}  # error classes that are no fault of the tool's
+NOTE_CHARS = 2000
 RESPONSE_PURPOSE = "tower.response.v1"
 NOTE_OF = {
     "rejected": "The proposal “{tool}” was rejected: {error}",
@@ -85,7 +88,7 @@ def requeue_row(done: Finished, delay_s: float) -> dict[str, Any]:
 def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
     """The tools of calls that went well: each earns its tool's retry budget something."""
     for done in finished:
-        if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
+        if done.result.ending in ANSWERS:
             yield f"{done.action.work.domain_slug}/{done.action.work.tool_name}"
 
 
@@ -103,7 +106,7 @@ def settled(done: Finished, verdict: Verdict) -> Settled:
         state, disposition = State.CONFIRMATION_UNKNOWN.value, "unknown"
     elif verdict is Verdict.FAIL:
         state, disposition = State.FAILED.value, "failed"
-    elif result.ending is Ending.REFUSED:
+    elif result.ending in {Ending.REFUSED, Ending.ERRED}:
         state, disposition = State.FAILED.value, "refused_by_tool"
     else:
         state, disposition = State.SUCCEEDED.value, "executed"
@@ -112,23 +115,38 @@ def settled(done: Finished, verdict: Verdict) -> Settled:
         work=work,
         disposition=disposition,
         state=state,
-        result={"content": result.content, "data": result.data} if answered else None,
+        result=answer_row(result) if answered else None,
         error_class=result.error_class,
         error=result.error,
         thought=done.thought,
         attempt=attempt_row(done, verdict),
         receipt=receipt(done) if disposition == "executed" and work.kind == "tool" else {},
+        bodies={p.sha256: p.body for p in result.parts if p.body is not None} if answered else {},
     )
+
+
+def answer_row(result: CallResult) -> dict[str, Any]:
+    """An answer as it is kept with the step: what was told, its value, its pieces and what was odd
+    about it."""
+    row: dict[str, Any] = {"content": result.content, "data": result.data}
+    if result.parts:
+        row["parts"] = [part.row() for part in result.parts]
+    if result.notes:
+        row["notes"] = list(result.notes)
+    return row
 
 
 def receipt(done: Finished) -> dict[str, Any]:
     work, result = done.action.work, done.result
+    evidence = "replayed" if result.replayed else "answer"
+    said = result.content if result.digested is None else result.digested
     return {
         "run_id": work.run_id,
         "idempotency_key": work.idempotency_key,
-        "provider_ref": str(result.meta.get("effect_id", ""))[:120],
-        "response_digest": digest(result.content, purpose=RESPONSE_PURPOSE),
-        "evidence": "replayed" if result.replayed else "answer",
+        "provider_ref": clean(str(result.meta.get("effect_id", "")))[:120],
+        "response_digest": digest(said, purpose=RESPONSE_PURPOSE),
+        "evidence": "lookup" if result.looked_up else evidence,
+        "note": " ".join(result.notes)[:NOTE_CHARS],
     }
 
 
@@ -312,8 +330,6 @@ def run_facts(
 def breaker_call(done: Finished) -> breakers.Call:
     """A call as the circuit breaker counts it: a refusal is an answer, not a failure."""
     work, result = done.action.work, done.result
-    failed = (
-        result.ending not in {Ending.ANSWERED, Ending.REFUSED} and result.error_class not in OURS
-    )
+    failed = result.ending not in ANSWERS and result.error_class not in OURS
     host = breakers.host_of(done.action.server) if isinstance(done.action, Call) else ""
     return f"{work.domain_slug}/{work.tool_name}", host, failed, result.error_class == "timeout"

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from apps.runs.domain.limiter import Ended, Limiter, ended, fresh
-from apps.runs.domain.retry import Ending
+from apps.runs.domain.retry import ANSWERS, Ending
 from apps.runs.executor import CallResult
 
 
@@ -99,8 +99,8 @@ class Slots:
 def told(result: CallResult, timeout_s: float) -> Ended:
     """What the end of a call says about the tool's load."""
     return ended(
-        answered=result.ending in {Ending.ANSWERED, Ending.REFUSED},
-        broken=result.ending is Ending.BROKEN,
+        answered=result.ending in ANSWERS,
+        broken=result.ending in {Ending.BROKEN, Ending.REJECTED},
         duration_ms=result.duration_ms,
         timeout_s=timeout_s,
     )

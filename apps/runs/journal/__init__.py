@@ -172,9 +172,9 @@ def settle(rows: Sequence[Row]) -> set[UUID]:
     """End steps, the attempts that they ended with, and keep the receipts: rows of step_id,
     lease_token, state, disposition, result, error_class, error, deduplicated_from; where an attempt
     ended, attempt_id, duration_ms, outcome, attempt_error_class, attempt_error, http_status; where
-    there is a receipt, run_id, idempotency_key, provider_ref, response_digest, evidence. Returns
-    the steps that were still ours; the rest were fenced off, but their attempts have ended all the
-    same."""
+    there is a receipt, run_id, idempotency_key, provider_ref, response_digest, evidence, note.
+    Returns the steps that were still ours; the rest were fenced off, but their attempts have ended
+    all the same."""
     if not rows:
         return set()
     done = fetch(
@@ -185,7 +185,7 @@ def settle(rows: Sequence[Row]) -> set[UUID]:
                 deduplicated_from uuid, attempt_id uuid, duration_ms float, outcome text,
                 attempt_error_class text, attempt_error text, http_status smallint,
                 run_id uuid, idempotency_key text, provider_ref text, response_digest text,
-                evidence text)
+                evidence text, note text)
         ), tried AS (
             UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
                 outcome = v.outcome, error_class = v.attempt_error_class,
@@ -199,12 +199,12 @@ def settle(rows: Sequence[Row]) -> set[UUID]:
                 lease_token = NULL, lease_until = NULL, lease_owner = ''
             FROM v WHERE s.id = v.step_id AND s.lease_token = v.lease_token
             RETURNING s.id, v.run_id, v.idempotency_key, v.provider_ref, v.response_digest,
-                v.evidence
+                v.evidence, v.note
         ), kept AS (
             INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
-                response_digest, evidence, received_at)
+                response_digest, evidence, note, received_at)
             SELECT id, run_id, idempotency_key, provider_ref, response_digest, evidence,
-                clock_timestamp()
+                coalesce(note, ''), clock_timestamp()
             FROM done WHERE response_digest IS NOT NULL
             ON CONFLICT (step_id) DO NOTHING
         )
@@ -244,16 +244,17 @@ def requeue(rows: Sequence[Row]) -> set[UUID]:
 @participant
 def add_receipts(rows: Sequence[Row]) -> None:
     """Keep the evidence: rows of step_id, run_id, idempotency_key, provider_ref, response_digest,
-    evidence."""
+    evidence and, if anything was odd about the answer, note."""
     if rows:
         execute(
             """
             INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
-                response_digest, evidence, received_at)
+                response_digest, evidence, note, received_at)
             SELECT v.step_id, v.run_id, v.idempotency_key, v.provider_ref, v.response_digest,
-                v.evidence, clock_timestamp()
+                v.evidence, coalesce(v.note, ''), clock_timestamp()
             FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid,
-                idempotency_key text, provider_ref text, response_digest text, evidence text)
+                idempotency_key text, provider_ref text, response_digest text, evidence text,
+                note text)
             ON CONFLICT (step_id) DO NOTHING
             """,
             [_json(rows)],

@@ -70,9 +70,9 @@ def _copy_receipts(run_id: UUID, payload: str) -> None:
     execute(
         """
         INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
-            response_digest, evidence, received_at)
+            response_digest, evidence, note, received_at)
         SELECT v.new, %s, c.idempotency_key, c.provider_ref, c.response_digest, 'inherited',
-            c.received_at
+            c.note, c.received_at
         FROM jsonb_to_recordset(%s::jsonb) AS v(old uuid, new uuid)
         JOIN runs_receipt c ON c.step_id = v.old
         """,

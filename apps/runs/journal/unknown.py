@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from apps.kernel.transactions import participant
+from apps.runs.domain.finding import LOOK_AGAIN_LONGEST_S, LOOK_AGAIN_S, MOST_LOOK_UPS
 from apps.runs.journal import execute, fetch, to_json
-
-LOOK_AGAIN_S = 30
+from apps.runs.models import PARKED_UNTIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +98,46 @@ def reopen_run(run_id: UUID, state: str) -> bool:
 
 @participant
 def take_for_look_up(tool_version_ids: Sequence[int], *, limit: int) -> list[UUID]:
-    """The unknown steps of these tools that are to be looked up now. None is given out again
-    within half a minute, and the older it is the more seldom; several sweepers share the work."""
+    """The unknown steps of these tools that are to be looked up now; each is counted and given its
+    next time, twice as far off as the one before, until it has been asked about often enough.
+    Several sweepers share the work."""
     rows = fetch(
         """
-        UPDATE runs_step SET not_before = clock_timestamp() + greatest(
-            make_interval(secs => %s), (clock_timestamp() - finished_at) / 10)
-        WHERE id IN (
-            SELECT id FROM runs_step WHERE state = 'confirmation_unknown'
-              AND not_before <= clock_timestamp() AND tool_version_id = ANY(%s)
-            ORDER BY not_before LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING id
+        WITH due AS (
+            SELECT id, attempts_made FROM runs_step WHERE state = 'confirmation_unknown'
+              AND not_before <= clock_timestamp() AND tool_version_id = ANY(%(versions)s)
+            ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ), counted AS (
+            INSERT INTO runs_lookup (step_id, round, tries, word, said, at)
+            SELECT id, attempts_made, 1, '', '', clock_timestamp() FROM due
+            ON CONFLICT (step_id) DO UPDATE SET round = excluded.round, at = excluded.at,
+                tries = CASE WHEN runs_lookup.round = excluded.round
+                    THEN runs_lookup.tries + 1 ELSE 1 END
+            RETURNING step_id, tries
+        )
+        UPDATE runs_step s SET not_before = CASE WHEN c.tries >= %(most)s THEN %(never)s
+            ELSE clock_timestamp() + make_interval(
+                secs => least(%(first_s)s * power(2, c.tries - 1), %(longest_s)s)) END
+        FROM counted c WHERE s.id = c.step_id
+        RETURNING s.id
         """,
-        [LOOK_AGAIN_S, list(tool_version_ids), limit],
+        {
+            "versions": list(tool_version_ids),
+            "limit": limit,
+            "most": MOST_LOOK_UPS,
+            "never": PARKED_UNTIL,
+            "first_s": LOOK_AGAIN_S,
+            "longest_s": LOOK_AGAIN_LONGEST_S,
+        },
     )
     return [row[0] for row in rows]
+
+
+@participant
+def note_look_up(step_id: UUID, round_number: int, word: str, said: str) -> None:
+    """Keep what the last look-up of the tower's own came to."""
+    execute(
+        "UPDATE runs_lookup SET word = %s, said = %s, at = clock_timestamp()"
+        " WHERE step_id = %s AND round = %s",
+        [word, said[:500], step_id, round_number],
+    )

@@ -21,7 +21,8 @@ from apps.runs.work import Claimed
 # Of a queued or just claimed step ``s``; the attempts' numbers and words are the executor's.
 MAY_HAVE_HAPPENED = """(s.idempotency = 'keyed' AND EXISTS (
     SELECT FROM runs_attempt a WHERE a.step_id = s.id AND (a.ended_at IS NULL OR NOT
-        (coalesce(a.http_status, 0) IN (408, 425, 429) OR a.error_class = 'not_connected'))))"""
+        (coalesce(a.http_status, 0) IN (408, 425, 429)
+            OR a.error_class IN ('not_connected', 'turned_away', 'session_lost')))))"""
 
 _DROP = f"""
     UPDATE runs_step s SET state = v.state, disposition = v.state, error_class = v.error_class,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.runs.models.answers import AnswerBody, LookUp
 from apps.runs.models.bounds import (
     Breaker,
     Budget,
@@ -31,6 +32,7 @@ from apps.runs.models.runs import (
 __all__ = [
     "PARKED_UNTIL",
     "STATES",
+    "AnswerBody",
     "Attempt",
     "Breaker",
     "Budget",
@@ -41,6 +43,7 @@ __all__ = [
     "Intent",
     "LaneMark",
     "LoadSample",
+    "LookUp",
     "Message",
     "Rate",
     "Receipt",

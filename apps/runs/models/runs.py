@@ -336,6 +336,7 @@ class Receipt(AppendOnly):
     provider_ref = models.CharField(max_length=120, blank=True)
     response_digest = models.CharField(max_length=64)
     evidence = models.CharField(max_length=20, default="answer")  # answer|replayed|lookup|person
+    note = models.TextField(blank=True, db_default="")  # what was odd about the answer
     received_at = models.DateTimeField(db_default=Now())
 
 

@@ -20,6 +20,7 @@ from apps.runs.domain.saga import Plan, Stage
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors.answers import Shown, shown
 from apps.runs.selectors.lineage import (
     Lineage,
     Origin,
@@ -29,7 +30,7 @@ from apps.runs.selectors.lineage import (
     undone_since,
 )
 from apps.runs.selectors.runs import cost_words
-from apps.runs.selectors.unknown import findings_of, look_up_tool
+from apps.runs.selectors.unknown import OwnLookUps, findings_of, look_up_tool, own_look_ups
 
 SHOWN_LOSSES = 50
 PROBLEM_DISPOSITIONS = frozenset(
@@ -132,6 +133,17 @@ class StepView:
     def look_up(self) -> str:
         """The tool that tells whether its key was carried out; empty when nobody can be asked."""
         return look_up_tool(self.step.tool_version_id) if self.step.idempotency_key else ""
+
+    @property
+    def answer(self) -> Shown | None:
+        """What came back, as a page shows it."""
+        return shown(self.step)
+
+    @property
+    def own_look_ups(self) -> OwnLookUps | None:
+        """How far the tower's own look-ups have come, while nobody knows."""
+        unknown = self.step.state == "confirmation_unknown" and self.look_up
+        return own_look_ups(self.step) if unknown else None
 
     @property
     def can_try_again(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,8 @@ from django.db.models import Max
 
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.errors import NotFoundError
-from apps.runs.domain.finding import Verdict
-from apps.runs.models import Finding, Step
+from apps.runs.domain.finding import LOOKED_WORDS, Looked, Verdict
+from apps.runs.models import PARKED_UNTIL, Finding, LookUp, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,28 @@ def _target(step: Step) -> Target:
         key=step.idempotency_key,
         world=step.run.world,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLookUps:
+    """How often the tower itself has asked about a lost call, what came of it last, and when it
+    asks again: ``None`` when it has asked often enough."""
+
+    tries: int
+    words: str
+    said: str
+    at: datetime
+    next_at: datetime | None
+
+
+def own_look_ups(step: Step) -> OwnLookUps | None:
+    """The tower's own look-ups of an unknown step; ``None`` before the first."""
+    row = LookUp.objects.filter(step_id=step.pk, round=step.attempts_made).first()
+    if row is None:
+        return None
+    words = LOOKED_WORDS[Looked(row.word)] if row.word else "under way"
+    next_at = step.not_before if step.not_before < PARKED_UNTIL else None
+    return OwnLookUps(row.tries, words, row.said, row.at, next_at)
 
 
 def versions_to_look_up() -> list[int]:

@@ -218,7 +218,7 @@ async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[
         call_id=f"undo-{item.step.id}",
         timeout_s=LOOK_S,
     )
-    return result.data if isinstance(result.data, dict) else None
+    return result.document if isinstance(result.document, dict) else None
 
 
 def _words(run: Run, item: saga.Item, answer: dict[str, Any] | None, *, asked: bool) -> Foreseen:
