@@ -71,7 +71,8 @@ def read_answer(answer: Any, *, tool: str, arguments: Mapping[str, Any]) -> Look
     if not answer["found"]:
         return Looked.ABSENT
     ours = hashlib.sha256(canonical_bytes(dict(arguments))).hexdigest()
-    same = answer.get("tool") in {None, tool} and answer.get("args_digest") in {None, ours}
+    # Tuples, since what came may be a list, which no set can be asked for.
+    same = answer.get("tool") in (None, tool) and answer.get("args_digest") in (None, ours)
     return Looked.FOUND if same else Looked.OTHER
 
 

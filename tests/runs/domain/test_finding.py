@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apps.kernel.exactjson import loads
 from apps.runs.domain.finding import (
     LOOKED_WORDS,
     VERDICT_WORDS,
@@ -51,10 +52,22 @@ def test_people_agree_by_their_last_words(said: list[tuple[int, str]], agreed: b
         ({"found": True, "tool": "refund", "args_digest": DIGEST}, Looked.FOUND),
         ({"found": True, "tool": "cancel", "args_digest": DIGEST}, Looked.OTHER),
         ({"found": True, "tool": "refund", "args_digest": "0" * 64}, Looked.OTHER),
+        ({"found": True, "tool": {"name": "refund"}}, Looked.OTHER),
+        ({"found": True, "args_digest": [DIGEST]}, Looked.OTHER),
     ],
 )
 def test_a_look_up_proves_only_this_very_call(answer: Any, looked: Looked) -> None:
     assert read_answer(answer, tool="refund", arguments=ARGUMENTS) is looked
+
+
+@pytest.mark.parametrize("spelled", [3, 3.0, "3.00", "0.3e1"])
+def test_a_look_up_proves_the_call_however_its_numbers_are_spelled(spelled: Any) -> None:
+    amount = loads(spelled) if isinstance(spelled, str) else spelled
+    answer = {"found": True, "args_digest": DIGEST}
+
+    found = read_answer(answer, tool="refund", arguments={"order_id": "#D", "amount": amount})
+
+    assert found is Looked.FOUND
 
 
 def test_every_word_can_be_said() -> None:
