@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,7 @@ LEAST_FREE_BYTES = 1_000_000_000
 DEEP_QUEUE = 100
 # A process that was restarted and then stays up this long is well again.
 STEADY_SECONDS = 60
+ASK_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -58,23 +60,79 @@ def examine(places: Places, screen: Screen) -> int:
 
 
 def findings(places: Places) -> Iterator[Finding]:
-    """Everything that is looked at; later checks are left out when an earlier one explains them."""
-    yield _python()
-    yield _packages()
-    yield _disk(places)
-    yield from _private_files(places)
+    """Everything that is looked at, each apart from the others: a look that fails is a finding
+    itself. Later ones are left out only when an earlier one explains them."""
+    yield from _apart("Python", lambda: [_python()])
+    yield from _apart("Packages", lambda: [_packages()])
+    yield from _apart("Disk", lambda: [_disk(places)])
+    yield from _apart("Secrets", lambda: _private_files(places))
     if not is_running(places):
         yield Finding("Tower", "does not run", "`make up` starts it")
         return
-    state = files.read_json(places.state)
+    state = _told(places.state)
     yield Finding("Tower", f"runs as process {state.get('pid')}")
-    yield from _services(places)
-    environment = files.read_json(places.environment)
+    yield from _apart("Processes", lambda: _services(places))
+    environment = _told(places.environment)
     if environment:
-        yield from _servers({**os.environ, **environment}, places)
-        yield Finding("Live model", model.described(environment))
-    yield _site(url := str(state.get("url", "")))
-    yield from _stranger(url, environment.get(INSTANCE, ""))
+        whole = {**os.environ, **environment}
+        yield from _apart("Servers", lambda: _servers(whole, places))
+        yield from _apart("Machinery", lambda: _machinery(whole))
+        yield from _apart(
+            "Live model", lambda: [Finding("Live model", model.described(environment))]
+        )
+    url = str(state.get("url", ""))
+    yield from _apart("Site", lambda: [_site(url)])
+    yield from _apart("Site", lambda: _stranger(url, str(environment.get(INSTANCE, ""))))
+
+
+def _apart(subject: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(look())
+    except Exception as error:  # whatever it is, the other looks are worth having
+        detail = f"could not be looked at ({type(error).__name__}: {error})"
+        found.append(Finding(subject, detail, "read the logs under var/log"))
+    return found
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What the launcher wrote; nothing for a file that can't be read."""
+    try:
+        told = files.read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _machinery(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """What the product says of its own lanes, workers, duties and tool servers."""
+    told = _asked_of(environment, "health", "--json")
+    try:
+        troubles = json.loads(told.stdout.strip().splitlines()[-1])["troubles"]
+    except (ValueError, LookupError, TypeError):
+        last = (told.stderr.strip() or "no reason given").splitlines()[-1]
+        yield Finding("Machinery", f"can't be asked ({last})", "read var/log/web.log")
+        return
+    if not troubles:
+        yield Finding("Machinery", "lanes move, duties are done, tool servers answer")
+    for trouble in troubles:
+        detail = f" ({trouble['detail']})" if trouble["detail"] else ""
+        yield Finding(trouble["kind"].replace("_", " ").capitalize(), trouble["sentence"] + detail, trouble["mend"])
+
+
+def _asked_of(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603  # our own commands
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ASK_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(arguments, 1, "", f"no answer in {ASK_SECONDS} s")
 
 
 def _python() -> Finding:
@@ -111,7 +169,7 @@ def _services(places: Places) -> Iterator[Finding]:
     if not services:
         yield Finding("Processes", "none yet", "wait until `make up` says that the tower is up")
     for service in services:
-        yield _process(service)
+        yield from _apart("Process", lambda service=service: [_process(service)])
 
 
 def _process(service: Mapping[str, Any]) -> Finding:
@@ -152,14 +210,7 @@ def _queues(depths: Mapping[str, int]) -> Iterator[Finding]:
 
 
 def _tables(environment: Mapping[str, str]) -> Finding:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--check"],
-        cwd=ROOT,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _asked_of(environment, "migrate", "--check")
     if done.returncode == 0:
         return Finding("Tables", "up to date")
     last = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]

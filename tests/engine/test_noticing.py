@@ -13,6 +13,7 @@ from django.db import connection
 from apps.runs.models import Duty, Worker
 from apps.runs.selectors import troubles
 from apps.runs.selectors.health import Trouble
+from controltower.launch import doctor
 from tests.engine.conftest import Tower
 from tests.engine.shop import busy_script
 from tests.engine.watching import horse_of, on_its_way, slow, until
@@ -54,6 +55,7 @@ def test_all_is_well_in_a_tower_at_work_and_idle(tower: Tower) -> None:
 
     assert troubles.readiness().troubles == ()
     assert troubles.readiness().is_ready
+    assert [f.is_well for f in doctor._machinery(tower.env)] == [True]
 
 
 def test_a_lane_without_a_worker_is_noticed(tower: Tower) -> None:
@@ -63,6 +65,8 @@ def test_a_lane_without_a_worker_is_noticed(tower: Tower) -> None:
     tower.start([busy_script(1)])
 
     assert "manage.py worker --lane normal" in noticed("lane", "no live worker").mend
+    told_by_doctor = [f for f in doctor._machinery(tower.env) if not f.is_well]
+    assert any("no live worker" in f.detail and f.subject == "Lane" for f in told_by_doctor)
 
 
 def test_a_stopped_worker_is_noticed(tower: Tower) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controltower.launch import files, ports
+from controltower.launch import doctor, files, ports
 from controltower.launch.places import ROOT, Lock, Places
 
 
@@ -119,3 +120,21 @@ def test_units_keep_to_what_the_page_promises(name: str, kill_mode: str) -> None
     promised = ("NoNewPrivileges=yes", f"KillMode={kill_mode}", "EnvironmentFile=", "Restart=")
 
     assert [line for line in promised if line not in unit] == []
+
+
+def test_a_look_of_the_doctor_that_fails_hides_no_other(var: Path) -> None:
+    """The launcher's own notes are broken, and somebody holds the tower."""
+    places = Places(var)
+    places.run.mkdir(parents=True)
+    for path in (places.state, places.environment):
+        path.write_text("{broken")
+    places.status.write_text('{"services": [{"name": "web"}, 3]}')
+    with (places.run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = list(doctor.findings(places))
+
+    subjects = [f.subject for f in found]
+    assert subjects[:3] == ["Python", "Packages", "Disk"]
+    assert subjects.count("Process") == 2
+    assert subjects[-1] == "Site"
+    assert all("could not be looked at" in f.detail for f in found if f.subject == "Process")
