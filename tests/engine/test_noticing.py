@@ -38,7 +38,7 @@ def told(kind: str, words: str) -> Callable[[], Trouble | None]:
 
 def noticed(kind: str, words: str) -> Trouble:
     look = told(kind, words)
-    until(lambda: look() is not None, f"“{words}” is noticed", seconds=20)
+    until(lambda: look() is not None, f"“{words}” is noticed", seconds=40)
     found = look()
     assert found is not None
     return found
@@ -125,3 +125,18 @@ def test_a_duty_that_fails_is_noticed_while_the_others_are_done(tower: Tower) ->
     assert others.filter(failures=0, succeeded_at__isnull=False).count() == others.count() > 10
     tower.wait(tower.start([busy_script(1)]))
     until(lambda: troubles.readiness().is_ready, "it goes well again", seconds=20)
+
+
+def test_a_tool_server_that_hangs_is_noticed_within_half_a_minute(tower: Tower) -> None:
+    tower.spawn("sweep")
+    server = psutil.Process(tower.service.process.pid)
+    server.suspend()
+    try:
+        until(lambda: told("tool_server", "")() is not None, "the server hangs", seconds=40)
+        found = told("tool_server", "")()
+    finally:
+        server.resume()
+
+    assert found is not None
+    assert "retail" in found.sentence
+    assert found.mend

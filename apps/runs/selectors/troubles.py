@@ -188,7 +188,7 @@ def _tool_servers(seen: Overview) -> Iterator[Trouble]:
     for slug, why in servers.silent():
         sentence = f"The tool server “{slug}” does not answer"
         mend = "Start it, or mend its address or credentials: see System → Tool servers."
-        yield Trouble("tool_server", sentence, mend, why, is_grave=False)
+        yield Trouble("tool_server", sentence, mend, why)
 
 
 def _changed_tools(seen: Overview) -> Iterator[Trouble]:

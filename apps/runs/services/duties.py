@@ -88,13 +88,15 @@ def go_on_beside(duty: Duty, stop: threading.Event) -> threading.Thread:
 
 
 def _go_on(duty: Duty, stop: threading.Event) -> None:
-    while not stop.wait(duty.every_s):
+    while True:
         try:
             keep([perform(duty)], pace_s=duty.every_s)
         except DatabaseError:
             logger.warning("how the duty “%s” went could not be kept", duty.name)
         finally:
             connection.close()
+        if stop.wait(duty.every_s):
+            return
 
 
 def _mend_connection(error: BaseException) -> None:
