@@ -117,7 +117,11 @@ def _machinery(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("Machinery", "lanes move, duties are done, tool servers answer")
     for trouble in troubles:
         detail = f" ({trouble['detail']})" if trouble["detail"] else ""
-        yield Finding(trouble["kind"].replace("_", " ").capitalize(), trouble["sentence"] + detail, trouble["mend"])
+        yield Finding(
+            trouble["kind"].replace("_", " ").capitalize(),
+            trouble["sentence"] + detail,
+            trouble["mend"],
+        )
 
 
 def _asked_of(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
