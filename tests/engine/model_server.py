@@ -13,7 +13,8 @@ from typing import Any
 
 @dataclass
 class Model:
-    """``answers``: a text, a list of (tool, arguments), or an HTTP status to fail with."""
+    """``answers``: a text, a list of (tool, arguments), an HTTP status to fail with, a whole
+    answer (a dict, or bytes as they are sent), or a status with headers."""
 
     answers: list[Any]
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -33,7 +34,10 @@ def completion(answer: Any, model: str) -> dict[str, Any]:
             {
                 "id": f"c{n}",
                 "type": "function",
-                "function": {"name": tool, "arguments": json.dumps(arguments)},
+                "function": {
+                    "name": tool,
+                    "arguments": arguments if isinstance(arguments, str) else json.dumps(arguments),
+                },
             }
             for n, (tool, arguments) in enumerate(answer)
         ]
@@ -48,6 +52,20 @@ def completion(answer: Any, model: str) -> dict[str, Any]:
     }
 
 
+def ended(answer: Any, finish: str, **message: Any) -> dict[str, Any]:
+    """A whole answer that ended for another reason than usual."""
+    found = completion(answer, "test-model")
+    found["choices"][0]["finish_reason"] = finish
+    found["choices"][0]["message"] |= message
+    return found
+
+
+def _sent(answer: Any, model: str) -> bytes:
+    if isinstance(answer, bytes):
+        return answer
+    return json.dumps(answer if isinstance(answer, dict) else completion(answer, model)).encode()
+
+
 @contextmanager
 def serve(answers: Sequence[Any]) -> Iterator[Model]:
     """Run the server on a free port of the loopback."""
@@ -58,13 +76,13 @@ def serve(answers: Sequence[Any]) -> Iterator[Model]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             model.asked.append(body)
             answer = model.next()
-            status = answer if isinstance(answer, int) else 200
-            payload = {"error": {"message": "no"}}
-            if status == 200:
-                payload = completion(answer, body["model"])
-            data = json.dumps(payload).encode()
+            status, headers = answer if isinstance(answer, tuple) else (answer, {})
+            data = b'{"error": {"message": "no"}}'
+            if not isinstance(status, int):
+                data, status = _sent(answer, body["model"]), 200
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            for name, value in {"content-type": "application/json", **headers}.items():
+                self.send_header(name, value)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

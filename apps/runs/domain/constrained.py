@@ -108,30 +108,38 @@ def transcript(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """(role, text) pairs of a plain chat: the request and the latest entries, each cut short. A
     call is told in the form in which the model has to write it, and its result as a message."""
     first, later = history[:1], history[1:][-KEPT_ENTRIES:]
-    said = [("user", _content(entry)[:REQUEST_CHARS]) for entry in first]
+    said = [(_speaker(entry), _content(entry)[:REQUEST_CHARS]) for entry in first]
     for entry in later:
         content = _content(entry)[:ENTRY_CHARS]
         if entry["role"] == "tool":
             turn = {"do": "call", "tool": entry["tool"], "arguments": entry["arguments"]}
             said.append(("assistant", dumps(turn)[:ENTRY_CHARS]))
-            said.append(("user", f"[result] {content}"))
+            said.append(("system", f"Result of {entry['tool']}: {content}"))
         elif entry["role"] == "agent":
             turn = {"do": "say", "text": content}
             said.append(("assistant", dumps(turn)))
         else:
-            said.append(("user", content))
+            said.append((_speaker(entry), content))
     return said
 
 
+def _speaker(entry: Mapping[str, Any]) -> str:
+    """What a customer says is the user's; what the tower or a tool says is the system's, a role
+    that no customer can take."""
+    return "user" if entry["role"] == "customer" else "system"
+
+
 def _content(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("content") or "")
+    """The words, without what a small model's template would take for the beginning of another
+    message."""
+    return str(entry.get("content") or "").replace("<|", "< |")
 
 
 def items_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Script items of a turn. Words end it, as with any model: the customer's answer would be a
     new turn."""
     if turn.get("do") == "call":
-        return [{"call": {"tool": str(turn["tool"]), "args": dict(turn["arguments"])}}]
+        return [{"call": {"tool": str(turn.get("tool", "")), "args": turn.get("arguments", {})}}]
     text = str(turn.get("text") or turn.get("summary") or "").strip()
     said = [{"say": text}] if turn.get("do") == "say" and text else []
     return [*said, {"done": text}]

@@ -36,7 +36,9 @@ def words(error: BaseException) -> str:
 
 
 def excerpt(value: Any) -> str:
-    """The beginning of a value that can't be kept as it is, as text that can."""
+    """The beginning of a value that can't be kept as it is, as text that can; text as it came."""
+    if isinstance(value, str):
+        return storable(value[:MOST_SHOWN])
     try:
         text = json.dumps(value, default=str, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError, OverflowError):

@@ -103,6 +103,8 @@ class Batch:
 
     def _decide(self, done: Finished) -> RetryDecision:
         work = done.action.work
+        if ending.is_spent(done, self.carriage[work.run_id].run):
+            return RetryDecision(Verdict.FAIL)
         return decide(
             done.result.ending,
             attempt=done.action.number,
@@ -125,6 +127,9 @@ class Batch:
             return
         journal.close_attempts([ending.attempt_row(d, Verdict.RETRY) for d, _ in again])
         back = journal.requeue(rows)
+        journal.add_spent(
+            [ending.spent_row(d) for d, _ in again if d.thought and d.action.work.step_id in back]
+        )
         works = [d.action.work for d, _ in again]
         late = [w for w in works if w.step_id not in back]
         self.facts += ending.fenced_facts(late, self.owner)

@@ -85,6 +85,27 @@ def requeue_row(done: Finished, delay_s: float) -> dict[str, Any]:
     }
 
 
+def spent_row(done: Finished) -> dict[str, Any]:
+    """What a turn cost that came to nothing, for ``journal.add_spent``."""
+    thought = done.thought
+    return {
+        "run_id": done.action.work.run_id,
+        "tokens_in": thought.tokens_in if thought else 0,
+        "tokens_out": thought.tokens_out if thought else 0,
+        "cost_microusd": thought.cost_microusd if thought else None,
+    }
+
+
+def is_spent(done: Finished, run: Run) -> bool:
+    """Whether a turn that came to nothing used up what the contract allows of tokens: the model
+    isn't asked again then."""
+    thought = done.thought
+    if thought is None or done.result.ending is Ending.ANSWERED:
+        return False
+    used = run.tokens_in + run.tokens_out + thought.tokens_in + thought.tokens_out
+    return used >= asking.terms(done.action.work).limits.tokens
+
+
 def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
     """The tools of calls that went well: each earns its tool's retry budget something."""
     for done in finished:
@@ -211,6 +232,10 @@ def malformed(work: Claimed) -> Settled | None:
         return end(work, "denied", UNREADABLE, work.unreadable)
     if work.kind != "tool" or work.intent_open:
         return None
+    if work.tool_version_id is None and work.agent_kind == "model":
+        known = ", ".join(asking.terms(work).tool_names)
+        said = f"This job has no tool of that name. It has: {known}."
+        return end(work, "denied", "unlisted", said)
     wrong = asking.misfit(work)
     return end(work, "denied", "schema", wrong) if wrong else None
 

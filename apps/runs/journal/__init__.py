@@ -365,6 +365,25 @@ def lengthen_scripts(rows: Sequence[Row]) -> None:
 
 
 @participant
+def add_spent(rows: Sequence[dict[str, Any]]) -> None:
+    """Add what turns cost that came to nothing to their runs: run_id, tokens_in, tokens_out,
+    cost_microusd."""
+    if rows:
+        execute(
+            """
+            UPDATE runs_run r SET tokens_in = r.tokens_in + v.tokens_in,
+                tokens_out = r.tokens_out + v.tokens_out,
+                cost_microusd = CASE WHEN v.cost_microusd IS NULL THEN r.cost_microusd
+                    ELSE coalesce(r.cost_microusd, 0) + v.cost_microusd END
+            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, tokens_in bigint,
+                tokens_out bigint, cost_microusd bigint)
+            WHERE r.id = v.run_id
+            """,
+            [_json(rows)],
+        )
+
+
+@participant
 def update_runs(rows: Sequence[Row]) -> set[UUID]:
     """Move runs on: rows of run_id, state, outcome, error_class, summary, steps_total, cursor,
     has_violation, tokens_in, tokens_out, cost_microusd. A run that was cancelled meanwhile is left
