@@ -10,8 +10,10 @@ from apps.catalog.adapters.addresses import (
     problems,
     remember,
     resolve,
+    resolve_entry,
 )
 from apps.catalog.adapters.asking import ask, ask_now
+from apps.catalog.adapters.probing import Trial, probe
 from apps.catalog.adapters.standing import Standing, standings
 from apps.catalog.adapters.transport import (
     EgressTransport,
@@ -25,15 +27,18 @@ __all__ = [
     "EgressTransport",
     "RefusedAddressError",
     "Standing",
+    "Trial",
     "ask",
     "ask_now",
     "configured",
     "http_client",
     "look_up",
     "module_of",
+    "probe",
     "problems",
     "refused_credentials",
     "remember",
     "resolve",
+    "resolve_entry",
     "standings",
 ]

@@ -84,6 +84,12 @@ def resolve(slug: str, pack_url: str | None = None) -> Connection:
     return Connection(found, _credentials(found))
 
 
+def resolve_entry(slug: str, entry: object) -> Connection:
+    """The same of an entry that somebody wrote just now, as on a command line."""
+    found = _entry(slug, entry, Source.ENVIRONMENT, "The address")
+    return Connection(found, _credentials(found))
+
+
 def look_up(slug: str, pack_url: str | None = None) -> ServerAddress:
     """The server's entry, as ``resolve`` finds it; its credentials aren't read."""
     if slug in (known := _environment()):

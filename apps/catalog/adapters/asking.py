@@ -27,10 +27,12 @@ class AskingTransport(EgressTransport):
     """Notes how HTTP was answered, and takes no answer without end."""
 
     status: int | None = None
+    session: str = ""  # that the server gave us, if it keeps any
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
         self.status = response.status_code
+        self.session = response.headers.get("mcp-session-id", self.session)
         response.stream = _Capped(response.stream)
         return response
 

@@ -6,7 +6,8 @@ from typing import Any
 
 SLUG = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$", "maxLength": 50}
 # As the protocol has it (SEP-986), up to the length that rows have room for.
-TOOL_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "maxLength": 80}
+MOST_OF_NAME = 80
+TOOL_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$", "maxLength": MOST_OF_NAME}
 _LINE = {"type": "string", "minLength": 1, "maxLength": 160}
 
 
