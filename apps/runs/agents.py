@@ -44,7 +44,8 @@ from apps.runs.domain.naming import LOCAL, live_label, provider_name, provider_n
 from apps.runs.domain.reply import Fault, Reply, Spent, fault_of, items_of, object_of, spent_by
 from apps.runs.domain.retry import Ending
 from apps.runs.domain.trouble import storable, words
-from apps.runs.executor import CallResult, retry_after_seconds
+from apps.runs.executor import CallResult
+from apps.runs.executor.result import retry_after_seconds
 from apps.runs.work import Think, Thought
 
 LOCAL_PATIENCE_S = 120.0  # a model that shares this machine with all the rest is slow at times

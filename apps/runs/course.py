@@ -19,7 +19,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch, from_json
 from apps.runs.domain import trouble
 from apps.runs.domain.evidence import MAX_ANSWER, PastStep
-from apps.runs.domain.outcome import RunEnd, StepEnd, judge
+from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
@@ -150,7 +150,7 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
         answered = carried.top > 0
         ends = [StepEnd(s.tool, s.effect, s.disposition) for s in carried.steps]
         end = judge(ends, wanted_tools=contract.outcome.when_any_of, answered=answered)
-        course.runs[run.id] = _moved(run, end, turn.summary)
+        course.runs[run.id] = _moved(run, end, summary(end, ends, turn.summary))
 
 
 def _limit_reached(run: Run, contract: Contract) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from apps.runs.domain.states import State
 
+CHANGING = frozenset({"write", "irreversible"})
 ESCALATION_TOOLS = frozenset({"transfer_to_human_agents"})
 
 
@@ -51,3 +52,33 @@ def judge(steps: Sequence[StepEnd], *, wanted_tools: Sequence[str], answered: bo
     if not wanted_tools and answered:
         return RunEnd(State.SUCCEEDED, "resolved", "")
     return RunEnd(State.FAILED, "not_resolved", "not_resolved")
+
+
+MOST_SAID = 300
+_WHY = {
+    "unknown": "Nobody knows whether a change was carried out",
+    "denied": "A change was denied by policy",
+    "rejected": "A change was rejected by a person",
+    "approval_expired": "Nobody decided about a change in time",
+    "tool_refused": "A tool refused a change",
+    "error": "A change failed",
+    "escalated": "The agent handed over to a person",
+    "not_resolved": "The agent ended without doing what the job is for",
+}
+
+
+def summary(end: RunEnd, steps: Sequence[StepEnd], said: str) -> str:
+    """What a run's end is told as. The agent's last words are its claim: where the run did not
+    reach what its job is for, the reason and the changes that really were carried out come first,
+    and the words are quoted as unconfirmed."""
+    if end.state is State.SUCCEEDED:
+        return said
+    done = [s.tool for s in steps if s.disposition == "executed" and s.effect in CHANGING]
+    facts = f"Carried out: {', '.join(dict.fromkeys(done))}." if done else "Nothing was changed."
+    claim = f" The agent's own words, unconfirmed: “{_short(said)}”" if said.strip() else ""
+    return f"{_WHY.get(end.outcome, 'The run failed')}. {facts}{claim}"
+
+
+def _short(said: str) -> str:
+    words = " ".join(said.split())
+    return words if len(words) <= MOST_SAID else f"{words[:MOST_SAID]}…"

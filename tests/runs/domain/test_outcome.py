@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.runs.domain.outcome import RunEnd, StepEnd, judge
+from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.states import State
 
 WANTED = ("cancel_order",)
@@ -41,3 +41,32 @@ def test_a_wanted_receipt_outweighs_a_refused_extra() -> None:
     steps = [StepEnd("refund", "write", "denied"), StepEnd("cancel_order", "write", "executed")]
 
     assert judge(steps, wanted_tools=WANTED, answered=True).outcome == "resolved"
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "denied", "rejected", "tool_refused", "error"])
+def test_a_failed_runs_summary_marks_the_agents_words_as_a_claim(outcome: str) -> None:
+    end = RunEnd(State.FAILED, outcome, outcome)
+
+    told = summary(end, [StepEnd("add_data", "write", outcome)], "2 GB were added.")
+
+    assert not told.startswith("2 GB were added.")
+    assert "Nothing was changed." in told
+    assert told.endswith("The agent's own words, unconfirmed: “2 GB were added.”")
+
+
+def test_a_failed_runs_summary_says_what_was_really_done() -> None:
+    steps = [
+        StepEnd("cancel_order", "write", "executed"),
+        StepEnd("cancel_order", "write", "deduplicated"),
+        StepEnd("look", "read", "executed"),
+        StepEnd("pay", "irreversible", "refused_by_tool"),
+    ]
+
+    told = summary(RunEnd(State.FAILED, "tool_refused", "tool_refused"), steps, "")
+
+    assert told == "A tool refused a change. Carried out: cancel_order."
+
+
+def test_a_long_claim_is_cut_and_a_successful_run_keeps_its_words() -> None:
+    assert summary(RunEnd(State.SUCCEEDED, "resolved", ""), [], "Done.") == "Done."
+    assert summary(RunEnd(State.FAILED, "denied", "denied"), [], "x " * 5000).endswith("…”")
