@@ -14,7 +14,7 @@ class Domain(models.Model):
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
-    replay = models.JSONField(default=dict, blank=True)
+    replay = JSONField(default=dict, blank=True)
 
     def __str__(self) -> str:
         return self.slug

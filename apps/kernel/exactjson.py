@@ -32,9 +32,11 @@ MAX_DEPTH = 100  # so that no library's recursion breaks
 MAX_BYTES = 4 * 1024 * 1024
 PATH_CHARS = 200
 _BEYOND = 10**MAX_DIGITS
+_ODD_ESCAPE = re.compile(r"\\u(0000|[dD][89a-fA-F])")  # NUL, and halves of surrogate pairs
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LITERAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)0*([0-9]+))?")
 _EXPONENT_DIGITS = 9  # of an exponent that is read at all
+_SHORT = 16  # characters, of which one at least is no digit
 
 
 class NotCarriedError(InvalidInputError, ValueError):
@@ -91,8 +93,24 @@ def loads(raw: bytes | str, *, most_bytes: int = MAX_BYTES) -> Json:
     except RecursionError as error:
         raise _too_deep() from error
     # What else can be wrong with it leaves a trace in its text.
-    deep = text.count("[") + text.count("{") > MAX_DEPTH
-    return check(value) if deep or "\\u" in text else value
+    brackets = text.count("[") + text.count("{")
+    is_odd = _ODD_ESCAPE.search(text) or (brackets > MAX_DEPTH and _is_too_deep(value))
+    return check(value) if is_odd else value
+
+
+def _is_too_deep(value: Json) -> bool:
+    """Level by level, since a value may hold millions of small lists."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for whole in level
+            for part in (whole.values() if type(whole) is dict else whole)
+            if type(part) is dict or type(part) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _decoded(raw: bytes | str) -> str:
@@ -236,6 +254,9 @@ def _number(value: Number) -> Number:
 def _fraction(text: str) -> Number:
     """What the scanner of the standard library asks for each number with a point or exponent."""
     found = float(text)
+    if len(text) <= _SHORT and 1e-290 < abs(found) < 1e15:
+        # Of at most 15 digits, so that no other such number has this float (David Gay, 1990).
+        return int(found) if found.is_integer() else found
     return found if repr(found) == text and not found.is_integer() else number(text)
 
 

@@ -37,6 +37,14 @@ def test_a_number_keeps_its_value_to_the_last_digit(text: str) -> None:
     assert Decimal(dumps(found)) == Decimal(text)
 
 
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,14})?([eE]-?[0-9]{1,3})?", fullmatch=True))
+def test_a_short_number_is_read_as_a_long_one_is(text: str) -> None:
+    found = loads(text)
+
+    assert (type(found), found) == (type(number(text)), number(text))
+    assert exact(found) == Decimal(text)
+
+
 @given(literals(), st.data())
 def test_equal_numbers_are_one_value_however_they_are_spelled(text: str, data: Any) -> None:
     other = data.draw(spellings(text))
