@@ -41,6 +41,7 @@ class Toys:
     seen: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
     port: int = 0
+    tampered: tuple[bytes, bytes] | None = None  # in what is sent: what, and what instead
     call: Callable[[str, dict[str, Any], dict[str, Any]], types.CallToolResult] | None = None
 
     async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
@@ -51,11 +52,21 @@ class Toys:
             return self.call(params.name, params.arguments or {}, dict(params.meta or {}))
         return types.CallToolResult(content=[types.TextContent(text=params.name)])
 
-    def app(self, *, stateless: bool = True) -> Any:
+    def _tampering(self, send: Any) -> Any:
+        async def tampered(message: Any) -> None:
+            if self.tampered and message["type"] == "http.response.body":
+                old, new = self.tampered
+                body = message.get("body", b"")
+                message = {**message, "body": body.replace(old, new.ljust(len(old)))}
+            await send(message)
+
+        return tampered
+
+    def app(self, *, stateless: bool = True, events: bool = False) -> Any:
         server: Server[Any] = Server(
             "toys", version="1", on_list_tools=self.list_tools, on_call_tool=self.call_tool
         )
-        inner = server.streamable_http_app(stateless_http=stateless, json_response=True)
+        inner = server.streamable_http_app(stateless_http=stateless, json_response=not events)
 
         async def guarded(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] != "http":
@@ -65,7 +76,7 @@ class Toys:
             told = self.answer(request) if self.answer else None
             if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
                 told = PlainTextResponse(f"no: {request.headers.get('authorization')}", 401)
-            return await (told or inner)(scope, receive, send)
+            return await (told or inner)(scope, receive, self._tampering(send))
 
         return guarded
 
@@ -75,14 +86,19 @@ def redirect(where: str) -> Callable[[Request], Response]:
 
 
 @contextlib.contextmanager
-def serving(*tools: types.Tool, stateless: bool = True, **config: Any) -> Iterator[Toys]:
-    """Serve these tools at ``url`` until the block ends; ``config`` goes to uvicorn."""
+def serving(
+    *tools: types.Tool, stateless: bool = True, events: bool = False, **config: Any
+) -> Iterator[Toys]:
+    """Serve these tools at ``url`` until the block ends, in streams of ``events`` or one body an
+    answer; ``config`` goes to uvicorn."""
     toys = Toys(list(tools))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         toys.port = listener.getsockname()[1]
         scheme = "https" if config else "http"
         toys.url = f"{scheme}://127.0.0.1:{toys.port}/mcp"
-        made = uvicorn.Config(toys.app(stateless=stateless), log_level="error", **config)
+        made = uvicorn.Config(
+            toys.app(stateless=stateless, events=events), log_level="error", **config
+        )
         server = uvicorn.Server(made)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -15,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from apps.catalog.adapters.addresses import Connection
 from apps.catalog.adapters.transport import EgressTransport, http_client, refused_credentials
 from apps.catalog.domain.served import TOOL_NAME, Listing, ServedTool, read_tool
+from apps.catalog.domain.sifting import Sieve
 from apps.kernel.errors import TowerError, UnavailableError
 
 ASK_SECONDS = 15.0
@@ -29,12 +31,41 @@ class AskingTransport(EgressTransport):
     status: int | None = None
     session: str = ""  # that the server gave us, if it keeps any
 
+    def __init__(self, connection: Connection, **options: Any) -> None:
+        super().__init__(connection, **options)
+        self.sieve = Sieve()
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await super().handle_async_request(request)
         self.status = response.status_code
         self.session = response.headers.get("mcp-session-id", self.session)
         response.stream = _Capped(response.stream)
-        return response
+        return await self._sifted(response) if _is_listing(request) else response
+
+    async def _sifted(self, response: httpx2.Response) -> httpx2.Response:
+        """The answer without the entries that can't be read: they are no reason to read none."""
+        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        stream: Any = response.stream
+        body = b""
+        try:
+            async for part in stream:
+                body += part
+                if is_stream and self.sieve.is_answered(body):
+                    break  # the stream may stay open, for nothing that matters here
+        finally:
+            await stream.aclose()
+        headers = httpx2.Headers(response.headers)
+        for name in ("content-length", "transfer-encoding"):
+            headers.pop(name, None)
+        sifted = self.sieve.body(body, is_stream=is_stream)
+        return httpx2.Response(response.status_code, headers=headers, content=sifted)
+
+
+def _is_listing(request: httpx2.Request) -> bool:
+    try:
+        return request.method == "POST" and b'"tools/list"' in request.content
+    except httpx2.RequestNotRead:
+        return False
 
 
 class _Capped(httpx2.AsyncByteStream):
@@ -71,7 +102,7 @@ async def ask_now(connection: Connection, *, timeout_s: float = ASK_SECONDS) -> 
     transport = AskingTransport(connection)
     try:
         async with asyncio.timeout(timeout_s), connected(connection, transport) as client:
-            return await listing(client)
+            return _with_problems(await listing(client), transport.sieve)
     except Exception as error:
         # The SDK raises groups of transport errors; whatever it is, the server wasn't asked.
         raise _unasked(error, connection, transport, timeout_s) from None
@@ -119,6 +150,12 @@ async def listing(client: Client) -> Listing:
         server=_named(client),
         latency_ms=(time.perf_counter() - started) * 1000,
     )
+
+
+def _with_problems(found: Listing, sieve: Sieve) -> Listing:
+    wrong = {n: ServedTool(n, problem=why) for n, why in sieve.problems.items()}
+    unnamable = found.unnamable + sieve.unnamable
+    return replace(found, tools={**wrong, **found.tools}, unnamable=unnamable)
 
 
 def _named(client: Client) -> str:

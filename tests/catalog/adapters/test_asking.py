@@ -31,11 +31,12 @@ def entry(settings: Any, url: str, **more: Any) -> None:
     settings.TOOL_SERVERS = {"toys": {"url": url, **more}}
 
 
+@pytest.mark.parametrize("events", [True, False])
 @pytest.mark.parametrize("stateless", [True, False])
 def test_a_server_of_either_kind_is_asked_for_what_it_offers(
-    stateless: bool, settings: Any
+    stateless: bool, events: bool, settings: Any
 ) -> None:
-    with serving(tool("refund", "order_id"), stateless=stateless) as toys:
+    with serving(tool("refund", "order_id"), stateless=stateless, events=events) as toys:
         entry(settings, toys.url)
         found = ask(resolve("toys"))
 
@@ -191,3 +192,14 @@ def test_an_authority_that_cannot_be_read_stops_its_server_only(settings: Any) -
 
     with pytest.raises(UnavailableError, match="“ca_file” names /no/such/file"):
         ask(resolve("toys"))
+
+
+@pytest.mark.parametrize("stateless", [True, False])
+def test_one_wrong_entry_is_its_own_trouble(stateless: bool, settings: Any) -> None:
+    with serving(tool("refund"), tool("bad"), stateless=stateless) as toys:
+        entry(settings, toys.url)
+        toys.tampered = (b'"description":"bad"', b'"description":7')
+        found = ask(resolve("toys"))
+
+    assert found.tools["refund"].problem == ""
+    assert "description" in found.tools["bad"].problem
