@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.kernel.exactjson import NotCarriedError, loads
+from apps.kernel.exactjson import NotCarriedError, is_number, loads
 from apps.runs.domain.trouble import storable
 
 MOST_CALLS = 32  # of one turn; more is no plan, and each is a step of the run
@@ -130,7 +130,7 @@ def spent_by(body: bytes) -> Spent:
     if not isinstance(usage, dict):
         return Spent()
     cost = usage.get("cost")
-    priced = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 10**6
+    priced = is_number(cost) and 0 <= cost < 10**6
     return Spent(
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),

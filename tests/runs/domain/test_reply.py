@@ -95,3 +95,10 @@ def test_every_tool_has_a_name_of_its_own_that_providers_take(names: list[str]) 
     assert all(re.fullmatch(PROVIDER_NAME, name) for name in found)
     for name in names:
         assert found[provider_name(name)] == name
+
+
+def test_a_cost_of_many_digits_is_counted() -> None:
+    found = spent_by(b'{"usage": {"prompt_tokens": 7.0, "cost": 0.000123456789012345678}}')
+
+    assert found.tokens_in == 7
+    assert found.cost_usd == pytest.approx(0.000123456789)
