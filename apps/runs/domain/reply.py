@@ -129,12 +129,12 @@ def spent_by(body: bytes) -> Spent:
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
         return Spent()
-    cost = usage.get("cost")
+    cost: Any = usage.get("cost")
     priced = is_number(cost) and 0 <= cost < 10**6
     return Spent(
         _count(usage.get("prompt_tokens")),
         _count(usage.get("completion_tokens")),
-        float(cost) if priced and cost is not None else None,
+        float(cost) if priced else None,
     )
 
 
