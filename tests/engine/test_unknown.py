@@ -90,7 +90,7 @@ ODD: dict[str, tuple[Any, str, str]] = {
     "hangs": (TIMED_OUT, "preview", "no answer in 1 s"),
     "errs": (RuntimeError("no route to the billing system"), "preview", "no route"),
     "refuses": (ValueError("not today"), "preview", "not today"),
-    "a list": (["balance 5 -> 4"], "preview", "gave no answer"),
+    "a list": (["balance 5 -> 4"], "preview", "answered a list of texts instead of an object"),
     "nothing": ({}, "gigabytes", "nothing"),
     "no facts": ({"changes": CHANGES}, "owner", "nothing"),
     "facts as text": ({"changes": CHANGES, "facts": "gigabytes"}, "gigabytes", "nothing"),
