@@ -33,7 +33,7 @@ def main() -> int:
     finally:
         ground.close()
     report.finish(found)
-    return 0
+    return 1 if found["failed"] else 0
 
 
 def _arguments() -> argparse.Namespace:

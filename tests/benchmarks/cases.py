@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.markup import escape
+
 from tests.benchmarks import (
     backlog,
     environments,
@@ -33,7 +35,8 @@ def run(
     given: argparse.Namespace,
     say: Say,
 ) -> dict[str, Any]:
-    """Carry out the wanted cases and give all their numbers."""
+    """Carry out the wanted cases and give all their numbers. A case that fails is told under
+    ``failed`` and takes nothing of the others with it."""
     scale: Scale = SCALES[given.scale]
     ours.prepare()
     found: dict[str, Any] = {
@@ -43,6 +46,7 @@ def run(
         "postgresql": ground.settings(),
         "cases": {},
         "measured": {},
+        "failed": {},
     }
     peers = [p for p in given.contenders if p != "ours"] if "throughput" in wanted else []
     for peer in peers:
@@ -67,7 +71,13 @@ def run(
     for case in wanted:
         title, measure = carried[case]
         say(f"[bold]{title}[/]")
-        found["cases"][case] = measure()
+        try:
+            found["cases"][case] = measure()
+        except Exception as error:  # whatever it is, the other cases' numbers are worth keeping
+            found["failed"][case] = f"{type(error).__name__}: {error}"[:400]
+            say(f"  [red]failed[/]: {escape(found['failed'][case])}")
+            ours.clear_bells()
+            continue
         found["measured"][case] = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "commit": found["machine"]["commit"],

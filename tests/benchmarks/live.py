@@ -109,11 +109,14 @@ def _ended(browsers: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _equal(told: dict[str, Any]) -> int:
-    """How many sockets know exactly how far each stream has come. Raises when one doesn't."""
-    heads = log.heads(set(told["heads"][0]))
-    equal = sum(known == heads for known in told["heads"])
-    if equal != len(told["heads"]) or told["closed"]:
-        odd = [known for known in told["heads"] if known != heads][:3]
+    """How many sockets know exactly how far each stream has come. Raises when one doesn't. Of a
+    stream that nothing happened on for thousands of events (the approvals of an earlier case) the
+    log tells no head any more: what a socket once heard of it is no difference."""
+    heads = {stream: head for stream, head in log.heads(set(told["heads"][0])).items() if head}
+    odd = [known for known in told["heads"] if not heads.items() <= known.items()]
+    equal = len(told["heads"]) - len(odd)
+    if odd or told["closed"]:
+        odd = odd[:3]
         raise DutyError(f"sockets that differ from {heads}: {odd}; closed: {told['closed']}")
     return equal
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from controltower.launch import files
@@ -98,6 +99,8 @@ def finish(found: Mapping[str, Any], output: Path = OUTPUT) -> None:
     )
     for name, versions in told["versions"].items():
         console.print(f"{name}: " + ", ".join(f"{k} {v}" for k, v in versions.items()))
+    for case, error in found.get("failed", {}).items():
+        console.print(f"[red]The case “{case}” failed and was left out[/]: {escape(error)}")
     console.print(f"Written to {output}")
 
 

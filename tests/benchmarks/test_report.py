@@ -71,3 +71,16 @@ def test_single_case_leaves_the_others_null_and_known_ones_stamped(
     assert told["measured"]["waiting"]["at"] == ("now" if only == "waiting" else "before")
     assert (told["ratios"]["dbos"] is None) == (only != "throughput")
     assert (told["latency"]["start_p50_ms"] is None) == (only != "latency")
+
+
+def test_a_case_that_failed_is_told_and_the_others_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "bench.json"
+
+    report.finish({**found("latency"), "failed": {"live": "DutyError: [3 of 200]"}}, output)
+
+    told = json.loads(output.read_text())
+    assert told["latency"]["start_p50_ms"] == 20.0
+    assert told["live"] is None
+    assert "“live” failed and was left out" in capsys.readouterr().out
