@@ -30,6 +30,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "customer": run.customer,
         "reference": run.case_ref,
         "source": run.source,
+        "origin": run.origin,
         "steps_total": run.steps_total,
         "deferred_until": _moment(run.deferred_until if run.state == "accepted" else None),
         "reason": run.admission_reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from apps.kernel.moments import moment
+from apps.runs.domain.origin import ALL, WORDS, Origin
 from apps.runs.selectors.outcomes import DIMENSIONS, Scope, floor_to
 
 RANGES: dict[str, tuple[str, timedelta]] = {
@@ -30,6 +31,7 @@ MOST_BUCKETS = 48
 WIDTHS = [timedelta(seconds=s) for s in (30, 60, 120, 300, 900, 1800)] + [
     timedelta(hours=h) for h in (1, 2, 6, 12, 24, 48, 168, 336)
 ]
+ORIGINS = (*Origin, ALL)
 FILTERS = ("domain", "job", "contract", "agent", "source")
 LONGEST_VALUE = 160
 
@@ -50,6 +52,8 @@ class Query:
     contract: int | None = None
     agent: str = ""
     source: str = ""
+    origin: str = ""  # as asked for: real, practice, replay, all; empty: what is usual
+    shown: str = ""  # which of them is shown
     problem: str = ""
 
     @property
@@ -62,12 +66,27 @@ class Query:
         found = {name: getattr(self, name) for name in FILTERS}
         return {name: value for name, value in found.items() if value not in ("", None)}
 
+    @property
+    def cohort(self) -> dict[str, Any]:
+        """What picks out the runs that are counted: the filters, and the origin that is shown."""
+        one_origin = {"origin": self.shown} if self.shown and self.shown != ALL else {}
+        return {**self.filters, **one_origin}
+
+    @property
+    def shown_words(self) -> str:
+        """Which runs the numbers are of."""
+        return WORDS.get(self.shown, WORDS[ALL])
+
+    def showing(self, usual: str) -> Query:
+        """This view of the origin that was asked for, else of the usual one."""
+        return replace(self, shown=self.origin or usual)
+
     def scope(self) -> Scope:
-        return Scope(self.since, self.until, **self.filters)
+        return Scope(self.since, self.until, **self.cohort)
 
     def previous(self) -> Scope:
         """The stretch of the same length just before."""
-        return Scope(self.since - (self.until - self.since), self.since, **self.filters)
+        return Scope(self.since - (self.until - self.since), self.since, **self.cohort)
 
     def params(self) -> dict[str, Any]:
         """What the address has to say; defaults are left out."""
@@ -79,9 +98,10 @@ class Query:
             "compare": int(self.compare),
             "refresh": self.refresh,
             "by": self.by,
+            "origin": self.origin,
             **self.filters,
         }
-        plain = {"range": DEFAULT, "compare": 0, "refresh": 0, "by": "job"}
+        plain = {"range": DEFAULT, "compare": 0, "refresh": 0, "by": "job", "origin": ""}
         return {k: v for k, v in found.items() if plain.get(k) != v}
 
     def url(self, **changes: Any) -> str:
@@ -135,6 +155,7 @@ def read_query(params: Mapping[str, str], now: datetime) -> Query:
         problem=problem,
         compare=params.get("compare") == "1",
         refresh=int(refresh) if refresh in {str(s) for s in REFRESH} else 0,
+        origin=params["origin"] if params.get("origin") in ORIGINS else "",
         by=params["by"] if params.get("by") in DIMENSIONS else "job",
         **{
             **texts,

@@ -19,6 +19,7 @@ from apps.dashboards.figures.panels import PANELS, build
 from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.tiles import tiles
 from apps.kernel.errors import NotFoundError, UnavailableError
+from apps.runs.domain.origin import WORDS, Origin
 from apps.runs.domain.states import State
 from apps.runs.selectors import health, troubles
 from apps.runs.selectors import outcomes as series
@@ -47,7 +48,8 @@ def _counters(request: HttpRequest) -> Context:
 
 
 def _jobs(request: HttpRequest) -> Context:
-    return {"jobs": tower.job_rows()}
+    origin = tower.origin()
+    return {"jobs": tower.job_rows(origin), "origin_words": WORDS[origin]}
 
 
 def _health(request: HttpRequest) -> Context:
@@ -111,7 +113,7 @@ def desk(request: HttpRequest, domain: str) -> HttpResponse:
 @requires("outcomes.view")
 def outcomes(request: HttpRequest) -> HttpResponse:
     """Every KPI and chart of one range and filter."""
-    query = forms.read_query(request.GET, timezone.now())
+    query = _query(request)
     reading = Reading(query)
     context: Context = {
         "query": query,
@@ -128,6 +130,12 @@ def outcomes(request: HttpRequest) -> HttpResponse:
     return render(request, f"dashboards/{name}", context)
 
 
+def _query(request: HttpRequest) -> forms.Query:
+    """What the address asks for; where it names no origin, the usual one of its stretch."""
+    query = forms.read_query(request.GET, timezone.now())
+    return query.showing(query.origin or series.usual_origin(query.since, query.until))
+
+
 def _controls(query: forms.Query) -> Context:
     """Links of the header: each is this view with one thing changed."""
     nothing = dict.fromkeys(forms.FILTERS)
@@ -135,6 +143,7 @@ def _controls(query: forms.Query) -> Context:
         "ranges": [(key, text, query.with_range(key)) for key, (text, _) in forms.RANGES.items()],
         "span_words": forms.RANGES[query.range][0] if query.range else "stretch of this length",
         "compare_url": query.url(compare=None if query.compare else 1),
+        "origin_links": [(o, query.url(origin=o), o == query.shown) for o in forms.ORIGINS],
         "by_choices": list(forms.BY.items()),
         "by_links": [(k, v, query.url(by=k if k != "job" else None)) for k, v in forms.BY.items()],
         "refresh_choices": list(forms.REFRESH.items()),
@@ -150,11 +159,12 @@ def csv(request: HttpRequest, chart: str) -> HttpResponse:
     """One chart's table as a file."""
     if chart not in PANELS:
         raise NotFoundError("There is no such chart.")
-    query = forms.read_query(request.GET, timezone.now())
+    query = _query(request)
     panel = build(chart, Reading(query))
     if panel.failed:
         raise UnavailableError("This chart could not be computed; nothing else is affected.")
-    name = f"{chart}-{query.since:%Y%m%dT%H%M}-{query.until:%Y%m%dT%H%M}.csv"
+    of = "" if query.shown == Origin.REAL else f"-{query.shown}"
+    name = f"{chart}{of}-{query.since:%Y%m%dT%H%M}-{query.until:%Y%m%dT%H%M}.csv"
     response = HttpResponse(as_csv(panel), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

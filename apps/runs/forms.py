@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from apps.kernel.moments import moment
 from apps.runs.domain.finding import VERDICT_WORDS
+from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 from apps.runs.models import Cap
 from apps.runs.selectors.runs import RunFilter
@@ -28,6 +29,7 @@ LABELS = {
     "tool": "tool",
     "rule": "policy rule",
     "source": "source",
+    "origin": "origin",
     "approval": "asked a person",
     "counted": "counted in KPIs, without forks",
     "needs": "needs a person",
@@ -64,6 +66,7 @@ class RunFilterForm(forms.Form):
     tool = forms.CharField(max_length=80, required=False)
     rule = forms.CharField(max_length=120, required=False)
     source = forms.CharField(max_length=16, required=False)
+    origin = forms.ChoiceField(choices=[(o, o) for o in Origin], required=False)
     approval = forms.ChoiceField(choices=[(a, a) for a in ASKED], required=False)
     counted = forms.BooleanField(required=False)
     needs = forms.BooleanField(required=False)
@@ -92,6 +95,7 @@ class RunFilterForm(forms.Form):
             tool=value("tool") or "",
             rule=value("rule") or "",
             source=value("source") or "",
+            origin=value("origin") or "",
             approval=value("approval") or "",
             counted=bool(value("counted")),
             needs_me=bool(value("needs")),

@@ -37,7 +37,8 @@
       if (!answer.ok) throw new Error(String(answer.status));
       const found = await answer.json();
       for (const row of rows) fill(row, found[row.dataset.job]);
-      note.textContent = "";
+      const origin = answer.headers.get("Runs-Origin");
+      note.textContent = `Runs and success: of ${origin === "replay" ? "replayed" : origin} runs, of seven days.`;
     } catch {
       note.textContent = "The numbers of runs can't be read at the moment; the list itself is right.";
     }

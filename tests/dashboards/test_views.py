@@ -200,3 +200,71 @@ def test_outcomes_ask_the_same_number_of_questions_however_many_rows(
 
     with django_assert_max_num_queries(18):
         html(client, "/outcomes/")
+
+
+@pytest.fixture
+def mixed(shop: Shop) -> Shop:
+    """Real, practice and replayed runs of one job within the hour."""
+    at = timezone.now() - timedelta(minutes=30)
+    shop.job("refund", target=0.9)
+    shop.runs(21, "refund", at=at)
+    shop.runs(22, "refund", at=at, origin="practice", state="failed", outcome="denied")
+    shop.runs(23, "refund", at=at, origin="replay", state="failed", outcome="denied")
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "runs"),
+    [
+        ("", "Real runs", 21),
+        ("real", "Real runs", 21),
+        ("practice", "Practice runs", 22),
+        ("replay", "Replayed runs", 23),
+        ("all", "Real, practice and replayed runs together", 66),
+        ("nonsense", "Real runs", 21),
+    ],
+)
+def test_outcomes_say_which_runs_they_count_and_mix_none_unasked(
+    mixed: Shop, client_as: ClientAs, asked: str, said: str, runs: int
+) -> None:
+    client = client_as("product_manager")
+
+    page = html(client, f"/outcomes/?origin={asked}")
+
+    assert f">{said}</strong>" in page
+    table = client.get(f"/outcomes/states.csv?origin={asked}")
+    assert total(table.content.decode()) == runs
+    assert ("practice" in table["Content-Disposition"]) == (asked == "practice")
+
+
+def total(table: str) -> int:
+    return sum(int(line.rpartition(",")[2]) for line in table.splitlines()[1:])
+
+
+def test_a_practice_tower_says_that_its_numbers_are_of_practice(
+    shop: Shop, client_as: ClientAs
+) -> None:
+    shop.job("refund", target=0.9)
+    shop.runs(21, "refund", at=timezone.now() - timedelta(minutes=30), origin="practice")
+
+    assert "Of practice runs, of seven days" in html(client_as("operator"), "/")
+    assert ">Practice runs</strong>" in html(client_as("operator"), "/outcomes/")
+
+
+def test_the_home_page_judges_jobs_by_real_runs_alone(mixed: Shop, client_as: ClientAs) -> None:
+    page = html(client_as("product_manager"), "/")
+
+    assert "Of real runs, of seven days" in page
+    assert "Refund is under its target" not in page
+
+
+def test_a_number_of_the_outcomes_leads_to_exactly_its_runs(
+    mixed: Shop, client_as: ClientAs
+) -> None:
+    page = html(client_as("product_manager"), "/outcomes/?origin=practice")
+
+    links = re.findall(r'href="(/runs/\?[^"]*)"', page)
+    wanted = [
+        RunFilterForm(QueryDict(urlsplit(link).query.replace("&amp;", "&"))) for link in links
+    ]
+    assert {form.wanted().origin for form in wanted} == {"practice"}

@@ -233,3 +233,12 @@ def test_the_sweep_keeps_samples_and_forgets_old_ones(case: NewRun) -> None:
     assert (sample.queued, sample.runs) == ({"2": 3}, 10)
     tend_queue()  # too soon for another
     assert LoadSample.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "origin"), [("desk", "practice"), ("replay", "replay"), ("api", "real")]
+)
+def test_a_run_keeps_where_it_came_from(case: NewRun, source: str, origin: str) -> None:
+    [run_id] = start_runs([replace(case, source=source)], actor="ida")
+
+    assert Run.objects.get(pk=run_id).origin == origin

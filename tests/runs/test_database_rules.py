@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -67,3 +68,18 @@ def test_an_audit_event_can_not_be_edited_or_deleted() -> None:
         Event.objects.filter(pk=event.pk).update(actor="b")
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         Event.objects.filter(pk=event.pk).delete()
+
+
+def test_runs_of_before_are_told_by_their_source_and_forks_by_their_root() -> None:
+    tell = import_module("apps.runs.migrations.0017_where_runs_come_from").TELL
+    runs = {source: RunFactory.create(source=source) for source in ("desk", "replay", "api")}
+    fork = RunFactory.create(source="fork", root_id=runs["desk"].pk)
+
+    with connection.cursor() as cursor:
+        for statement in tell:
+            cursor.execute(statement)
+
+    told = dict(Run.objects.values_list("pk", "origin"))
+    assert [told[run.pk] for run in (*runs.values(), fork)] == [
+        "practice", "replay", "real", "practice",
+    ]  # fmt: skip

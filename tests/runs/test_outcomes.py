@@ -189,3 +189,23 @@ def test_reads_take_as_many_queries_however_many_rows(
 
     with django_assert_num_queries(queries):
         calls[read]()
+
+
+@pytest.mark.parametrize(
+    ("present", "shown"),
+    [
+        ([], "real"),
+        (["practice"], "practice"),
+        (["replay"], "replay"),
+        (["replay", "practice"], "practice"),
+        (["replay", "practice", "real"], "real"),
+    ],
+)
+def test_real_runs_are_meant_where_there_are_any_and_never_several_kinds(
+    shop: Shop, present: list[str], shown: str
+) -> None:
+    for origin in present:
+        shop.runs(1, "refund", origin=origin)
+    shop.runs(1, "refund", at=NOON - 9 * HOUR)  # a real one, but of another time
+
+    assert outcomes.usual_origin(NOON - HOUR, NOON + HOUR) == shown

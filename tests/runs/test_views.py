@@ -244,14 +244,31 @@ def test_cancel_is_not_for_readers(client_as):
     assert response.status_code == 403
 
 
+def test_numbers_of_practice_are_told_as_such_and_left_out_beside_real_ones(client_as):
+    client = client_as("product_manager")
+    practice = RunFactory.create(done=True, origin="practice")
+    url, slugs = reverse("runs:job_stats"), {"slugs": practice.job_slug}
+
+    alone = client.get(url, slugs)
+    RunFactory.create(done=True, job_slug="another")
+    beside = client.get(url, slugs)
+
+    assert alone.headers["Runs-Origin"] == "practice"
+    assert alone.json()[practice.job_slug]["runs"] == 1
+    assert beside.headers["Runs-Origin"] == "real"
+    assert beside.json()[practice.job_slug]["runs"] == 0
+
+
 def test_parts_for_other_pages(client_as):
     client = client_as("product_manager")
     run = RunFactory.create(done=True)
     step_done(run, 1, at=timezone.now())
     StepFactory.create(run=run, seq=2)
 
-    stats = client.get(reverse("runs:job_stats"), {"slugs": f"{run.job_slug},other"}).json()
+    answer = client.get(reverse("runs:job_stats"), {"slugs": f"{run.job_slug},other"})
+    stats = answer.json()
 
+    assert answer.headers["Runs-Origin"] == "real"
     assert stats == {
         run.job_slug: {"runs": 1, "finished": 1, "succeeded": 1, "success": 1.0, "waiting": 0},
         "other": {"runs": 0, "finished": 0, "succeeded": 0, "success": None, "waiting": 0},

@@ -18,6 +18,7 @@ from apps.api.rest import schemas
 from apps.api.rest.auth import Bearer
 from apps.api.rest.idempotent import HEADER, keyed, respond
 from apps.kernel.errors import InvalidInputError
+from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 from apps.runs.selectors import detail
 from apps.runs.selectors import runs as listing
@@ -77,6 +78,7 @@ def runs(
     state: Annotated[list[State], Query()] = [],  # noqa: B006  # read by pydantic, never changed
     job: str = "",
     source: str = "",
+    origin: Origin | None = None,
     reference: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
@@ -93,6 +95,7 @@ def runs(
         states=tuple(map(str, state)),
         job=job,
         source=source,
+        origin=origin or "",
         reference=reference,
         since=since,
         until=until,

@@ -9,6 +9,8 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from apps.runs.domain.origin import Origin
+
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Word = Annotated[str, StringConstraints(max_length=80)]
 
@@ -85,6 +87,7 @@ class RunOut(Schema):
     customer: str
     reference: str
     source: str
+    origin: Origin
     steps_total: int
     deferred_until: datetime | None
     reason: str

@@ -14,6 +14,7 @@ from apps.approvals import selectors as approvals
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.dashboards.kpis import Share, Tally, percent, tally_by
+from apps.runs.domain.origin import Origin
 from apps.runs.selectors import attention, health, outcomes, troubles
 from apps.runs.selectors.outcomes import FINISHED, Scope, Terms, floor_to
 from apps.runs.services import outlook
@@ -46,6 +47,7 @@ class JobRow:
     share: Share
     target: float | None
     href: str
+    origin: str
 
     @property
     def distance(self) -> float | None:
@@ -92,15 +94,23 @@ class JobRow:
         return f"{self.name}: {self.share.words}{aim}, {self.share.n} finished runs"
 
 
-def window(now: datetime) -> Scope:
-    """The seven days that the home page judges by."""
-    return Scope(floor_to(now - WINDOW, timedelta(hours=1)), now + timedelta(seconds=1))
+def window(now: datetime, origin: str = "") -> Scope:
+    """The seven days that the home page judges by, of runs of this origin (any without one)."""
+    since = floor_to(now - WINDOW, timedelta(hours=1))
+    return Scope(since, now + timedelta(seconds=1), origin=origin)
 
 
-def job_rows() -> list[JobRow]:
-    """Every active job, farthest below its target first; those without enough runs last."""
+def origin() -> Origin:
+    """Which runs the home page judges by: real ones, else practice, else replayed ones."""
+    week = window(timezone.now())
+    return outcomes.usual_origin(week.since, week.until)
+
+
+def job_rows(shown: Origin) -> list[JobRow]:
+    """Every active job by its runs of this origin, farthest below its target first; those without
+    enough runs last."""
     now = timezone.now()
-    scope, names = window(now), selectors.jobs()
+    scope, names = window(now, shown), selectors.jobs()
     groups = tally_by(outcomes.counts(scope, WEEK).by_kind, lambda cell: cell.job_slug)
     current = {j.version_id for j in names.values() if j.version_id}
     terms = outcomes.terms(current)
@@ -119,6 +129,7 @@ def _job_row(
         "to": iso(scope.until),
         "state": states,
         "counted": "1",
+        "origin": scope.origin,
     }
     return JobRow(
         job.slug,
@@ -127,6 +138,7 @@ def _job_row(
         group.success,
         promised.target if promised else None,
         address(reverse("runs:list"), params),
+        scope.origin,
     )
 
 
@@ -252,6 +264,7 @@ def paused_runs() -> list[Need]:
 
 
 def jobs_under_target() -> list[Need]:
+    shown = origin()
     return [
         Need(
             "bad",
@@ -259,21 +272,25 @@ def jobs_under_target() -> list[Need]:
             f"{row.name} is under its target",
             f"{row.share.words} of {row.share.n} runs, target {percent(row.target or 0)}"
             f" · 95 % interval {row.share.interval_words}",
-            address(reverse("dashboards:outcomes"), {"job": row.slug, "range": "7d"}),
+            address(
+                reverse("dashboards:outcomes"),
+                {"job": row.slug, "range": "7d", "origin": shown},
+            ),
             "See why",
         )
-        for row in job_rows()
+        for row in job_rows(shown)
         if row.verdict == "under"  # what may be chance is in the table, not on the list
     ][:5]
 
 
 def violations() -> list[Need]:
     now = timezone.now()
-    scope = Scope(now - timedelta(days=1), now)
+    scope = Scope(now - timedelta(days=1), now, origin=origin())
     n = scope.runs().filter(has_violation=True).count()
     if not n:
         return []
-    params = {"violation": "1", "from": iso(scope.since), "to": iso(scope.until), "counted": "1"}
+    times = {"from": iso(scope.since), "to": iso(scope.until)}
+    params = {"violation": "1", **times, "counted": "1", "origin": scope.origin}
     return [
         Need(
             "warn",

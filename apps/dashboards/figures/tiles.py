@@ -47,7 +47,7 @@ def _tile(key: str, reading: Reading) -> Tile:
         drill = {"state": [str(s) for s in ANSWERED]} if key == "time" else kpi.drill
         url = runs_url(reading, **drill)
         if key in STANDING:
-            url = counted_url({**reading.query.filters, **drill})
+            url = counted_url({**reading.query.cohort, **drill})
     except Exception:
         log.exception("The KPI %s failed", key)
         return Tile(key, kpi.title, "failed", "Other numbers are not affected.", [], failed=True)

@@ -22,6 +22,7 @@ _TYPES = {
     "agent_kind": "text",
     "agent_label": "text",
     "source": "text",
+    "origin": "text",
     "case_ref": "text",
     "customer": "text",
     "request": "text",

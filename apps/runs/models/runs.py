@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from apps.kernel.models import AppendOnly, JSONField
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
+from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 
 # Until when a step waits that waits until somebody lets it go: a moment that Python can hold,
@@ -41,6 +42,7 @@ class Run(models.Model):
     agent_kind = models.CharField(max_length=12)
     agent_label = models.CharField(max_length=160)  # "recorded gpt-4o", "reference" …
     source = models.CharField(max_length=16, default="manual")  # desk | replay | manual | api
+    origin = models.CharField(max_length=8, default=Origin.REAL, db_default=Origin.REAL.value)
     case_ref = models.CharField(max_length=200, blank=True)
     customer = models.CharField(max_length=120, blank=True)
     request = models.TextField(blank=True)  # the customer's first words, as shown
@@ -99,6 +101,9 @@ class Run(models.Model):
                 name="runs_run_open",
             ),
             models.Index(fields=["source", "case_ref"], name="runs_run_case"),
+            models.Index(
+                fields=["created_at"], condition=models.Q(origin="real"), name="runs_run_real"
+            ),
             models.Index(
                 fields=["root_id"],
                 condition=models.Q(root_id__isnull=False),

@@ -13,9 +13,10 @@ from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import NEEDS_A_PERSON, State
 from apps.runs.models import Run, Step
-from apps.runs.selectors.outcomes import FORK
+from apps.runs.selectors.outcomes import FORK, usual_origin
 
 PAGE = 50
 COUNT_LIMIT = 10_000
@@ -39,6 +40,7 @@ class RunFilter:
     tool: str = ""
     rule: str = ""
     source: str = ""
+    origin: str = ""
     counted: bool = False  # only runs that KPIs count: no forks, unless a source is asked for
     reference: str = ""  # the caller's own name of the case
     approval: str = ""  # any, or a state of an approval that the run asked for
@@ -75,6 +77,7 @@ class RunFilter:
             "outcome": self.outcome,
             "error_class": self.error_class,
             "source": self.source,
+            "origin": self.origin,
             "case_ref": self.reference,
             "has_violation": self.violation,
             "created_at__gte": self.since,
@@ -365,11 +368,14 @@ class JobStats:
         return self.succeeded / self.finished if self.finished else None
 
 
-def job_stats(slugs: Sequence[str], *, now: datetime) -> dict[str, JobStats]:
-    """Numbers of the last seven days for each of ``slugs``, in one query."""
+def job_stats(slugs: Sequence[str], *, now: datetime) -> tuple[Origin, dict[str, JobStats]]:
+    """Numbers of the last seven days for each of ``slugs``, and of which runs: real ones if there
+    are any at all in these days, else practice, else replayed ones."""
+    since = now - timedelta(days=7)
+    origin = usual_origin(since, now + timedelta(seconds=1))
     ended = Q(state__in=["succeeded", "failed", "compensated"])
     rows = (
-        Run.objects.filter(job_slug__in=slugs, created_at__gte=now - timedelta(days=7))
+        Run.objects.filter(job_slug__in=slugs, created_at__gte=since, origin=origin)
         .values("job_slug")
         .annotate(
             runs=Count("pk"),
@@ -380,7 +386,7 @@ def job_stats(slugs: Sequence[str], *, now: datetime) -> dict[str, JobStats]:
         .order_by()
     )
     found = {row.pop("job_slug"): JobStats(**row) for row in rows}
-    return {slug: found.get(slug, JobStats()) for slug in slugs}
+    return origin, {slug: found.get(slug, JobStats()) for slug in slugs}
 
 
 @dataclass(frozen=True, slots=True)

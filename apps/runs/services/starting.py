@@ -19,6 +19,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
+from apps.runs.domain.origin import origin_of
 from apps.runs.journal import intake
 from apps.runs.models import Run
 from apps.runs.services.admitting import ended_fact, reading
@@ -143,6 +144,7 @@ def _run(case: NewRun) -> Run:
         "summary": "",
         "steps_total": 0,
         "input": dict(case.input),
+        "origin": origin_of(case.source).value,
         "criticality_class": class_of(contract.criticality, case.criticality_class),
         "admission_reason": "",
         "engine_version": settings.ENGINE_VERSION,

@@ -14,14 +14,24 @@ from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.kernel.streaming import csv_lines, download
 from apps.runs import figures
+from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 from apps.runs.forms import RunFilterForm
 from apps.runs.selectors import detail as details
 from apps.runs.selectors import runs
 
 CSV_FIELDS = (
-    *("id", "domain_slug", "job_slug", "contract_number", "agent_label", "source", "case_ref"),
-    *("customer", "state", "outcome", "error_class", "steps_total", "retries", "had_hold"),
+    *("id", "domain_slug", "job_slug", "contract_number", "agent_label", "source", "origin"),
+    *(
+        "case_ref",
+        "customer",
+        "state",
+        "outcome",
+        "error_class",
+        "steps_total",
+        "retries",
+        "had_hold",
+    ),
     *("has_violation", "tokens_in", "tokens_out", "cost_microusd"),
     *("created_at", "started_at", "finished_at"),
 )
@@ -46,6 +56,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "active": [(*chip, _without(request, chip[0])) for chip in form.active()],
         "facets": runs.facets(),
         "states": list(State),
+        "origins": list(Origin),
         "count": runs.count(wanted),
         "count_limit": runs.COUNT_LIMIT,
         "histogram": figures.histogram(runs.histogram(wanted, now=now), now=now),

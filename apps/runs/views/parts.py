@@ -24,9 +24,10 @@ def for_job(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @requires("runs.view")
 def job_stats(request: HttpRequest) -> JsonResponse:
-    """Numbers of the last seven days by job, for the catalog's table."""
+    """Numbers of the last seven days by job, for the catalog's table. The header ``Runs-Origin``
+    says of which runs they are."""
     slugs = [s for s in request.GET.get("slugs", "").split(",") if s][:SLUGS_AT_ONCE]
-    found = runs.job_stats(slugs, now=timezone.now())
+    origin, found = runs.job_stats(slugs, now=timezone.now())
     return JsonResponse(
         {
             slug: {
@@ -37,7 +38,8 @@ def job_stats(request: HttpRequest) -> JsonResponse:
                 "waiting": s.waiting,
             }
             for slug, s in found.items()
-        }
+        },
+        headers={"Runs-Origin": origin},
     )
 
 

@@ -1,0 +1,34 @@
+"""Where a run comes from: a real request, the practice desks, or a replayed recording.
+
+Numbers about the company's work are of real runs. Practice and replay are shown by themselves, or
+together with real ones only where somebody asked for all of them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Origin(StrEnum):
+    """Kept with each run from its start; a fork has its parent's. In the order in which they are
+    meant where nobody said which: real runs if there are any, else practice, else replayed ones,
+    never several."""
+
+    REAL = "real"
+    PRACTICE = "practice"
+    REPLAY = "replay"
+
+
+ALL = "all"
+WORDS = {
+    Origin.REAL: "real runs",
+    Origin.PRACTICE: "practice runs",
+    Origin.REPLAY: "replayed runs",
+    ALL: "real, practice and replayed runs together",
+}
+_BY_SOURCE = {"desk": Origin.PRACTICE, "replay": Origin.REPLAY}
+
+
+def origin_of(source: str) -> Origin:
+    """The origin of a run that was started by this source."""
+    return _BY_SOURCE.get(source, Origin.REAL)
