@@ -20,12 +20,14 @@ import httpx
 import pytest
 from django.conf import settings as configured
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
+from apps.catalog.models import Tool
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
+from apps.catalog.services.serving import keep_live
 from apps.runs.engine.drain import Drain
 from apps.runs.models import Run, Step
 from apps.runs.services import NewRun, start_runs
@@ -102,21 +104,38 @@ def test_a_run_gives_money_back_once_a_person_agreed(
     asked = Approval.objects.get(run_id=run)
     assert "Give 60000 cents of order B2 back to Bela" in asked.sentence
     assert shop.refunded("B2") == 0
-    approvals.decide(
-        approval_id=asked.pk,
-        user=people["operator"],
-        approve=True,
-        reason="seen the parcel",
-        digest=asked.digest,
-        nonce="n-1",
-        dwell_ms=4_000,
-    )
+    _approve(asked, people["operator"])
+    _say_otherwise("refund_order")
+    drain()
+    assert shop.refunded("B2") == 0, "what was approved isn't what its server describes now"
+    anew = Approval.objects.get(run_id=run, state="pending")
+    assert anew.rules[0]["id"] == "asked-again"
+    assert "Its description changed." in anew.rules[0]["reason"]
+    _approve(anew, people["operator"])
     drain()
 
     assert Run.objects.get(pk=run).state == "succeeded", list(
         Step.objects.values_list("tool_name", "state", "error")
     )
     assert shop.refunded("B2") == 60000
+
+
+def _approve(asked: Approval, person: Any) -> None:
+    approvals.decide(
+        approval_id=asked.pk,
+        user=person,
+        approve=True,
+        reason="seen the parcel",
+        digest=asked.digest,
+        nonce=f"n-{asked.pk}",
+        dwell_ms=4_000,
+    )
+
+
+def _say_otherwise(name: str) -> None:
+    tool = Tool.objects.select_related("domain").get(name=name)
+    with transaction.atomic():
+        assert keep_live(tool, {**tool.live, "description": "Gives it to somebody else."})
 
 
 def _apply() -> None:
