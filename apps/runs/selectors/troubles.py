@@ -195,7 +195,8 @@ def _changed_tools(seen: Overview) -> Iterator[Trouble]:
     """Tools that aren't at their server what was published."""
     for drift in servers.drifts():
         mend = "Read on its page what changed, then apply the pack to publish it anew."
-        yield Trouble("drift", drift.sentence, mend, " ".join(drift.changes), is_grave=False)
+        said = " ".join(drift.changes).rstrip(".")
+        yield Trouble("drift", drift.sentence, mend, said, is_grave=False)
 
 
 TAKERS = ("worker", "drainer")
