@@ -222,6 +222,14 @@ def test_what_can_not_be_carried_is_refused_by_its_place(
     assert not Run.objects.exists()
 
 
+def test_a_key_that_stands_twice_is_refused_by_name(erp: Machine) -> None:
+    sent = '{"job": "toys-refund", "input": {"request": "a", "request": "b"}, "script": []}'
+    body = told(erp.call("post", RUNS, sent, **{"Idempotency-Key": "k"}), 422, "key_twice")
+
+    assert "'request'" in body["detail"]
+    assert not Run.objects.exists()
+
+
 def test_equal_numbers_make_the_same_request_and_keep_their_digits(erp: Machine) -> None:
     def sent(number: str) -> str:
         call = f'{{"tool": "find_order", "args": {{"order_id": {number}}}}}'
