@@ -132,6 +132,31 @@ def test_schemas_left_out_are_asked_of_the_server(
     assert found == served.input_schema
 
 
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}, "properties.a"),
+        ({"type": "object", "properties": {"a": {"pattern": "(?=b)"}}}, "properties.a.pattern"),
+        ({"type": "object", "$ref": "#"}, "refers to itself"),
+    ],
+)
+def test_a_schema_of_a_server_that_cannot_be_used_is_refused_with_tool_property_and_fix(
+    tmp_path: Path, settings: Any, schema: dict[str, Any], place: str
+) -> None:
+    tools = [{"name": "find_order", "effect": "read"}, PACK["tools"][1]]
+    with serving(tool("find_order", input_schema=schema), tool("refund", "order_id")) as toys:
+        settings.TOOL_SERVERS = {"toys": toys.url}
+        with pytest.raises(PackError) as caught:
+            apply_toys(tmp_path, change={"tools": tools})
+
+    (said,) = [p for p in caught.value.problems if "can't be used" in p.message]
+    assert "“find_order”" in said.message
+    assert place in said.message
+    assert said.path == "tools[0].name"
+    assert said.fix
+    assert not Domain.objects.exists()
+
+
 def test_a_server_without_address_is_named_with_what_to_set(tmp_path: Path) -> None:
     pack = write_pack(
         tmp_path, change={"tools": [{"name": "find_order", "effect": "read"}], "jobs": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -33,6 +34,39 @@ def test_every_difference_is_found_with_its_fix(value: Any, fields: list[str]) -
 
     assert [w.field for w in wrongs] == fields
     assert all(w.message and w.fix for w in wrongs)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "http://127.0.0.1:9/x"},
+        {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
+        {"$ref": "#"},
+        {"properties": {"a": {"pattern": "(?=b)"}}},
+        {"type": 5},
+    ],
+)
+def test_a_published_input_that_cannot_be_used_takes_nothing_and_says_why(
+    schema: dict[str, Any],
+) -> None:
+    (wrong,) = input_problems({"a": "b"}, schema, at="input")
+
+    assert wrong.field == "/input"
+    assert "schema can't be used" in wrong.message
+    assert wrong.fix
+
+
+def test_hostile_input_is_told_in_bounded_time_and_words() -> None:
+    schema = {**SCHEMA, "properties": {"request": {"pattern": "^(a|aa)+$"}}}
+    many = {f"key {n}": n for n in range(50_000)}
+    started = time.monotonic()
+
+    wrongs = input_problems({"request": "a" * 71 + "\ud800b", "kind": "a", **many}, schema, at="in")
+
+    assert {w.field for w in wrongs} >= {"/in/request"}
+    assert len(wrongs) <= LISTED + 1
+    assert all(len(w.message.encode()) < 2000 for w in wrongs)
+    assert time.monotonic() - started < 5
 
 
 @given(st.lists(st.text(max_size=5) | st.integers(0, 99), max_size=4))
