@@ -163,6 +163,7 @@ class Duty(models.Model):
     it found to do, where it counts them."""
 
     name = models.CharField(max_length=60, primary_key=True)
+    words = models.CharField(max_length=200, blank=True, db_default="")  # what isn't done else
     every_s = models.FloatField()
     first_at = models.DateTimeField(db_default=Now())
     ran_at = models.DateTimeField(null=True)

@@ -126,6 +126,7 @@ class DutyHealth:
     much of that is more than its interval."""
 
     name: str
+    words: str
     every_s: float
     succeeded_at: datetime | None
     failed_at: datetime | None
@@ -359,7 +360,7 @@ def _duties() -> list[DutyHealth]:
     """Those done in the last day, those first that need a look."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name, every_s, succeeded_at, failed_at, failures, error, took_ms, did,"
+            "SELECT name, words, every_s, succeeded_at, failed_at, failures, error, took_ms, did,"
             " extract(epoch FROM clock_timestamp() - coalesce(succeeded_at, first_at))::float8"
             " FROM runs_duty WHERE ran_at > clock_timestamp() - interval '1 day' ORDER BY name"
         )

@@ -152,10 +152,13 @@ def _duties(seen: Overview) -> Iterator[Trouble]:
     for duty in seen.duties:
         if duty.failures:
             times = f"{duty.failures} times in a row" if duty.failures > 1 else "when last tried"
-            sentence = f"The duty “{duty.title}” failed {times}"
+            sentence = (
+                f"The duty “{duty.title}” failed {times}, so {duty.words or 'it is not done'}"
+            )
             yield Trouble("duty", sentence, f"{_CAUSES} {_MEND_DUTY}", duty.error)
         elif duty.is_late and sweeps:
-            sentence = f"The duty “{duty.title}” has not been done for {duty.quiet_s:.0f} s"
+            waits = f"has not been done for {duty.quiet_s:.0f} s"
+            sentence = f"The duty “{duty.title}” {waits}, so {duty.words or 'that waits'}"
             yield Trouble("duty", sentence, f"It hangs or was left out. {_MEND_DUTY}")
 
 

@@ -21,14 +21,15 @@ logger = logging.getLogger(__name__)
 MOST_WORDS = 500
 
 _KEEP = """
-    INSERT INTO runs_duty AS d (name, every_s, ran_at, succeeded_at, failed_at, failures, error,
-        took_ms, did)
-    SELECT v.name, v.every_s, now.at, CASE WHEN v.error = '' THEN now.at END,
+    INSERT INTO runs_duty AS d (name, words, every_s, ran_at, succeeded_at, failed_at, failures,
+        error, took_ms, did)
+    SELECT v.name, v.words, v.every_s, now.at, CASE WHEN v.error = '' THEN now.at END,
         CASE WHEN v.error <> '' THEN now.at END, (v.error <> '')::int, v.error, v.took_ms, v.did
-    FROM unnest(%s::text[], %s::float8[], %s::text[], %s::float8[], %s::bigint[])
-        AS v(name, every_s, error, took_ms, did), (SELECT clock_timestamp() AS at) AS now
+    FROM unnest(%s::text[], %s::text[], %s::float8[], %s::text[], %s::float8[], %s::bigint[])
+        AS v(name, words, every_s, error, took_ms, did), (SELECT clock_timestamp() AS at) AS now
     ORDER BY v.name
-    ON CONFLICT (name) DO UPDATE SET every_s = excluded.every_s, ran_at = excluded.ran_at,
+    ON CONFLICT (name) DO UPDATE SET words = excluded.words, every_s = excluded.every_s,
+        ran_at = excluded.ran_at,
         succeeded_at = coalesce(excluded.succeeded_at, d.succeeded_at),
         failed_at = coalesce(excluded.failed_at, d.failed_at),
         failures = CASE WHEN excluded.error = '' THEN 0 ELSE d.failures + 1 END,
@@ -69,6 +70,7 @@ def keep(done: Sequence[Done], *, pace_s: float) -> None:
         _KEEP,
         [
             [d.duty.name for d in done],
+            [d.duty.words for d in done],
             [float(d.duty.every_s or pace_s) for d in done],
             [d.error for d in done],
             [float(d.took_ms) for d in done],
