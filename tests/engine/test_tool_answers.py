@@ -149,7 +149,11 @@ def _tool(n: int, kind: str) -> dict[str, Any]:
 
 def _use(n: int, kind: str) -> dict[str, Any]:
     retry = {"attempts": ATTEMPTS, "base_s": 0.01, "cap_s": 0.02}
-    use: dict[str, Any] = {"name": f"{kind}_{n}", "timeout_s": 1.5, "retry": retry}
+    use: dict[str, Any] = {
+        "name": f"{kind}_{n}",
+        "timeout_s": 1.5 if BEHAVIOURS[n] is hangs else 10,
+        "retry": retry,
+    }
     return {**use, "errors": "unknown"} if "errors: unknown" in rows()[n][0] else use
 
 

@@ -29,6 +29,7 @@ from tests.runs.executor.raw_server import Answer, RawServer, Request, http, rpc
 
 PNG = b"\x89PNG" + bytes(1000)
 BIG = "3.14159265358979323846264338327950288419716939937510"
+GONE = {"gone": True}  # our session
 READ = {"input_schema": {"type": "object"}, "title": "T"}
 WRITE = {**READ, "effect": "write", "sentence": "Do it"}
 TOOLS = [
@@ -62,6 +63,8 @@ class Desk:
         answer = left.pop(0) if len(left) > 1 else left[0]
         if answer is None:
             return None  # the connection is cut
+        if answer == GONE:
+            return http(b"", status="404 Not Found")
         member = "error" if "code" in answer else "result"
         return http(rpc(request, **{member: answer}).replace('"HERE"', BIG))
 
@@ -186,6 +189,17 @@ def test_an_error_of_a_read_is_believed(desk: Desk) -> None:
     step = carried("look")
 
     assert (step.disposition, step.attempts_made, desk.called("look")) == ("refused_by_tool", 1, 1)
+
+
+@pytest.mark.parametrize(("first", "state"), [(None, "confirmation_unknown"), (GONE, "failed")])
+def test_a_change_has_failed_only_if_no_attempt_may_have_done_it(
+    desk: Desk, first: Any, state: str
+) -> None:
+    desk.answers["keyed"] = [first, GONE]
+
+    step = carried("keyed")
+
+    assert (step.state, step.error_class, step.attempts_made) == (state, "session_lost", 2)
 
 
 # --- later ----------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ step, permitted at once, is written once. Whatever else becomes of it goes the w
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -26,10 +25,10 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import single_command
 from apps.runs import course, journal, reconcile
 from apps.runs.course import Carriage
-from apps.runs.domain.retry import RetryDecision, Verdict, decide
+from apps.runs.domain.retry import RetryDecision, Verdict
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import MANY, Company
-from apps.runs.engine import asking, ending, progress
+from apps.runs.engine import asking, deciding, ending, progress
 from apps.runs.journal import (
     barriers,
     bodies,
@@ -88,9 +87,8 @@ class Batch:
     def record(self, finished: Sequence[Finished]) -> list[Settled]:
         """Write down how attempts ended. Returns the steps that ended with them."""
         settled, again = [], []
-        for done in finished:
+        for done, decision in deciding.decided(finished, self.carriage):
             progress.board.db_runs(done.action.work.step_id.bytes)
-            decision = self._decide(done)
             if decision.verdict is Verdict.RETRY:
                 again.append((done, decision))
             else:
@@ -100,21 +98,6 @@ class Batch:
         calls = [ending.breaker_call(d) for d in finished if d.action.work.kind != "agent"]
         barriers.wake_probers(breakers.note(calls))
         return self.settle(settled)
-
-    def _decide(self, done: Finished) -> RetryDecision:
-        work = done.action.work
-        if ending.is_spent(done, self.carriage[work.run_id].run):
-            return RetryDecision(Verdict.FAIL)
-        return decide(
-            done.result.ending,
-            attempt=done.action.number,
-            policy=asking.tool_terms(work).retry,
-            mutates=work.mutates,
-            repeat_safe=work.idempotency == "keyed",  # one that can be looked up is asked
-            errors_prove_nothing=asking.tool_terms(work).errors == "unknown",
-            retry_after_s=done.result.retry_after_s,
-            jitter=random.random(),  # noqa: S311  # spreads load, guards nothing
-        )
 
     def _requeue(
         self, again: Sequence[tuple[Finished, RetryDecision]], finished: Sequence[Finished]

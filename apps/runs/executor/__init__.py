@@ -175,10 +175,11 @@ async def _compared(connection: Connection, tool: str, result: CallResult) -> Ca
 def _late(trace: Trace, started: float, timeout_s: float) -> CallResult:
     if trace.answer is not None:  # it came; what was late is what we did with it
         return outcome(trace, started)
-    ending = Ending.LOST if trace.sent else Ending.NOT_SENT
-    said = f"no answer in {timeout_s:g} s"
-    said = f"{said}: {trace.trouble}" if trace.trouble else said
-    return Ended(trace, started).as_(ending, "timeout", said)
+    ended, why = Ended(trace, started), f": {trace.trouble}" if trace.trouble else ""
+    if not trace.sent:
+        said = f"No connection to the tool server in {timeout_s:g} s{why}"
+        return ended.as_(Ending.NOT_SENT, "not_connected", said)
+    return ended.as_(Ending.LOST, "timeout", f"no answer in {timeout_s:g} s{why}")
 
 
 def _unconnected(error: ConnectingError, started: float) -> CallResult:

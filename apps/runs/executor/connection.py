@@ -38,6 +38,15 @@ class Connection:
     users: int = 0
     is_retired: bool = False
     _listing: asyncio.Task[dict[str, Any]] | None = None
+    _is_listing_awaited: bool = True
+
+    def list_tools(self) -> None:
+        """Ask for what the tools' answers should look like, beside the first calls."""
+        self._listing = asyncio.create_task(self._list())
+
+    def close(self) -> None:
+        if self._listing is not None:
+            self._listing.cancel()
 
     def retire(self) -> None:
         """Use it no more; it is closed once those who use it have finished."""
@@ -52,24 +61,29 @@ class Connection:
     async def mismatch(self, tool: str, result: CallResult) -> str:
         """What is wrong with an answer by the server's own output schema; empty when nothing is, or
         the server doesn't say soon how its answers look."""
-        if self._listing is None:
-            task = asyncio.create_task(self._list(), context=contextvars.Context())
-            self._listing = task
-        done, _ = await asyncio.wait({self._listing}, timeout=LIST_S)
-        if not done or self._listing.cancelled() or self._listing.exception():
+        listing = self._listing
+        if listing is None:
             return ""
-        schema = self._listing.result().get(tool)
+        if not listing.done() and self._is_listing_awaited:
+            await asyncio.wait({listing}, timeout=LIST_S)
+            self._is_listing_awaited = False  # one that is slow holds nobody up again
+        is_known = listing.done() and not listing.cancelled()
+        schema = listing.result().get(tool) if is_known else None
         return _misfit(schema, result.data) if schema is not None else ""
 
     async def _list(self) -> dict[str, Any]:
+        """The output schemas that the server states; none where it can't be asked."""
         found: dict[str, Any] = {}
         cursor: str | None = None
-        for _ in range(PAGES):
-            page = await self.client.list_tools(cursor=cursor)
-            found |= {t.name: t.output_schema for t in page.tools if t.output_schema}
-            cursor = page.next_cursor
-            if not cursor:
-                break
+        try:
+            for _ in range(PAGES):
+                page = await self.client.list_tools(cursor=cursor)
+                found |= {t.name: t.output_schema for t in page.tools if t.output_schema}
+                cursor = page.next_cursor
+                if not cursor:
+                    break
+        except Exception:
+            logger.debug("the tools of a server can't be listed", exc_info=True)
         return found
 
 
@@ -134,9 +148,12 @@ class Connections:
                     patience.reschedule(None)
                 try:
                     connection = Connection(client, wire)
+                    connection.list_tools()
                     ready.set_result(connection)
                     await connection.over.wait()
                 finally:
+                    if connection is not None:
+                        connection.close()
                     await client.__aexit__(None, None, None)
         except Exception as error:
             if not ready.done():

@@ -12,17 +12,20 @@ the step is met here when it is claimed, under its lease.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from apps.audit.services import Fact, record_many
 from apps.kernel.statements import execute, fetch
 from apps.kernel.transactions import participant
 from apps.runs.work import Claimed
 
-# Of a queued or just claimed step ``s``; the attempts' numbers and words are the executor's.
-MAY_HAVE_HAPPENED = """(s.idempotency = 'keyed' AND EXISTS (
-    SELECT FROM runs_attempt a WHERE a.step_id = s.id AND (a.ended_at IS NULL OR NOT
-        (coalesce(a.http_status, 0) IN (408, 425, 429)
-            OR a.error_class IN ('not_connected', 'turned_away', 'session_lost')))))"""
+# Of an attempt ``a`` that ended: it certainly did nothing. The words are the executor's.
+_DID_NOTHING = """(coalesce(a.http_status, 0) IN (408, 425, 429)
+            OR a.error_class IN ('not_connected', 'turned_away', 'session_lost'))"""
+# Of a queued or just claimed step ``s``.
+MAY_HAVE_HAPPENED = f"""(s.idempotency = 'keyed' AND EXISTS (
+    SELECT FROM runs_attempt a WHERE a.step_id = s.id
+        AND (a.ended_at IS NULL OR NOT {_DID_NOTHING})))"""
 
 _DROP = f"""
     UPDATE runs_step s SET state = v.state, disposition = v.state, error_class = v.error_class,
@@ -38,6 +41,18 @@ _DROP = f"""
       AND s.state = 'running' AND s.intent_open AND NOT {MAY_HAVE_HAPPENED}
     RETURNING s.id, s.run_id, s.state
 """  # noqa: S608  # a constant condition, no input
+
+
+@participant
+def may_have_happened(step_ids: Sequence[UUID]) -> set[UUID]:
+    """Of changes whose last attempt did nothing, those of which an earlier one may have."""
+    rows = fetch(
+        "SELECT s.id FROM runs_step s WHERE s.id = ANY(%s) AND EXISTS ("  # noqa: S608  # a constant condition
+        " SELECT FROM runs_attempt a WHERE a.step_id = s.id AND a.number < s.attempts_made"
+        f" AND (a.ended_at IS NULL OR NOT {_DID_NOTHING}))",
+        [list(step_ids)],
+    )
+    return {row[0] for row in rows}
 
 
 @participant

@@ -237,11 +237,12 @@ def test_no_other_call_on_the_connection_suffers(
     async def scene() -> tuple[CallResult, list[CallResult], int]:
         async with ToolClient() as tools:
             await ask(tools)
-            bad = asyncio.create_task(ask(tools, tool="bad", timeout_s=0.6))
+            bad = asyncio.create_task(ask(tools, tool="bad", timeout_s=patience_s))
             good = [await ask(tools) for _ in range(10)]
             found = await bad
             return found, [*good, await ask(tools)], len(server.sessions)
 
+    patience_s = 1.5 if error_class == "timeout" else 20
     server = RawServer(calls, revision)
     with serving(server):
         settings.TOOL_SERVERS = {"raw": server.url}
@@ -250,7 +251,7 @@ def test_no_other_call_on_the_connection_suffers(
     assert (bad.ending, bad.error_class) == (ending, error_class)
     assert bad.error
     assert {(g.ending, g.content) for g in good} == {(Ending.ANSWERED, "done")}
-    assert max(g.duration_ms for g in good) < 500
+    assert max(g.duration_ms for g in good) < 1400
     assert sessions == (1 if revision == SESSION else 0)  # nobody had to begin anew
 
 
@@ -268,8 +269,9 @@ def test_a_server_that_hangs_on_cancellations_holds_nobody_up(settings: Any) -> 
 
     async def scene() -> list[CallResult]:
         async with ToolClient() as tools:
+            await ask(tools)
             found = [await ask(tools, tool="bad", timeout_s=0.2)]
-            return [*found, await ask(tools, timeout_s=2)]
+            return [*found, await ask(tools, timeout_s=4)]
 
     server = Deaf(calls)
     with serving(server):
@@ -284,7 +286,7 @@ def test_a_handshake_that_hangs_was_sent_no_call(settings: Any) -> None:
 
     server, [result] = met(server, settings, timeout_s=0.3)
 
-    assert (result.ending, result.error_class) == (Ending.NOT_SENT, "timeout")
+    assert (result.ending, result.error_class) == (Ending.NOT_SENT, "not_connected")
     assert server.called() == []
 
 
