@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 View = Callable[..., HttpResponse]
 KEPT_S = 24 * 3600
 NOTICE = "X-Tower-Notice"  # words for a page that stays as it is; see static/js/app.js
+LOG_IN = "X-Tower-Login"  # beside it, when the session ended
 LOGGED_OUT = "You are logged out. Nothing was done, and what you typed is kept."
 NOT_KEPT = "You are logged out, and nothing was done. Go back in your browser for what you typed."
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
@@ -73,10 +74,14 @@ def ask_to_log_in(request: HttpRequest) -> HttpResponse:
     """The answer to somebody who isn't logged in. A page is redirected to; a part of a page stays
     as it is and is told; a form that was sent is kept and asked for a log-in on the spot."""
     if in_place(request):
-        return say_in_place(request, LOGGED_OUT, status=401)
+        response = say_in_place(request, LOGGED_OUT, status=403)
+        response[LOG_IN] = "required"
+        return response
     if request.method not in UNSAFE:
         return redirect_to_login(request.get_full_path())
     kept = kept_of(request)
+    if kept is None and not request.POST:
+        return redirect_to_login(page_of(request))
     context = {
         "form": LogInForm(request),
         "kept": kept,
@@ -97,8 +102,6 @@ def say_in_place(request: HttpRequest, sentence: str, *, status: int) -> HttpRes
     """Tell the page that asked; nothing on it is replaced."""
     body = {"message": sentence}
     headers = {NOTICE: sentence.encode("ascii", "replace").decode(), "HX-Reswap": "none"}
-    if status == 401:
-        headers["WWW-Authenticate"] = 'Session realm="Control Tower"'
     return JsonResponse(body, status=status, headers=headers)
 
 

@@ -166,7 +166,7 @@
     const said = xhr.getResponseHeader("X-Tower-Notice");
     if (!said) return;
     event.detail.shouldSwap = false;
-    if (xhr.status === 401) loggedOut(); else if (event.detail.requestConfig?.verb !== "get") toast(said);
+    if (xhr.getResponseHeader("X-Tower-Login")) loggedOut(); else if (event.detail.requestConfig?.verb !== "get") toast(said);
   });
   const retry = (detail) => {
     const button = document.createElement("button");

@@ -132,7 +132,7 @@
     try {
       const answer = await post(form.action);
       if (answer.status === 409) { showConflict({ who: "", when: "", ...(await answer.json()) }); return; }
-      if (answer.status === 401) { window.tower.loggedOut(); say("Not saved: you are logged out. Your text is kept here.", "bad"); return; }
+      if (answer.headers.get("X-Tower-Login")) { window.tower.loggedOut(); say("Not saved: you are logged out. Your text is kept here.", "bad"); return; }
       if (answer.status === 403 || answer.status === 422) { say(`Not saved: ${(await answer.json()).message} Your text is kept here.`, "bad"); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();

@@ -134,7 +134,7 @@
       const answer = await fetch(`${body.dataset.prefix}/events/head/?streams=${encodeURIComponent(streams.join(","))}`, {
         headers: { Accept: "application/json" }, redirect: "manual", cache: "no-store",
       });
-      if (answer.status === 401) return window.tower.loggedOut();
+      if (answer.headers.get("X-Tower-Login")) return window.tower.loggedOut();
       if (!answer.ok) throw new Error(String(answer.status));
       compare((await answer.json()).head);
       heard();

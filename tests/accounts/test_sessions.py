@@ -110,7 +110,8 @@ def test_a_part_of_a_page_is_told_and_stays(people: dict[str, User]) -> None:
     for headers in ({"HX-Request": "true"}, {"Accept": "application/json"}):
         answer = Client(headers=headers).post("/load/caps/set/", TYPED)
 
-        assert answer.status_code == 401
+        assert answer.status_code == 403
+        assert answer["X-Tower-Login"] == "required"
         assert answer.json()["message"].startswith("You are logged out. Nothing was done")
         assert answer["X-Tower-Notice"] == answer.json()["message"]
         assert answer["HX-Reswap"] == "none"
