@@ -292,3 +292,15 @@ def test_each_rule_says_what_it_is_for(domain: str) -> None:
         assert rule.purpose, rule.id
         assert rule.reason, rule.id
         assert rule.is_hold or rule.risk >= 1
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_approver_sees_the_language_that_was_not_understood(domain: str) -> None:
+    tool = BAGS if domain == "airline" else RETURN
+    words = said(confirmed=False, understood=False, language="Cyrillic script")
+    asked = question(domain, tool, words)
+
+    [verdict] = measure.load_pack(domain).evaluator.evaluate_batch([asked])
+
+    assert "Cyrillic script" in str(verdict.rules)
+    assert "not understood" in str(verdict.rules)

@@ -271,3 +271,24 @@ def test_run_facts_count_what_was_carried_out() -> None:
         "same_resource_rejected": 1,
         "steps": 6,
     }
+
+
+def test_a_conversation_in_french_confirms_what_was_spelled_out() -> None:
+    messages = [
+        (
+            "customer",
+            "Bonjour, je suis kim_1. Je voudrais annuler ma commande #A17, je suis malade.",
+        ),
+        (
+            "agent",
+            "Je vais annuler la commande #A17 et rembourser 40,00 $. Souhaitez-vous continuer ?",
+        ),
+        ("customer", "Oui, je confirme. Allez-y, s\u2019il vous plaît."),
+    ]
+
+    found = conversation_facts(
+        messages, {"health": r"\b(ill|malade)\b"}, arguments={"order_id": "#A17"}
+    )
+
+    assert (found["confirmed"], found["spelled_out"], found["language"]) == (True, True, "French")
+    assert found["signals"] == ["health"]
