@@ -14,7 +14,7 @@ from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
-from apps.kernel.exactjson import check
+from apps.kernel.exactjson import check, loads
 from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch, from_json
 from apps.runs.domain import trouble
@@ -206,14 +206,20 @@ def _proposed(call: Call) -> tuple[dict[str, Any], str, str]:
     """The arguments that were proposed, their digest, and why nobody can carry them out: what can't
     be kept exactly is kept as text, for people to see."""
     try:
-        if not isinstance(call.arguments, Mapping):
-            raise TypeError("they are not an object of names and values")
-        arguments = check(call.arguments)
+        arguments = _object(call.arguments)
         return arguments, digest(arguments, purpose=ARGUMENTS_PURPOSE), ""
     except Exception as error:  # whatever is wrong is the proposal's, and is told with it
         shown = {"unreadable": trouble.excerpt(call.arguments)}
         words = f"The arguments can't be read: {trouble.words(error)}."
         return shown, digest(shown, purpose=ARGUMENTS_PURPOSE), words
+
+
+def _object(arguments: Any) -> dict[str, Any]:
+    if isinstance(arguments, Mapping):
+        return dict(check(arguments))
+    if isinstance(arguments, str):
+        loads(arguments)  # a model's own text: what is wrong with it is said by name and place
+    raise TypeError("they are not an object of names and values")
 
 
 def _agent_step(run: Run, top: int) -> dict[str, Any]:

@@ -108,16 +108,26 @@ def test_an_invented_tool_is_a_denied_step_that_the_model_is_told_of(
 
 
 @pytest.mark.parametrize(
-    "raw", ["[1]", "{not json", "null", '"text"', '{"a": NaN}', '{"a":1,"a":2}']
+    ("raw", "words"),
+    [
+        ("[1]", "not an object"),
+        ("{not json", "is no JSON"),
+        ("null", "not an object"),
+        ('"text"', "not an object"),
+        ('{"a": NaN}', "a is NaN, which is no number"),
+        ('{"wei": 1e999999999}', "wei is a number of more than 4,300 digits"),
+        ('{"a":1,"a":2}', "has the key 'a' twice"),
+    ],
 )
 def test_arguments_that_nobody_can_read_are_a_denied_step(
-    tower: Tower, settings: Any, raw: str
+    tower: Tower, settings: Any, raw: str, words: str
 ) -> None:
     model = work(tower, settings, [[("get_user_details", raw)], DONE])
 
     step = Step.objects.get(kind="tool")
     assert (step.disposition, step.error_class) == ("denied", "unreadable")
     assert step.arguments == {"unreadable": raw}
+    assert words in step.error
     assert not Attempt.objects.filter(step=step).exists()
     assert "can't be read" in json.dumps(model.asked[1]["messages"])
 
