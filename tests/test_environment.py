@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from controltower.environment import (
+from controltower.environment import (, servers
     OWN_ADDRESSES,
     count,
     loopback_names,
@@ -89,3 +89,22 @@ def test_only_ones_own_machine_has_two_names() -> None:
     assert loopback_names("http://localhost:8000")[0] == both[1]
     assert loopback_names("https://tower.example.com") == ["https://tower.example.com"]
     assert loopback_names("http://127.0.0.1.example.com") == ["http://127.0.0.1.example.com"]
+
+
+@pytest.mark.parametrize("text", ['{"a": {"token": "s3cret"', "[1]", "s3cret"])
+def test_servers_that_cannot_be_read_stop_nothing_and_are_told_without_their_secrets(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, text)
+
+    found, problem = servers(NAME)
+
+    assert found == {}
+    assert "line 1" in problem
+    assert "s3cret" not in problem
+
+
+def test_servers_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, '{"a": "http://x/", "b": 5}')
+
+    assert servers(NAME) == ({"a": "http://x/", "b": 5}, "")
