@@ -15,7 +15,7 @@ from apps.audit.models import Event
 from apps.runs.domain.admission import Accept, Class, Defer, Shed
 from apps.runs.models import LoadSample, Message, Run, Step
 from apps.runs.selectors import load
-from apps.runs.services import NewRun, admit_runs, start_runs, tend_queue
+from apps.runs.services import NewRun, admit_runs, admitting, start_runs, tend_queue
 from apps.runs.services.admitting import forget_reading
 from tests.factories.approvals import ApprovalFactory
 from tests.runs.conftest import Scene
@@ -143,6 +143,41 @@ def test_interactive_work_is_deferred_and_begun_when_the_queue_is_short_again(
     assert run.steps.get().state == "queued"
     assert kinds(run) == ["run.deferred", "run.accepted"]
     assert tend_queue() == 0
+
+
+def test_a_deferred_run_that_cannot_begin_waits_on_and_holds_up_no_other(
+    case: NewRun, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admitted = admit_runs([of_class(case, Class.C1, scene)] * 43, actor="ida")
+    odd, late, other = (a.run_id for a in admitted if isinstance(a.verdict, Defer))
+    Run.objects.filter(id__in=[a.run_id for a in admitted[:20]]).update(state="cancelled")
+    load_all, judge = admitting.course.load, admitting.Reading.verdict
+
+    def load_some(ids: Any) -> Any:
+        if odd in ids:
+            raise ValueError("its script can't be read")
+        return load_all(ids)
+
+    def judge_some(self: Any, cls: Any, job: str, **more: Any) -> Any:
+        if not seen:
+            seen.append(job)
+            raise KeyError("limits")
+        return judge(self, cls, job, **more)
+
+    seen: list[str] = ["nobody yet"]
+    monkeypatch.setattr(admitting.course, "load", load_some)
+    monkeypatch.setattr(admitting.Reading, "verdict", judge_some)
+
+    assert tend_queue() == 2
+
+    states = {r.pk: r.state for r in Run.objects.filter(id__in=[odd, late, other])}
+    assert states == {odd: "accepted", late: "queued", other: "queued"}
+    run = Run.objects.get(id=odd)
+    assert "It can't begin: ValueError: its script can't be read." in run.admission_reason
+    assert run.deferred_until > timezone.now()
+    seen.clear()
+    assert tend_queue() == 0  # its contract can't be read now
+    assert "limits" in Run.objects.get(id=odd).admission_reason
 
 
 def test_a_replay_is_never_turned_away(case: NewRun) -> None:

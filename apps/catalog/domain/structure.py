@@ -22,6 +22,9 @@ _TYPE_WORDS = {
 }
 
 
+MOST_UNKNOWN = 50  # keys of one group that are told, each with the nearest known one
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """“Did you mean …?”, or nothing when no known word is near."""
     found = get_close_matches(word, list(known), n=1, cutoff=0.55)
@@ -55,9 +58,7 @@ def _problems_of(document: Document, error: ValidationError) -> list[Problem]:
 def _unknown_keys(document: Document, path: Path, error: ValidationError) -> list[Problem]:
     known = list(error.schema.get("properties", {}))
     out = []
-    for key in error.instance:
-        if key in known:
-            continue
+    for key in [k for k in error.instance if k not in known][:MOST_UNKNOWN]:
         fix = nearest(key, [k for k in known if k not in error.instance])
         fix = fix or f"Known keys here: {', '.join(known)}."
         out.append(document.problem((*path, key), f"“{key}” is not a known key.", fix, key=True))
