@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0016_tell_answers_of_every_kind'),
+        ('runs', '0017_where_runs_come_from'),
     ]
 
     operations = [
