@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from controltower.environment import (, servers
+from controltower.environment import (
     OWN_ADDRESSES,
     count,
     loopback_names,
@@ -13,6 +13,7 @@ from controltower.environment import (, servers
     origin,
     prefix,
     seconds,
+    servers,
 )
 from controltower.urls import urlpatterns
 
