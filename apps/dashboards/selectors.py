@@ -272,12 +272,14 @@ class LastHour:
     median_s: float | None
 
 
-def last_hour() -> LastHour:
-    """What finished in the last hour. Runs end at most a deadline after they start, and the start
-    is what is indexed: a day back is looked through."""
+def last_hour(origin: str = "real") -> LastHour:
+    """What finished in the last hour, of runs of this origin. Runs end at most a deadline after
+    they start, and the start is what is indexed: a day back is looked through."""
     now = timezone.now()
     rows = _model("runs.Run").objects.filter(
-        created_at__gte=now - timedelta(days=1), finished_at__gte=now - timedelta(hours=1)
+        created_at__gte=now - timedelta(days=1),
+        finished_at__gte=now - timedelta(hours=1),
+        origin=origin,
     )
     took = Extract(
         ExpressionWrapper(F("finished_at") - F("created_at"), output_field=DurationField()), "epoch"

@@ -40,10 +40,12 @@ def _needs(request: HttpRequest) -> Context:
 
 
 def _counters(request: HttpRequest) -> Context:
-    counts = series.standing().by_state
+    counts, origin = series.standing().by_state, tower.origin()
     return {
         "counters": [(str(s), counts.get(s, 0)) for s in LIVE],
-        "hour": selectors.last_hour(),
+        "hour": selectors.last_hour(origin),
+        "origin": origin,
+        "origin_words": WORDS[origin],
     }
 
 

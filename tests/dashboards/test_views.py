@@ -255,6 +255,7 @@ def test_the_home_page_judges_jobs_by_real_runs_alone(mixed: Shop, client_as: Cl
     page = html(client_as("product_manager"), "/")
 
     assert "Of real runs, of seven days" in page
+    assert "real runs: 21 succeeded · 0 failed" in page
     assert "Refund is under its target" not in page
 
 
