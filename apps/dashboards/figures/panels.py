@@ -62,7 +62,7 @@ def counted_url(params: Mapping[str, Any]) -> str:
 def runs_url(reading: Reading, **more: Any) -> str:
     """The list of exactly the runs of the query's cohort that ``more`` picks out."""
     query = reading.query
-    params = {**query.cohort, "from": iso(query.since), "to": iso(query.until), **more}
+    params = {"from": iso(query.since), "to": iso(query.until), **query.cohort, **more}
     return counted_url(params)
 
 
