@@ -58,11 +58,11 @@ def take_back_leases() -> int:
     """Queue the steps whose worker went silent. A mutation that was intended but not receipted is
     tried again with its key where the tool takes one or can be asked; otherwise nobody can know,
     and a person has to say. That a worker is gone says nothing about its steps."""
-    return _take_back(None)
+    return len(_take_back(None))
 
 
 @participant
-def _take_back(evidence: Evidence | None) -> int:
+def _take_back(evidence: Evidence | None) -> list[UUID]:
     rows = lost.expire_leases(most_losses=UNEXPLAINED, evidence=evidence)
     unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     reasons = {r.run_id: f"Step {r.seq}, {r.tool}: {r.words}" for r in rows if r.state == "failed"}
@@ -83,7 +83,7 @@ def _take_back(evidence: Evidence | None) -> int:
         + [_fact_of_run("confirmation_unknown", i, outcome="") for i in unknown]
         + [_fact_of_run("failed", i, outcome="error") for i in failed]
     )
-    return len(rows)
+    return [r.step_id for r in rows]
 
 
 def take_back_from(process: str, evidence: Evidence | None = None) -> int:
@@ -99,10 +99,9 @@ def take_back_from(process: str, evidence: Evidence | None = None) -> int:
 @command
 def _take_back_from(process: str, evidence: Evidence | None) -> int:
     held = lost.end_leases_of(process)
-    if held:
-        _take_back(evidence)
+    taken = _take_back(evidence) if held else []
     if evidence is not None:
-        lost.suspect(evidence)
+        lost.suspect(evidence, besides=taken)
     return held
 
 

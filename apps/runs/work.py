@@ -48,6 +48,7 @@ class Claimed:
     deadline_at: datetime
     steps_total: int
     unreadable: str = ""  # why nobody can carry out what was proposed
+    follows: UUID | None = None  # the step that stands for this one, while it isn't committed
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     unborn: dict[str, Any] | None = None  # the row, while the step is not inserted yet

@@ -61,11 +61,14 @@ class Tower:
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start ``manage.py`` with these arguments, in a process group of its own."""
+    def spawn(
+        self, *arguments: str, program: Sequence[str] = ("manage.py",)
+    ) -> subprocess.Popen[bytes]:
+        """Start ``manage.py`` with these arguments, in a process group of its own; or another
+        ``program`` that takes the same."""
         with (self.folder / f"{len(self.processes)}-{arguments[0]}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
+                [sys.executable, *program, *arguments],
                 cwd=settings.BASE_DIR,
                 env=self.env,
                 stdout=log,

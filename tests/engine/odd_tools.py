@@ -32,6 +32,7 @@ ODD: dict[str, Any] = {
     "a list": ["balance 5 -> 4"],
     "a set": {"value": {1, 2}},
     "keys": {1: 2, None: 3, (4, 5): 6},
+    "megabyte": {"text": "x" * 1_100_000},
     "wide": {str(n): n for n in range(50_000)},
 }
 RAISED: dict[str, BaseException] = {

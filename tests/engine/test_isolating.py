@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from django.db import DataError, connection
 
-from apps.runs.engine import asking, commit, ending
+from apps.runs.engine import asking, batch, commit, ending
 from apps.runs.engine.drain import Drain
 from apps.runs.executor import ToolClient
 from apps.runs.journal import barriers, breakers
@@ -26,7 +26,7 @@ Company = Callable[[Sequence[UUID]], None]
 
 
 def drain(**changes: Any) -> Any:
-    values = {"lane": "normal", "seconds": 20, "lease_s": 30, "in_flight": 50, "linger_s": 2}
+    values = {"lane": "normal", "seconds": 120, "lease_s": 120, "in_flight": 50, "linger_s": 2}
     return asyncio.run(Drain(**{**values, **changes}).run())
 
 
@@ -66,7 +66,7 @@ PLACES = (
     (asking, "tool_document"),
     (asking, "_ask"),  # judging
     (asking, "tool_terms"),  # recording too
-    (commit, "_action"),
+    (batch, "_action"),
     (ending, "settled"),  # recording
     (ending, "attempt_row"),
     (ending, "step_fact"),
@@ -173,9 +173,11 @@ def test_rows_that_can_not_be_read_end_their_step(tower: Tower, company: Company
 
     drain()
 
-    steps = Step.objects.filter(run_id__in=runs)
+    steps = Step.objects.filter(run_id__in=[*bare, *late])
     assert set(steps.values_list("state", "error_class")) == {("failed", "engine")}
     assert all("could not be prepared" in words for words in steps.values_list("error", flat=True))
+    steps = Step.objects.filter(run_id__in=deep).values_list("disposition", "error_class")
+    assert set(steps) == {("denied", "unreadable")}
     with connection.cursor() as cursor:
         cursor.execute("SELECT state, summary FROM runs_run WHERE id = ANY(%s)", [[*bare, *late]])
         assert all(state == "failed" and said for state, said in cursor.fetchall())
@@ -251,3 +253,29 @@ def test_odd_answers_and_ends_of_a_tool_end_their_step_only(
         "failed",
         "refused_by_tool",
     }
+
+
+# --- large answers --------------------------------------------------------------------------------
+
+
+@pytest.mark.unkeyed
+def test_large_answers_are_recorded_one_a_commit_and_small_ones_beside_them(
+    tower: Tower, company: Company, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TOOL_SERVERS = {"retail": "python:tests.engine.odd_tools"}
+    runs = tower.start([script(move("megabyte"))] * 6)
+    sizes: list[list[int]] = []
+    whole = commit.commit
+
+    def counted(carriage: Any, finished: Any, *rest: Any, **named: Any) -> Any:
+        sizes.append([len(d.result.content) for d in finished])
+        return whole(carriage, finished, *rest, **named)
+
+    monkeypatch.setattr(commit, "commit", counted)
+
+    company(runs)
+
+    large = [sum(size > 10**6 for size in some) for some in sizes]
+    assert (sum(large), max(large)) == (6, 1)
+    kept = Step.objects.filter(run_id__in=runs, result__content__startswith="{")
+    assert kept.count() == 6

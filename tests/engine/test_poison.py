@@ -53,3 +53,26 @@ def test_steps_that_end_their_workers_are_poison_and_nothing_beside_them_is(work
         assert (step.state, step.error_class) == ("confirmation_unknown", "poison"), step.arguments
         assert "Each worker that carried out this step ended with it" in step.error
         assert step.lease_losses <= 14, step.arguments
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_step_whose_judging_hangs_is_ended_with_the_reason(tower: Tower) -> None:
+    tower.env |= {"TOWER_STUCK_SECONDS": "3", "TOWER_LEASE_SECONDS": "10"}
+    tower.spawn("sweep")
+    for _ in range(2):
+        tower.spawn("worker", "--lane", "normal", program=("-m", "tests.engine.hanging"))
+    judged = tower.start([deadly("hang in misfit", "")])
+    recorded = tower.start([deadly("hang in settled", "")])
+    beside = tower.start([busy_script(3)] * 20)
+
+    tower.wait([*judged, *recorded, *beside], seconds=300)
+
+    good = Run.objects.filter(id__in=beside)
+    assert set(good.values_list("state", flat=True)) == {"succeeded"}
+    [step] = Step.objects.filter(run_id__in=judged)
+    assert (step.state, step.error_class) == ("failed", "poison")
+    assert "the last one hung with nothing else to blame" in step.error
+    assert Run.objects.get(id__in=judged).summary.startswith("Step 1, modify_user_address: Each")
+    [step] = Step.objects.filter(run_id__in=recorded)
+    assert (step.state, step.error_class) == ("confirmation_unknown", "poison")

@@ -42,6 +42,7 @@ from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+LARGE = 256 * 1024  # characters of an answer that takes its time to be recorded
 BATCH = 64  # ended calls that a commit takes while others are under way: they go on soon
 SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
@@ -226,10 +227,26 @@ class Drain:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._some.wait(), wait_s)
                 await asyncio.sleep(GATHER_S if self._tasks else 0)
-        count = BATCH if self._tasks else len(self._ended)
-        ended, self._ended = self._ended[:count], self._ended[count:]
+        ended = self._take()
         finished = [e for e in ended if isinstance(e, Finished)]
         return finished, [e for e in ended if isinstance(e, Claimed)]
+
+    def _take(self) -> list[Finished | Claimed]:
+        """What the next commit takes of what has ended: one large answer at most, so that leases
+        are renewed and small answers recorded between large ones."""
+        count = BATCH if self._tasks else len(self._ended)
+        taken: list[Finished | Claimed] = []
+        left: list[Finished | Claimed] = []
+        has_large = False
+        for one in self._ended:
+            is_large = isinstance(one, Finished) and len(one.result.content) > LARGE
+            if len(taken) == count or (is_large and has_large):
+                left.append(one)
+            else:
+                taken.append(one)
+                has_large |= is_large
+        self._ended = left
+        return taken
 
     # --- the database -------------------------------------------------------------------------
 
@@ -274,6 +291,8 @@ class Drain:
         self, tools: ToolClient, finished: list[Finished], inspected: list[Claimed], go_on: bool
     ) -> None:
         reach("after_call")
+        # What follows a suspect is claimed by itself: whatever it does is its own then.
+        go_on = go_on and not any(d.action.work.step_id in self._suspects for d in finished)
         actions = await self._in_db(
             lambda: self._isolation.commit(finished, inspected, go_on=go_on)
         )
@@ -375,4 +394,4 @@ def _broken(action: Action, error: BaseException, *, may_have_happened: bool) ->
         words = BROKE_OFF.format(why=why)
         return Finished(action, CallResult(Ending.LOST, error_class="engine", error=words))
     words = NOT_MADE.format(why=why)
-    return Finished(action, CallResult(Ending.NOT_SENT, error_class="engine", error=words))
+    return Finished(action, CallResult(Ending.NOT_SENT, error_class="not_made", error=words))

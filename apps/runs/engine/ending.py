@@ -23,7 +23,12 @@ from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
 
-OURS = {"engine", "unrecorded", "unsendable"}  # error classes that are no fault of the tool's
+OURS = {
+    "engine",
+    "not_made",
+    "unrecorded",
+    "unsendable",
+}  # error classes that are no fault of the tool's
 NOTE_CHARS = 2000
 RESPONSE_PURPOSE = "tower.response.v1"
 NOTE_OF = {
@@ -114,10 +119,13 @@ def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
 
 
 def plain_verdict(done: Finished) -> Verdict:
-    """What the end of an attempt means where nothing is tried again, whatever its contract says."""
+    """What the end of an attempt means where nothing is tried again and no contract is at hand: an
+    error of a tool that changes something proves nothing then."""
     if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
         return Verdict.SETTLE
-    may_have_happened = done.result.ending in {Ending.LOST, Ending.BROKEN}
+    if done.result.ending is Ending.ERRED and not done.action.work.mutates:
+        return Verdict.SETTLE
+    may_have_happened = done.result.ending in {Ending.LOST, Ending.BROKEN, Ending.ERRED}
     return Verdict.UNKNOWN if done.action.work.mutates and may_have_happened else Verdict.FAIL
 
 
@@ -279,7 +287,7 @@ def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
     return notes
 
 
-def unborn(row: dict[str, Any], run: Run, token: int) -> Claimed:
+def unborn(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Claimed:
     """A run's next step, held by this worker and not inserted yet."""
     row["lease_token"] = token
     return Claimed(
@@ -314,6 +322,7 @@ def unborn(row: dict[str, Any], run: Run, token: int) -> Claimed:
         deadline_at=run.deadline_at,
         steps_total=row["seq"],
         unreadable=row.get("error", ""),
+        follows=follows,
         unborn=row,
     )
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -31,6 +31,8 @@ from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, Company
 from apps.runs.engine import commit as engine
 from apps.runs.engine import ending
+from apps.runs.engine.batch import Batch
+from apps.runs.engine.commit import Leased
 from apps.runs.engine.patience import patiently
 from apps.runs.journal import barriers, claiming, pressure, troubled
 from apps.runs.services.stops import withheld
@@ -61,20 +63,44 @@ class Isolation:
 
     def claim(self, limit: int, company: Company = MANY) -> tuple[int, list[Action]]:
         """``engine.claim_and_commit``; a step that makes it fail is ended."""
+        found, actions = engine.claim_and_commit(
+            self.carriage,
+            self.lane,
+            limit=limit,
+            owner=self.owner,
+            lease_s=self.lease_s,
+            company=company,
+            lease=self._lease,
+            begin=self._begin,
+        )
+        return found, _committed(actions)
+
+    def _lease(self, lane: str, *, limit: int, company: Company, **options: Any) -> Leased:
         try:
-            return self._patiently(lambda: self._claim(limit, company))
+            return self._patiently(
+                lambda: engine.lease_due(lane, limit=limit, company=company, **options)
+            )
         except BaseException as error:
             self._refuse_what_is_of_no_row(error)
             logger.warning("a claim failed; looking for the step that is to blame", exc_info=error)
-        options = {"limit": limit, "engine_version": settings.ENGINE_VERSION, "company": company}
-        ids = self._patiently(lambda: claiming.due_ids(self.lane, **options))
-        self._look_at_the_rest()
-        done = self._in_halves(
-            ids,
-            lambda some: [self._claim(len(some), company, some)],
-            lambda step_id, error: [self._end_queued(step_id, error)],
+        version = settings.ENGINE_VERSION
+        ids = self._patiently(
+            lambda: claiming.due_ids(lane, limit=limit, engine_version=version, company=company)
         )
-        return sum(count for count, _ in done), [a for _, actions in done for a in actions]
+        self._patiently(self._look_at_the_rest)
+
+        def act(some: Sequence[UUID]) -> list[Leased]:
+            return [
+                engine.lease_due(lane, limit=len(some), company=company, chosen=some, **options)
+            ]
+
+        found = self._in_halves(ids, act, self._end_queued)
+        return Leased(sum(f.found for f in found), [w for f in found for w in f.works])
+
+    def _begin(self, carriage: Carriage, works: Sequence[Claimed], **options: Any) -> list[Action]:
+        return self._in_halves(
+            works, lambda some: engine.take_up(carriage, some, **options), self._end_held
+        )
 
     def commit(
         self, finished: Sequence[Finished], inspected: Sequence[Claimed], *, go_on: bool
@@ -89,13 +115,11 @@ class Isolation:
             )
 
         def end(one: Finished | Claimed, error: BaseException) -> list[Action]:
-            if isinstance(one, Finished):
-                self._end_finished(one, error, go_on)
-            else:
-                self._end_held(one, error)
-            return []
+            if isinstance(one, Claimed):
+                return self._end_held(one, error)
+            return self._end_finished(one, error, go_on)
 
-        return self._in_halves([*finished, *inspected], act, end)
+        return _committed(self._in_halves([*finished, *inspected], act, end))
 
     def withheld(self, calls: Sequence[Claimed]) -> set[int]:
         """The tokens of those calls that something holds by now. One that can't be looked at is
@@ -106,19 +130,6 @@ class Isolation:
                 lambda some: list(withheld(some)),
                 lambda one, _: [one.lease_token],
             )
-        )
-
-    def _claim(
-        self, limit: int, company: Company, chosen: Sequence[UUID] | None = None
-    ) -> tuple[int, list[Action]]:
-        return engine.claim_and_commit(
-            self.carriage,
-            self.lane,
-            limit=limit,
-            owner=self.owner,
-            lease_s=self.lease_s,
-            company=company,
-            chosen=chosen,
         )
 
     def _commit(
@@ -176,39 +187,45 @@ class Isolation:
 
     # --- ending the one -----------------------------------------------------------------------
 
-    def _end_queued(self, step_id: UUID, error: BaseException) -> tuple[int, list[Action]]:
+    def _end_queued(self, step_id: UUID, error: BaseException) -> list[Leased]:
         logger.error("step %s can't be claimed and is ended", step_id, exc_info=error)
         why = trouble.words(error)
         self._first_that_works(
             lambda: self._give_up_queued(step_id, why, carry_on=True),
             lambda: self._give_up_queued(step_id, why, carry_on=False),
         )
-        return 1, []
+        return [Leased(1, [])]
 
     @single_command
     def _give_up_queued(self, step_id: UUID, why: str, *, carry_on: bool) -> None:
-        taken = troubled.take(step_id, owner=self.owner, lease_s=self.lease_s)
-        if taken is None:
-            return
-        work, may_have_happened = taken
-        if may_have_happened:
+        work = troubled.take(step_id, owner=self.owner, lease_s=self.lease_s)
+        if work is not None:
+            self._give_up(work, why, carry_on)
+
+    def _end_held(self, work: Claimed, error: BaseException) -> list[Action]:
+        """A step that we hold, and that nobody can prepare or judge."""
+        logger.error("step %s can't be judged and is ended", work.step_id, exc_info=error)
+        why = trouble.words(error)
+        bare = replace(work, arguments={}, preview=None, facts={}, unborn=None, follows=None)
+        self._first_that_works(
+            lambda: self._give_up_held(bare, why, carry_on=True),
+            lambda: self._give_up_held(bare, why, carry_on=False),
+        )
+        return []
+
+    @single_command
+    def _give_up_held(self, work: Claimed, why: str, *, carry_on: bool) -> None:
+        self._give_up(work, why, carry_on)
+
+    def _give_up(self, work: Claimed, why: str, carry_on: bool) -> None:
+        """In an open transaction: end a step that we hold, and that was not begun this time."""
+        if work.intent_open and troubled.may_have_happened(work.step_id):
             self._settle(_unknown(work, NOT_REPEATED.format(why=why)), why, carry_on)
             return
         self._settle(ending.end(work, "failed", "engine", _not_judged(work, why)), why, carry_on)
         journal.free_intents([work.step_id] if work.intent_open else [])
 
-    def _end_held(self, work: Claimed, error: BaseException) -> None:
-        """A step whose effect was looked at and that nobody can judge."""
-        logger.error("step %s can't be judged and is ended", work.step_id, exc_info=error)
-        why = trouble.words(error)
-        bare = replace(work, arguments={}, preview=None, facts={}, unborn=None)
-        step = ending.end(bare, "failed", "engine", _not_judged(work, why))
-        self._first_that_works(
-            lambda: self._settle_alone(step, why, carry_on=True),
-            lambda: self._settle_alone(step, why, carry_on=False),
-        )
-
-    def _end_finished(self, done: Finished, error: BaseException, go_on: bool) -> None:
+    def _end_finished(self, done: Finished, error: BaseException, go_on: bool) -> list[Action]:
         """An attempt whose end can't be recorded, or whose run can't be carried on from it."""
         work = done.action.work
         logger.error("how step %s ended can't be recorded", work.step_id, exc_info=error)
@@ -222,6 +239,7 @@ class Isolation:
             lambda: self._settle_alone(_last_resort(bare), why, carry_on=False),
         ]
         self._first_that_works(*(tries if go_on else tries[1:]))
+        return []
 
     def _first_that_works(self, *ways: Callable[[], object]) -> None:
         """Try one way of ending a step after the other. Should none work, its lease runs out, and
@@ -244,7 +262,7 @@ class Isolation:
         run_id = step.work.run_id
         if carry_on:
             self.carriage.fill([run_id], anew=True)
-            batch = engine.Batch(self.carriage, owner=self.owner, lease_s=self.lease_s, go_on=False)
+            batch = Batch(self.carriage, owner=self.owner, lease_s=self.lease_s, go_on=False)
             batch.advance(batch.settle([step]))
             record_many(batch.facts)
             return
@@ -267,6 +285,13 @@ class Isolation:
         self.carriage.drop([run_id])
 
 
+def _committed(actions: list[Action]) -> list[Action]:
+    """Actions whose steps stand in the database now: each speaks for itself."""
+    for action in actions:
+        action.work.follows = None
+    return actions
+
+
 # --- what is kept ---------------------------------------------------------------------------------
 
 
@@ -282,7 +307,15 @@ def stripped(done: Finished, why: str) -> Finished:
     """How an attempt ended, without anything that the other side said. An effect that was answered
     stays one; a look that can't be kept has failed."""
     work, result = done.action.work, done.result
-    kept = replace(result, data=None, meta={}, http_status=None, error_class="unrecorded")
+    kept = replace(
+        result,
+        data=None,
+        meta={},
+        parts=(),
+        notes=(),
+        http_status=None,
+        error_class="unrecorded",
+    )
     if work.kind == "agent":
         turn = done.thought and replace(done.thought, items=[], degraded_reason="")
         words = NO_TURN.format(why=why)

@@ -104,9 +104,10 @@ def share() -> Board:
 
 
 def each(works: Iterable[Claimed]) -> Iterator[Claimed]:
-    """These steps, each noted as what the database thread is at."""
+    """These steps, each noted as what the database thread is at. For one that isn't committed yet,
+    and that nobody else could find, stands the one that it follows."""
     for work in works:
-        board.db_runs(work.step_id.bytes)
+        board.db_runs((work.follows or work.step_id).bytes)
         yield work
     board.db_runs(NOBODY)
 

@@ -26,6 +26,7 @@ from apps.kernel.statements import (
 )
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
+from apps.runs.domain import trouble
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
@@ -44,11 +45,15 @@ __all__ = [  # for the other modules of this room, and those that know the room 
 
 
 def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
-    """Rows of the claim's columns as steps."""
+    """Rows of the claim's columns as steps. One whose arguments nobody can read says so."""
     found = []
     for row in rows:
         values = list(row)
-        values[9] = from_json(values[9])
+        try:
+            values[9] = from_json(values[9])
+        except Exception as error:  # whatever is wrong is this row's, and ends this step
+            values[9] = {}
+            values[-1] = f"The arguments can't be read: {trouble.words(error)}."
         found.append(Claimed(*values))
     return found
 

@@ -136,6 +136,30 @@ def lease(works: Sequence[Claimed], *, owner: str, lease_s: float) -> list[Claim
 
 
 @participant
+def still_ours(works: Sequence[Claimed]) -> list[Claimed]:
+    """Lock leased steps; those of them that nobody took back meanwhile, and that did not go on in
+    a commit of ours whose reply was lost: nothing is begun twice in our name."""
+    rows = fetch(
+        """
+        SELECT s.id FROM runs_step s
+        JOIN unnest(%s::uuid[], %s::bigint[], %s::int[], %s::bool[])
+            AS v(id, lease_token, attempts, intent_open)
+          ON v.id = s.id AND v.lease_token = s.lease_token AND v.attempts = s.attempts_made
+            AND v.intent_open = s.intent_open
+        WHERE s.state = 'running' ORDER BY s.id FOR UPDATE OF s
+        """,
+        [
+            [w.step_id for w in works],
+            [w.lease_token for w in works],
+            [w.attempts_made for w in works],
+            [w.intent_open for w in works],
+        ],
+    )
+    ours = {row[0] for row in rows}
+    return [w for w in works if w.step_id in ours]
+
+
+@participant
 def park(parked: Sequence[Parked]) -> None:
     """Take steps from the head of the queue until their time has come."""
     if parked:

@@ -95,13 +95,15 @@ def _next(*, poison: bool, intent_open: bool, keyed: bool) -> str:
 
 
 @participant
-def suspect(evidence: Evidence) -> None:
-    """Note evidence against a step that the end of a process names, and whose lease had been taken
-    back before: it is tried alone from now on."""
-    for step_id in evidence.suspects:
+def suspect(evidence: Evidence, *, besides: Sequence[UUID]) -> None:
+    """Note evidence against steps that the end of a process names, and whose leases had been taken
+    back before: they are tried alone from now on, and the next loss decides. ``besides``: those of
+    which it is noted already. A step that somebody else is at is left to them."""
+    for step_id in set(evidence.suspects) - set(besides):
         execute(
             "UPDATE runs_step SET lease_losses = greatest(lease_losses, %s),"
-            " blame = least(blame + %s, %s) WHERE id = %s AND state IN ('queued', 'running')",
+            " blame = least(blame + %s, %s) WHERE id IN (SELECT id FROM runs_step WHERE id = %s"
+            " AND state IN ('queued', 'running') FOR UPDATE SKIP LOCKED)",
             [ALONE.low, evidence.points(step_id, alone=False), GUILTY - 1, step_id],
         )
 

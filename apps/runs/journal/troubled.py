@@ -17,20 +17,21 @@ from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.work import Claimed
 
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)  # a deadline that nobody reads here
-_TAKE = f"""
+_TAKE = """
     SELECT s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
         s.idempotency, s.idempotency_key, s.attempts_made, s.intent_open, s.lane, s.priority,
         r.contract_version_id, r.agent_version_id, r.agent_kind, r.domain_slug, r.job_slug,
-        r.contract_number, {MAY_HAVE_HAPPENED}
+        r.contract_number
     FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     WHERE s.id = %s AND s.state = 'queued' FOR UPDATE OF s SKIP LOCKED
-"""  # noqa: S608  # a constant condition, no input
+"""
+_MAY_HAVE_HAPPENED = f"SELECT {MAY_HAVE_HAPPENED} FROM runs_step s WHERE s.id = %s"  # noqa: S608  # a constant condition, no input
 
 
 @participant
-def take(step_id: UUID, *, owner: str, lease_s: float) -> tuple[Claimed, bool] | None:
-    """Lease a queued step without what it proposes, and say whether it may have happened already;
-    ``None`` when somebody else has it by now."""
+def take(step_id: UUID, *, owner: str, lease_s: float) -> Claimed | None:
+    """Lease a queued step without reading anything that came from outside; ``None`` when somebody
+    else has it by now."""
     rows = fetch(_TAKE, [step_id])
     if not rows:
         return None
@@ -68,7 +69,14 @@ def take(step_id: UUID, *, owner: str, lease_s: float) -> tuple[Claimed, bool] |
         steps_total=row[2],
     )
     held = lease([bare], owner=owner, lease_s=lease_s)
-    return (held[0], bool(row[20])) if held else None
+    return held[0] if held else None
+
+
+@participant
+def may_have_happened(step_id: UUID) -> bool:
+    """Whether an earlier try of a mutation may have had its effect."""
+    rows = fetch(_MAY_HAVE_HAPPENED, [step_id])
+    return bool(rows and rows[0][0])
 
 
 @participant

@@ -21,7 +21,7 @@ from apps.runs.work import Claimed
 
 # Of an attempt ``a`` that ended: it certainly did nothing. The words are the executor's.
 _DID_NOTHING = """(coalesce(a.http_status, 0) IN (408, 425, 429)
-            OR a.error_class IN ('not_connected', 'turned_away', 'session_lost'))"""
+            OR a.error_class IN ('not_connected', 'turned_away', 'session_lost', 'not_made'))"""
 # Of a queued or just claimed step ``s``.
 MAY_HAVE_HAPPENED = f"""(s.idempotency = 'keyed' AND EXISTS (
     SELECT FROM runs_attempt a WHERE a.step_id = s.id
