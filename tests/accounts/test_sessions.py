@@ -91,9 +91,9 @@ def test_a_seal_of_somebody_else_opens_nothing(nora: dict[str, str]) -> None:
     assert "kept" not in client.session
 
 
-@pytest.mark.parametrize("sealed", ["", "x", "a:b:c", seal(Kept("/", "/", ()))[1:]])
-def test_what_was_not_sealed_is_nothing(sealed: str) -> None:
-    assert unseal(sealed) is None
+def test_what_was_not_sealed_is_nothing() -> None:
+    for sealed in ("", "x", "a:b:c", seal(Kept("/", "/", ()))[1:]):
+        assert unseal(sealed) is None
 
 
 @pytest.mark.parametrize("said", ["https://evil.example/load/", "//evil.example/", "", "x:y"])
