@@ -133,6 +133,13 @@ class Pairs(dict[str, Any]):
         return made
 
 
+class Twice:
+    """Stands for what is written twice: nobody can say which of the two is meant."""
+
+
+TWICE = Twice()
+
+
 def read_entries(text: str) -> tuple[dict[str, Any], str]:
     """The entries of a text by server, and what is wrong with the text as a whole: a text that
     can't be read names no server."""
@@ -145,7 +152,7 @@ def read_entries(text: str) -> tuple[dict[str, Any], str]:
         return {}, "line 1: this is not JSON that can be read. Write one group of servers."
     if not isinstance(value, Pairs):
         return {}, f"line 1: it must be a group of servers, like {{“desk”: {EXAMPLE}}}."
-    return value, ""
+    return {**value, **dict.fromkeys(value.twice, TWICE)}, ""
 
 
 def line_of(text: str, slug: str, key: str = "") -> int:
@@ -163,6 +170,8 @@ def read_entry(slug: str, raw: object, source: Source) -> ServerAddress:
     """One entry. Raises ``EntryError``."""
     if isinstance(raw, str):
         raw = {"url": raw}
+    if isinstance(raw, Twice):
+        raise EntryError("It is written twice. Keep one of the two.")
     if not isinstance(raw, Mapping):
         raise EntryError(f"It must be an address or a group, like {EXAMPLE}.")
     _known_fields(raw)
@@ -336,7 +345,8 @@ def _check_literal(entry: ServerAddress) -> None:
     except ValueError:
         return
     if refusal := entry.egress.refusal(entry.host, address):
-        raise EntryError(f"It can't be called: {refusal}.{listing_fix(entry.host)}", field="url")
+        fix = listing_fix(entry.host) if "allow_hosts" in refusal else ""
+        raise EntryError(f"It can't be called: {refusal}.{fix}", field="url")
 
 
 def listing_fix(address: str) -> str:

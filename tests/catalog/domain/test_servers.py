@@ -136,6 +136,16 @@ def test_a_key_that_is_written_twice_is_told_of_its_server_only() -> None:
         read_entry("b", entries["b"], Source.FILE)
 
 
+def test_a_server_that_is_written_twice_is_called_at_neither_address() -> None:
+    text = '{"a": "http://127.0.0.1/", "b": "http://127.0.0.1:1/", "b": "http://127.0.0.1:2/"}'
+    entries, problem = read_entries(text)
+
+    assert problem == ""
+    assert read_entry("a", entries["a"], Source.FILE).url == "http://127.0.0.1/"
+    with pytest.raises(EntryError, match="It is written twice"):
+        read_entry("b", entries["b"], Source.FILE)
+
+
 def test_the_line_of_a_field_is_found() -> None:
     text = json.dumps({"a": {"url": "x"}, "b": {"url": "y", "token": "z"}}, indent=1)
 
