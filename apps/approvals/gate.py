@@ -146,8 +146,10 @@ def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
     return Grounds.of(_rules(ask, verdict), ask.question().get("amount_cents"))
 
 
-def _rules(ask: Ask, verdict: Verdict) -> Sequence[Mapping[str, Any]]:
-    return [ask.must_hold.shown(), *verdict.rules] if ask.must_hold else verdict.rules
+def _rules(ask: Ask, verdict: Verdict, again: Doubt | None = None) -> Sequence[Mapping[str, Any]]:
+    """What asks: a doubt first, then why it is asked again, then policy's rules."""
+    doubts = [doubt.shown() for doubt in (ask.must_hold, again) if doubt]
+    return [*doubts, *verdict.rules]
 
 
 def _changed(left: Sequence[tuple[Ask, Mapping[str, Any]]]) -> dict[UUID, Doubt]:
@@ -171,7 +173,7 @@ def _question(ask: Ask, decided: policy.Decided, again: Doubt | None) -> service
         decision_id=decided.id,
         binding=_bound(ask, verdict.unknown),
         risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
-        rules=[*([again.shown()] if again else []), *_rules(ask, verdict)],
+        rules=_rules(ask, verdict, again),
         roles=verdict.roles,
         votes_required=max(verdict.votes, 1),
         shown=ask.question(),
