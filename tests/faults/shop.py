@@ -32,7 +32,7 @@ SECOND_HOLD = (
     .replace("returns-need", "exchanges-need")
     .replace(APPROVED, APPROVED_UNKEYED)
 )
-# Its preview is there to be undone by; one that is late on a slow machine is no matter for a person.
+# Its preview is there to be undone by; one that is late on a slow machine is nobody's question.
 WITHOUT_PREVIEW = "Faults make previews fail, and these tests are about what the engine does then."
 TIMEOUT_S = 2
 PATIENT_S = 8  # for the one whose answers may come late
