@@ -101,6 +101,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: rank(unit_of(item.nodeid)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What a test of hostile text logged may hold halves of surrogate pairs, which the channel
+    between the processes can't carry: it would end the process and with it the whole run."""
+    report.sections = [(name, _carried(text)) for name, text in report.sections]
+    if report.longrepr and not str(report.longrepr).isascii():
+        text = str(report.longrepr)
+        if _carried(text) != text:
+            report.longrepr = _carried(text)
+
+
+def _carried(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
 def pytest_unconfigure() -> None:
     """Stop what this process started; the first one ends last."""
     _stop.close()
