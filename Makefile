@@ -21,7 +21,7 @@ export TOWER_MODEL := local
 SETUP_FLAGS := --local
 endif
 
-.PHONY: help python setup up down reset doctor packs test bench screenshots chaos simulate ci
+.PHONY: help python setup up down reset doctor packs test bench screenshots chaos simulate fuzz ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ chaos: python ## Break things for MINUTES=10 with SEED=… and check what is lef
 simulate: python ## Let SEEDS=10000 simulated towers break under faults, or tell what happens with SEED=n
 	@$(BOOTSTRAP) --dev
 	@exec $(VENV_PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+
+fuzz: python ## Send CASES=1000 hostile values from every side, with SEED=1 (FIRST=n begins there)
+	@$(BOOTSTRAP) --dev
+	@exec $(VENV_PYTHON) -m tests.fuzz --cases $(or $(CASES),1000) --seed $(or $(SEED),1) --first $(or $(FIRST),0)
 
 ci: ## Run every check, fastest first, then every test
 	@exec .ci/run
