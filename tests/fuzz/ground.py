@@ -29,6 +29,7 @@ from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
 from apps.kernel.errors import TowerError
+from apps.runs.domain.envelope import is_legible
 from apps.runs.models import Breaker, Budget, Run, Step
 from apps.runs.services import NewRun, start_runs
 from tests.engine import raw_shop
@@ -235,7 +236,9 @@ class Ground:
         for step in Step.objects.filter(run_id__in=list(self.runs)).defer("arguments"):
             self.ends[f"step {step.disposition or step.state}"] += 1
             bad = step.disposition in ("denied", "failed", "unknown", "refused_by_tool")
-            if (bad or step.state in ("failed", "confirmation_unknown")) and len(step.error) < 10:
+            if (bad or step.state in ("failed", "confirmation_unknown")) and not is_legible(
+                step.error
+            ):
                 yield step.run_id, f"{step.state} {step.disposition} {step.error_class!r}"
 
     def logs(self) -> str:

@@ -25,6 +25,11 @@ _UNFIT = re.compile("[\x00\ud800-\udfff]")
 MARK = "\ufffd"
 
 
+def is_legible(text: str) -> bool:
+    """Whether there is anything to read in a text: more than spaces and marks of direction."""
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Unread:
     """A part of an answer that is no JSON of ours: the text that came, and why it wasn't read."""
@@ -46,7 +51,7 @@ class ServerError:
 
     @property
     def words(self) -> str:
-        said = self.message or "no message"
+        said = self.message if is_legible(self.message) else "no message"
         return f"{said} (code {self.code})" if self.code is not None else said
 
 

@@ -16,7 +16,7 @@ import httpx2
 from mcp.shared.exceptions import MCPError
 
 from apps.runs.domain.content import Content, Part, of_text, read_result
-from apps.runs.domain.envelope import LIMIT_BYTES, WORDS, Reply, ServerError, clean
+from apps.runs.domain.envelope import LIMIT_BYTES, WORDS, Reply, ServerError, clean, is_legible
 from apps.runs.domain.retry import Ending
 
 COME_AGAIN = {408, 425, 429}
@@ -24,6 +24,7 @@ COME_AGAIN = {408, 425, 429}
 # not in this form, not from you. Others below 500 say nothing about what was done before.
 NOT_TAKEN = {404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 426, 428, 431, 501}
 ELSEWHERE = {307, 308}  # the same request is to be made at another place: it wasn't taken on here
+NO_REASON = "The tool refused and gave no reason that can be read."
 MANY = f"{LIMIT_BYTES // 2**20} MiB"
 
 
@@ -197,6 +198,7 @@ class Ended:
             error = "The tool asks for more input, which it can't be given in a call."
         elif content.is_error:
             ending, error_class, error = Ending.ERRED, "refused_by_tool", content.told[:WORDS]
+            error = error if is_legible(error) else NO_REASON
         return CallResult(
             ending=ending,
             content=content.told,

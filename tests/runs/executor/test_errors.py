@@ -20,6 +20,7 @@ from tests.runs.executor.raw_server import (
     http,
     rpc,
 )
+from tests.runs.executor.raw_server import text as text_of
 
 
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "404 Not Found", "500 Oops"])
@@ -50,6 +51,29 @@ def test_an_error_of_the_servers_own_is_an_answer(
     assert {(r.ending, r.error_class) for r in results} == {(ending, "refused_by_tool")}
     assert all("amount must be positive" in r.error == r.content for r in results)
     assert len(server.called()) == 2
+
+
+BLANK = ["", " ", "\n\t", "\u202e\u200f", "\u200b"]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        *({"error": {"code": -32000, "message": text}} for text in BLANK),
+        *({"error": text} for text in BLANK),
+        *({"result": text_of(said, isError=True)} for said in BLANK),
+        {"result": {"content": [], "isError": True}},
+    ],
+)
+def test_an_error_without_anything_to_read_is_told_in_words_of_ours(
+    members: dict[str, Any], settings: Any
+) -> None:
+    server = RawServer(always(lambda request: http(rpc(request, **members))), PLAIN)
+
+    _, (result,) = met(server, settings)
+
+    assert result.error_class == "refused_by_tool"
+    assert "no message" in result.error or "no reason" in result.error
 
 
 @pytest.mark.parametrize("status", [401, 403])
