@@ -32,6 +32,13 @@ def test_risk_is_bars_and_a_word() -> None:
     assert "High" in html
 
 
+def test_pairs_are_those_of_the_mapping_whatever_its_keys_are_called() -> None:
+    source = "{% for name, value in m|pairs %}{{ name }}={{ value }};{% endfor %}"
+
+    assert render(source, m={"items": 1, "keys": 2}) == "items=1;keys=2;"
+    assert render(source, m=[1]) == render(source, m=None) == ""
+
+
 def test_untrusted_text_is_escaped_and_its_tricks_are_shown() -> None:
     html = render("{{ t|visible }}", t="<img onerror=x>\u202e\u200b\nnext")
 

@@ -146,6 +146,12 @@ def test_kernel_stays_small() -> None:
 
 
 @pytest.mark.parametrize("path", templates(), ids=name_of)
+def test_names_from_outside_hide_no_method_of_a_mapping(path: Path) -> None:
+    """``{% for name, value in mapping.items %}`` fails where a key is called “items”."""
+    assert not re.findall(r"\w+, \w+ in [\w.]+\.items\b", path.read_text()), "write mapping|pairs"
+
+
+@pytest.mark.parametrize("path", templates(), ids=name_of)
 def test_template_escapes_everything_and_runs_no_bare_script(path: Path) -> None:
     lines = enumerate(path.read_text().splitlines(), start=1)
     found = [

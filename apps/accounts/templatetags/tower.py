@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +166,13 @@ def visible(value: Any) -> SafeString:
 def exact(value: Any) -> SafeString:
     """An untrusted value, character by character: even a line end is shown."""
     return _shown(str(value if value is not None else ""), "")
+
+
+@register.filter
+def pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Names and values of a mapping. In a template ``mapping.items`` is the value of a key of that
+    name, if there is one, and names come from outside."""
+    return list(value.items()) if isinstance(value, Mapping) else []
 
 
 @register.filter
