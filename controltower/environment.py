@@ -83,6 +83,11 @@ def loopback_names(origin: str) -> list[str]:
     return [origin, *(other for other in others if other != origin)]
 
 
+def live_origins(origin: str, *, production: bool) -> list[str]:
+    """Pages of which origins may hold a live connection."""
+    return [origin] if production else loopback_names(origin)
+
+
 # First parts of the site's own addresses: a proxy that strips such a prefix could not be told from
 # one that doesn't.
 OWN_ADDRESSES = {

@@ -19,7 +19,7 @@ from controltower import databases
 from controltower.environment import (
     choice,
     count,
-    loopback_names,
+    live_origins,
     mapping,
     origin,
     prefix,
@@ -114,7 +114,7 @@ ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],tests
 TOWER_ORIGIN = origin("TOWER_ORIGIN", "http://127.0.0.1:8000")
 TOWER_PREFIX = prefix("TOWER_PREFIX")
 # Pages of these may hold a live connection. On one's own machine both its names are the tower.
-LIVE_ORIGINS = [TOWER_ORIGIN] if PRODUCTION else loopback_names(TOWER_ORIGIN)
+LIVE_ORIGINS = live_origins(TOWER_ORIGIN, production=PRODUCTION)
 CSRF_TRUSTED_ORIGINS = [TOWER_ORIGIN]
 FORCE_SCRIPT_NAME = TOWER_PREFIX or None
 
