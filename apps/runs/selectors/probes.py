@@ -128,9 +128,10 @@ def _refused(client: redis.Redis, name: str) -> Refusal | None:
     return Refusal(f"{who} {', '.join(refused)}", mend, detail)
 
 
-def of_database() -> Refusal | None:
+def of_database(*, writes: bool = True) -> Refusal | None:
     """What PostgreSQL refuses of what is written and locked; nothing when all works. Never raises.
-    What is written is what a worker's heartbeat writes: a row as it is."""
+    What is written is what a worker's heartbeat writes: a row as it is. Pages that people read
+    change nothing: without ``writes`` only rights and locks are tried."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
@@ -139,10 +140,11 @@ def of_database() -> Refusal | None:
             if lacking:
                 detail = f"lacking: {', '.join(lacking)}"
                 return Refusal(NO_RIGHTS, GRANT, detail)
-            cursor.execute(
-                "UPDATE runs_worker SET seen_at = seen_at WHERE name ="
-                " (SELECT name FROM runs_worker LIMIT 1 FOR UPDATE SKIP LOCKED)"
-            )
+            if writes:
+                cursor.execute(
+                    "UPDATE runs_worker SET seen_at = seen_at WHERE name ="
+                    " (SELECT name FROM runs_worker LIMIT 1 FOR UPDATE SKIP LOCKED)"
+                )
     except (DatabaseError, InterfaceError) as error:
         return _reading(error)
     return None

@@ -54,7 +54,11 @@ def _refused(seen: Overview) -> Iterator[Trouble]:
     """What answers and still doesn't do what is asked of it."""
     if not seen.redis_error and (refusal := probes.of_redis()):
         yield Trouble("redis", refusal.sentence, refusal.mend, refusal.detail)
-    if refusal := probes.of_database():
+    yield from _refused_by_database(writes=False)
+
+
+def _refused_by_database(*, writes: bool) -> Iterator[Trouble]:
+    if refusal := probes.of_database(writes=writes):
         yield Trouble("database", refusal.sentence, refusal.mend, refusal.detail)
 
 
@@ -247,6 +251,8 @@ def readiness() -> Readiness:
         broken = Trouble("check", "The overview can't be made", f"{LOG}.")
         return Readiness(True, not health.ping_redis()[1], False, (broken,))
     found = tuple(troubles(seen))
+    if all(t.kind != "database" for t in found):
+        found = (*_refused_by_database(writes=True), *found)
     kinds = {t.kind for t in found}
     is_there = seen.drainers_alive > 0
     return Readiness("database" not in kinds, "redis" not in kinds, is_there, found)
