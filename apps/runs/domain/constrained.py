@@ -7,6 +7,7 @@ cut to what it can keep in mind. Whatever it makes of that is a proposal like an
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -112,12 +113,12 @@ def transcript(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     for entry in later:
         content = _content(entry)[:ENTRY_CHARS]
         if entry["role"] == "tool":
-            turn = {"do": "call", "tool": entry["tool"], "arguments": entry["arguments"]}
-            said.append(("assistant", dumps(turn)[:ENTRY_CHARS]))
+            tool, arguments = json.dumps(entry["tool"]), dumps(entry["arguments"])
+            turn = f'{{"do": "call", "tool": {tool}, "arguments": {arguments}}}'
+            said.append(("assistant", turn[:ENTRY_CHARS]))
             said.append(("system", f"Result of {entry['tool']}: {content}"))
         elif entry["role"] == "agent":
-            turn = {"do": "say", "text": content}
-            said.append(("assistant", dumps(turn)))
+            said.append(("assistant", json.dumps({"do": "say", "text": content})))
         else:
             said.append((_speaker(entry), content))
     return said
