@@ -82,20 +82,27 @@ def loads(raw: bytes | str, *, most_bytes: int = MAX_BYTES) -> Json:
         raise _too_large(len(raw), most_bytes)
     text = _decoded(raw)
     try:
-        value = _STRICT.decode(text)
+        value = _decoded_by(_STRICT, text)
+    except NotCarriedError as error:
+        if error.code in ("no_json", "too_deep"):
+            raise
+        return check(_decoded_by(_LENIENT, text))  # says where it stands
+    # What else can be wrong with it leaves a trace in its text.
+    brackets = text.count("[") + text.count("{")
+    is_odd = _ODD_ESCAPE.search(text) or (brackets > MAX_DEPTH and _is_too_deep(value))
+    return check(value) if is_odd else value
+
+
+def _decoded_by(decoder: json.JSONDecoder, text: str) -> Json:
+    try:
+        return decoder.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise NotCarriedError(
             "no_json", f"is no JSON ({error.msg}: {where})", "Send valid JSON."
         ) from error
-    except NotCarriedError:
-        return check(_LENIENT.decode(text))  # says where it stands
     except RecursionError as error:
         raise _too_deep() from error
-    # What else can be wrong with it leaves a trace in its text.
-    brackets = text.count("[") + text.count("{")
-    is_odd = _ODD_ESCAPE.search(text) or (brackets > MAX_DEPTH and _is_too_deep(value))
-    return check(value) if is_odd else value
 
 
 def _is_too_deep(value: Json) -> bool:

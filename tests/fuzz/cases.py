@@ -86,9 +86,11 @@ def _more(random: Random, kind: str) -> dict[str, str]:
     if kind == "facts":
         more["foreseen"] = _result(f'{{"changes": [], "facts": {_facts(random)}}}')
     if kind == "previews":
-        more["foreseen"] = _result(_preview(random)) if random.random() < 0.8 else _odd(random)
+        more["foreseen"] = (
+            _result(_preview(random)) if random.random() < 0.8 else odd_answer(random)
+        )
     if kind == "results":
-        more["answer"] = _odd(random)
+        more["answer"] = odd_answer(random)
     if kind == "schemas":
         more["arguments"] = f'{{"x":{corpus.value(random)},"a":{corpus.value(random)}}}'
     if kind == "replies":
@@ -145,7 +147,7 @@ def _result(document: str) -> str:
     return _message(f'"result":{said}')
 
 
-def _odd(random: Random) -> str:
+def odd_answer(random: Random) -> str:
     """A whole answer of a tool."""
     value = corpus.value(random)
     error = f'{{"code":{random.choice((*corpus.NUMBERS, "-32602", "null"))},"message":{value}}}'

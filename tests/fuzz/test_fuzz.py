@@ -50,6 +50,7 @@ def test_hostile_values_stop_nobody_and_end_with_words(
     env = environment(_Nowhere())  # type: ignore[arg-type]  # only its address is asked for
     with standing(tmp_path, env, settings) as ground:
         workers = [ground.tower.worker(), ground.tower.worker()]
+        ground.tower.spawn("sweep")
         for first in range(FIRST, FIRST + CASES, BATCH):
             batch(ground, first, min(BATCH, FIRST + CASES - first))
             if CASES > BATCH:

@@ -144,7 +144,7 @@ def _part(item: Any, notes: list[str]) -> Part:
         kind = item.get("type")
         if kind == "text" and isinstance(item.get("text"), str):
             return _of_text("text", _stored(item["text"], notes), annotations=_aside(item))
-        if kind in {"image", "audio"} and isinstance(item.get("data"), str):
+        if kind in ("image", "audio") and isinstance(item.get("data"), str):
             return _file(str(kind), item["data"], item, item, notes)
         if kind == "resource" and isinstance(item.get("resource"), Mapping):
             return _resource(item, item["resource"], notes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,24 +189,43 @@ def _member(name: str, piece: str, notes: list[str]) -> Any:
     if name in {"result", "error"} and _parsed(piece) is None:
         inner, _ = _members(piece)
         if inner is not None:
-            return {k: _value(k, v[-1], notes) for k, v in inner.items()}
+            return {k: _last(k, v, notes) for k, v in inner.items()}
     return _value(name, piece, notes)
+
+
+def _last(name: str, pieces: list[str], notes: list[str]) -> Any:
+    """The value of a member, which may have been written more than once: of two of them the last
+    is shown, and whether it is an error is then not plain."""
+    if len(pieces) == 1:
+        return _value(name, pieces[0], notes)
+    notes.append(f"“{name[:80]}” is written {len(pieces)} times; the last one is taken.")
+    if name == "isError":
+        return Unread(", ".join(pieces), "it is written more than once")
+    return _value(name, pieces[-1], notes)
 
 
 def _value(name: str, piece: str, notes: list[str]) -> Any:
     try:
         return exactjson.loads(piece, most_bytes=LIMIT_BYTES)
-    except exactjson.NotCarriedError as error:
-        if "NUL" in error.reason or "surrogate" in error.reason:
+    except ValueError as error:
+        return _odd_value(name, piece, error, notes)
+
+
+def _odd_value(name: str, piece: str, error: ValueError, notes: list[str]) -> Any:
+    reason = error.reason if isinstance(error, exactjson.NotCarriedError) else ""
+    if "NUL" in reason or "surrogate" in reason:
+        # What is odd beside such a character is known only when that is mended.
+        with suppress(ValueError, RecursionError):
+            mended = exactjson.check(_cleaned(exactjson.read_stored(piece)))
             notes.append(f"{MARK} stands for characters of “{name}” that can't be stored.")
-            return exactjson.check(_cleaned(exactjson.read_stored(piece)))
-        if name == "content" and (items := _items(piece)) is not None:
-            return [_value("item", i, notes) for i in items]
-        if name == "item" and (inner := _members(piece)[0]) is not None:
-            return {k: _value(k, v[-1], notes) for k, v in inner.items()}
-        why = clean(str(error))[:300]
-        notes.append(f"“{name[:80]}” could not be read and is kept as it came: {why}")
-        return Unread(piece, why)
+            return mended
+    if name == "content" and (items := _items(piece)) is not None:
+        return [_value("item", i, notes) for i in items]
+    if name == "item" and (inner := _members(piece)[0]) is not None:
+        return {k: _value(k, v[-1], notes) for k, v in inner.items()}
+    why = clean(str(error))[:300]
+    notes.append(f"“{name[:80]}” could not be read and is kept as it came: {why}")
+    return Unread(clean(piece), why)
 
 
 def _cleaned(value: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -24,6 +25,8 @@ import orjson
 from apps.catalog import adapters as servers
 from apps.runs.domain.envelope import LIMIT_BYTES, Reply, read
 from apps.runs.executor.result import Trace, retry_after_seconds, words_of
+
+logger = logging.getLogger(__name__)
 
 CURRENT: ContextVar[Trace | None] = ContextVar("tower_call", default=None)
 PLAIN = "identity"
@@ -118,7 +121,7 @@ class Wire(servers.EgressTransport):
 
     def _read(self, raw: bytes, trace: Trace, request: httpx2.Request, request_id: Any) -> None:
         if not trace.too_large and not trace.packed:
-            trace.reply = read(self._redacted_bytes(raw), request_id)
+            trace.reply = _reply(self._redacted_bytes(raw), request_id)
         if SESSION in request.headers and trace.status in LOST_SESSION:
             trace.session_lost = _says_session_lost(trace, raw)
             if trace.session_lost:
@@ -222,7 +225,7 @@ class Events(httpx2.AsyncByteStream):
     def _data(self, data: str) -> str:
         if not self._is_call:
             return " ".join(data.splitlines())
-        reply = read(self._redacted(data) if self._redacted else data, self._trace.request_id)
+        reply = _reply(self._redacted(data) if self._redacted else data, self._trace.request_id)
         if reply.is_answer:
             self._trace.reply = reply
             return _stand_in_text(reply, self._trace.request_id)
@@ -232,6 +235,16 @@ class Events(httpx2.AsyncByteStream):
         if '"result"' in data or '"error"' in data:
             self._trace.trouble = reply.missing
         return ""
+
+
+def _reply(raw: bytes | str, request_id: Any) -> Reply:
+    """Reading never raises; should it do so all the same, that is one call's trouble: an exception
+    here would end the connection and every other call on it."""
+    try:
+        return read(raw, request_id)
+    except Exception as error:
+        logger.exception("an answer could not be read")
+        return Reply(missing=f"the answer could not be read: {words_of(error)}")
 
 
 class Capped(httpx2.AsyncByteStream):
