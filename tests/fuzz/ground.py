@@ -203,7 +203,10 @@ class Ground:
                     "tool_name", "state", "attempts_made", "not_before", "waits_for", "error"
                 )
                 waiting = list(rows)
-                left = "\n".join(f"{r.state} {r.admission_reason} {r.deferred_until} {self.runs.get(r.id, r.id)}" for r in waiting[:5])
+                left = "\n".join(
+                    f"{r.state} {r.admission_reason} {r.deferred_until} {self.runs.get(r.id, r.id)}"
+                    for r in waiting[:5]
+                )
                 said = f"{len(waiting)} never ended:\n{left}\n{list(steps[:20])}"
                 raise BrokenError(f"{said}\n{self.logs()}")
             time.sleep(0.1)
