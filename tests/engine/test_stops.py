@@ -110,7 +110,7 @@ def test_a_stop_of_a_tool_in_mid_load_takes_effect_and_loses_nothing(tower: Towe
 
 
 def _rests() -> bool:
-    """Whether no call is under way, nor one of a claim that had passed before the stop was there."""
+    """Whether no call is under way, nor any of a claim that was made before the stop."""
     if _moving():
         return False
     time.sleep(1)
