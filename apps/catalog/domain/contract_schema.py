@@ -59,6 +59,7 @@ _COMPENSATION = {
     "type": ["string", "object", "null"],
     "maxLength": 80,
 }
+DEADLINE_S = 14400  # of a run whose contract names none
 ERRORS = ("refused", "unknown")  # what a tool's own error says about what it did
 _TOOL = group(
     {
