@@ -47,7 +47,7 @@ class Doubt:
 class Ask:
     """One step that wants to run. ``binding`` is what an approval would be bound to; ``question``
     what a person would be shown (columns of Approval); both are functions, since most steps need
-    neither. ``must_hold``: what policy permits is held
+    neither. ``must_hold`` and ``doubts``: what policy permits is held
     all the same, until a person has approved exactly this."""
 
     step_id: UUID
@@ -58,6 +58,12 @@ class Ask:
     question: Callable[[], Mapping[str, Any]]
     approval_id: UUID | None = None
     must_hold: Doubt | None = None
+    doubts: Sequence[Doubt] = ()
+
+    @property
+    def all_doubts(self) -> list[Doubt]:
+        """Every reason to ask that is not policy's."""
+        return [*([self.must_hold] if self.must_hold else []), *self.doubts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def _bound(ask: Ask, unknown: Sequence[Gap]) -> Mapping[str, Any]:
 def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
     """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
     turns a denial into a question."""
-    doubtful = ask.must_hold is not None and ask.step_id not in given
+    doubtful = bool(ask.all_doubts) and ask.step_id not in given
     return "hold" if doubtful and answer == "permit" else answer
 
 
@@ -148,7 +154,7 @@ def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
 
 def _rules(ask: Ask, verdict: Verdict, again: Doubt | None = None) -> Sequence[Mapping[str, Any]]:
     """What asks: a doubt first, then why it is asked again, then policy's rules."""
-    doubts = [doubt.shown() for doubt in (ask.must_hold, again) if doubt]
+    doubts = [doubt.shown() for doubt in (*ask.all_doubts, again) if doubt]
     return [*doubts, *verdict.rules]
 
 
@@ -166,7 +172,7 @@ def _changed(left: Sequence[tuple[Ask, Mapping[str, Any]]]) -> dict[UUID, Doubt]
 
 
 def _question(ask: Ask, decided: policy.Decided, again: Doubt | None) -> services.Question:
-    verdict, doubt = decided.verdict, ask.must_hold
+    verdict, doubt = decided.verdict, ask.all_doubts
     return services.Question(
         run_id=ask.run_id,
         step_id=ask.step_id,

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.runs.domain.evidence import PastStep
+from apps.runs.domain.plan import Later
 from apps.runs.executor import CallResult
 from apps.runs.models import Run
 
@@ -83,6 +84,7 @@ class Inspect:
     server: str
     tool: str
     timeout_s: float
+    later: Sequence[Later] = ()  # the changes behind it in its plan, to be looked at with it
 
 
 @dataclass(frozen=True, slots=True)

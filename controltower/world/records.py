@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -88,13 +88,19 @@ class SystemOfRecord:
             )
 
     def preview(
-        self, tool: str, args: dict[str, Any], context: Context = Context()
+        self,
+        tool: str,
+        args: dict[str, Any],
+        context: Context = Context(),
+        *,
+        then: Sequence[tuple[str, dict[str, Any]]] = (),
     ) -> dict[str, Any]:
         """Say what a call would change, on a copy that is then forgotten.
 
         ``before`` and ``after`` hold the touched entities by table and id, ``changes`` their
-        differences; ``refusal`` is the company's text when it would say no. Not to be changed: the
-        entities may be the world's own.
+        differences; ``refusal`` is the company's text when it would say no. ``then`` are calls that
+        would follow: the answer's ``then`` holds the ``refusal`` of each, in their order, each made
+        after those before it. Not to be changed: the entities may be the world's own.
         """
         with self._mutex:
             world = self._world(context.world)
@@ -115,7 +121,24 @@ class SystemOfRecord:
                 "changes": changes(before, after),
                 "refusal": refusal,
                 **self._facts(world, tool, args),
+                **({"then": self._then(attempt, then, context)} if then else {}),
             }
+
+    def _then(
+        self, world: Layer, calls: Sequence[tuple[str, dict[str, Any]]], context: Context
+    ) -> list[dict[str, str | None]]:
+        """The refusals of calls made one after the other; ``world`` goes along with them."""
+        said: list[dict[str, str | None]] = []
+        for tool, args in calls:
+            attempt, refusal = Layer(world), None
+            try:
+                call_tool(self.domain, attempt, tool, args, context.dialect)
+            except ToolRefusedError as error:
+                refusal = error.message
+            else:
+                world.absorb(attempt)
+            said.append({"refusal": refusal})
+        return said
 
     def lookup(self, key: str, world: str = LIVE) -> dict[str, Any]:
         """Say whether a key has had its effect, and with what answer."""

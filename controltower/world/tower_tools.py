@@ -15,6 +15,11 @@ from controltower.world.schemas import Schema, misfit
 
 PREFIX = "tower_"
 TEXT: Schema = {"type": "string"}
+LATER: Schema = {
+    "type": "object",
+    "properties": {"tool": TEXT, "args": {"type": "object"}},
+    "required": ["tool", "args"],
+}
 
 
 def _tool(description: str, required: tuple[str, ...] = (), **properties: Schema) -> Schema:
@@ -31,10 +36,12 @@ def _tool(description: str, required: tuple[str, ...] = (), **properties: Schema
 
 ALWAYS: dict[str, Schema] = {
     "tower_preview": _tool(
-        "Say what a call would change, without making it.",
+        "Say what a call would change, and which later calls would then be refused, without making"
+        " any.",
         ("tool", "args"),
         tool=TEXT,
         args={"type": "object"},
+        then={"type": "array", "items": LATER, "maxItems": 50},
     ),
     "tower_lookup": _tool(
         "Say whether an idempotency key has had its effect, and with what answer.",
@@ -76,7 +83,8 @@ class TowerTools:
         if wrong is not None:
             raise BadArgumentsError(wrong)
         if tool == "tower_preview":
-            return self._records.preview(args["tool"], args["args"], context)
+            then = [(later["tool"], later["args"]) for later in args.get("then", ())]
+            return self._records.preview(args["tool"], args["args"], context, then=then)
         if tool == "tower_lookup":
             return self._records.lookup(args["idempotency_key"], context.world)
         if tool == "tower_ledger":

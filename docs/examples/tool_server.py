@@ -48,12 +48,25 @@ class Refund(BaseModel):
     refunded_cents: int
 
 
+class Later(BaseModel):
+    """A call that stands behind another one in an agent's plan."""
+
+    tool: str
+    args: dict[str, Any]
+
+
+class Said(BaseModel):
+    refusal: str | None
+
+
 class Preview(BaseModel):
-    """What a call would change; ``refusal`` if it would be refused."""
+    """What a call would change; ``refusal`` if it would be refused. ``then``: of each later call
+    whether it would be refused, were all before it made."""
 
     changes: list[dict[str, Any]]
     facts: dict[str, Any]
     refusal: str | None = None
+    then: list[Said] = []
 
 
 class Found(BaseModel):
@@ -123,17 +136,35 @@ def answered(answer: dict[str, Any], *, replayed: bool) -> CallToolResult:
 def tower_preview(
     tool: Annotated[str, Field(description="The tool that would be called")],
     args: Annotated[dict[str, Any], Field(description="Its arguments")],
+    then: Annotated[tuple[Later, ...], Field(description="The calls behind it in its plan")] = (),
 ) -> Preview:
-    """Say what a call would change, without making it."""
+    """Say what a call would change, and which later calls would then be refused; make none."""
     if tool != "refund_order":
         raise ValueError(f"{tool} has no dry run")
     order, cents = row_of(str(args["order_id"])), int(args["cents"])
     path, before = f"/orders/{order.order_id}/refunded_cents", order.refunded_cents
+    plan: dict[str, Order] = {}  # orders as they would be by then
+    refusal = tried(args, plan)
     return Preview(
         changes=[{"path": path, "before": before, "after": before + cents}],
         facts={"owner": order.owner, "amount_cents": cents},
-        refusal=refusal_of(order, cents),
+        refusal=refusal,
+        then=[Said(refusal=tried(later.args, plan)) for later in then],
     )
+
+
+def tried(args: dict[str, Any], plan: dict[str, Order]) -> str | None:
+    """Refund on the copy in ``plan``; why not, if that would be refused."""
+    try:
+        order_id, cents = str(args["order_id"]), int(args["cents"])
+        order = plan.get(order_id) or row_of(order_id)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"it can't be made: {error}"
+    if refusal := refusal_of(order, cents):
+        return refusal
+    total = order.refunded_cents + cents
+    plan[order_id] = order.model_copy(update={"refunded_cents": total})
+    return None
 
 
 @server.tool(annotations=READS)

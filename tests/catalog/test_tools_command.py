@@ -17,7 +17,11 @@ from tests.catalog.serving import Toys, hints, serving, tool
 Call = Callable[[str, dict[str, Any], dict[str, Any]], types.CallToolResult]
 PREVIEW = {
     "type": "object",
-    "properties": {"tool": {"type": "string"}, "args": {"type": "object"}},
+    "properties": {
+        "tool": {"type": "string"},
+        "args": {"type": "object"},
+        "then": {"type": "array"},
+    },
     "required": ["tool", "args"],
 }
 
@@ -64,7 +68,9 @@ class Desk:
             self.done[key] = len(self.called)
             return answer({"n": len(self.called)})
         if name == "tower_preview":
-            return answer("nothing" if self.faults.get("mute") else {"changes": []})
+            said = [{"refusal": None} for _ in args.get("then", ())]
+            then = {"then": said} if said and not self.faults.get("sees_nothing_ahead") else {}
+            return answer("nothing" if self.faults.get("mute") else {"changes": [], **then})
         if name == "tower_lookup":
             known = args["idempotency_key"] in self.done or self.faults.get("knows_all", False)
             return answer({"found": known and not self.faults.get("knows_none")})
@@ -116,6 +122,7 @@ def test_a_named_call_is_tried_twice_with_one_key(args: str) -> None:
     [
         ("forgets", ("refund", "idempotency_key")),
         ("mute", ("tower_preview", "preview")),
+        ("sees_nothing_ahead", ("tower_preview", "preview")),
         ("knows_all", ("tower_lookup", "look-up")),
         ("knows_none", ("tower_lookup", "look-up")),
         ("takes_all", ("", "errors")),

@@ -120,6 +120,24 @@ def test_a_run_gives_money_back_once_a_person_agreed(
     assert shop.refunded("B2") == 60000
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_leaves_nothing_for_a_later_one_of_its_plan_is_held(
+    shop: Shop, settings: Any
+) -> None:
+    settings.TOOL_SERVERS = {"shop": {"url": shop.url, "token_env": "DESK_TOKEN"}}
+    settings.TOOL_SERVERS_FILE = ""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_apply).result()
+    refunds = [_call("refund_order", order_id="A1", cents=cents) for cents in (7000, 6000)]
+    _start(refunds)
+
+    drain()
+
+    assert shop.refunded("A1") == 0
+    reasons = {rule["id"]: rule["reason"] for rule in Approval.objects.get().rules}
+    assert "only 5000 cents of A1 are left" in reasons["plan-clash"]
+
+
 def _approve(asked: Approval, person: Any) -> None:
     approvals.decide(
         approval_id=asked.pk,

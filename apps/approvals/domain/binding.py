@@ -104,6 +104,7 @@ FIELD_WORDS = {
     "arguments": "the arguments changed",
     "branches": "a change of another branch came in between",
     "contract_digest": "the contract changed",
+    "plan": "what it makes impossible is not the same",
     "policy_digest": "the policy changed",
     "server": "the tool would be called at another address",
     "subject": "it is about somebody else",

@@ -22,6 +22,7 @@ from apps.catalog.adapters.asking import (
 )
 from apps.catalog.adapters.transport import http_client
 from apps.catalog.domain import conformance
+from apps.catalog.domain.checks import takes_plan
 from apps.catalog.domain.conformance import ADVICE, OK, SERVER, SKIPPED, WRONG, Line
 from apps.catalog.domain.served import Listing
 
@@ -114,6 +115,9 @@ async def _called(client: Client, found: Listing, trial: Trial) -> list[Line]:
     if preview in found.tools:
         asked = {"tool": name, "args": dict(trial.arguments)}
         lines += conformance.preview_lines(preview, (await _call(client, preview, asked)).data)
+        if takes_plan(found.tools[preview].input_schema):
+            said = (await _call(client, preview, {**asked, "then": [asked]})).data
+            lines.append(conformance.ahead_line(preview, said))
     key = secrets.token_hex(32)
     first = await _call(client, name, trial.arguments, key=key)
     if first.is_error:

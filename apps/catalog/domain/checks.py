@@ -18,6 +18,7 @@ READ = "read"
 # How the tower calls a tool's preview and its look-up: see docs/tool-servers.md.
 SHAPES: Mapping[str, Mapping[str, str]] = {
     "preview": {"tool": "string", "args": "object"},
+    "preview_then": {"tool": "string", "args": "object", "then": "array"},
     "lookup": {"idempotency_key": "string"},
 }
 WORDS = {"preview": "preview", "lookup": "look-up"}
@@ -55,6 +56,7 @@ def findings(tools: Sequence[Mapping[str, Any]], served: Listing) -> list[Findin
         for key in ("preview", "lookup"):
             if key in tool:
                 out += _helper(tool, key, served, effects)
+        out += _ahead(tool, served)
     return out
 
 
@@ -144,6 +146,26 @@ def _helper(
         call = ", ".join(SHAPES[key])
         message = f"The {word} of “{name}” is “{helper}”, which can't be asked that: {wrong}."
         yield Finding(name, key, message, f"It is called with {call}; see docs/tool-servers.md.")
+
+
+def _ahead(tool: Mapping[str, Any], served: Listing) -> Iterator[Finding]:
+    """Whether a preview that is said to look ahead takes what it is asked then."""
+    theirs = served.tools.get(tool.get("preview", ""))
+    if not tool.get("preview_then") or theirs is None:
+        return
+    if not takes_plan(theirs.input_schema) or shape_problem(
+        theirs.input_schema, SHAPES["preview_then"]
+    ):
+        name, helper = tool["name"], tool["preview"]
+        message = f"The preview of “{name}” is “{helper}”, which can't look ahead: no list “then”."
+        fix = "Have it take “then” (docs/tool-servers.md), or leave preview_then out."
+        yield Finding(name, "preview_then", message, fix)
+
+
+def takes_plan(schema: Mapping[str, Any]) -> bool:
+    """Whether a preview with this input schema says that it can be asked for a plan."""
+    known = schema.get("properties")
+    return isinstance(known, Mapping) and "then" in known
 
 
 def shape_problem(schema: Mapping[str, Any], call: Mapping[str, str]) -> str:

@@ -148,6 +148,16 @@ def preview_lines(name: str, answer: Any) -> Iterator[Line]:
     yield Line(name, "preview", OK, f"The dry run tells {told}.")
 
 
+def ahead_line(name: str, answer: Any) -> Line:
+    """Whether a dry run that was asked for one later call answers for it."""
+    said = answer.get("then") if isinstance(answer, Mapping) else None
+    first = said[0] if isinstance(said, list) and len(said) == 1 else None
+    if isinstance(first, Mapping) and "refusal" in first:
+        return Line(name, "preview", OK, "The dry run looks ahead at the calls behind it.")
+    fix = 'Answer “then” with {"refusal": null or text} for each call, in their order.'
+    return Line(name, "preview", WRONG, "The dry run takes “then” and doesn't answer it.", fix)
+
+
 def _are_changes(changes: Any) -> bool:
     return isinstance(changes, list) and all(
         isinstance(c, Mapping) and isinstance(c.get("path"), str) for c in changes

@@ -23,6 +23,7 @@ _TOOL = group(
         "effect": choice(*EFFECTS),
         "idempotency": choice("keyed", "lookup", "none"),
         "preview": TOOL_NAME,
+        "preview_then": {"type": "boolean"},
         "lookup": TOOL_NAME,
         "sentence": _TEXT,
         "resource": _TEXT,
@@ -170,6 +171,10 @@ def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Pro
         fix = nearest(fact, facts) or f"Add “{fact}: long” to the facts."
         message = f"“{fact}” is not one of the tool's facts."
         out.append(source.problem((*path, "amount"), message, fix))
+    if tool.get("preview_then") and "preview" not in tool:
+        message = "It is said to look ahead, but names no preview."
+        fix = "Add “preview: <tool name>”, or leave preview_then out."
+        out.append(source.problem((*path, "preview_then"), message, fix))
     if _lacks_preview(tool):
         message = (
             f"“{tool['name']}” declares facts and no preview, so nobody can supply them:"

@@ -26,7 +26,7 @@ from apps.policy.domain.mistyped import CAME
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
 from apps.runs.course import Carriage
-from apps.runs.domain import evidence, forking
+from apps.runs.domain import evidence, forking, plan
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.sentence import look_up, render
@@ -118,7 +118,7 @@ def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
     def seen() -> Mapping[str, Any]:
         return {**ask.binding(), "branches": [str(m.step_id) for m in others]}
 
-    return replace(ask, binding=seen, must_hold=Doubt(forking.RULE, words))
+    return replace(ask, binding=seen, doubts=(*ask.doubts, Doubt(forking.RULE, words)))
 
 
 def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) -> Ask:
@@ -155,19 +155,32 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         binding=lambda: _binding(work, digests[slug], drifts),
         question=lambda: _question(work, document, said) if work.effect != "read" else {},
         approval_id=work.approval_id,
-        must_hold=_unheard(untried) if untried and work.mutates else None,
+        doubts=[*_unheard(untried, work), *_clashing(work)],
     )
 
 
-def _unheard(signals: Sequence[str]) -> Doubt:
-    """Nobody knows what these signals would have said, so a person reads the conversation."""
+def _unheard(signals: Sequence[str], work: Claimed) -> list[Doubt]:
+    """Nobody knows what these signals would have said, so a person reads the conversation before
+    anything is changed."""
+    if not signals or not work.mutates:
+        return []
     names = ", ".join(f"“{name}”" for name in signals[:5])
     words = (
         f"The contract listens for {names}, which can't be tried on this conversation: the pattern"
         " can't be used, or too much was said. Read it before you decide; an admin can mend the"
         " contract."
     )
-    return Doubt("signals_untried", words)
+    return [Doubt("signals_untried", words)]
+
+
+def _clashing(work: Claimed) -> list[Doubt]:
+    """A change that makes a later one of its own plan impossible is put to a person first."""
+    kept = _clashes_of(work)
+    return [Doubt(plan.RULE, plan.question(kept))] if kept else []
+
+
+def _clashes_of(work: Claimed) -> list[Mapping[str, Any]]:
+    return ((work.preview or {}).get("plan") or {}).get("clashes") or []
 
 
 def _declared(work: Claimed, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,6 +219,8 @@ def _binding(work: Claimed, policy_digest: str, drifts: _Drifts) -> Mapping[str,
         arguments=work.arguments,
         run_id=str(work.run_id),
     )
+    if kept := _clashes_of(work):
+        bound = bound | {"plan": plan.bound(kept)}
     if work.tool_version_id is None:
         return bound
     server = _server_of(work.tool_version_id)

@@ -20,7 +20,7 @@ from apps.runs import course, journal, reconcile
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict
 from apps.runs.domain.states import State
-from apps.runs.engine import asking, deciding, ending, progress
+from apps.runs.engine import asking, deciding, ending, inspecting, progress
 from apps.runs.journal import (
     barriers,
     bodies,
@@ -242,7 +242,8 @@ class Batch:
                 continue
             server = _server(work)
             timeout_s = asking.tool_terms(work).timeout_s
-            looked_at.append(Inspect(work, server, preview, timeout_s))
+            later = inspecting.later_changes(work, self.carriage[work.run_id])
+            looked_at.append(Inspect(work, server, preview, timeout_s, later))
         self._bear(action.work for action in looked_at)
         self.actions += looked_at
         return ended, ready

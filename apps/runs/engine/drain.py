@@ -29,7 +29,7 @@ from apps.runs.course import Carriage
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, Company
-from apps.runs.engine import calling, progress
+from apps.runs.engine import calling, inspecting, progress
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.isolating import Isolation
 from apps.runs.engine.patience import patiently
@@ -200,7 +200,7 @@ class Drain:
         self, tools: ToolClient, action: Action, sent: list[bool]
     ) -> Finished | Claimed:
         if isinstance(action, Inspect):
-            return await _inspect(tools, action)
+            return await inspecting.inspect(tools, action)
         if isinstance(action, Think):
             result, thought = await agents.think(action)
             return Finished(action, result, thought)
@@ -361,25 +361,6 @@ def _at_once(tools: ToolClient, action: Call) -> CallResult | None:
         return broken.result if isinstance(broken, Finished) else None
     finally:
         progress.board.loop_runs(progress.NOBODY)
-
-
-async def _inspect(tools: ToolClient, action: Inspect) -> Claimed:
-    """Fill in what the step would change. Without that answer the gate holds it for a person."""
-    work = action.work
-    result = await tools.call(
-        action.server,
-        action.tool,
-        {"tool": work.tool_name, "args": work.arguments},
-        meta=calling.meta(work),
-        call_id=f"inspect-{work.lease_token}",
-        timeout_s=min(action.timeout_s, 10.0),
-    )
-    if result.ending is Ending.ANSWERED:
-        looked = preview.captured(action.tool, result.document)
-    else:
-        looked = preview.failed(action.tool, result.error or result.ending.value)
-    work.preview, work.facts = looked.preview, looked.facts
-    return work
 
 
 def _broken(action: Action, error: BaseException, *, may_have_happened: bool) -> Finished | Claimed:

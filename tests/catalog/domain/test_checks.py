@@ -210,3 +210,20 @@ def test_whatever_a_server_lists_as_a_schema_is_compared(stated: Any, served: An
     assert differences(theirs, theirs) == [] or "$ref" in str(theirs)
     differences(stated, theirs)
     shape_problem(theirs, {"tool": "string"})
+
+
+@pytest.mark.parametrize(
+    ("properties", "is_refused"),
+    [
+        ({**PREVIEW["properties"], "then": {"type": "array"}}, False),
+        (PREVIEW["properties"], True),
+        ({**PREVIEW["properties"], "then": {"type": "string"}}, True),
+    ],
+)
+def test_a_preview_that_is_said_to_look_ahead_has_to_take_a_plan(
+    properties: dict[str, Any], is_refused: bool
+) -> None:
+    helper = ServedTool("try", input_schema={**PREVIEW, "properties": properties})
+    found = findings([pack_tool(preview="try", preview_then=True)], serve(helper))
+
+    assert [f.field for f in found if f.is_error] == ["preview_then"] * is_refused

@@ -41,3 +41,9 @@ def test_a_policy_file_may_name_what_goes_without_facts() -> None:
     assert parse_policy(text.format(why="Coins."))[1] == []
     assert parse_policy(text.format(why='""'))[1] != []
     assert parse_policy(text.format(why="[]"))[1] != []
+
+
+def test_looking_ahead_without_a_preview_is_refused() -> None:
+    assert said(more=", preview: try_it, preview_then: true") == []
+    (error,) = said(more=", preview_then: true")
+    assert "names no preview" in error
