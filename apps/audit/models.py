@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Now
 
+from apps.kernel import exactjson
 from apps.kernel.models import JSONField
+
+NOT_SHOWN = "not shown"
+DEEP = "is nested too deeply"
+
+
+class _Decoder(json.JSONDecoder):
+    def decode(self, s: str, *args: Any) -> Any:
+        if s.count("[") + s.count("{") <= exactjson.MAX_DEPTH:
+            return exactjson.read_stored(s)
+        try:
+            value = exactjson.read_stored(s)
+            exactjson.check(value)
+        except (exactjson.NotCarriedError, RecursionError) as error:
+            why = error.reason if isinstance(error, exactjson.NotCarriedError) else DEEP
+            return {NOT_SHOWN: f"It {why}; as text it has {len(s):,} characters."}
+        return value
+
+
+class PayloadField(JSONField):
+    """For what is shown: one that no page could show says so instead. Whoever digests events reads
+    the texts of the table (``selectors.stored``)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.decoder = _Decoder
 
 
 class Event(models.Model):
-    """One thing that happened. Append-only; a trigger allows one change: position and hash, which
-    the sealer sets once when it links the row into the chain."""
+    """One thing that happened. Append-only; a trigger allows one change: position, hash and how it
+    was sealed, which the sealer sets once when it links the row into the chain."""
 
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=64)
@@ -18,9 +47,10 @@ class Event(models.Model):
     subject_type = models.CharField(max_length=32)
     subject_id = models.CharField(max_length=140)  # "<domain>/<tool>" is the longest
     run_id = models.UUIDField(null=True)
-    payload = JSONField(default=dict)
+    payload = PayloadField(default=dict)
     position = models.BigIntegerField(null=True)
     hash = models.CharField(max_length=64, blank=True, default="")
+    sealed_as = models.CharField(max_length=8, blank=True, db_default="")  # domain.chain: AS_…
 
     class Meta:
         constraints = [

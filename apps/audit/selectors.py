@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -13,8 +13,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
+from apps.audit.domain.chain import AS_TEXTS, Texts
 from apps.audit.domain.streams import streams_of
 from apps.audit.models import Event
+from apps.kernel import exactjson
+from apps.kernel.statements import fetch
 
 PAGE = 50
 HEAD_WINDOW = 10_000  # a head older than this many events is reported as 0: nobody waits for it
@@ -161,6 +164,12 @@ def chain_head() -> ChainHead:
     return ChainHead(last.position or 0, last.hash, last.at, waiting)
 
 
+def sealed_by_texts() -> int:
+    """How many events were sealed by their texts, since no value could be made of them. Looks at
+    the whole log."""
+    return Event.objects.filter(sealed_as=AS_TEXTS).count()
+
+
 def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
     """The newest ``EXPORT_LIMIT`` matching events as plain values, newest first; read in chunks by
     key, so that no cursor stays open while a slow browser reads."""
@@ -175,11 +184,12 @@ def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
 
 
 def _plain(row: Event) -> dict[str, Any]:
-    return content(row) | {"position": row.position, "hash": row.hash}
+    plain = content(row) | {"position": row.position, "hash": row.hash}
+    return plain | ({"sealed_as": row.sealed_as} if row.sealed_as else {})
 
 
-def content(row: Event) -> dict[str, Any]:
-    """What an event's hash covers."""
+def content(row: Event | Stored) -> dict[str, Any]:
+    """What an event's hash covers, as a value."""
     return {
         "id": row.pk,
         "at": row.at.isoformat(),
@@ -190,3 +200,75 @@ def content(row: Event) -> dict[str, Any]:
         "run_id": str(row.run_id) if row.run_id else None,
         "payload": row.payload,
     }
+
+
+# --- for the sealer -------------------------------------------------------------------------------
+
+# A time that Python's calendar doesn't have is no reason to fail: it is told in seconds too.
+_STORED = """
+    SELECT id, CASE WHEN at > '0001-01-02 00:00+00' AND at < '9999-12-30 00:00+00' THEN at END,
+        extract(epoch FROM at)::text, kind, actor, subject_type, subject_id, run_id, payload::text,
+        position, hash, sealed_as
+    FROM audit_event
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as the database holds it: its payload is text that nobody has read yet."""
+
+    pk: int
+    time: datetime | None
+    epoch_s: str
+    kind: str
+    actor: str
+    subject_type: str
+    subject_id: str
+    run_id: UUID | None
+    text: str
+    position: int | None
+    hash: str
+    sealed_as: str
+
+    @property
+    def at(self) -> datetime:
+        if self.time is None:
+            raise ValueError("its time is beyond the calendar")
+        return self.time.astimezone(UTC)
+
+    @property
+    def payload(self) -> Any:
+        return exactjson.read_stored(self.text)
+
+    def texts(self) -> Texts:
+        """Every column that tells what happened, unread."""
+        run_id = str(self.run_id) if self.run_id else None
+        names = ("kind", "actor", "subject_type", "subject_id")
+        columns = {name: getattr(self, name) for name in names} | {"run_id": run_id}
+        columns |= {"id": str(self.pk), "at": self.epoch_s, "payload": self.text}
+        return Texts(columns)
+
+
+def unsealed(*, limit: int, besides: Collection[int]) -> list[int]:
+    """The ids of the oldest events that wait for the sealer, some left out."""
+    rows = fetch(
+        "SELECT id FROM audit_event WHERE position IS NULL AND id <> ALL(%s) ORDER BY id LIMIT %s",
+        [list(besides), limit],
+    )
+    return [row[0] for row in rows]
+
+
+def to_seal(ids: Collection[int]) -> list[Stored]:
+    """Those of these events that still wait for the sealer, oldest first."""
+    rows = fetch(f"{_STORED} WHERE id = ANY(%s) AND position IS NULL ORDER BY id", [list(ids)])
+    return [Stored(*row) for row in rows]
+
+
+def sealed() -> Iterator[Stored]:
+    """The whole chain in its order, read in parts."""
+    last = 0
+    while rows := fetch(
+        f"{_STORED} WHERE position > %s ORDER BY position LIMIT %s", [last, EXPORT_CHUNK]
+    ):
+        yield from (found := [Stored(*row) for row in rows])
+        last = found[-1].position or 0

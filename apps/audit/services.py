@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,15 +14,27 @@ from django.db import connection
 from django.db.models import Max
 from django.utils.module_loading import import_string
 
-from apps.audit import fanout
-from apps.audit.domain.chain import GENESIS, Break, first_break, link
+from apps.audit import fanout, selectors
+from apps.audit.domain import chain
+from apps.audit.domain.chain import (
+    AS_TEXTS,
+    AS_VALUE,
+    GENESIS,
+    Break,
+    Unread,
+    first_break,
+    link,
+)
 from apps.audit.domain.streams import streams_of
 from apps.audit.models import Event
-from apps.audit.selectors import content
+from apps.audit.selectors import Stored
+from apps.kernel.apart import Aside, deal
 from apps.kernel.statements import fetch, rows_as_json
-from apps.kernel.transactions import after_commit, command, participant
+from apps.kernel.transactions import after_commit, command, is_away, is_of_a_row, participant
 
+logger = logging.getLogger(__name__)
 SEAL_LOCK = 7_346_001  # advisory lock: one sealer at a time, so positions never fork
+UNSEALABLE = Aside("event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,41 +108,72 @@ def _ring(numbered: list[tuple[int, Fact]]) -> None:
             import_string(dotted)(heard)
 
 
-@command
 def seal(*, limit: int = 5000) -> int:
     """Give up to ``limit`` unsealed events their position and hash. Ids can commit out of order,
-    positions can't: they are given here, under an advisory lock. Returns how many were sealed."""
+    positions can't: they are given here, under an advisory lock. An event that PostgreSQL refuses
+    to seal is set aside and stays unsealed, one that can't be digested is sealed by its stored
+    texts. Returns how many were sealed."""
+    ids = selectors.unsealed(limit=limit, besides=UNSEALABLE.left_alone())
+    return sum(deal(ids, lambda some: [_seal(some)], UNSEALABLE))
+
+
+@command
+def _seal(ids: Sequence[int]) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SEAL_LOCK])
         if not cursor.fetchone()[0]:
             return 0
     last = Event.objects.aggregate(Max("position"))["position__max"] or 0
-    previous = Event.objects.get(position=last).hash if last else GENESIS
-    rows = list(Event.objects.filter(position=None).order_by("id")[:limit])
-    for position, row in enumerate(rows, start=last + 1):
-        row.position = position
-        row.hash = previous = link(previous, position, content(row))
-    _write_links(rows)
-    return len(rows)
+    previous = Event.objects.values_list("hash", flat=True).get(position=last) if last else GENESIS
+    links = []
+    for position, row in enumerate(selectors.to_seal(ids), start=last + 1):
+        previous, how = _link(previous, position, row)
+        links.append((row.pk, position, previous, how))
+    _write_links(links)
+    return len(links)
 
 
-def _write_links(rows: Sequence[Event]) -> None:
+def _link(previous: str, position: int, row: Stored) -> tuple[str, str]:
+    try:
+        return link(previous, position, selectors.content(row)), AS_VALUE
+    except BaseException as error:
+        if not is_of_a_row(error):
+            raise
+        logger.warning(
+            "event %s can't be digested and is sealed by its texts", row.pk, exc_info=error
+        )
+    return link(previous, position, row.texts()), AS_TEXTS
+
+
+def _write_links(links: Sequence[tuple[int, int, str, str]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE audit_event e SET position = v.position, hash = v.hash"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS v(id, position, hash)"
-            " WHERE e.id = v.id",
-            [[r.pk for r in rows], [r.position for r in rows], [r.hash for r in rows]],
+            "UPDATE audit_event e SET position = v.position, hash = v.hash, sealed_as = v.sealed_as"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])"
+            " AS v(id, position, hash, sealed_as) WHERE e.id = v.id",
+            [[values[n] for values in links] for n in range(4)],
         )
 
 
 def verify() -> tuple[int, Break | None]:
     """Walk the whole chain. Returns the last sealed position and the first break, if any."""
     last = Event.objects.aggregate(Max("position"))["position__max"] or 0
-    return last, first_break(_sealed())
+    return last, first_break(_as_sealed())
 
 
-def _sealed() -> Iterator[tuple[int, str, Mapping[str, Any]]]:
-    rows: Iterable[Event] = Event.objects.exclude(position=None).order_by("position")
-    for row in rows.iterator(chunk_size=2000):  # type: ignore[attr-defined]  # a QuerySet
-        yield row.position or 0, row.hash, content(row)
+def _as_sealed() -> Iterator[tuple[int, str, chain.Event]]:
+    for row in selectors.sealed():
+        yield row.position or 0, row.hash, _content(row)
+
+
+def _content(row: Stored) -> chain.Event:
+    if row.sealed_as == AS_TEXTS:
+        return row.texts()
+    if row.sealed_as != AS_VALUE:
+        return Unread(f"sealed as “{row.sealed_as}”, which this release doesn't know")
+    try:
+        return selectors.content(row)
+    except Exception as error:
+        if is_away(error):
+            raise
+        return Unread(type(error).__name__)

@@ -5,7 +5,8 @@ Safe to run anywhere, any number of times at once: every change is a guarded upd
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,15 +17,23 @@ from apps.approvals import services as approvals
 from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
 from apps.catalog.services import EVERY, watch_servers
-from apps.kernel.transactions import command, participant
+from apps.kernel.apart import Aside, deal
+from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.runs import dispatch, journal, reconcile
+from apps.runs.domain import trouble
 from apps.runs.domain.duties import Duty
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
-from apps.runs.journal import breakers, compensating, lost
+from apps.runs.journal import breakers, compensating, lost, troubled
 from apps.runs.journal.lanes import mark_lanes
 from apps.runs.services import forget_drains, tend_queue, unpark_resumed
 from apps.runs.services.duties import perform_all
 from apps.runs.services.stops import wake_freed
+
+logger = logging.getLogger(__name__)
+NOT_TAKEN_BACK = Aside("step")
+NOT_WOKEN = Aside("question")
+NOT_ENDED = Aside("run")
+NOT_TAKEN_BACK_WORDS = "its worker went silent, and it could not be taken back: {why}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +62,36 @@ def sweep(*, waiting: bool = True) -> Swept:
     )
 
 
-@command
 def take_back_leases() -> int:
     """Queue the steps whose worker went silent. A mutation that was intended but not receipted is
     tried again with its key where the tool takes one or can be asked; otherwise nobody can know,
-    and a person has to say. That a worker is gone says nothing about its steps."""
-    return len(_take_back(None))
+    and a person has to say. That a worker is gone says nothing about its steps. One that can't be
+    taken back is ended, or set aside."""
+    dead = lost.dead(besides=NOT_TAKEN_BACK.left_alone())
+    return len(_take_back_apart(dead, None, were_alone=None))
+
+
+def _take_back_apart(
+    ids: Sequence[UUID], evidence: Evidence | None, *, were_alone: bool | None
+) -> list[UUID]:
+    return deal(
+        ids,
+        lambda some: command(_take_back)(evidence, only=some, were_alone=were_alone),
+        NOT_TAKEN_BACK,
+        lesser=[_give_up],
+    )
 
 
 @participant
-def _take_back(evidence: Evidence | None) -> list[UUID]:
-    rows = lost.expire_leases(most_losses=UNEXPLAINED, evidence=evidence)
+def _take_back(
+    evidence: Evidence | None,
+    *,
+    only: Sequence[UUID] | None = None,
+    were_alone: bool | None = None,
+) -> list[UUID]:
+    rows = lost.expire_leases(
+        most_losses=UNEXPLAINED, evidence=evidence, only=only, were_alone=were_alone
+    )
     unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     reasons = {r.run_id: f"Step {r.seq}, {r.tool}: {r.words}" for r in rows if r.state == "failed"}
     failed = lost.fail_runs(reasons, error_class="poison")
@@ -86,11 +114,36 @@ def _take_back(evidence: Evidence | None) -> list[UUID]:
     return [r.step_id for r in rows]
 
 
+@command
+def _give_up(step_id: UUID, error: BaseException) -> list[UUID]:
+    """End a step that can't be taken back, and its run with it."""
+    words = NOT_TAKEN_BACK_WORDS.format(why=trouble.words(error))
+    found = lost.give_up(step_id, words=words)
+    if found is None:
+        return []
+    run_id, seq, state = found
+    ended = troubled.end_run(
+        run_id, state=state, error_class="engine", summary=f"Step {seq}: {words}"
+    )
+    facts = [Fact(f"step.{state}", "sweeper", "step", str(step_id), run_id, {"why": words})]
+    if ended:
+        outcome = "error" if ended == "failed" else ""
+        facts.append(_fact_of_run(ended, run_id, outcome=outcome))
+    record_many(facts)
+    return [step_id]
+
+
 def take_back_from(process: str, evidence: Evidence | None = None) -> int:
     """Take back at once what a process held that is known to be dead: nobody needs to wait for
     leases that nobody can renew. ``evidence``: how it ended, which may show that a step of it is
     poison. Returns how many steps that were."""
-    held = _take_back_from(process, evidence)
+    try:
+        held = _take_back_from(process, evidence)
+    except BaseException as error:
+        if not is_of_a_row(error):
+            raise
+        logger.warning("what %s held can't be taken back at once", process, exc_info=error)
+        held = _take_back_one_by_one(process, evidence)
     if held:
         ring_due()
     return held
@@ -105,30 +158,58 @@ def _take_back_from(process: str, evidence: Evidence | None) -> int:
     return held
 
 
+def _take_back_one_by_one(process: str, evidence: Evidence | None) -> int:
+    """The same in as many transactions as it takes: one step that makes trouble leaves the others
+    to be taken back, and what the end of the process says of them is the same."""
+    held = command(lost.end_leases_of)(process)
+    taken = _take_back_apart(lost.dead(), evidence, were_alone=held == 1)
+    if evidence is not None:
+        command(lost.suspect)(evidence, besides=taken)
+    return held
+
+
 def _fact_of_run(state: str, run_id: UUID, *, outcome: str) -> Fact:
     return Fact(f"run.{state}", "sweeper", "run", str(run_id), run_id, {"outcome": outcome})
 
 
-@command
 def wake_decided() -> int:
     """Wake steps whose approval was decided while nobody heard the bell."""
-    waiting = lost.waiting_approvals()
+    waiting = lost.waiting_approvals(besides=NOT_WOKEN.left_alone())
     decided = approvals.decided_among(waiting) if waiting else []
-    return len(journal.wake(decided)) if decided else 0
+    return len(deal(decided, lambda some: command(journal.wake)(some), NOT_WOKEN))
+
+
+def end_overdue_runs() -> int:
+    """A deadline always wins: runs past theirs end as failed, unless a call is on its way. One that
+    can't be ended with its questions is ended without them (their time is over all the same), or
+    set aside."""
+    late = lost.overdue(besides=NOT_ENDED.left_alone())
+    ended = deal(late, _end_overdue, NOT_ENDED, lesser=[_end_overdue_alone])
+    return len(ended)
 
 
 @command
-def end_overdue_runs() -> int:
-    """A deadline always wins: runs past theirs end as failed, unless a call is on its way."""
-    ended, steps = lost.end_overdue()
+def _end_overdue(run_ids: Sequence[UUID]) -> list[UUID]:
+    ended = _fail_overdue(run_ids)
     for run_id in ended:
         approvals.void_for_run(run_id)
+    return ended
+
+
+@command
+def _end_overdue_alone(run_id: UUID, _: BaseException) -> list[UUID]:
+    return _fail_overdue([run_id])
+
+
+@participant
+def _fail_overdue(run_ids: Sequence[UUID]) -> list[UUID]:
+    ended, steps = lost.end_overdue(run_ids)
     late = {"disposition": "failed", "error_class": "deadline"}
     record_many(
         [Fact("step.failed", "sweeper", "step", str(s), run, late) for s, run in steps]
         + [_fact_of_run("failed", i, outcome="timed_out") for i in ended]
     )
-    return len(ended)
+    return ended
 
 
 @command
@@ -162,17 +243,42 @@ def ring_due() -> tuple[str, ...]:
 
 DUTIES: tuple[Duty, ...] = (
     Duty("mark_lanes", "nobody would see that a lane stands still", mark_lanes),
-    Duty("expired_approvals", "questions stay open beyond their window", approvals.expire_due),
+    Duty(
+        "expired_approvals",
+        "questions stay open beyond their window",
+        approvals.expire_due,
+        aside=approvals.UNENDABLE,
+    ),
     Duty("escalations", "nobody is called about questions that wait", approvals.escalate_due),
-    Duty("expired_leases", "steps of lost workers are not taken back", take_back_leases),
-    Duty("woken", "steps whose question was answered may sleep on", wake_decided),
-    Duty("overdue_runs", "runs go on beyond their deadline", end_overdue_runs),
+    Duty(
+        "expired_leases",
+        "steps of lost workers are not taken back",
+        take_back_leases,
+        aside=NOT_TAKEN_BACK,
+    ),
+    Duty(
+        "woken",
+        "steps whose question was answered may sleep on",
+        wake_decided,
+        aside=NOT_WOKEN,
+    ),
+    Duty(
+        "overdue_runs",
+        "runs go on beyond their deadline",
+        end_overdue_runs,
+        aside=NOT_ENDED,
+    ),
     Duty("resumed_runs", "steps of resumed runs may stay parked", unpark_resumed),
     Duty("undoing", "the undoing of runs may stand still", carry_on_undoing),
     Duty("breakers", "breakers stay open", half_open_breakers),
     Duty("lifted_stops", "steps may stay parked after a stop was lifted", wake_freed),
     Duty("admitted", "deferred runs do not begin", tend_queue),
-    Duty("sealed", "the audit log is not linked into its chain", audit.seal),
+    Duty(
+        "sealed",
+        "the audit log is not linked into its chain",
+        audit.seal,
+        aside=audit.UNSEALABLE,
+    ),
     Duty("rung", "due steps may wait for a bell", ring_due),
     Duty("forgotten_drains", "rows of ended drains pile up", forget_drains),
     Duty(

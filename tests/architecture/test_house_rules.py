@@ -18,6 +18,7 @@ TRANSACTION_WORDS = {"atomic", "select_for_update", "on_commit"}
 MODEL_SIGNALS = {"pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed"}
 KERNEL = {
     "__init__",
+    "apart",
     "canonical",
     "documents",
     "ecma",

@@ -13,7 +13,9 @@ from django.db import DatabaseError, connection
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.audit import services as audit
 from apps.audit.models import Event
+from apps.kernel.apart import MOST_AT_ONCE
 from apps.runs import recovery
 from apps.runs.domain.duties import Duty
 from apps.runs.models import Duty as Row
@@ -23,6 +25,7 @@ from apps.runs.selectors import health, troubles
 from apps.runs.services import beat
 from apps.runs.services.duties import go_on_beside, perform, perform_all
 from tests.factories.accounts import UserFactory
+from tests.refusing import refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,26 +124,26 @@ def test_a_duty_that_waits_for_the_network_goes_on_by_itself() -> None:
 
 
 @pytest.fixture
-def no_seals() -> Any:
-    """No event can be sealed: a row that PostgreSQL refuses to change."""
-    Event.objects.create(kind="x", actor="x", subject_type="x", subject_id="x", at=timezone.now())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION no_seal() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE 'this row is hostile <b>'; END $$;"
-            " CREATE TRIGGER no_seal BEFORE UPDATE ON audit_event"
-            " FOR EACH ROW EXECUTE FUNCTION no_seal()"
-        )
+def sealable() -> Any:
+    audit.UNSEALABLE.forget()
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER no_seal ON audit_event; DROP FUNCTION no_seal()")
+    audit.UNSEALABLE.forget()
 
 
-def test_a_hostile_row_stops_its_own_duty_only(no_seals: None, client: Any) -> None:
+def event(kind: str = "x") -> int:
+    return Event.objects.create(kind=kind, actor="x", subject_type="x", subject_id="x").pk
+
+
+def test_rows_without_end_that_are_refused_stop_their_own_duty_only(
+    sealable: None, client: Any
+) -> None:
     beat("old", "drainer", "normal", 0, 1)
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+    for _ in range(MOST_AT_ONCE + 10):
+        event()
 
-    swept = sweep()
+    with refused("audit_event", "true"):
+        swept = sweep()
 
     assert list(swept.failed) == ["sealed"]
     assert not Worker.objects.exists()
@@ -155,8 +158,34 @@ def test_a_hostile_row_stops_its_own_duty_only(no_seals: None, client: Any) -> N
     assert "hostile" not in answer.content.decode()
     client.force_login(UserFactory.create(role="admin"))
     page = client.get(reverse("api:system")).content.decode()
-    assert "this row is hostile &lt;b&gt;" in page
+    assert "this row is &lt;b&gt;hostile&lt;/b&gt;" in page
     assert "Failed 1 time in a row" in page
+
+
+def test_a_row_that_is_refused_stops_no_duty_and_is_named(sealable: None, client: Any) -> None:
+    beat("s", "sweeper", "", 0, 1)
+    event(), event("hostile"), event()
+    hostile = Event.objects.get(kind="hostile").pk
+
+    with refused("audit_event", "NEW.kind = 'hostile'"):
+        swept = sweep()
+
+    assert swept.failed == {}
+    assert swept.sealed == 2
+    row = Row.objects.get(name="sealed")
+    assert (row.set_aside, row.failures) == (1, 0)
+    assert row.aside.startswith(f"event {hostile}: ProgrammingError: this row is <b>hostile</b>")
+    [told] = [t for t in troubles.readiness().troubles if t.kind == "aside"]
+    assert not told.is_grave
+    assert told.sentence == "The duty “Sealed” set 1 row aside that it can't deal with"
+    client.force_login(UserFactory.create(role="admin"))
+    page = client.get(reverse("api:system")).content.decode()
+    assert "1 set aside" in page
+    assert f"event {hostile}: ProgrammingError: this row is &lt;b&gt;hostile&lt;/b&gt;" in page
+
+    audit.UNSEALABLE.forget()
+    sweep()
+    assert Row.objects.get(name="sealed").set_aside == 0
 
 
 def test_a_duty_that_is_not_done_is_late() -> None:

@@ -39,6 +39,7 @@ def verify(request: HttpRequest) -> HttpResponse:
         "broken": broken,
         "at": timezone.now(),
         "chain": selectors.chain_head(),
+        "by_texts": selectors.sealed_by_texts(),
     }
     return render(request, "audit/_verified.html", context)
 

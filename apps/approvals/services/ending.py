@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -16,24 +17,34 @@ from apps.approvals.services.rows import (
     make_void,
 )
 from apps.audit import services as audit
+from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, participant
 
+UNENDABLE = Aside("question")
 
-@command
+
 def expire_due(limit: int = 500) -> int:
     """End questions whose time has run out: fail closed. One that outlives its window ends at its
     run's deadline. Safe beside a person who decides at the same moment: whoever has the row first
-    wins, the other finds it no longer pending."""
-    return _expire(Approval.objects.all(), limit)
+    wins, the other finds it no longer pending. A question that can't be ended is set aside; nobody
+    can answer it any more all the same."""
+    due = _due(Approval.objects.exclude(pk__in=UNENDABLE.left_alone()))
+    ids = list(due.values_list("pk", flat=True)[:limit])
+    return sum(deal(ids, lambda some: [_expire_these(some)], UNENDABLE))
 
 
-def _expire(rows: QuerySet[Approval], limit: int) -> int:
-    due = (
-        rows.filter(state=State.PENDING, expires_at__lte=ClockTimestamp())
-        .exclude(in_time(ClockTimestamp()))
-        .order_by("expires_at")
-        .select_for_update(skip_locked=True)[:limit]
-    )
+@command
+def _expire_these(ids: Collection[UUID]) -> int:
+    return _expire(Approval.objects.filter(pk__in=ids))
+
+
+def _due(rows: QuerySet[Approval]) -> QuerySet[Approval]:
+    due = rows.filter(state=State.PENDING, expires_at__lte=ClockTimestamp())
+    return due.exclude(in_time(ClockTimestamp())).order_by("expires_at")
+
+
+def _expire(rows: QuerySet[Approval]) -> int:
+    due = _due(rows).select_for_update(skip_locked=True)
     found = list(due.only("id", "run_id", "step_id"))
     Approval.objects.filter(pk__in=[row.pk for row in found], state=State.PENDING).update(
         state=State.EXPIRED, decided_at=database_now(), claimed_by=None, claimed_until=None
@@ -46,7 +57,7 @@ def _expire(rows: QuerySet[Approval], limit: int) -> int:
 def void_for_run(run_id: UUID) -> int:
     """Take back the questions of a run that ended another way, and answers nobody used yet. A
     question whose time had run out by then is expired all the same: nobody took it back."""
-    _expire(Approval.objects.filter(run_id=run_id), limit=500)
+    _expire(Approval.objects.filter(run_id=run_id))
     unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
     return make_void(Approval.objects.filter(unused, run_id=run_id))
 

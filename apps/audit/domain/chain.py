@@ -2,18 +2,23 @@
 
 ``h_n = SHA-256(purpose NUL JCS({prev, position, event}))``; see RFC 8785 for the canonical form.
 A chain shows edits and deletions in the middle; a cut-off tail needs a checkpoint kept elsewhere.
+
+An event that can't be digested as a value (nested too deeply, a time beyond the calendar) is linked
+by the texts that the database holds of it, under a purpose of its own, and marked as such.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from apps.kernel.canonical import digest
 
 GENESIS = "0" * 64
 PURPOSE = "tower.audit.v1"
+TEXTS_PURPOSE = "tower.audit.texts.v1"
+AS_VALUE, AS_TEXTS = "", "texts"  # how an event was sealed, as it is kept beside its hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +29,54 @@ class Break:
     problem: str
 
 
-def link(previous: str, position: int, event: Mapping[str, Any]) -> str:
-    """The hash of ``event`` at ``position`` after the event whose hash is ``previous``."""
-    body = {"prev": previous, "position": position, "event": dict(event)}
-    return digest(body, purpose=PURPOSE)
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """An event as the database holds it, column by column, without reading any of it."""
+
+    columns: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An event that is said to be sealed as a value, and can't be read as one."""
+
+    why: str
+
+
+Event: TypeAlias = Mapping[str, Any] | Texts | Unread
+
+
+def link(previous: str, position: int, event: Mapping[str, Any] | Texts) -> str:
+    """The hash of ``event`` at ``position`` after the event whose hash is ``previous``. Texts can
+    always be linked; other content raises what says why it can't be."""
+    body: dict[str, Any] = {"prev": previous, "position": position}
+    if isinstance(event, Texts):
+        return digest(body | {"texts": dict(event.columns)}, purpose=TEXTS_PURPOSE)
+    return digest(body | {"event": dict(event)}, purpose=PURPOSE)
 
 
 def first_break(
-    rows: Iterable[tuple[int, str, Mapping[str, Any]]], *, previous: str = GENESIS, after: int = 0
+    rows: Iterable[tuple[int, str, Event]], *, previous: str = GENESIS, after: int = 0
 ) -> Break | None:
     """The first position that is missing or whose hash doesn't fit; ``None`` if all fit.
-    ``rows`` are (position, hash, event content) in order of position."""
+    ``rows`` are (position, hash, event as it was sealed) in order of position."""
     expected = after + 1
     for position, stored, event in rows:
         if position != expected:
             return Break(expected, f"position {expected} is missing")
-        previous = link(previous, position, event)
-        if stored != previous:
-            return Break(position, "the content doesn't fit its hash")
-        expected += 1
+        found, why = _linked(previous, position, event)
+        if stored != found:
+            return Break(position, f"the content doesn't fit its hash{why}")
+        previous, expected = found, expected + 1
     return None
+
+
+def _linked(previous: str, position: int, event: Event) -> tuple[str, str]:
+    """The hash, or why there can be none."""
+    try:
+        if not isinstance(event, Unread):
+            return link(previous, position, event), ""
+        why = event.why
+    except Exception as error:  # what can't be digested was never sealed as a value
+        why = type(error).__name__
+    return "", f": it can't be read ({why})"

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from apps.kernel.apart import Aside
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
     """``work`` is done in each round of the sweep, or about every ``every_s`` seconds. One that
     ``waits`` for the network is done beside the round, which never waits for it. ``words`` say to
-    people what is not done while it fails."""
+    people what is not done while it fails, ``aside`` holds the rows that it could not deal with."""
 
     name: str
     words: str
     work: Callable[[], Any]
     every_s: float = 0.0
     waits: bool = False
+    aside: Aside | None = None
 
     @property
     def title(self) -> str:

@@ -23,6 +23,7 @@ from uuid import UUID
 from django.conf import settings
 
 from apps.audit.services import Fact, record_many
+from apps.kernel.apart import in_halves
 from apps.kernel.transactions import is_of_a_row, single_command
 from apps.runs import journal
 from apps.runs.course import Carriage
@@ -168,22 +169,8 @@ class Isolation:
         act: Callable[[Sequence[T]], list],
         end: Callable[[T, BaseException], list],
     ) -> list:
-        """``act`` on all of them; where that fails on each half, and where it fails on a single
-        one, ``end`` that one."""
-        if not items:
-            return []
-        try:
-            return self._patiently(lambda: act(items))
-        except BaseException as error:
-            self._refuse_what_is_of_no_row(error)
-            found = error
-        if len(items) == 1:
-            return end(items[0], found)
-        half = len(items) // 2
-        return [
-            *self._in_halves(items[:half], act, end),
-            *self._in_halves(items[half:], act, end),
-        ]
+        """``act`` on each of them apart from the trouble of the others; ``end`` one that has it."""
+        return in_halves(items, lambda some: self._patiently(lambda: act(some)), end)
 
     # --- ending the one -----------------------------------------------------------------------
 

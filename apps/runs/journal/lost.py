@@ -27,11 +27,12 @@ class Lost:
     words: str = ""
 
 
-_DEAD = """
+_IS_DEAD = "state = 'running' AND lease_until < clock_timestamp()"
+_DEAD = f"""
     SELECT id, run_id, lease_owner, lease_losses, blame, intent_open, idempotency, seq, tool_name
-    FROM runs_step WHERE state = 'running' AND lease_until < clock_timestamp()
+    FROM runs_step WHERE {_IS_DEAD} AND (%s::uuid[] IS NULL OR id = ANY(%s))
     FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608  # a constant condition, no input
 _TAKE_BACK = """
     WITH v AS MATERIALIZED (
         SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::text[])
@@ -53,21 +54,39 @@ _TAKE_BACK = """
 """
 
 
+def dead(*, besides: Sequence[UUID] = ()) -> list[UUID]:
+    """Steps whose lease ran out."""
+    rows = fetch(
+        f"SELECT id FROM runs_step WHERE {_IS_DEAD} AND id <> ALL(%s) ORDER BY id",  # noqa: S608  # a constant condition
+        [list(besides)],
+    )
+    return [row[0] for row in rows]
+
+
 @participant
-def expire_leases(*, most_losses: int, evidence: Evidence | None = None) -> list[Lost]:
+def expire_leases(
+    *,
+    most_losses: int,
+    evidence: Evidence | None = None,
+    only: Sequence[UUID] | None = None,
+    were_alone: bool | None = None,
+) -> list[Lost]:
     """Take back leases that ran out: to the queue; to confirmation_unknown, when a mutation was
     under way that takes no key (one that can be looked up is asked about from there); and where
     the ``evidence`` of how a process ended, with what is known from before, shows that the step
     ends its workers, or after ``most_losses`` workers, to failed, or to confirmation_unknown when
-    a mutation was under way. Fenced by clearing the token."""
-    rows = fetch(_DEAD, [])
+    a mutation was under way. Fenced by clearing the token. ``only`` some of them; ``were_alone``:
+    whether the process held but one, where that can't be seen from these."""
+    chosen = None if only is None else list(only)
+    rows = fetch(_DEAD, [chosen, chosen])
     if not rows:
         return []
     told = evidence or Evidence()
     ours = {r[0] for r in rows if told.process and r[2].startswith(told.process)}
     found, blames = [], []
     for step_id, run_id, owner, losses, blame, intent_open, idempotency, seq, tool in rows:
-        alone = len(ours) == 1 or losses >= ALONE.low
+        is_only = len(ours) == 1 if were_alone is None else were_alone
+        alone = is_only or losses >= ALONE.low
         said = told if step_id in ours else Evidence()
         losses, blame = after_loss(said, step_id, losses=losses, blame=blame, alone=alone)
         poison = blame >= GUILTY or losses >= most_losses
@@ -92,6 +111,22 @@ def _next(*, poison: bool, intent_open: bool, keyed: bool) -> str:
     if intent_open and (poison or not keyed):
         return "confirmation_unknown"
     return "failed" if poison else "queued"
+
+
+@participant
+def give_up(step_id: UUID, *, words: str) -> tuple[UUID, int, str] | None:
+    """End a step that can't be taken back, and touch nothing else: as failed, or as unknown when a
+    mutation was under way. Returns its run, number and state; ``None`` when somebody else took it
+    back meanwhile."""
+    rows = fetch(
+        "UPDATE runs_step SET lease_token = NULL, lease_until = NULL, lease_owner = '',"  # noqa: S608  # a constant condition
+        " state = CASE WHEN intent_open THEN 'confirmation_unknown' ELSE 'failed' END,"
+        " disposition = CASE WHEN intent_open THEN 'unknown' ELSE 'failed' END,"
+        " error_class = 'engine', error = %s, finished_at = clock_timestamp()"
+        f" WHERE id = %s AND {_IS_DEAD} RETURNING run_id, seq, state",
+        [words, step_id],
+    )
+    return rows[0] if rows else None
 
 
 @participant
@@ -144,36 +179,53 @@ def fail_runs(reasons: Mapping[UUID, str], *, error_class: str) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-@participant
-def waiting_approvals(*, limit: int = 2000) -> list[UUID]:
+def waiting_approvals(*, besides: Sequence[UUID] = (), limit: int = 2000) -> list[UUID]:
     """The approvals that steps are waiting for, longest first."""
     rows = fetch(
         "SELECT approval_id FROM runs_step WHERE state = 'waiting_approval'"
-        " AND approval_id IS NOT NULL ORDER BY gated_at LIMIT %s",
-        [limit],
+        " AND approval_id <> ALL(%s) ORDER BY gated_at LIMIT %s",
+        [list(besides), limit],
+    )
+    return [row[0] for row in rows]
+
+
+_IS_OVERDUE = f"""
+    state IN ('accepted', 'queued', 'running', 'waiting_approval')
+    AND deadline_at < clock_timestamp()
+    AND NOT EXISTS (SELECT FROM runs_step s WHERE s.run_id = runs_run.id
+        AND (s.state = 'running'
+          OR (s.intent_open AND (s.state <> 'queued' OR {MAY_HAVE_HAPPENED}))))
+"""
+
+
+def overdue(*, limit: int = 500, besides: Sequence[UUID] = ()) -> list[UUID]:
+    """Runs past their deadline that ``end_overdue`` would end."""
+    rows = fetch(
+        f"SELECT id FROM runs_run WHERE {_IS_OVERDUE} AND id <> ALL(%s) LIMIT %s",  # noqa: S608  # a constant condition
+        [list(besides), limit],
     )
     return [row[0] for row in rows]
 
 
 @participant
-def end_overdue(*, limit: int = 500) -> tuple[list[UUID], list[tuple[UUID, UUID]]]:
-    """Fail runs past their deadline that have no call under way, nor one that may have happened and
-    is tried again, with their waiting steps. Returns the runs, and the steps with their runs."""
+def end_overdue(
+    only: Sequence[UUID] | None = None, *, limit: int = 500
+) -> tuple[list[UUID], list[tuple[UUID, UUID]]]:
+    """Fail runs past their deadline (``only`` some of them) that have no call under way, nor one
+    that may have happened and is tried again, with their waiting steps. Returns the runs, and the
+    steps with their runs."""
+    chosen = None if only is None else list(only)
     rows = fetch(
         f"""
         UPDATE runs_run r SET state = 'failed', outcome = 'timed_out', error_class = 'deadline',
             summary = 'The deadline of the run passed.', finished_at = clock_timestamp()
         WHERE r.id IN (
             SELECT id FROM runs_run
-            WHERE state IN ('accepted', 'queued', 'running', 'waiting_approval')
-              AND deadline_at < clock_timestamp()
-              AND NOT EXISTS (SELECT FROM runs_step s WHERE s.run_id = runs_run.id
-                  AND (s.state = 'running'
-                    OR (s.intent_open AND (s.state <> 'queued' OR {MAY_HAVE_HAPPENED}))))
+            WHERE {_IS_OVERDUE} AND (%s::uuid[] IS NULL OR id = ANY(%s))
             LIMIT %s FOR UPDATE SKIP LOCKED)
         RETURNING r.id
         """,  # noqa: S608  # a constant condition, no input
-        [limit],
+        [chosen, chosen, limit],
     )
     ids = [row[0] for row in rows]
     steps = fetch(

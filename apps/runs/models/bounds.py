@@ -173,6 +173,8 @@ class Duty(models.Model):
     error = models.CharField(max_length=500, blank=True)
     took_ms = models.FloatField(default=0)
     did = models.BigIntegerField(null=True)
+    set_aside = models.IntegerField(db_default=0)  # rows that it can't deal with at the moment
+    aside = models.TextField(blank=True, db_default="")  # the first of them with why, one a line
 
 
 class LaneMark(models.Model):

@@ -123,7 +123,8 @@ class LaneHealth:
 @dataclass(frozen=True, slots=True)
 class DutyHealth:
     """How a duty of the sweep went last. ``quiet_s`` is the time since it went well, ``lag_s`` how
-    much of that is more than its interval."""
+    much of that is more than its interval; ``set_aside`` counts the rows that it can't deal with
+    at the moment, and ``aside`` names the first of them, one a line with the reason."""
 
     name: str
     words: str
@@ -134,11 +135,22 @@ class DutyHealth:
     error: str
     took_ms: float
     did: int | None
+    set_aside: int
+    aside: str
     quiet_s: float
 
     @property
     def title(self) -> str:
         return self.name.replace("_", " ").capitalize()
+
+    @property
+    def lines(self) -> list[str]:
+        """What of the rows that were set aside is told."""
+        return self.aside.splitlines()
+
+    @property
+    def untold(self) -> int:
+        return self.set_aside - len(self.lines)
 
     @property
     def lag_s(self) -> float:
@@ -361,11 +373,12 @@ def _duties() -> list[DutyHealth]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name, words, every_s, succeeded_at, failed_at, failures, error, took_ms, did,"
+            " set_aside, aside,"
             " extract(epoch FROM clock_timestamp() - coalesce(succeeded_at, first_at))::float8"
             " FROM runs_duty WHERE ran_at > clock_timestamp() - interval '1 day' ORDER BY name"
         )
         found = [DutyHealth(*row) for row in cursor.fetchall()]
-    return sorted(found, key=lambda d: d.standing == "well")
+    return sorted(found, key=lambda d: (d.standing == "well", not d.set_aside))
 
 
 def _counts() -> tuple[int, int, int]:

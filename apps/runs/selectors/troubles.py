@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError
 from apps.catalog.selectors import servers
 from apps.runs.domain import trouble
 from apps.runs.selectors import health, probes
-from apps.runs.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
+from apps.runs.selectors.health import DutyHealth, LaneHealth, Overview, Trouble, WorkerHealth
 
 logger = logging.getLogger(__name__)
 LATE_SECONDS = 60  # a due step older than this is worth a sentence, though its lane moves
@@ -164,6 +164,15 @@ def _duties(seen: Overview) -> Iterator[Trouble]:
             waits = f"has not been done for {duty.quiet_s:.0f} s"
             sentence = f"The duty “{duty.title}” {waits}, so {duty.words or 'that waits'}"
             yield Trouble("duty", sentence, f"It hangs or was left out. {_MEND_DUTY}")
+        if duty.set_aside:
+            yield _set_aside(duty)
+
+
+def _set_aside(duty: DutyHealth) -> Trouble:
+    rows = "1 row" if duty.set_aside == 1 else f"{duty.set_aside} rows"
+    sentence = f"The duty “{duty.title}” set {rows} aside that it can't deal with"
+    mend = "The others are dealt with, and these tried again each minute: System names them."
+    return Trouble("aside", sentence, mend, "; ".join(duty.lines[:3]), is_grave=False)
 
 
 _CAUSES = "The other duties go on."

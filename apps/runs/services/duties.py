@@ -19,14 +19,17 @@ from apps.runs.domain.duties import Done, Duty
 
 logger = logging.getLogger(__name__)
 MOST_WORDS = 500
+MOST_TOLD = 20  # of what a duty set aside
 
 _KEEP = """
     INSERT INTO runs_duty AS d (name, words, every_s, ran_at, succeeded_at, failed_at, failures,
-        error, took_ms, did)
+        error, took_ms, did, set_aside, aside)
     SELECT v.name, v.words, v.every_s, now.at, CASE WHEN v.error = '' THEN now.at END,
-        CASE WHEN v.error <> '' THEN now.at END, (v.error <> '')::int, v.error, v.took_ms, v.did
-    FROM unnest(%s::text[], %s::text[], %s::float8[], %s::text[], %s::float8[], %s::bigint[])
-        AS v(name, words, every_s, error, took_ms, did), (SELECT clock_timestamp() AS at) AS now
+        CASE WHEN v.error <> '' THEN now.at END, (v.error <> '')::int, v.error, v.took_ms, v.did,
+        v.set_aside, v.aside
+    FROM unnest(%s::text[], %s::text[], %s::float8[], %s::text[], %s::float8[], %s::bigint[],
+        %s::int[], %s::text[]) AS v(name, words, every_s, error, took_ms, did, set_aside, aside),
+        (SELECT clock_timestamp() AS at) AS now
     ORDER BY v.name
     ON CONFLICT (name) DO UPDATE SET words = excluded.words, every_s = excluded.every_s,
         ran_at = excluded.ran_at,
@@ -34,7 +37,8 @@ _KEEP = """
         failed_at = coalesce(excluded.failed_at, d.failed_at),
         failures = CASE WHEN excluded.error = '' THEN 0 ELSE d.failures + 1 END,
         error = CASE WHEN excluded.error = '' THEN d.error ELSE excluded.error END,
-        took_ms = excluded.took_ms, did = excluded.did
+        took_ms = excluded.took_ms, did = excluded.did, set_aside = excluded.set_aside,
+        aside = excluded.aside
 """
 
 
@@ -65,7 +69,9 @@ def perform_all(duties: Iterable[Duty], *, pace_s: float) -> list[Done]:
 
 
 def keep(done: Sequence[Done], *, pace_s: float) -> None:
-    """Write down how duties went; ``pace_s`` is how often those are done that say nothing else."""
+    """Write down how duties went, and what they had to set aside; ``pace_s`` is how often those are
+    done that say nothing else."""
+    told = [d.duty.aside.told() if d.duty.aside else [] for d in done]
     execute(
         _KEEP,
         [
@@ -75,8 +81,14 @@ def keep(done: Sequence[Done], *, pace_s: float) -> None:
             [d.error for d in done],
             [float(d.took_ms) for d in done],
             [d.count for d in done],
+            [len(some) for some in told],
+            ["\n".join(_line(*one) for one in some[:MOST_TOLD]) for some in told],
         ],
     )
+
+
+def _line(what: str, error: BaseException) -> str:
+    return f"{what}: {trouble.words(error)}"
 
 
 def go_on_beside(duty: Duty, stop: threading.Event) -> threading.Thread:
