@@ -57,8 +57,10 @@ def apply(
         pytest.fail("\n".join(str(problem) for problem in error.problems))
 
 
-def start(tools: Sequence[str], arguments: dict[str, Any] | None = None) -> list[UUID]:
-    """Accept one run for each tool, which calls it once."""
+def start(
+    tools: Sequence[str], arguments: dict[str, Any] | None = None, *, times: int = 1
+) -> list[UUID]:
+    """Accept one run for each tool, which calls it so many times."""
     contract = pinned.current_contract("retail-shop")
     agent = pinned.agent_of_kind("retail", "reference")
     call = {"args": arguments or {}, "ref": "0"}
@@ -70,7 +72,7 @@ def start(tools: Sequence[str], arguments: dict[str, Any] | None = None) -> list
                 agent_version_id=agent.pk,
                 agent_kind="reference",
                 agent_label="test",
-                items=[{"call": {"tool": tool, **call}}, {"done": "x"}],
+                items=[*([{"call": {"tool": tool, **call}}] * times), {"done": "x"}],
                 domain_slug="retail",
                 contract_number=contract.number,
                 customer="ada",

@@ -21,8 +21,11 @@ from django.urls import reverse
 from apps.kernel import exactjson
 from apps.runs import reconcile
 from apps.runs.domain.finding import MOST_LOOK_UPS
+from apps.runs.domain.retry import Ending
+from apps.runs.engine import deciding
+from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import breakers
-from apps.runs.models import PARKED_UNTIL, AnswerBody, LookUp, Receipt, Step
+from apps.runs.models import PARKED_UNTIL, AnswerBody, Intent, LookUp, Receipt, Step
 from tests.engine import raw_shop
 from tests.engine.test_drain import drain
 from tests.runs.executor.raw_server import Answer, RawServer, Request, http, rpc, serving, text
@@ -63,6 +66,8 @@ class Desk:
         answer = left.pop(0) if len(left) > 1 else left[0]
         if answer is None:
             return None  # the connection is cut
+        if isinstance(answer, bytes):
+            return answer
         if answer == GONE:
             return http(b"", status="404 Not Found")
         member = "error" if "code" in answer else "result"
@@ -200,6 +205,87 @@ def test_a_change_has_failed_only_if_no_attempt_may_have_done_it(
     step = carried("keyed")
 
     assert (step.state, step.error_class, step.attempts_made) == (state, "session_lost", 2)
+
+
+# --- proposed again -------------------------------------------------------------------------------
+
+
+def status(line: str) -> bytes:
+    return http(b"", status=line)
+
+
+NOTHING_DONE = {
+    "credentials": [status("401 Unauthorized")],
+    "no such place": [status("405 Method Not Allowed")],
+    "too large": [status("413 Content Too Large")],
+    "come again": [status("429 Too Many Requests")] * 2,
+    "too early, then no": [status("425 Too Early"), status("403 Forbidden")],
+    "no session": [GONE] * 4,
+}
+
+
+@pytest.mark.parametrize("tool", ["keyed", "none", "found.later"])
+@pytest.mark.parametrize("case", NOTHING_DONE)
+def test_a_change_that_did_nothing_may_be_proposed_again(desk: Desk, case: str, tool: str) -> None:
+    desk.answers[tool] = [*NOTHING_DONE[case], text("done")]
+
+    [run] = raw_shop.start([tool], {"n": 1}, times=3)
+    drain(linger_s=1)
+
+    steps = Step.objects.filter(run_id=run).order_by("seq")
+    assert [s.disposition for s in steps] == ["failed", "executed", "deduplicated"]
+    assert desk.called(tool) == len(NOTHING_DONE[case]) + 1
+    assert [i.step_id for i in Intent.objects.all()] == [steps[1].pk]
+
+
+def test_what_cant_be_sent_is_no_conflict_the_second_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsendable = CallResult(Ending.REJECTED, error_class="unsendable", error="It can't be sent.")
+
+    async def refuse(*_: Any, **__: Any) -> CallResult:
+        return unsendable
+
+    monkeypatch.setattr(ToolClient, "call", refuse)
+
+    [run] = raw_shop.start(["none"], {"n": 1}, times=2)
+    drain(linger_s=1)
+
+    told = Step.objects.filter(run_id=run).values_list("disposition", "error_class")
+    assert list(told) == [("failed", "unsendable")] * 2
+    assert not Intent.objects.exists()
+
+
+@pytest.mark.parametrize("answers", [[None], [None, GONE], [status("503 Away")]])
+def test_a_change_that_may_have_been_made_is_not_given_up(desk: Desk, answers: list[Any]) -> None:
+    desk.answers["keyed"] = answers
+
+    [run] = raw_shop.start(["keyed"], {"n": 1}, times=2)
+    drain(linger_s=1)
+
+    steps = Step.objects.filter(run_id=run).order_by("seq")
+    assert [s.state for s in steps] == ["confirmation_unknown"]
+    assert [i.step_id for i in Intent.objects.all()] == [steps[0].pk]
+
+
+@pytest.mark.parametrize(("first", "state"), [(None, "confirmation_unknown"), (GONE, "failed")])
+def test_a_change_whose_end_cant_be_recorded_is_no_surer_than_it_was(
+    desk: Desk, first: Any, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.answers["keyed"] = [first, GONE]
+    whole = deciding.decided
+
+    def broken(finished: Any, carriage: Any) -> Any:
+        if any(done.action.number == 2 for done in finished):
+            raise KeyError("x")
+        return whole(finished, carriage)
+
+    monkeypatch.setattr(deciding, "decided", broken)
+
+    step = carried("keyed")
+
+    assert (step.state, step.attempts_made) == (state, 2)
+    assert Intent.objects.exists() is (state == "confirmation_unknown")
 
 
 # --- later ----------------------------------------------------------------------------------------

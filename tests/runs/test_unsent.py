@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.audit.models import Event
@@ -101,3 +105,84 @@ def test_the_deadline_ends_its_run(attempt: dict, ends: bool) -> None:
     step.refresh_from_db()
     assert (Run.objects.get(pk=step.run_id).state == "failed") is ends
     assert (step.state == "failed" and not step.intent_open) is ends
+
+
+# --- given up -------------------------------------------------------------------------------------
+
+REFUSED = {"outcome": "failed", "http_status": 401, "error_class": "http_401"}
+OPEN = {"outcome": "", "ended_at": None}
+
+
+def failed_step(*attempts: dict, state: str = "failed") -> Step:
+    step = waiting_step(*attempts)
+    if state != "queued":
+        for name in ("running", state):  # as the database lets it go
+            Step.objects.filter(pk=step.pk).update(state=name, intent_open=False)
+    return step
+
+
+@pytest.mark.parametrize(
+    ("attempts", "state", "is_free"),
+    [
+        ((REFUSED,), "failed", True),
+        ((), "failed", True),
+        ((TURNED_AWAY, NOT_REACHED), "cancelled", True),
+        ((LOST, REFUSED), "failed", False),
+        ((SILENT, REFUSED), "failed", False),
+        ((REFUSED, OPEN), "failed", False),
+        ((REFUSED,), "succeeded", False),
+        ((REFUSED,), "confirmation_unknown", False),
+        ((REFUSED,), "queued", False),
+    ],
+)
+def test_only_what_certainly_did_nothing_is_given_up(
+    attempts: tuple, state: str, is_free: bool
+) -> None:
+    step = failed_step(*attempts, state=state)
+
+    command(unsent.free)([step.pk])
+
+    assert Intent.objects.filter(step=step).exists() is not is_free
+
+
+def test_of_two_who_propose_it_while_it_is_given_up_one_makes_it() -> None:
+    """Both look before the first has committed its end, and take the change after it."""
+    first = failed_step(REFUSED)
+    others = [
+        StepFactory.create(
+            run=first.run, state="running", lease_token=n, idempotency_key=first.idempotency_key
+        )
+        for n in (1, 2)
+    ]
+    begun, both = threading.Event(), threading.Barrier(2)
+
+    def take(step: Step) -> set:
+        both.wait(10)
+        begun.set()
+        row = {"step_id": step.pk, "run_id": step.run_id, "key": step.idempotency_key}
+        try:
+            return command(journal.open_intents)(
+                [{**row, "lease_token": step.lease_token, "approval_id": None}]
+            )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        with transaction.atomic():
+            unsent.free([first.pk])
+            found = [pool.submit(take, step) for step in others]
+            assert begun.wait(10)
+            time.sleep(0.2)
+        owners = [future.result(20) for future in found]
+
+    assert sorted(map(len, owners)) == [0, 1]
+    assert Intent.objects.get().step_id in owners[0] | owners[1]
+
+
+@pytest.mark.parametrize("end", [journal.cancel_waiting_steps, lambda _: lost.end_overdue()])
+def test_a_run_that_ends_gives_up_what_was_never_made(end) -> None:
+    step = waiting_step(TURNED_AWAY, idempotency="none", **overdue())
+
+    command(end)(step.run_id)
+
+    assert not Intent.objects.exists()

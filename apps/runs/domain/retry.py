@@ -27,6 +27,7 @@ class Ending(StrEnum):
 
 
 ANSWERS = frozenset({Ending.ANSWERED, Ending.REFUSED, Ending.ERRED})  # the tool itself spoke
+NOTHING_DONE = frozenset({Ending.REJECTED, Ending.NOT_SENT, Ending.TURNED_AWAY})  # for certain
 
 
 class Verdict(StrEnum):

@@ -113,7 +113,7 @@ class Batch:
         kept = [s for s in settled if s.work.step_id in ours]
         if len(kept) < len(settled):
             self._fenced([s for s in settled if s.work.step_id not in ours])
-        journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
+        ending.free_intents(kept)
         bodies.keep(s.bodies for s in kept if s.bodies)
         forking.inherit([s for s in kept if s.inherited_from])
         for step in kept:

@@ -11,6 +11,7 @@ from uuid import UUID
 from apps.approvals.gate import Answer
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
+from apps.runs import journal
 from apps.runs.domain import budget, forking
 from apps.runs.domain.envelope import clean
 from apps.runs.domain.evidence import MAX_ANSWER, PastStep
@@ -18,7 +19,7 @@ from apps.runs.domain.retry import ANSWERS, Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
 from apps.runs.executor import CallResult
-from apps.runs.journal import breakers, lost
+from apps.runs.journal import breakers, lost, unsent
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
 from apps.runs.work import Call, Claimed, Finished, Settled
@@ -196,6 +197,14 @@ def answered(work: Claimed, states: Mapping[UUID, Any]) -> Settled | None:
         return None
     said = given.reason or ("no decision in time" if given.state == "expired" else "no reason")
     return end(work, given.state, given.state, said)
+
+
+def free_intents(kept: Sequence[Settled]) -> None:
+    """In the transaction that ended these steps: changes that the tool refused, or that certainly
+    never reached it, may be proposed again."""
+    journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
+    failed = (s for s in kept if s.disposition == "failed" and s.attempt and s.work.mutates)
+    unsent.free([s.work.step_id for s in failed])
 
 
 def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:

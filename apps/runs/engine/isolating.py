@@ -28,14 +28,14 @@ from apps.kernel.transactions import is_of_a_row, single_command
 from apps.runs import journal
 from apps.runs.course import Carriage
 from apps.runs.domain import trouble
-from apps.runs.domain.retry import Ending
+from apps.runs.domain.retry import NOTHING_DONE, Ending
 from apps.runs.domain.suspicion import MANY, Company
 from apps.runs.engine import commit as engine
 from apps.runs.engine import ending
 from apps.runs.engine.batch import Batch
 from apps.runs.engine.commit import Leased
 from apps.runs.engine.patience import patiently
-from apps.runs.journal import barriers, claiming, pressure, troubled
+from apps.runs.journal import barriers, claiming, pressure, troubled, unsent
 from apps.runs.services.stops import withheld
 from apps.runs.work import Action, Claimed, Finished, Settled
 
@@ -247,6 +247,8 @@ class Isolation:
     def _settle(self, step: Settled, why: str, carry_on: bool) -> None:
         """In an open transaction: end one step, and carry its run on or end it too."""
         run_id = step.work.run_id
+        if step.disposition == "failed" and step.work.mutates:
+            step = _as_far_as_known(step)
         if carry_on:
             self.carriage.fill([run_id], anew=True)
             batch = Batch(self.carriage, owner=self.owner, lease_s=self.lease_s, go_on=False)
@@ -255,8 +257,7 @@ class Isolation:
             return
         if step.work.step_id not in journal.settle([step.row()]):
             return  # fenced off meanwhile: its new owner speaks for it
-        if step.disposition == "refused_by_tool":
-            journal.free_intents([step.work.step_id])
+        ending.free_intents([step])
         unknown = step.disposition == "unknown"
         state = troubled.end_run(
             run_id,
@@ -284,6 +285,16 @@ def _committed(actions: list[Action]) -> list[Action]:
 
 def _not_judged(work: Claimed, why: str) -> str:
     return why if work.kind == "agent" else NOT_JUDGED.format(why=why)
+
+
+def _as_far_as_known(step: Settled) -> Settled:
+    """A change whose last attempt did nothing has failed only if none before it may have done
+    it."""
+    if not unsent.may_have_happened([step.work.step_id]):
+        return step
+    attempt = step.attempt and {**step.attempt, "outcome": "unknown"}
+    state = "confirmation_unknown"
+    return replace(step, disposition="unknown", state=state, attempt=attempt)
 
 
 def _unknown(work: Claimed, words: str) -> Settled:
@@ -324,6 +335,6 @@ def _last_resort(done: Finished) -> Settled:
     """Only that it ended. Whether a change happened, a person has to find out."""
     work = replace(done.action.work, arguments={}, preview=None, facts={}, unborn=None)
     words = done.result.error[:500]
-    if work.mutates and done.result.ending not in {Ending.NOT_SENT, Ending.TURNED_AWAY}:
+    if work.mutates and done.result.ending not in NOTHING_DONE:
         return _unknown(work, words)
     return ending.end(work, "failed", "engine", words)

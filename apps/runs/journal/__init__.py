@@ -28,6 +28,7 @@ from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
 from apps.runs.domain import trouble
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
+from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
@@ -446,4 +447,6 @@ def cancel_waiting_steps(run_id: UUID) -> list[UUID]:
         f" AND NOT (intent_open AND {MAY_HAVE_HAPPENED}) RETURNING id",
         [run_id],
     )
-    return [row[0] for row in rows]
+    ids = [row[0] for row in rows]
+    unsent.free(ids)
+    return ids

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.kernel.transactions import participant
 from apps.runs.domain.suspicion import ALONE, GUILTY, Evidence, after_loss, verdict
-from apps.runs.journal import execute, fetch
+from apps.runs.journal import execute, fetch, unsent
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 
 
@@ -236,6 +236,7 @@ def end_overdue(
         " RETURNING id, run_id",
         [ids],
     )
+    unsent.free([row[0] for row in steps])
     return ids, [(row[0], row[1]) for row in steps]
 
 

@@ -1,4 +1,8 @@
-"""Mutations that were intended, certainly not carried out, and whose run is over.
+"""Mutations that were intended and certainly not carried out.
+
+One that ends so gives its intent up, in the transaction that ends it: whoever proposes it again is
+the first. Whoever looks before that transaction commits finds the step under way, and after it no
+owner at all; of two who take the intent then, the unique (run, key) lets one.
 
 A call that was turned away (408, 425, 429), that never reached its tool or that was withheld waits
 for its next try, minutes perhaps, and keeps its intent. What is known not to have happened must not
@@ -22,6 +26,8 @@ from apps.runs.work import Claimed
 # Of an attempt ``a`` that ended: it certainly did nothing. The words are the executor's.
 _DID_NOTHING = """(coalesce(a.http_status, 0) IN (408, 425, 429)
             OR a.error_class IN ('not_connected', 'turned_away', 'session_lost', 'not_made'))"""
+# The engine ends no attempt at a change as “failed” that may have made it (domain.retry).
+_MADE_NOTHING = f"(a.outcome = 'failed' OR {_DID_NOTHING})"
 # Of a queued or just claimed step ``s``.
 MAY_HAVE_HAPPENED = f"""(s.idempotency = 'keyed' AND EXISTS (
     SELECT FROM runs_attempt a WHERE a.step_id = s.id
@@ -53,6 +59,20 @@ def may_have_happened(step_ids: Sequence[UUID]) -> set[UUID]:
         [list(step_ids)],
     )
     return {row[0] for row in rows}
+
+
+@participant
+def free(step_ids: Sequence[UUID]) -> None:
+    """Give up the changes of those steps that have ended without an attempt that may have made
+    them. An attempt of which it isn't written how it ended may have."""
+    if step_ids:
+        execute(
+            "DELETE FROM runs_intent i USING runs_step s WHERE s.id = i.step_id"  # noqa: S608  # a constant condition
+            " AND s.id = ANY(%s) AND s.state IN ('failed', 'cancelled') AND NOT EXISTS ("
+            " SELECT FROM runs_attempt a WHERE a.step_id = s.id"
+            f" AND (a.ended_at IS NULL OR NOT {_MADE_NOTHING}))",
+            [list(step_ids)],
+        )
 
 
 @participant
