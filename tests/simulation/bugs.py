@@ -89,6 +89,26 @@ def _begins_too_late() -> list[Patch]:
     return [(store.Store, "is_unsent", waits), (store.Store, "drop_late", waits)]
 
 
+def _gives_up_too_early() -> list[Patch]:
+    def settle(self: engine.Engine, ends: Any) -> Any:
+        kept = whole(self, ends)
+        for step in kept:
+            self.store.free_intent(step)
+        return kept
+
+    whole = engine.Engine._settle
+    return [(engine.Engine, "_settle", settle)]
+
+
+def _lets_the_unknown_through() -> list[Patch]:
+    def ask(self: engine.Engine, step: Any) -> Any:
+        answer = whole(self, step)
+        return ("permit", None) if step.is_unknown and answer[0] == "hold" else answer
+
+    whole = engine.Engine._ask
+    return [(engine.Engine, "_ask", ask)]
+
+
 def _asks_in_anothers_name() -> list[Patch]:
     def keep(self: engine.Engine, works: Any) -> Any:
         return works
@@ -117,6 +137,8 @@ BUGS: dict[str, tuple[Callable[[], list[Patch]], str]] = {
     "budgets are overdrawn": (_spends_what_it_has_not, "budget"),
     "leases never run out": (_leases_never_expire, "I5"),
     "a retry begins after its run was cancelled": (_begins_too_late, "I10"),
+    "whatever ended may be made again": (_gives_up_too_early, "I1"),
+    "what nobody knows is let through": (_lets_the_unknown_through, "I2"),
     "a fenced worker asks people": (_asks_in_anothers_name, "ask"),
 }
 

@@ -15,7 +15,7 @@ from apps.kernel.canonical import digest
 from apps.runs.domain import forking, saga
 from apps.runs.domain.admission import Class
 from apps.runs.domain.outcome import StepEnd, judge
-from apps.runs.domain.retry import Ending, RetryDecision, Verdict, decide
+from apps.runs.domain.retry import NOTHING_DONE, Ending, RetryDecision, Verdict, decide
 from apps.runs.domain.script import follow
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import Company
@@ -93,6 +93,9 @@ class Engine:
             if done.withheld:
                 self.store.put_back(done.act.step, done.act.token, done.act.number)
         ended = self._record([d for d in finished if not d.withheld])
+        for act in inspected:
+            if self.store.ours(act.step, act.token):
+                act.step.is_unknown = act.told_nothing
         ready = self._keep([(a.step, a.token) for a in inspected])
         return self._run_to_actions(
             owner, lease_s, ended=ended, incoming=[], ready=ready, go_on=go_on
@@ -123,7 +126,7 @@ class Engine:
         told = self.bounds.ration(again, finished)
         for done, _ in again:
             step = done.act.step
-            nothing = done.reply.ending in {Ending.NOT_SENT, Ending.TURNED_AWAY}
+            nothing = done.reply.ending in NOTHING_DONE
             self.store.close_attempt(step, done.act.number, "retryable", did_nothing=nothing)
             delay_s, waits_for = told[step.id]
             self.store.requeue(step, done.act.token, delay_s=delay_s, waits_for=waits_for)
@@ -131,8 +134,9 @@ class Engine:
         return self._settle(settled)
 
     def _decide(self, done: Done) -> RetryDecision:
-        tool = done.act.step.tool
-        return decide(
+        """``deciding.decided``: a change that may have been made before hasn't failed."""
+        step, tool = done.act.step, done.act.step.tool
+        found = decide(
             done.reply.ending,
             attempt=done.act.number,
             policy=tool.terms.retry,
@@ -141,6 +145,9 @@ class Engine:
             retry_after_s=done.reply.retry_after_s,
             jitter=self.rng.random(),
         )
+        failed = found.verdict is Verdict.FAIL and step.mutates
+        doubtful = failed and self.store.may_have_happened(step, before=done.act.number)
+        return RetryDecision(Verdict.UNKNOWN) if doubtful else found
 
     def _settle(self, ends: Sequence[End]) -> list[Step]:
         """``Batch.settle``: a step that was fenced off is dropped; its late answer may close it."""
@@ -150,6 +157,8 @@ class Engine:
                 kept.append(end.step)
                 if end.disposition == "refused_by_tool":
                     self.store.free_intent(end.step)
+                if end.disposition == "failed" and end.act is not None:
+                    self.store.free_unsent(end.step)
                 if end.disposition == "inherited":
                     self.store.add_receipt(end.step, "inherited")
             else:
@@ -313,6 +322,8 @@ class Engine:
         policy = step.tool.policy if step.mutates else "permit"
         given = self.store.approvals.get(step.approval_id) if step.approval_id else None
         used = given is not None and self._consume(given)
+        if policy == "permit" and step.is_unknown:
+            policy = "hold"  # what isn't known is held, whatever the policy says
         step.gate = "permit" if policy == "hold" and used else policy
         if step.gate == "hold":
             for older in self.store.approvals.values():
@@ -429,7 +440,8 @@ def _settled(done: Done, verdict: Verdict) -> End:
         end.disposition = "refused_by_tool"
     elif verdict is Verdict.SETTLE:
         end.state, end.disposition = State.SUCCEEDED, "executed"
-        end.result, end.receipt = reply.result, "answer"
+        end.result, end.receipt = reply.result, "lookup" if reply.looked_up else "answer"
+    end.did_nothing = verdict is Verdict.FAIL and act.step.mutates
     return end
 
 

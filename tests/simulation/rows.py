@@ -90,6 +90,7 @@ class Step:
     error_class: str = ""
     finished_at: float = 0.0
     word: str = ""  # what a person settled last about a failed undoing
+    is_unknown: bool = False  # the last look told nothing of what it would change
 
     @property
     def mutates(self) -> bool:
@@ -131,6 +132,7 @@ class Act:
     step: Step
     token: int
     number: int
+    told_nothing: bool = False  # of a look that has ended
 
     @property
     def looks(self) -> bool:
@@ -146,6 +148,7 @@ class Reply:
     retry_after_s: float | None = None
     result: dict[str, Any] | None = None
     took_s: float = 0.0
+    looked_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +173,4 @@ class End:
     copied_from: UUID | None = None
     act: Act | None = None
     receipt: str = ""  # the evidence it is kept with
+    did_nothing: bool = False  # the attempt with which it ended

@@ -257,11 +257,21 @@ class Store:
         unkeyed one never comes to the queue when it may have happened."""
         if step.tool.idempotency != "keyed":
             return True
-        return all(
-            a.did_nothing
-            for number in range(1, step.attempts_made + 1)
+        return not self.may_have_happened(step)
+
+    def may_have_happened(self, step: Step, *, before: int = 0) -> bool:
+        """``unsent.may_have_happened``: whether an attempt may have had its effect, of all or of
+        those ``before`` one."""
+        return any(
+            not a.did_nothing
+            for number in range(1, before or step.attempts_made + 1)
             if (a := self.attempts.get((step.id, number)))
         )
+
+    def free_unsent(self, step: Step) -> None:
+        """``unsent.free``."""
+        if step.state in {S.FAILED, S.CANCELLED} and not self.may_have_happened(step):
+            self.free_intent(step)
 
     def drop_late(self, step: Step) -> bool:
         """``unsent.drop_late``: a claimed step that must not begin any more ends here."""
@@ -279,7 +289,7 @@ class Store:
         """``settle``: whether the step was still ours."""
         step = end.step
         if end.act is not None:
-            self.close_attempt(step, end.act.number, end.disposition)
+            self.close_attempt(step, end.act.number, end.disposition, did_nothing=end.did_nothing)
         if not self.ours(step, end.token):
             return False
         self.watch.writes(step, end.token, f"settle {end.disposition}")
@@ -354,6 +364,7 @@ class Store:
             if waits and (not step.intent_open or self.is_unsent(step)):
                 step.intent_open = False
                 self._end(step, S.CANCELLED, "cancelled", "")
+                self.free_unsent(step)
 
     def drop_cancelled(self, step: Step, token: int) -> bool:
         """``parking.drop_cancelled``: whether the step ended here."""
@@ -382,6 +393,7 @@ class Store:
                 if step.state in {S.QUEUED, S.WAITING_APPROVAL}:
                     step.intent_open = False
                     self._end(step, S.FAILED, "failed", "deadline")
+                    self.free_unsent(step)
             self.void(run)
 
     def _keeps_open(self, step: Step) -> bool:

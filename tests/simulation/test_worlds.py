@@ -34,6 +34,13 @@ def test_everything_holds_in_many_worlds(first: int) -> None:
     assert tally.effects > 250
 
 
+def is_made_again(step: Step) -> bool:
+    """Whether another step of its run tried the same before, and certainly did nothing."""
+    return step.disposition == "executed" and any(
+        s.disposition == "failed" and s.key == step.key for s in step.run.steps if s.seq < step.seq
+    )
+
+
 def test_much_happens_in_these_worlds() -> None:
     seen: Counter[str] = Counter()
     for seed in range(300):
@@ -42,6 +49,8 @@ def test_much_happens_in_these_worlds() -> None:
             seen[f"run {run.state}"] += 1
             for step in run.steps:
                 seen[f"{step.disposition} {step.error_class}".strip()] += 1
+                seen["held unknown"] += step.is_unknown and step.disposition == "executed"
+                seen["made after it had failed"] += is_made_again(step)
                 seen["undone"] += step.compensates is not None and step.state is State.SUCCEEDED
         for attempt in world.store.attempts.values():
             seen[f"attempt {attempt.outcome}"] += 1
@@ -50,7 +59,8 @@ def test_much_happens_in_these_worlds() -> None:
         "run compensated", "run cancelled", "run shed", "run succeeded", "run failed", "executed",
         "deduplicated", "rejected rejected", "expired expired", "refused_by_tool refused_by_tool",
         "failed deadline", "failed not_done", "failed http_429", "undone", "attempt lease_lost",
-        "attempt retryable", "attempt unknown", "looked up",
+        "attempt retryable", "attempt unknown", "looked up", "failed http_401", "held unknown",
+        "made after it had failed",
     ]  # fmt: skip
     assert {name: seen[name] for name in rare if seen[name] < 5} == {}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.kernel.canonical import canonical_bytes
+from apps.runs.domain.finding import Looked, read_answer
 from apps.runs.domain.retry import Ending
 from tests.simulation.rows import Act, Reply, Step
 
@@ -28,8 +29,11 @@ FAULTS: dict[str, tuple[Ending, str, bool]] = {
     "5xx_after": (Ending.LOST, "http_500", True),
     "dropped": (Ending.LOST, "connection_lost", True),
     "broken": (Ending.BROKEN, "http_400", True),
+    "rejected": (Ending.REJECTED, "http_401", False),
 }
 SILENT = ("hangs", "late")  # no answer in time; the second does it all the same, later
+ERRORS = ("errs", "errs_after")  # an error of its own; the second comes when it was done
+CERTAIN = ("turned_away", "rejected")  # it says that nothing was done
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,14 @@ class ToolServer:
         mode = self._mode(step)
         arrives = mode != "not_connected"
         if arrives:
-            world.watch.sends(act, key, certain=mode == "turned_away" or self._is_refused(step))
+            world.watch.sends(act, key, certain=mode in CERTAIN or self._is_refused(step))
         world.log("tool", f"{step.name} {step.tool.name} #{act.number} {mode}", key[:8])
         if mode in FAULTS:
             self._go_wrong(mode, step, key, took, deliver)
         elif self._is_refused(step) and key not in self.known:
             self._answer(took, deliver, Reply(Ending.REFUSED, "refused_by_tool", took_s=took))
+        elif mode in ERRORS:
+            self._err(mode, step, key, took, deliver)
         elif mode == "late":
             self._begin(key)
             world.after(step.tool.terms.timeout_s + took * 10, self._do, step, key)
@@ -87,6 +93,31 @@ class ToolServer:
             self.world.after(took * 0.9, self._do, step, key)
         told = self.world.rng.choice(TOLD) if mode == "turned_away" else None
         self._answer(took, deliver, Reply(ending, error_class, told, took_s=took))
+
+    def _err(
+        self, mode: str, step: Step, key: str, took: float, deliver: Callable[[Reply], None]
+    ) -> None:
+        """An error, and what ``calling.call`` finds out before it believes it. Of a tool that can
+        neither be asked nor takes a key it is believed at once, so none of those may lie."""
+        if mode == "errs_after" and step.tool.idempotency != "none":
+            self._begin(key)
+            self.world.after(took * 0.9, self._do, step, key)
+        self.world.after(took, lambda: deliver(self._cleared_up(step, key, took)))
+
+    def _cleared_up(self, step: Step, key: str, took: float) -> Reply:
+        if step.mutates and step.tool.idempotency == "lookup":
+            looked = read_answer(self.look_up(step), tool=step.tool.name, arguments=step.arguments)
+            if looked is Looked.FOUND:
+                return Reply(Ending.ANSWERED, result=self.known[key], took_s=took, looked_up=True)
+            if looked is not Looked.ABSENT:
+                return Reply(Ending.LOST, "unconfirmed_error", took_s=took)
+        elif step.mutates and step.tool.idempotency == "keyed" and key in self.known:
+            return Reply(Ending.ANSWERED, result=self.known[key], took_s=took)
+        return Reply(Ending.REFUSED, "refused_by_tool", took_s=took)
+
+    def tells_nothing(self, step: Step) -> bool:
+        """Whether a look at what the step would change comes to nothing."""
+        return self.world.rng.random() < self.faultiness.get(step.tool.name, 0.0) / 2
 
     def _carry_out(
         self, step: Step, key: str, took: float, deliver: Callable[[Reply], None]

@@ -92,7 +92,7 @@ class Watch:
             raise ViolationError("fence", step.name, f"{what} under {token}, owned by {newest}")
 
     def intends(self, step: Step, approval: Approval | None) -> None:
-        if step.tool.policy == "hold":
+        if step.tool.policy == "hold" or step.is_unknown:
             given = approval is not None and approval.used and approval.step is step
             if not given or approval is None or approval.digest != self.world.bound(step):
                 raise ViolationError("I2", step.name, "intended without its approval")

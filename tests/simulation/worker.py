@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -278,7 +279,8 @@ class Worker:
 
     def _looked(self, act: Act) -> None:
         self.tasks.pop(act.token, None)
-        self.inspected.append(act)
+        nothing = self.world.tools.tells_nothing(act.step)
+        self.inspected.append(replace(act, told_nothing=nothing))
         self.later(GATHER_S, self.tick)
 
     def _look(self) -> None:

@@ -27,7 +27,7 @@ from tests.simulation.engine import Engine
 from tests.simulation.people import People
 from tests.simulation.rows import DOMAIN, Run, Step, Tool
 from tests.simulation.store import Store
-from tests.simulation.tools import FAULTS, SILENT, ToolServer
+from tests.simulation.tools import ERRORS, FAULTS, SILENT, ToolServer
 from tests.simulation.watch import ViolationError, Watch
 from tests.simulation.worker import Worker
 
@@ -82,7 +82,7 @@ class World:
         rng = self.rng
         names = (*POINTS, "commit_fails", "commit_reply_lost", "bell_lost", "naps")
         self.faults = {n: rng.choice((0.0, 0.0, 0.03, 0.15)) for n in names}
-        kinds = [*FAULTS, *SILENT]
+        kinds = [*FAULTS, *SILENT, *ERRORS]
         self.modes = rng.sample(kinds, rng.randint(1, len(kinds)))
         self.conflicts = rng.random() < 0.5
         self.room = rng.choice((1, 2, 8))
