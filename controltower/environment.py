@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from typing import Any
@@ -13,16 +14,22 @@ from django.core.exceptions import ImproperlyConfigured
 from apps.catalog.domain.servers import read_entries
 
 
-def seconds(name: str, default: float) -> float:
-    """A time in seconds, above 0. Raises ``ImproperlyConfigured``."""
+def seconds(
+    name: str, default: float, *, least: float | None = None, most: float | None = None
+) -> float:
+    """A time in seconds, above 0 and within the bounds. Raises ``ImproperlyConfigured``."""
     text = os.environ.get(name, "")
     try:
         value = float(text) if text else default
     except ValueError:
         value = 0.0
-    if not 0 < value < 1e9:
+    if not 0 < value < 1e9 or (least is not None and value < least):
+        value = math.nan
+    if math.isnan(value) or (most is not None and value > most):
+        bounds = "above 0" if least is None else f"from {least:g} on"
+        bounds = bounds if most is None else f"from {least or 0:g} to {most:g}"
         raise ImproperlyConfigured(
-            f"{name} must be seconds above 0, like {default:g}; is {text!r}."
+            f"{name} must be seconds {bounds}, like {default:g}; is {text!r}."
         )
     return value
 

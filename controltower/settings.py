@@ -296,6 +296,9 @@ FINISH_SECONDS = seconds("TOWER_FINISH_SECONDS", 25)  # after SIGTERM
 TOOL_SERVERS: dict[str, Any]
 TOOL_SERVERS, TOOL_SERVERS_PROBLEM = servers("TOWER_TOOL_SERVERS")
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
+# How often each is asked for its tools: that it is away, or a tool changed, is seen after so long
+# and five seconds more.
+SERVER_CHECK_SECONDS = seconds("TOWER_SERVER_CHECK_SECONDS", 15, least=1, most=3600)
 MODEL = os.environ.get("TOWER_MODEL", "")
 MODEL_URL = os.environ.get("TOWER_MODEL_URL", "")
 MODEL_KEY = os.environ.get("TOWER_MODEL_KEY", "")

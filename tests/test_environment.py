@@ -45,6 +45,21 @@ def test_an_error_names_the_variable_and_the_value(
             read()
 
 
+@pytest.mark.parametrize("text", ["0.99", "0", "-1", "3601", "1e308", "nan", "inf", "soon", " "])
+def test_a_time_out_of_bounds_is_told_with_the_bounds(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, text)
+    with pytest.raises(ImproperlyConfigured, match=rf"{NAME} must be seconds from 1 to 3600"):
+        seconds(NAME, 15, least=1, most=3600)
+
+
+@pytest.mark.parametrize("text", ["1", "15", "0.1e1", "3600"])
+def test_a_time_within_bounds_is_read(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, text)
+    assert seconds(NAME, 15, least=1, most=3600) == float(text)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"C3": "many"}', '{"C3": true}'])
 def test_a_mapping_is_an_object_of_one_kind(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, text)

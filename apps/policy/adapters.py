@@ -194,17 +194,24 @@ def check_policies(
 ) -> list[Problem]:
     """Everything wrong with a text, by place in it (lines and columns from 1): syntax first and
     alone, then annotations, names and types."""
-    if found := excess(policies):
-        line, column = line_and_column(policies, found.offset)
-        return [_problem(line, column, "policies", found.message, found.fix)]
-    try:
-        cedarpy.PolicySet.from_str(policies)
-    except ValueError as error:
-        return [_syntax_problem(policies, str(error))]
+    if wrong := unreadable(policies):
+        return [wrong]
     try:
         return _problems(policies, limits, schema, roles)
     except (RecursionError, ValueError):  # a long chain is deep as JSON
         return [_problem(1, 1, "policies", TOO_DEEP, TO_SPLIT)]
+
+
+def unreadable(policies: str) -> Problem | None:
+    """Why a text can't be parsed, by place in it; None for one that can."""
+    if found := excess(policies):
+        line, column = line_and_column(policies, found.offset)
+        return _problem(line, column, "policies", found.message, found.fix)
+    try:
+        cedarpy.PolicySet.from_str(policies)
+    except ValueError as error:
+        return _syntax_problem(policies, str(error))
+    return None
 
 
 def _problems(

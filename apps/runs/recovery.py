@@ -16,7 +16,7 @@ from django.db import connection
 from apps.approvals import services as approvals
 from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
-from apps.catalog.services import EVERY, watch_servers
+from apps.catalog.services import watch_servers
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.runs import dispatch, journal, reconcile
@@ -292,7 +292,7 @@ DUTIES: tuple[Duty, ...] = (
         "watched_servers",
         "nobody sees that a tool server is silent or changed its tools",
         watch_servers,
-        every_s=EVERY.total_seconds(),
+        every_s=settings.SERVER_CHECK_SECONDS,
         waits=True,
     ),
 )

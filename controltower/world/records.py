@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from apps.kernel.canonical import canonical_bytes
 from controltower.world.changes import changes
 from controltower.world.dialect import Dialect
 from controltower.world.errors import IdempotencyConflictError, ToolRefusedError
@@ -212,19 +213,8 @@ class SystemOfRecord:
 
 
 def args_digest(args: dict[str, Any]) -> str:
-    """Return the SHA-256 of the arguments as canonical JSON, whole floats counting as integers."""
-    text = json.dumps(_canonical(args), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_canonical(item) for item in value]
-    return value
+    """Return the SHA-256 of the arguments in canonical form (RFC 8785), as the tower asks for."""
+    return hashlib.sha256(canonical_bytes(args)).hexdigest()
 
 
 def _now() -> str:

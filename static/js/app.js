@@ -168,6 +168,23 @@
     event.detail.shouldSwap = false;
     if (xhr.getResponseHeader("X-Tower-Login")) loggedOut(); else if (event.detail.requestConfig?.verb !== "get") toast(said);
   });
+  // A part that is drawn anew keeps what was opened in it, and where the keyboard was.
+  const folds = new Map();
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    folds.clear();
+    for (const fold of $$("details[data-fold][id]", event.detail.target)) {
+      folds.set(fold.id, { open: fold.open, focused: document.activeElement === $("summary", fold) });
+    }
+  });
+  body.addEventListener("htmx:afterSwap", () => {
+    for (const [id, was] of folds) {
+      const fold = document.getElementById(id);
+      if (!fold) continue;
+      fold.open = was.open;
+      if (was.focused) $("summary", fold).focus({ preventScroll: true });
+    }
+    folds.clear();
+  });
   const retry = (detail) => {
     const button = document.createElement("button");
     button.type = "button";

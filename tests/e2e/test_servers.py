@@ -31,6 +31,13 @@ def _changed(toys: Toys, folder: Path) -> None:
         connections.close_all()
 
 
+def _refresh(page: Page) -> None:
+    """As the page does every few seconds by itself."""
+    page.evaluate("document.getElementById('system').dataset.old = 'yes'")
+    page.evaluate("htmx.trigger('body', 'tick:tower')")
+    expect(page.locator("#system:not([data-old])")).to_be_visible()
+
+
 @pytest.mark.parametrize(("phone", "theme"), [(False, "light"), (True, "dark")])
 def test_servers_and_what_they_changed_are_seen(
     page_as: PageAs,
@@ -52,6 +59,12 @@ def test_servers_and_what_they_changed_are_seen(
     servers.get_by_text("30 more that no pack uses").click()
     no_serious_violations(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    _refresh(page)
+    expect(servers.get_by_text("another-tool-29")).to_be_visible()
+    assert page.evaluate("document.activeElement.textContent") == "30 more that no pack uses"
+    servers.get_by_text("30 more that no pack uses").click()
+    _refresh(page)
+    expect(servers.get_by_text("another-tool-29")).to_be_hidden()
 
     servers.get_by_role("link", name="refund").click()
     expect(page.get_by_text("Its description changed.")).to_be_visible()

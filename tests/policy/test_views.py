@@ -50,6 +50,53 @@ def decide(cents: int) -> None:
         decide_batch([Ask(new_id(), new_id(), "toys", request)])
 
 
+def published_before_there_were_bounds(toys: PolicySet, rules: str) -> None:
+    """A version of an older release, or one that somebody wrote past the product."""
+    indented = "".join(f"  {line}\n" for line in rules.splitlines())
+    text = f"policy: toys\nname: Toy desk\npolicies: |\n{indented}"
+    old = toys.versions.get(number=1)
+    PolicyVersion.objects.create(
+        policy_set=toys, number=2, text=text, digest="2" * 64, schema=old.schema, limits=old.limits
+    )
+    PolicySet.objects.filter(pk=toys.pk).update(current_number=2)
+
+
+PERMIT = "permit(principal, action, resource)"
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        (f"{PERMIT};\n// {'x' * 70_000}", "Line 4: The text is longer than 64 kB."),
+        (
+            f"{PERMIT};\n{PERMIT} when {{ {'(' * 70}true{')' * 70} }};",
+            "Line 5: It is nested more than 64 levels deep.",
+        ),
+        (f"{PERMIT} when {{ {' && '.join(['true'] * 490)} }};", "too long a chain"),
+        (f"{PERMIT} when {{ <b>", "Line 4: "),
+        ("// nothing", "There is no rule in it."),
+    ],
+)
+def test_a_text_whose_rules_cant_be_shown_says_why(
+    toys: PolicySet, client_as: As, rules: str, says: str
+) -> None:
+    published_before_there_were_bounds(toys, rules)
+    client = client_as("operator")
+
+    page = text_of(client.get(url("detail", "toys")))
+
+    assert "The rules of v2 can't be shown, and every step is denied under it" in page
+    assert says in page
+    assert "<b>" not in page.replace("<body", "")
+    assert "What people are told" not in page
+    assert "no rules: denies all" in text_of(client.get(url("index")))
+    assert client.get(url("version", "toys", 2)).status_code == 200
+    admin = client_as("admin")
+    assert admin.get(url("draft", "toys")).status_code == 200
+    assert admin.post(url("roll_back", "toys", 1), {"note": "mend it"}).status_code == 302
+    assert "New " in text_of(admin.get(url("draft", "toys")))
+
+
 @pytest.mark.parametrize("role", ["operator", "product_manager", "auditor", "admin"])
 @pytest.mark.parametrize(
     ("name", "args", "says"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -10,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.kernel import exactjson
+from apps.runs.domain.finding import Looked, read_answer
 from controltower.world.errors import IdempotencyConflictError, ToolRefusedError, WorldError
 from controltower.world.records import Context, SystemOfRecord, args_digest
 
@@ -199,6 +203,34 @@ def test_a_digest_ignores_order_and_whole_floats() -> None:
         {"b": [2, {"c": "é"}], "a": 1.0}
     )
     assert args_digest({"a": 1}) != args_digest({"a": "1"})
+
+
+numbers = st.one_of(
+    st.integers(-(10**30), 10**30),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([1e-7, 5e-324, 1e21, 1e22, 1e23, 123456789012345680.0, 0.1 + 0.2, -0.0]),
+)
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=4)
+values = st.recursive(
+    st.one_of(numbers, st.none(), st.booleans(), texts),
+    lambda some: st.one_of(st.lists(some), st.dictionaries(texts, some)),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "é", "\ufb33", "\U0001f600", "b"]), values))
+def test_a_digest_is_the_one_that_the_tower_asks_for(args: dict[str, Any]) -> None:
+    """The tower digests its own value, this service what it parsed from what was sent."""
+    ours = exactjson.check(args)
+    received = json.loads(exactjson.dumps(ours))
+    answer = {"found": True, "tool": "t", "args_digest": args_digest(received)}
+
+    assert read_answer(answer, tool="t", arguments=ours) is Looked.FOUND
+
+
+def test_small_fractions_have_the_digest_of_rfc_8785() -> None:
+    written = b'{"a":1e-7,"b":1e+21,"c":0.000001}'
+    assert args_digest({"c": 0.000001, "a": 1e-7, "b": 1e21}) == hashlib.sha256(written).hexdigest()
 
 
 CALLS = st.lists(

@@ -16,10 +16,9 @@ from apps.catalog.services.drafts import (
     withdraw,
 )
 from apps.catalog.services.reading import PackError
-from apps.catalog.services.serving import EVERY, watch_servers
+from apps.catalog.services.serving import watch_servers
 
 __all__ = [
-    "EVERY",
     "Applied",
     "Check",
     "PackError",

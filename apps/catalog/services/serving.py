@@ -1,5 +1,5 @@
-"""What servers say of their tools, kept and compared: asked four times a minute, and when a pack is
-applied.
+"""What servers say of their tools, kept and compared: asked every few seconds
+(``TOWER_SERVER_CHECK_SECONDS``), and when a pack is applied.
 
 A tool that its server describes in another way than when it was published isn't what people
 approved: questions about it are taken back and asked anew, and everybody can see what changed until
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -29,7 +30,6 @@ from apps.kernel.errors import UnavailableError
 from apps.kernel.transactions import command, participant
 
 logger = logging.getLogger(__name__)
-EVERY = timedelta(seconds=15)  # with the time-out it is seen within half a minute
 LOOK_SECONDS = 5.0
 ACTOR = "watch"
 MOST_LISTED = 50
@@ -37,10 +37,12 @@ MOST_LISTED = 50
 Answer = Listing | UnavailableError
 
 
-def watch_servers(*, every: timedelta = EVERY) -> int:
-    """Ask each server what it offers, at most once in ``every``; returns how many were asked. The
-    network is waited for outside any transaction, and one server's trouble stays its own."""
-    due = [slug for slug in _take_due(every) if not adapters.module_of(slug)]
+def watch_servers(*, every: timedelta | None = None) -> int:
+    """Ask each server what it offers, at most once in ``every`` (the setting's time); returns how
+    many were asked. The network is waited for outside any transaction, and one server's trouble
+    stays its own."""
+    pace = timedelta(seconds=settings.SERVER_CHECK_SECONDS) if every is None else every
+    due = [slug for slug in _take_due(pace) if not adapters.module_of(slug)]
     answers = asyncio.run(_ask_all(due)) if due else []
     for slug, answer in answers:
         try:

@@ -16,7 +16,7 @@ from apps.policy.services.drafting import (
     withdraw,
 )
 from apps.policy.services.publishing import apply_policy, publish, validate
-from apps.policy.services.reading import RuleRow, exemptions, rules
+from apps.policy.services.reading import RuleRow, exemptions, rules, why_no_rules
 from apps.policy.services.simulating import (
     ChangedAnswer,
     LimitPoint,
@@ -54,5 +54,6 @@ __all__ = [
     "simulate_limits",
     "submit_draft",
     "validate",
+    "why_no_rules",
     "withdraw",
 ]

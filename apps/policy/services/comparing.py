@@ -81,7 +81,8 @@ def review_text(policy_set: PolicySet, text: str) -> Findings:
 
 
 def compare_texts(before: str, after: str) -> list[Change]:
-    """Changes of meaning between two publishable documents."""
+    """Changes of meaning between two documents. One that can't be parsed has no rules: under it
+    everything is denied."""
     return compare(_text(before), _text(after))
 
 
@@ -93,7 +94,10 @@ def _text(text: str) -> Text:
     document, _ = read_document(text)
     if document is None:
         return Text({}, {}, {})
-    rows = rules_of(document.policies)
+    try:
+        rows = rules_of(document.policies)
+    except ValueError:
+        rows = []
     return Text(
         rules={rule.id: rule for rule, _, _ in rows},
         conditions={rule.id: _ANNOTATION.sub("", source) for rule, _, source in rows},

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.policy import selectors
-from apps.policy.adapters import Evaluator, evaluator_of, known_evaluator, rules_of
+from apps.policy.adapters import (
+    Evaluator,
+    evaluator_of,
+    known_evaluator,
+    rules_of,
+    unreadable,
+)
 from apps.policy.domain.document import read_document
 from apps.policy.domain.rules import Rule
 from apps.policy.models import PolicyVersion
@@ -50,6 +56,21 @@ def rules(version: PolicyVersion, *, since: datetime | None = None) -> list[Rule
         RuleRow(rule, document.first_line + line - 1, source, **hits.get(rule.id, {}))
         for rule, line, source in found
     ]
+
+
+def why_no_rules(version: PolicyVersion) -> str:
+    """Why no rules of a version can be shown, as a sentence with the place; empty when they can."""
+    document, problems = read_document(version.text)
+    if document is None:
+        return str(problems[0]) if problems else "It can't be read."
+    if wrong := unreadable(document.policies):
+        line = document.first_line + wrong.line - 1
+        return f"Line {line}: {wrong.message} {wrong.fix}".strip()
+    try:
+        found = rules_of(document.policies)
+    except ValueError as error:
+        return f"{error}."
+    return "" if found else "There is no rule in it."
 
 
 def exemptions(version: PolicyVersion) -> dict[str, str]:
