@@ -53,6 +53,7 @@ class Claimed:
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     unborn: dict[str, Any] | None = None  # the row, while the step is not inserted yet
+    size: int = 0  # characters of its arguments, facts and preview, once it was looked at
 
     @property
     def mutates(self) -> bool:

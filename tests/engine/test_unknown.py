@@ -15,6 +15,7 @@ from apps.approvals.models import Approval
 from apps.catalog.selectors import pinned
 from apps.policy.models import Decision, PolicySet
 from apps.policy.services import simulate
+from apps.runs.engine import commit
 from apps.runs.models import Run, Step
 from apps.runs.services import NewRun, start_runs
 from tests.engine import telco
@@ -104,6 +105,34 @@ ODD: dict[str, tuple[Any, str, str]] = {
     "mixed": (told(owner=["x", 5]), "owner", LIST),
     "optional": (told(plan=7), "plan", "the number 7"),
 }
+
+
+def test_large_previews_are_taken_one_a_commit_and_small_ones_beside_them(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer may have 4 MB, and a commit copies what it takes several times."""
+    texts = ["x" * 4000] * 900
+    large = {f"large {i}": told(other=texts) for i in range(6)}
+    small = {f"small {i}": told() for i in range(20)}
+    taken: list[list[int]] = []
+    whole = commit.commit
+
+    def counted(carriage: Any, finished: Any, inspected: Any, **named: Any) -> Any:
+        taken.append([len(str(work.facts)) for work in inspected])
+        return whole(carriage, finished, inspected, **named)
+
+    monkeypatch.setattr(commit, "commit", counted)
+    runs = start("add_data", {**large, **small})
+
+    drain(in_flight=64)
+
+    found = [sum(s > 10**6 for s in some) for some in taken]
+    assert (sum(found), max(found)) == (6, 1)
+    assert max(map(len, taken)) > 5
+    assert set(gates(runs).values()) == {"permit"}
+    assert len(telco.ORDERS) == 26
+    kept = Step.objects.get(run_id=runs["large 0"])
+    assert kept.facts["other"] == texts
 
 
 def test_what_is_not_known_waits_for_a_person_and_nothing_waits_with_it(desk: Path) -> None:

@@ -29,7 +29,7 @@ from apps.runs.course import Carriage
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, Company
-from apps.runs.engine import calling, inspecting, progress
+from apps.runs.engine import calling, inspecting, progress, sizes
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.isolating import Isolation
 from apps.runs.engine.patience import patiently
@@ -42,7 +42,6 @@ from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-LARGE = 256 * 1024  # characters of an answer that takes its time to be recorded
 BATCH = 64  # ended calls that a commit takes while others are under way: they go on soon
 SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
@@ -232,20 +231,10 @@ class Drain:
         return finished, [e for e in ended if isinstance(e, Claimed)]
 
     def _take(self) -> list[Finished | Claimed]:
-        """What the next commit takes of what has ended: one large answer at most, so that leases
-        are renewed and small answers recorded between large ones."""
+        """What the next commit takes of what has ended: large ones one by one, so that leases are
+        renewed and small ones recorded between them."""
         count = BATCH if self._tasks else len(self._ended)
-        taken: list[Finished | Claimed] = []
-        left: list[Finished | Claimed] = []
-        has_large = False
-        for one in self._ended:
-            is_large = isinstance(one, Finished) and len(one.result.content) > LARGE
-            if len(taken) == count or (is_large and has_large):
-                left.append(one)
-            else:
-                taken.append(one)
-                has_large |= is_large
-        self._ended = left
+        taken, self._ended = sizes.part(self._ended, count=count)
         return taken
 
     # --- the database -------------------------------------------------------------------------

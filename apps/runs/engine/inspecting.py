@@ -24,6 +24,7 @@ from apps.runs.domain.script import Call
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, calling
+from apps.runs.engine.sizes import weighed
 from apps.runs.executor import CallResult, ToolClient
 from apps.runs.work import Carried, Claimed, Inspect
 
@@ -100,7 +101,7 @@ async def inspect(tools: ToolClient, action: Inspect) -> Claimed:
     work.preview, work.facts = looked.preview, looked.facts
     if action.later and "unavailable" not in looked.preview and not looked.preview.get("refusal"):
         work.preview |= await _ahead(asker, result, why)
-    return work
+    return weighed(work)
 
 
 async def _ahead(asker: _Asker, result: CallResult, why: str) -> dict[str, Any]:
@@ -152,13 +153,14 @@ class _Asker:
         work = self.action.work
         self._asked += 1
         mark = "" if self._asked == 1 else f"-{self._asked}"
+        left = round(self._end - asyncio.get_running_loop().time(), 1)  # people read it
         return await self._tools.call(
             self.action.server,
             self.action.tool,
             arguments,
             meta=calling.meta(work),
             call_id=f"inspect-{work.lease_token}{mark}",
-            timeout_s=max(self._end - asyncio.get_running_loop().time(), 0.1),
+            timeout_s=max(left, 0.1),
         )
 
 
