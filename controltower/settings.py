@@ -133,6 +133,7 @@ INSTALLED_APPS = [
     "django_rq",
     "apps.audit",
     "apps.accounts",
+    "apps.documents",
     "apps.policy",
     "apps.approvals",
     "apps.catalog",

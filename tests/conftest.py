@@ -23,6 +23,7 @@ ROLES = {
     "product_manager": Role.PRODUCT_MANAGER,
     "admin": Role.ADMIN,
     "admin2": Role.ADMIN,
+    "admin3": Role.ADMIN,
     "auditor": Role.AUDITOR,
 }
 BACKEND = f"{ModelBackend.__module__}.{ModelBackend.__qualname__}"
@@ -64,7 +65,7 @@ def fresh_banner() -> None:
 
 @pytest.fixture
 def people(db: None) -> dict[str, User]:
-    """One person a role, and a second operator and administrator."""
+    """One person a role, a second operator, and two more administrators."""
     return {name: UserFactory.create(username=name, role=role) for name, role in ROLES.items()}
 
 

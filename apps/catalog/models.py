@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.kernel.models import Draft, JSONField
+from apps.documents.models import Draft, Version
+from apps.kernel.models import JSONField
 
 
 class Domain(models.Model):
@@ -194,7 +194,7 @@ class Job(models.Model):
         return self.slug
 
 
-class ContractVersion(models.Model):
+class ContractVersion(Version):
     """A published contract: what the job promises and within which bounds. Immutable (trigger);
     a run pins the version it started under. ``text`` is the YAML people wrote, ``document`` the
     same as JSON. ``resolved`` pins what its names meant when it was published: {"tools": {name:
@@ -202,19 +202,8 @@ class ContractVersion(models.Model):
     id}}."""
 
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    text = models.TextField()
     document = JSONField()
     resolved = JSONField(default=dict)
-    digest = models.CharField(max_length=64)
-    note = models.TextField(blank=True)
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    approver = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    published_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [

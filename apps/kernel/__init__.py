@@ -5,6 +5,5 @@ Hides: how values are made canonical, how identifiers are made, how a transactio
 Offers: exactjson (the door for JSON from outside), models.JSONField, canonical.digest,
 ids.new_id, moments.moment, errors.TowerError, transactions.command/participant,
 documents.load (strict YAML), patching.patch and fields.take (a form on a document), textdiff,
-editor.Editor (the requests of a draft's editor), patterns.pattern and schemas.misfit (regular
-expressions and JSON Schemas from outside).
+patterns.pattern and schemas.misfit (regular expressions and JSON Schemas from outside).
 """

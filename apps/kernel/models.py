@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.conf import settings
 from django.db import models
 
 from apps.kernel import exactjson
@@ -32,27 +31,6 @@ class JSONField(models.JSONField):
         name, _, args, kwargs = super().deconstruct()
         kept = {k: v for k, v in kwargs.items() if k not in {"encoder", "decoder"}}
         return name, "django.db.models.JSONField", args, kept
-
-
-class Draft(models.Model):
-    """An unpublished next version of a document. ``revision`` guards against two editors
-    overwriting each other: a save names the revision it read and must hit exactly one row."""
-
-    class State(models.TextChoices):
-        DRAFT = "draft", "Draft"
-        IN_REVIEW = "in_review", "In review"
-
-    text = models.TextField()
-    base_number = models.PositiveIntegerField()
-    revision = models.PositiveIntegerField(default=1)
-    state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
-    note = models.TextField(blank=True)
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        abstract = True
 
 
 class AppendOnly(models.Model):

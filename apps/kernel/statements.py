@@ -8,6 +8,7 @@ however many there are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +36,12 @@ def execute(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> int:
     with _cursor() as cursor, connection.wrap_database_errors:
         cursor.execute(sql, params)
         return cursor.rowcount
+
+
+def database_now() -> datetime:
+    """The database's clock at this very moment: the only one that decides what is in time."""
+    moment: datetime = fetch("SELECT clock_timestamp()", [])[0][0]
+    return moment
 
 
 def rows_as_json(rows: Iterable[Row]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.kernel.models import AppendOnly, Draft, JSONField
+from apps.documents.models import Draft, Version
+from apps.kernel.models import AppendOnly, JSONField
 
 
 class PolicySet(models.Model):
@@ -21,24 +21,13 @@ class PolicySet(models.Model):
         return self.slug
 
 
-class PolicyVersion(models.Model):
+class PolicyVersion(Version):
     """An immutable published text. ``limits`` are the numbers that rules compare with
     (``context.limits.x``); ``schema`` is the Cedar schema it was validated against (JSON)."""
 
     policy_set = models.ForeignKey(PolicySet, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    text = models.TextField()
     limits = JSONField(default=dict)
     schema = JSONField(default=dict)
-    digest = models.CharField(max_length=64)
-    note = models.TextField(blank=True)
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    approver = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
-    )
-    published_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [

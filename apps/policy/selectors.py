@@ -14,9 +14,14 @@ from apps.policy.models import Decision, PolicyDraft, PolicySet, PolicyVersion
 MUTATING = ("draft", "write", "irreversible")
 
 
-def slugs() -> set[str]:
-    """Slugs of all policy sets."""
-    return set(PolicySet.objects.values_list("slug", flat=True))
+def slugs(domain: str) -> frozenset[str]:
+    """Slugs of the policy sets of a domain."""
+    return frozenset(PolicySet.objects.filter(domain_slug=domain).values_list("slug", flat=True))
+
+
+def domains() -> dict[str, str]:
+    """The domain of each policy set, by its slug."""
+    return dict(PolicySet.objects.values_list("slug", "domain_slug"))
 
 
 def policy_sets() -> list[PolicySet]:

@@ -17,6 +17,7 @@ from apps.approvals import services as approvals
 from apps.audit import services as audit
 from apps.audit.services import Fact, record_many
 from apps.catalog.services import watch_servers
+from apps.documents import services as documents
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.runs import dispatch, journal, reconcile
@@ -273,6 +274,12 @@ DUTIES: tuple[Duty, ...] = (
     Duty("breakers", "breakers stay open", half_open_breakers),
     Duty("lifted_stops", "steps may stay parked after a stop was lifted", wake_freed),
     Duty("admitted", "deferred runs do not begin", tend_queue),
+    Duty(
+        "scheduled_documents",
+        "contracts and policies are not published at their time",
+        documents.publish_due,
+        aside=documents.UNPUBLISHED,
+    ),
     Duty(
         "sealed",
         "the audit log is not linked into its chain",

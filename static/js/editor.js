@@ -9,6 +9,7 @@
   const findings = document.getElementById("findings");
   const state = document.getElementById("save-state");
   const conflict = document.getElementById("conflict");
+  const refused = document.getElementById("refused");
   const announce = document.getElementById("announce");
   const readOnly = "readOnly" in form.dataset;
   const CHECK_AFTER = 400, SAVE_AFTER = 1500, RETRY_AFTER = 5000;
@@ -16,7 +17,7 @@
   const title = document.title.replace(/^\(\d+\) /, "");
 
   let ace = null, saved = area.defaultValue, problems = [], at = -1, replacing = false;
-  let checkTimer = 0, saveTimer = 0, checks = 0, saving = false, again = false, halted = false, leaving = false;
+  let checkTimer = 0, saveTimer = 0, checks = 0, saving = false, again = false, halted = false, leaving = false, submitting = false;
 
   // --- the text ----------------------------------------------------------------------------------
   const text = () => (ace ? ace.getValue() : area.value);
@@ -108,6 +109,7 @@
       const had = problems.length;
       findings.innerHTML = said.html; // rendered and escaped by our server
       document.getElementById("lines").innerHTML = said.lines;
+      json.querySelector("pre").textContent = said.json || "The text can't be read as YAML at the moment.";
       document.getElementById("text-diff").open = open;
       showProblems(said.problems);
       if (had !== problems.length) announce.textContent = problems.length ? `${problems.length} problems` : "No problems";
@@ -119,6 +121,13 @@
   };
 
   // --- saving ------------------------------------------------------------------------------------
+  // From the first save on there is a draft: every form of the page names its revision, and it can be
+  // discarded.
+  const keepRevision = (revision) => {
+    for (const field of document.querySelectorAll('input[name="revision"]')) field.value = revision;
+    const discard = document.getElementById("discard");
+    if (discard) discard.hidden = false;
+  };
   const say = (words, kind) => { state.textContent = words; state.dataset.kind = kind || ""; };
 
   const save = async (over) => {
@@ -136,8 +145,7 @@
       if (answer.status === 403 || answer.status === 422) { say(`Not saved: ${(await answer.json()).message} Your text is kept here.`, "bad"); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
-      form.elements.revision.value = said.revision;
-      for (const other of document.querySelectorAll('form:not(#editor) input[name="revision"]')) other.value = said.revision;
+      keepRevision(said.revision);
       saved = sent;
       if (said.text !== sent && text() === sent) { setText(said.text); saved = said.text; }
       halted = false;
@@ -152,6 +160,39 @@
     }
   };
 
+  // Submitting saves first, and leaves the page only when the server has said yes: whatever goes
+  // wrong on the way, the text stays here.
+  const submitForReview = async () => {
+    const button = document.getElementById("submit");
+    if (readOnly || halted || submitting) return;
+    clearTimeout(saveTimer);
+    submitting = true;
+    button.setAttribute("aria-disabled", "true");
+    refused.hidden = true;
+    say("Submitting…");
+    try {
+      while (saving) await new Promise((done) => { setTimeout(done, 50); });
+      const sent = text();
+      const answer = await post(button.getAttribute("formaction"));
+      if (answer.headers.get("X-Tower-Login")) { window.tower.loggedOut(); say("Not submitted: you are logged out. Your text is kept here.", "bad"); return; }
+      if (!answer.headers.get("Content-Type")?.startsWith("application/json")) throw new Error(String(answer.status));
+      const said = await answer.json();
+      if (answer.ok) { leaving = true; window.location.assign(said.to); return; }
+      if (said.revision) { showConflict(said); return; }
+      if (said.saved) { keepRevision(said.saved); saved = sent; }
+      refused.querySelector("p").textContent = said.message;
+      refused.hidden = false;
+      say(said.saved ? "Saved, not submitted" : "Not submitted. Your text is kept here.", "bad");
+      if (said.problems?.length) { check(); goTo(said.problems[0].line, said.problems[0].column); }
+    } catch {
+      say("Not submitted: the server can't be reached. Your text is kept here.", "bad");
+      if (dirty()) saveTimer = setTimeout(save, RETRY_AFTER);
+    } finally {
+      submitting = false;
+      button.removeAttribute("aria-disabled");
+    }
+  };
+
   const showConflict = (said) => {
     halted = true;
     const [head, when] = conflict.querySelectorAll("p");
@@ -160,6 +201,7 @@
     const button = document.getElementById("save-over");
     button.dataset.revision = said.revision;
     button.hidden = !said.revision;
+    conflict.querySelector(".theirs").innerHTML = said.theirs || ""; // rendered and escaped by our server
     conflict.hidden = false;
     say("Not saved: somebody was first", "bad");
   };
@@ -186,13 +228,12 @@
     diff.open = !diff.open;
     if (diff.open) diff.scrollIntoView({ block: "nearest" });
   };
-  const submit = () => { const button = document.getElementById("submit"); if (button) form.requestSubmit(button); };
 
   document.addEventListener("keydown", (event) => {
     const ctrl = event.ctrlKey || event.metaKey;
     let act = null;
     if (ctrl && event.key.toLowerCase() === "s") act = () => save();
-    else if (ctrl && event.key === "Enter") act = submit;
+    else if (ctrl && event.key === "Enter") act = submitForReview;
     else if (event.altKey && event.key === "ArrowDown") act = () => nextProblem(1);
     else if (event.altKey && event.key === "ArrowUp") act = () => nextProblem(-1);
     else if (event.altKey && event.code === "KeyD") act = toggleDiff;
@@ -212,12 +253,24 @@
   form.addEventListener("submit", (event) => {
     sync();
     if (event.submitter && event.submitter.id === "save") { event.preventDefault(); save(); return; }
+    if (event.submitter && event.submitter.id === "submit") { event.preventDefault(); submitForReview(); return; }
     leaving = true;
   });
   document.getElementById("save-over").addEventListener("click", (event) => save(event.currentTarget.dataset.revision));
   area.addEventListener("input", changed);
   document.addEventListener("tower:in", () => { if (dirty()) save(); });
   window.addEventListener("beforeunload", (event) => { if (dirty() && !leaving && !readOnly) event.preventDefault(); });
+
+  // --- YAML and JSON: one source -------------------------------------------------------------------
+  const json = document.getElementById("json");
+  const showAs = (kind) => {
+    const isJson = kind === "json";
+    json.hidden = !isJson;
+    if (ace) document.getElementById("ace").hidden = isJson; else area.hidden = isJson;
+    for (const name of ["yaml", "json"]) document.getElementById(`as-${name}`).setAttribute("aria-pressed", String(name === kind));
+    if (isJson) check(); else if (ace) ace.resize();
+  };
+  for (const name of ["yaml", "json"]) document.getElementById(`as-${name}`).addEventListener("click", () => showAs(name));
 
   // --- Ace, where there is room and a keyboard -----------------------------------------------------
   const startAce = () => {

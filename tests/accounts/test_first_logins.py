@@ -26,10 +26,11 @@ def test_one_log_in_a_role_with_passwords_in_a_private_file(tmp_path: Path) -> N
         ("product_manager", "pm"),
         ("admin", "admin"),
         ("admin", "admin2"),
+        ("admin", "admin3"),
         ("auditor", "auditor"),
     ]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len({password for _, _, password in lines}) == 6
+    assert len({password for _, _, password in lines}) == 7
     assert all(re.fullmatch(r"[\w-]{20,}", password) for _, _, password in lines)
     for _, name, password in lines[:1]:
         assert User.objects.get(username=name).check_password(password)

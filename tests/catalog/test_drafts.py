@@ -14,6 +14,7 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, 
 from tests.factories.catalog import CONTRACT, apply_toys, toys_job
 
 WEAKER = CONTRACT.replace("votes: 2", "votes: 1")
+STRONGER = CONTRACT.replace("votes: 2", "votes: 3")
 
 
 @pytest.fixture
@@ -26,8 +27,18 @@ def submitted(job: Job, author: User, text: str = WEAKER) -> ContractDraft:
     return services.submit_draft(job, revision=draft.revision, author=author, note="cheaper")
 
 
+def published(job: Job, draft: ContractDraft, people: dict[str, User]) -> ContractVersion:
+    """The draft, which weakens a control, approved by the two whom that needs."""
+    first, second = people["admin2"], people["admin3"]
+    none = services.publish_draft(job, revision=draft.revision, approver=second, note="Yes")
+    assert none is None
+    return services.publish_draft(
+        job, revision=draft.revision, approver=first, note="Agreed with Ida"
+    )
+
+
 def test_a_second_admin_publishes_with_a_note(job: Job, people: dict[str, User]) -> None:
-    draft = submitted(job, people["admin"])
+    draft = submitted(job, people["admin"], STRONGER)
 
     version = services.publish_draft(
         job, revision=draft.revision, approver=people["admin2"], note="Agreed with Ida"
@@ -40,9 +51,14 @@ def test_a_second_admin_publishes_with_a_note(job: Job, people: dict[str, User])
     )
     assert not ContractDraft.objects.exists()
     _, contract = selectors.contract_for_run(job.slug)
-    assert contract.decisions.votes == 1
+    assert contract.decisions.votes == 3
     kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
-    assert kinds[-3:] == ["contract.draft_started", "contract.submitted", "contract.published"]
+    assert kinds[-4:] == [
+        "contract.draft_started",
+        "contract.submitted",
+        "contract.approved",
+        "contract.published",
+    ]
 
 
 def test_a_running_contract_keeps_its_version(job: Job, people: dict[str, User]) -> None:
@@ -150,7 +166,7 @@ def test_withdraw_keeps_the_text_and_discard_does_not(job: Job, people: dict[str
 
 def test_a_rollback_is_a_new_version_by_two_people(job: Job, people: dict[str, User]) -> None:
     draft = submitted(job, people["admin"])
-    services.publish_draft(job, revision=draft.revision, approver=people["admin2"], note="Yes")
+    published(job, draft, people)
 
     draft = services.roll_back(job, number=1, actor=people["admin"], note="too many refunds")
 
@@ -169,7 +185,7 @@ def test_a_pack_does_not_overwrite_what_was_published_here(
     job: Job, people: dict[str, User], tmp_path: Path
 ) -> None:
     draft = submitted(job, people["admin"])
-    services.publish_draft(job, revision=draft.revision, approver=people["admin2"], note="Yes")
+    published(job, draft, people)
 
     report = apply_toys(tmp_path)
 

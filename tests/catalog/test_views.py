@@ -221,7 +221,8 @@ def test_a_check_by_a_plain_form_keeps_the_text(job: Job, client_as: As) -> None
 
 def test_two_admins_publish_through_the_pages(job: Job, client_as: As) -> None:
     first, second = client_as("admin"), client_as("admin2")
-    body = {"text": WEAKER, "revision": 0, "note": "cheaper"}
+    text = CONTRACT.replace("votes: 2", "votes: 3")
+    body = {"text": text, "revision": 0, "note": "safer"}
 
     assert first.post(url("draft_submit", job.slug), body).status_code == 302
 

@@ -93,6 +93,13 @@ def test_an_edit_is_checked_saved_and_submitted(
     expect(page.get_by_text("A second admin publishes it")).to_be_visible()
     shot(page, "catalog-draft-review")
 
+    first = page_as("admin3")
+    first.goto(DRAFT)
+    expect(first.get_by_text("2 people besides its author approve it")).to_be_visible()
+    first.get_by_label("Why this is right").fill("Fine with me")
+    first.get_by_role("button", name="Approve v2").click()
+    expect(first.get_by_text("Somebody else has to as well")).to_be_visible()
+
     second = page_as("admin2")
     second.goto(DRAFT)
     second.get_by_label("Why this is right").fill("Agreed with Ida")

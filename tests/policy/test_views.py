@@ -191,13 +191,14 @@ def test_a_limit_is_changed_by_its_field(toys: PolicySet, client_as: As) -> None
 
 
 def test_two_admins_publish_and_roll_back(toys: PolicySet, client_as: As) -> None:
-    first, second = client_as("admin"), client_as("admin2")
+    first, second, third = client_as("admin"), client_as("admin2"), client_as("admin3")
     body = {"text": WEAKER, "revision": 0, "note": "the desk asks too often"}
     assert first.post(url("draft_submit", "toys"), body).status_code == 302
     seen = {"revision": PolicyDraft.objects.get().revision, "note": "Agreed"}
 
     assert first.post(url("draft_publish", "toys"), seen).status_code == 403
     assert second.post(url("draft_publish", "toys"), seen).status_code == 302
+    assert third.post(url("draft_publish", "toys"), seen).status_code == 302
 
     assert PolicyVersion.objects.filter(number=2, limits={"refund_cents": 100_000}).exists()
     back = {"note": "too many refunds"}

@@ -66,6 +66,7 @@ STATES: dict[str, Look] = {
     "half_open": Look("Half open", "st-compensating", "warn"),
     "draft": Look("Draft", "st-draft", "accepted"),
     "in_review": Look("In review", "st-review", "warn"),
+    "scheduled": Look("Scheduled", "st-review", "accepted"),
     "published": Look("Published", "st-succeeded", "succeeded"),
     "superseded": Look("Superseded", "st-void", "cancelled"),
     "active": Look("Active", "st-succeeded", "succeeded"),

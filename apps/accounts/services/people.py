@@ -22,6 +22,7 @@ FIRST_LOGINS = (
     (Role.PRODUCT_MANAGER, "pm"),
     (Role.ADMIN, "admin"),
     (Role.ADMIN, "admin2"),
+    (Role.ADMIN, "admin3"),
     (Role.AUDITOR, "auditor"),
 )
 
@@ -97,7 +98,7 @@ def save_preferences(user: User, **preferences: Any) -> None:
 
 @command
 def create_first_logins(passwords_file: Path) -> list[str]:
-    """One log-in a role (two where two people are needed), passwords appended to a 0600 file as
+    """Log-ins of each role (as many as are needed together), passwords appended to a 0600 file as
     ``role  username  password``. Accounts that exist stay untouched. Returns the names created."""
     known = set(User.objects.values_list("username", flat=True))
     lines, created = [], []

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-
 from apps.api.domain import idempotency as rules
 from apps.api.domain.idempotency import Known, Verdict
 from apps.api.models import Idempotency
@@ -22,7 +20,7 @@ from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
 from apps.kernel.failpoints import reach
 from apps.kernel.ids import new_id
-from apps.kernel.statements import execute, fetch
+from apps.kernel.statements import database_now, execute, fetch
 from apps.kernel.transactions import command
 
 PRUNED = 500  # outlived keys that one request takes away with it
@@ -126,7 +124,7 @@ def _met(request: Request) -> Claim | Answer:
     row = mine.filter(account_id=request.account_id, key=request.key).first()
     if row is None:  # freed between the two statements
         raise _at_work(1)
-    now = _database_now()
+    now = database_now()
     known = Known(row.operation, row.fingerprint, row.is_done, row.claimed_until, row.expires_at)
     verdict = rules.judge(
         known, operation=request.operation, fingerprint=request.fingerprint, now=now
@@ -201,9 +199,3 @@ def _at_work(retry_after: int) -> ConflictError:
         retry_after=retry_after,
         fix="Send the same request again after that many seconds.",
     )
-
-
-def _database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]

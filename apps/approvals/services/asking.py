@@ -12,9 +12,10 @@ from django.db import connection
 
 from apps.approvals.domain.binding import binding_digest
 from apps.approvals.models import Approval
-from apps.approvals.services.rows import State, database_now, fact, make_void, set_next
+from apps.approvals.services.rows import State, fact, make_void, set_next
 from apps.audit import services as audit
 from apps.kernel.ids import new_id
+from apps.kernel.statements import database_now
 from apps.kernel.transactions import participant
 
 DEFAULT_WINDOW_S = 4 * 3600

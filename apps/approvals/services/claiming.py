@@ -10,9 +10,10 @@ from apps.accounts.models import User
 from apps.approvals.domain import rules
 from apps.approvals.models import Approval
 from apps.approvals.services.deciding import error_of, standing_of
-from apps.approvals.services.rows import State, actor, database_now, fact, locked
+from apps.approvals.services.rows import State, actor, fact, locked
 from apps.audit import services as audit
 from apps.kernel.errors import NotPermittedError
+from apps.kernel.statements import database_now
 from apps.kernel.transactions import command
 
 

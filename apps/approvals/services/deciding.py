@@ -16,13 +16,13 @@ from apps.approvals.services.rows import (
     ClockTimestamp,
     State,
     actor,
-    database_now,
     fact,
     in_time,
     locked,
 )
 from apps.audit import services as audit
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
+from apps.kernel.statements import database_now
 from apps.kernel.transactions import command
 
 # How long an answer given in time may wait for a worker before it has to be asked again.

@@ -11,13 +11,13 @@ from apps.approvals.models import Approval
 from apps.approvals.services.rows import (
     ClockTimestamp,
     State,
-    database_now,
     fact,
     in_time,
     make_void,
 )
 from apps.audit import services as audit
 from apps.kernel.apart import Aside, deal
+from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 
 UNENDABLE = Aside("question")

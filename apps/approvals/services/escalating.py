@@ -22,7 +22,6 @@ from apps.approvals.services.rows import (
     ClockTimestamp,
     State,
     actor,
-    database_now,
     fact,
     in_time,
     locked,
@@ -31,6 +30,7 @@ from apps.approvals.services.rows import (
 )
 from apps.audit import services as audit
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
+from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, is_of_a_row, participant
 
 logger = logging.getLogger(__name__)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import DateTimeField, Func, Q, QuerySet
 
 from apps.accounts.models import User
@@ -26,13 +24,6 @@ class ClockTimestamp(Func):
 
     template = "clock_timestamp()"
     output_field = DateTimeField()
-
-
-def database_now() -> datetime:
-    """The only clock that decides what is in time."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cast(datetime, cursor.fetchone()[0])
 
 
 def in_time(moment: Any) -> Q:

@@ -7,7 +7,7 @@ against the schema already.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from apps.approvals.domain.ladder import CALLED
@@ -21,11 +21,13 @@ from apps.kernel.patterns import pattern
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What exists outside the document: None means "not known here", so it isn't checked."""
+    """What exists outside the document: None means "not known here", so it isn't checked.
+    ``policies`` are the domain's own; ``elsewhere`` says whose the others are."""
 
     tools: Mapping[str, str] | None = None  # name → effect class
     agents: frozenset[str] | None = None
     policies: frozenset[str] | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)  # policy set → domain
     job: str | None = None
 
 
@@ -231,8 +233,21 @@ def _outside(source: Document, known: Known) -> Iterator[Problem]:
     slugs: list[tuple[Path, Any]] = [(("agent", "slug"), _at(value, "agent", "slug"))]
     slugs += [(("agent", "fallbacks", i), s) for i, s in _texts(_at(value, "agent", "fallbacks"))]
     yield from _unknown(source, slugs, known.agents, "agent")
-    policy: list[tuple[Path, Any]] = [(("decisions", "policy"), _at(value, "decisions", "policy"))]
-    yield from _unknown(source, policy, known.policies, "policy set")
+    yield from _policy(source, known)
+
+
+def _policy(source: Document, known: Known) -> Iterator[Problem]:
+    """A policy set of another domain judges by that domain's tools and facts: under it every step
+    of this job would be denied, or worse, judged by what it doesn't mean."""
+    path: Path = ("decisions", "policy")
+    slug = _at(source.value, *path)
+    own = known.policies
+    if own is not None and isinstance(slug, str) and slug not in own and slug in known.elsewhere:
+        message = f"The policy set “{slug}” belongs to another domain, {known.elsewhere[slug]}."
+        fix = f"Name one of this domain: {', '.join(sorted(own)) or 'none yet'}."
+        yield source.problem(path, message, fix)
+        return
+    yield from _unknown(source, [(path, slug)], own, "policy set")
 
 
 def _unknown(

@@ -8,31 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from apps.catalog.domain.compat import input_breaks, output_breaks
 from apps.catalog.domain.contract import Contract
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
+from apps.documents.domain.changes import Change, Kind, ordered
 
-
-class Kind(StrEnum):
-    WEAKER = "weaker_control"
-    BREAKING = "breaking"
-    STRONGER = "stronger_control"
-    NEUTRAL = "neutral"
-
-
-_ORDER = list(Kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    path: str
-    before: Any
-    after: Any
-    kind: Kind
-    sentence: str
+__all__ = ["Change", "Kind", "compare", "duration"]
 
 
 def compare(
@@ -50,7 +33,7 @@ def compare(
         *_schemas(old, new),
         *_failure_modes(old["failure_modes"], new["failure_modes"]),
     ]
-    return sorted(changes, key=lambda c: _ORDER.index(c.kind))
+    return ordered(changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +105,7 @@ def _judged(path: str, before: Any, after: Any, rule: _Rule, label: str) -> Chan
         sentence = f"{label} was rewritten"
     else:
         sentence = f"{label}: {_said(before, rule)} → {_said(after, rule)}"
-    return Change(path, before, after, _direction(path, before, after, rule), sentence)
+    return Change(path, _direction(path, before, after, rule), sentence, before, after)
 
 
 def _direction(path: str, before: Any, after: Any, rule: _Rule) -> Kind:
@@ -173,10 +156,10 @@ def _tools(
     for name in after.keys() - before.keys():
         effect = effects.get(name, "unknown")
         kind = Kind.NEUTRAL if effect in {"read", "draft"} else Kind.WEAKER
-        yield Change(f"tools.{name}", None, name, kind, f"May now use {name} ({effect})")
+        yield Change(f"tools.{name}", kind, f"May now use {name} ({effect})", None, name)
     for name in before.keys() - after.keys():
         kind = Kind.NEUTRAL if effects.get(name) == "read" else Kind.STRONGER
-        yield Change(f"tools.{name}", name, None, kind, f"May no longer use {name}")
+        yield Change(f"tools.{name}", kind, f"May no longer use {name}", name, None)
     for name in sorted(before.keys() & after.keys()):
         yield from _tool(name, before[name], after[name])
 
@@ -191,7 +174,7 @@ def _tool(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Chang
     if before != after:
         kind = Kind.NEUTRAL if before and after else Kind.STRONGER if after else Kind.WEAKER
         sentence = f"{name}: undone by {_undoing(before)} → {_undoing(after)}"
-        yield Change(f"tools.{name}.compensation", before, after, kind, sentence)
+        yield Change(f"tools.{name}.compensation", kind, sentence, before, after)
 
 
 def _undoing(compensation: Mapping[str, Any] | None) -> str:
@@ -228,9 +211,9 @@ def _sets(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for path, (lost, won, lost_kind, won_kind) in _SETS.items():
         before, after = _get(old, path), _get(new, path)
         for name in (n for n in before if n not in after):
-            yield Change(path, name, None, lost_kind, lost.format(name))
+            yield Change(path, lost_kind, lost.format(name), name, None)
         for name in (n for n in after if n not in before):
-            yield Change(path, None, name, won_kind, won.format(name))
+            yield Change(path, won_kind, won.format(name), None, name)
 
 
 def _escalation(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[Change]:
@@ -242,7 +225,7 @@ def _escalation(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterato
         else (Kind.WEAKER if len(new) < len(old) else Kind.STRONGER)
     )
     sentence = f"Escalation: {_ladder(old)} → {_ladder(new)}"
-    yield Change("decisions.escalation", old, new, kind, sentence)
+    yield Change("decisions.escalation", kind, sentence, old, new)
 
 
 def _ladder(rungs: list[dict[str, Any]]) -> str:
@@ -258,7 +241,7 @@ def _signals(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]
         if after is None:
             verb = "is no longer listened for"
         kind = Kind.NEUTRAL if before is None else Kind.WEAKER
-        yield Change(f"signals.{name}", before, after, kind, f"Signal {name} {verb}")
+        yield Change(f"signals.{name}", kind, f"Signal {name} {verb}", before, after)
 
 
 def _schemas(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -268,10 +251,10 @@ def _schemas(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]
         found = breaks(old[key], new[key], key)
         for item in found:
             sentence = f"{key.capitalize()}: {item.sentence}"
-            yield Change(item.path, None, None, Kind.BREAKING, sentence)
+            yield Change(item.path, Kind.BREAKING, sentence)
         if not found:
             sentence = f"{key.capitalize()} schema changed; old and new fit together"
-            yield Change(key, None, None, Kind.NEUTRAL, sentence)
+            yield Change(key, Kind.NEUTRAL, sentence)
 
 
 def _failure_modes(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[Change]:
@@ -282,4 +265,4 @@ def _failure_modes(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iter
         verb = "added" if name not in before else "removed" if name not in after else "changed"
         sentence = f"Known failure “{name}” {verb}"
         path = f"failure_modes.{name}"
-        yield Change(path, before.get(name), after.get(name), Kind.NEUTRAL, sentence)
+        yield Change(path, Kind.NEUTRAL, sentence, before.get(name), after.get(name))

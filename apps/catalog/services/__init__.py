@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.catalog.services.applying import Applied, Report, apply_packs
 from apps.catalog.services.drafts import (
-    Check,
+    CONTRACTS,
     check_text,
     discard,
     known_for,
@@ -19,8 +19,8 @@ from apps.catalog.services.reading import PackError
 from apps.catalog.services.serving import watch_servers
 
 __all__ = [
+    "CONTRACTS",
     "Applied",
-    "Check",
     "PackError",
     "Report",
     "apply_packs",

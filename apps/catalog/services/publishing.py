@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import F
@@ -52,6 +53,7 @@ def publish_version(
     actor: str,
     author_id: int | None = None,
     approver_id: int | None = None,
+    notes: Sequence[Mapping[str, Any]] = (),
 ) -> ContractVersion:
     """Make ``document`` the job's current contract. Raises ConflictError when another version was
     published since ``job`` was read."""
@@ -75,6 +77,7 @@ def publish_version(
         resolved=resolved,
         digest=sha,
         note=note,
+        notes=list(notes),
         author_id=author_id,
         approver_id=approver_id,
     )

@@ -227,7 +227,8 @@ def _read_jobs(files: PackFiles, problems: list[Problem]) -> None:
     known = Known(
         tools={t["name"]: t["effect"] for t in files.tools} or None,
         agents=selectors.agent_slugs() | {a["slug"] for a in files.pack.agents},
-        policies=policies.slugs() | {frame.slug for frame, _ in files.policies},
+        policies=policies.slugs(files.domain_slug) | {frame.slug for frame, _ in files.policies},
+        elsewhere=policies.domains(),
     )
     seen: dict[str, str] = {}
     for entry in files.pack.jobs:

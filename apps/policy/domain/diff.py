@@ -7,27 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from apps.documents.domain.changes import Change, Kind, ordered
 from apps.policy.domain.rules import Rule
 
-
-class Kind(StrEnum):
-    WEAKER = "weaker_control"
-    STRONGER = "stronger_control"
-    NEUTRAL = "neutral"
-
-
-_ORDER = list(Kind)
 _NUMBERS = (("votes", "votes needed"), ("risk", "risk"))
 _WORDS = (("reason", "the reason shown"), ("purpose", "what it is for"))
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    path: str
-    kind: Kind
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +29,7 @@ class Text:
 def compare(before: Text, after: Text) -> list[Change]:
     """Every change, weaker controls first."""
     found = [*_rules(before, after), *_limits(before, after), *_exemptions(before, after)]
-    return sorted(found, key=lambda c: _ORDER.index(c.kind))
+    return ordered(found)
 
 
 def _rules(before: Text, after: Text) -> Iterator[Change]:

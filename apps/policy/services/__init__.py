@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from apps.policy.services.comparing import Findings, compare_texts, review_text
+from apps.policy.services.comparing import compare_texts
 from apps.policy.services.deciding import Ask, Decided, decide_batch, judge_batch
 from apps.policy.services.drafting import (
-    Check,
+    POLICIES,
     check_text,
     discard,
     publish_draft,
@@ -27,11 +27,10 @@ from apps.policy.services.simulating import (
 )
 
 __all__ = [
+    "POLICIES",
     "Ask",
     "ChangedAnswer",
-    "Check",
     "Decided",
-    "Findings",
     "LimitPoint",
     "RuleRow",
     "Simulation",
@@ -46,7 +45,6 @@ __all__ = [
     "publish_draft",
     "rebase",
     "rejudge",
-    "review_text",
     "roll_back",
     "rules",
     "save_draft",

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from apps.kernel.documents import Problem
-from apps.kernel.textdiff import Row
+from apps.documents.domain.changes import Change
 from apps.policy.adapters import rules_of
-from apps.policy.domain.diff import Change, Text, compare
+from apps.policy.domain.diff import Text, compare
 from apps.policy.domain.document import read_document
-from apps.policy.models import PolicySet, PolicyVersion
-from apps.policy.services.drafting import Check, check_text
-from apps.policy.services.simulating import Simulation, simulate
+from apps.policy.services.simulating import Simulation
 
-ASKED_AGAIN = 500  # while typing: a fraction of a second
 _MOVES = {
     ("hold", "permit"): "would no longer ask a person",
     ("deny", "permit"): "would no longer be denied",
@@ -26,39 +21,8 @@ _MOVES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Everything the editor says about a text."""
-
-    check: Check
-    changes: tuple[Change, ...] = ()
-    simulation: Simulation | None = None
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        return self.check.problems
-
-    @property
-    def has_errors(self) -> bool:
-        return self.check.has_errors
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        return self.check.rows
-
-    @property
-    def published(self) -> PolicyVersion | None:
-        return self.check.published
-
-    @property
-    def impact_lines(self) -> list[str]:
-        return list(_impact(self.simulation))
-
-
-def _impact(found: Simulation | None) -> Iterator[str]:
-    if found is None:
-        yield "Recorded decisions are asked again when the text has no errors."
-        return
+def moves(found: Simulation) -> Iterator[str]:
+    """What recorded decisions would become, in sentences."""
     if not found.total:
         yield "No decision was recorded yet, so nothing can be asked again."
         return
@@ -69,15 +33,6 @@ def _impact(found: Simulation | None) -> Iterator[str]:
     if not found.changed:
         yield "Every one would be answered as it was."
     yield f"Asked again: the last {found.total:,} steps that change something."
-
-
-def review_text(policy_set: PolicySet, text: str) -> Findings:
-    """Problems, changes of meaning, and how the last recorded decisions would be answered."""
-    check = check_text(policy_set, text)
-    if check.has_errors or check.published is None:
-        return Findings(check)
-    changes = compare_texts(check.published.text, text)
-    return Findings(check, tuple(changes), simulate(policy_set, text, limit=ASKED_AGAIN))
 
 
 def compare_texts(before: str, after: str) -> list[Change]:

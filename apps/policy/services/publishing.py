@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.accounts.domain.roles import Permission, Role, allows
@@ -33,13 +33,20 @@ def validate(*, text: str, schema: Json) -> list[Problem]:
     return sorted(problems, key=lambda p: (p.line, p.column))
 
 
-def checked(text: str, schema: Json, slug: str) -> PolicyDocument:
-    """The document, or ``InvalidInputError`` with its problems."""
+def problems_of(text: str, schema: Json, slug: str) -> list[Problem]:
+    """Everything wrong with a document of this policy set."""
     problems = validate(text=text, schema=schema)
     document, _ = read_document(text)
     if document is not None and document.slug != slug:
         message = f"The document is about “{document.slug}”, not “{slug}”."
         problems.append(Problem(message, f"Write “policy: {slug}”.", "policy"))
+    return problems
+
+
+def checked(text: str, schema: Json, slug: str) -> PolicyDocument:
+    """The document, or ``InvalidInputError`` with its problems."""
+    problems = problems_of(text, schema, slug)
+    document, _ = read_document(text)
     if problems or document is None:
         count = len(problems)
         message = f"{count} problem{'' if count == 1 else 's'} must be mended first."
@@ -62,6 +69,7 @@ def publish(
     author_id: int | None = None,
     approver_id: int | None = None,
     note: str = "",
+    notes: Sequence[Mapping[str, Any]] = (),
 ) -> PolicyVersion:
     """Publish ``text`` as the next version: from this commit on, every question is asked under it.
     Raises ``InvalidInputError`` with problems, ``ConflictError`` when somebody was first."""
@@ -81,6 +89,7 @@ def publish(
         schema=dict(schema),
         digest=version_digest(text, schema),
         note=note,
+        notes=list(notes),
         author_id=author_id,
         approver_id=approver_id,
     )

@@ -1,0 +1,96 @@
+"""What a kind of document plugs in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from apps.documents.domain.changes import Change
+from apps.kernel.documents import Problem
+from apps.kernel.fields import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What becomes a version. ``notes``: what each person said on its way, in order: {"act",
+    "who", "person", "note", "at"}. ``actor`` is who completed it."""
+
+    text: str
+    note: str
+    notes: Sequence[Mapping[str, Any]]
+    actor: str
+    author_id: int
+    approver_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something that happened, and would happen otherwise under another text."""
+
+    run_id: Any
+    action: str
+    before: str
+    after: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What publishing would mean: in sentences, in numbers, and case by case."""
+
+    lines: Sequence[str] = ()
+    counts: Mapping[Any, int] = field(default_factory=dict)
+    cases: Sequence[Case] = ()
+
+
+class DocumentKind(Protocol):
+    """A kind of document. A *subject* is the row whose versions there are: it has ``slug`` and
+    ``current_number``, and its versions are ``documents.models.Version``."""
+
+    @property
+    def name(self) -> str:
+        """Begins the kinds of its events: ``contract`` for ``contract.published``."""
+
+    @property
+    def subject_type(self) -> str:
+        """What the audit log calls its subjects."""
+
+    @property
+    def permission(self) -> str:
+        """Who writes, approves and publishes."""
+
+    @property
+    def refusal(self) -> str:
+        """The sentence for everybody else."""
+
+    @property
+    def drafts(self) -> Any:
+        """The model of its drafts, a ``documents.models.Draft``."""
+
+    @property
+    def subject_field(self) -> str:
+        """The draft's field that points at its subject."""
+
+    def current(self, subject: Any) -> Any | None:
+        """The version in force."""
+
+    def version(self, subject: Any, number: int) -> Any | None:
+        """The version of this number."""
+
+    def problems(self, subject: Any, text: str) -> Sequence[Problem]:
+        """All that is wrong with a text; it can be published if none of it is an error."""
+
+    def changes(self, subject: Any, before: Any, text: str) -> Sequence[Change]:
+        """What a text without errors changes against the version ``before``, weaker first."""
+
+    def consequences(self, subject: Any, text: str, *, readable: bool) -> Consequences:
+        """What publishing a text would mean; ``readable`` is one without errors."""
+
+    def sections(self, subject: Any, text: str) -> Sequence[Section]:
+        """The form over a text."""
+
+    def publish(self, subject: Any, edition: Edition) -> Any:
+        """Make it the version in force, in the transaction that is open, or raise a
+        ``TowerError``: a participant."""

@@ -1,0 +1,28 @@
+"""What people do to the next version of a document, whatever kind it is of."""
+
+from __future__ import annotations
+
+from apps.documents.services.drafting import (
+    discard,
+    rebase,
+    roll_back,
+    save_draft,
+    submit_draft,
+    withdraw,
+)
+from apps.documents.services.looking import Findings, look
+from apps.documents.services.publishing import UNPUBLISHED, publish_draft, publish_due
+
+__all__ = [
+    "UNPUBLISHED",
+    "Findings",
+    "discard",
+    "look",
+    "publish_draft",
+    "publish_due",
+    "rebase",
+    "roll_back",
+    "save_draft",
+    "submit_draft",
+    "withdraw",
+]

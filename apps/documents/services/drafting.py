@@ -1,0 +1,141 @@
+"""The next version of a document: written, submitted, withdrawn, rebased, rolled back, discarded.
+
+One draft a subject. Each command holds the draft's row, asks ``domain.life`` what becomes of it and
+writes that back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.documents import selectors
+from apps.documents.domain import life as lives
+from apps.documents.domain.kinds import DocumentKind
+from apps.documents.domain.life import Life, StaleRevisionError, State
+from apps.documents.models import columns
+from apps.documents.services.looking import require_publishable
+from apps.documents.services.rows import conflict, held, note_down, require, write
+from apps.kernel.errors import InvalidInputError, NotFoundError
+from apps.kernel.transactions import command, participant
+
+KEPT = 5  # texts of other authors that a draft keeps
+
+
+@command
+def save_draft(kind: DocumentKind, subject: Any, *, text: str, revision: int, author: Any) -> Any:
+    """Keep ``text`` as the draft, right or wrong; ``revision`` is the one the author saw, 0 for
+    none. Raises ConflictError with who saved what when, if somebody was first. A draft in review
+    goes back to being a draft: what was submitted is no longer what would be published. The text
+    of another author is kept beside the new one."""
+    require(kind, author)
+    text = text.replace("\r\n", "\n").replace("\x00", "")
+    if revision == 0:
+        return _start(kind, subject, text, author)
+    draft = held(kind, subject)
+    try:
+        life = lives.saved(draft.life, revision=revision, by=author.pk)
+    except StaleRevisionError:  # two tabs save one revision: the second keeps its text on the page
+        raise conflict(kind, subject) from None
+    return write(kind, draft, life, text=text, earlier=_earlier(draft, text, author), trouble="")
+
+
+def _earlier(draft: Any, text: str, author: Any) -> list[dict[str, Any]]:
+    if draft.author_id == author.pk or draft.text == text:
+        return list(draft.earlier)
+    at = draft.updated_at.isoformat()
+    kept = {"name": draft.author.display_name, "at": at, "text": draft.text}
+    return [*draft.earlier, kept][-KEPT:]
+
+
+@participant
+def _start(kind: DocumentKind, subject: Any, text: str, author: Any, *, note: str = "") -> Any:
+    """The first draft; with a ``note`` it is in review at once."""
+    subject.refresh_from_db(fields=["current_number"])
+    life = Life(
+        author=author.pk,
+        base=subject.current_number,
+        state=State.IN_REVIEW if note else State.DRAFT,
+        note=note,
+    )
+    # get_or_create waits for another insert of the same draft and then finds it.
+    _, made = kind.drafts.objects.get_or_create(
+        **{kind.subject_field: subject}, defaults={"text": text, **columns(life)}
+    )
+    if not made:
+        raise conflict(kind, subject)
+    note_down(kind, "draft_started", subject, author.username, base=life.base)
+    return selectors.draft_of(kind, subject)
+
+
+@command
+def submit_draft(kind: DocumentKind, subject: Any, *, revision: int, author: Any, note: str) -> Any:
+    """Ask others to approve this revision. Raises InvalidInputError for a text with problems or
+    without a change, ConflictError when the draft moved on."""
+    require(kind, author)
+    draft = held(kind, subject)
+    require_publishable(kind, subject, draft.text)
+    try:
+        life = lives.submitted(draft.life, revision=revision, note=note)
+    except StaleRevisionError:
+        raise conflict(kind, subject) from None
+    note_down(kind, "submitted", subject, author.username, revision=revision)
+    return write(kind, draft, life, trouble="")
+
+
+@command
+def withdraw(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> Any:
+    """Take the draft out of review, or off its time; its text stays, its approvals are void."""
+    require(kind, actor)
+    draft = held(kind, subject)
+    try:
+        life = lives.withdrawn(draft.life, revision=revision)
+    except StaleRevisionError:
+        raise conflict(kind, subject) from None
+    note_down(kind, "withdrawn", subject, actor.username, revision=revision)
+    return write(kind, draft, life, trouble="")
+
+
+@command
+def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> None:
+    """Throw the draft away. Raises ConflictError when somebody saved it meanwhile."""
+    require(kind, actor)
+    draft = held(kind, subject)
+    try:
+        lives.discarded(draft.life, revision=revision)
+    except StaleRevisionError:
+        raise conflict(kind, subject) from None
+    draft.delete()
+    note_down(kind, "draft_discarded", subject, actor.username, revision=revision)
+
+
+@command
+def rebase(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> Any:
+    """Say that the draft's author has seen the version published meanwhile: the draft now stands
+    against it, and its difference is shown against it."""
+    require(kind, actor)
+    draft = held(kind, subject)
+    subject.refresh_from_db(fields=["current_number"])
+    base = subject.current_number
+    try:
+        life = lives.rebased(draft.life, revision=revision, by=actor.pk, current=base)
+    except StaleRevisionError:
+        raise conflict(kind, subject) from None
+    note_down(kind, "draft_rebased", subject, actor.username, base=base)
+    return write(kind, draft, life, trouble="")
+
+
+@command
+def roll_back(kind: DocumentKind, subject: Any, *, number: int, actor: Any, note: str) -> Any:
+    """Put an older body up for review as the next version; others approve it. Raises ConflictError
+    when another draft is on its way, NotFoundError for an unknown version."""
+    require(kind, actor)
+    version = kind.version(subject, number)
+    if version is None:
+        raise NotFoundError(f"“{subject.slug}” has no v{number}.", subject=subject.slug)
+    if not note.strip():
+        raise InvalidInputError("Say why: the second admin reads it.", field="note")
+    require_publishable(kind, subject, version.text)
+    reason = f"Roll back to v{number}: {note.strip()}"
+    draft = _start(kind, subject, version.text, actor, note=reason)
+    note_down(kind, "rollback_proposed", subject, actor.username, to=number)
+    return draft

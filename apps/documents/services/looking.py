@@ -1,0 +1,88 @@
+"""What is to be said about a text before it is published, whatever kind it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apps.documents.domain.changes import Change, weaker
+from apps.documents.domain.kinds import Case, Consequences, DocumentKind
+from apps.documents.domain.life import NEEDED_IF_WEAKER
+from apps.documents.domain.sameness import same
+from apps.kernel.documents import Problem
+from apps.kernel.errors import InvalidInputError
+from apps.kernel.textdiff import Row, side_by_side
+
+NOTHING = Consequences()
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Problems of a text, and what it would change: in sentences, line by line, and for what
+    happens under it."""
+
+    problems: tuple[Problem, ...] = ()
+    changes: tuple[Change, ...] = ()
+    rows: tuple[Row, ...] = ()
+    consequences: Consequences = NOTHING
+    published: Any | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        return any(p.is_error for p in self.problems)
+
+    @property
+    def weaker(self) -> tuple[Change, ...]:
+        return weaker(self.changes)
+
+    @property
+    def impact(self) -> Mapping[Any, int]:
+        return self.consequences.counts
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        return tuple(self.consequences.cases)
+
+    @property
+    def impact_lines(self) -> list[str]:
+        lines = list(self.consequences.lines)
+        if count := len(self.weaker):
+            noun = "control gets" if count == 1 else "controls get"
+            lines.append(
+                f"{count} {noun} weaker: {NEEDED_IF_WEAKER} people besides the author approve it."
+            )
+        return lines
+
+
+def look(kind: DocumentKind, subject: Any, text: str) -> Findings:
+    """Everything that the editor says about ``text``."""
+    problems = tuple(kind.problems(subject, text))
+    published = kind.current(subject)
+    readable = not any(p.is_error for p in problems)
+    changes = kind.changes(subject, published, text) if readable and published else ()
+    return Findings(
+        problems=problems,
+        changes=tuple(changes),
+        rows=tuple(side_by_side(published.text if published else "", text)),
+        consequences=kind.consequences(subject, text, readable=readable),
+        published=published,
+    )
+
+
+def require_publishable(kind: DocumentKind, subject: Any, text: str) -> None:
+    """Raise InvalidInputError for a text with problems, and for one that changes nothing."""
+    errors = [p for p in kind.problems(subject, text) if p.is_error]
+    if errors:
+        count = len(errors)
+        message = f"{count} problem{'' if count == 1 else 's'} must be mended first."
+        raise InvalidInputError(f"{message} {errors[0]}", problems=errors)
+    published = kind.current(subject)
+    if published is not None and same(published.text, text):
+        raise InvalidInputError(f"It says the same as v{published.number}: nothing to publish.")
+
+
+def weakens(kind: DocumentKind, subject: Any, text: str) -> bool:
+    """Whether a text without errors makes a control weaker than it is in force."""
+    published = kind.current(subject)
+    return published is not None and bool(weaker(kind.changes(subject, published, text)))

@@ -1,0 +1,1 @@
+"""The pages of drafts, the same for every kind of document."""

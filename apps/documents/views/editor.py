@@ -1,0 +1,321 @@
+"""The requests of a draft's editor, the same for every kind of document.
+
+Each works as a plain form post, and as JSON for the page's script; neither loses what was typed.
+The views of an app name the permission and the subject, and hand the rest over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from apps.documents import selectors, services
+from apps.documents.domain.kinds import DocumentKind
+from apps.documents.domain.life import NEEDED_IF_WEAKER, State, needed
+from apps.kernel import exactjson, fields
+from apps.kernel.documents import Problem, load
+from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
+from apps.kernel.moments import moment
+from apps.kernel.textdiff import side_by_side
+
+STEPS = ("save", "check", "submit", "publish", "withdraw", "discard", "rebase", "download")
+FINDINGS = "documents/_findings.html"
+LINES = "documents/_lines.html"
+TEXT_DIFF = "documents/_text_diff.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a person has on the page, the form's changes written into the text."""
+
+    text: str
+    revision: int
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """The editor of one kind of document: its page, and where one goes from there."""
+
+    kind: DocumentKind
+    draft_url: str
+    done_url: str
+    template: str
+
+    def show(
+        self,
+        request: HttpRequest,
+        subject: Any,
+        *,
+        typed: Typed | None = None,
+        error: TowerError | None = None,
+        status: int = 200,
+    ) -> HttpResponse:
+        """The page: with what was typed, else the draft, else the published text."""
+        draft = selectors.draft_of(self.kind, subject)
+        if typed is None:
+            published = None if draft else self.kind.current(subject)
+            text = draft.text if draft else published.text if published else ""
+            typed = Typed(text, draft.revision if draft else 0, {})
+        findings = services.look(self.kind, subject, typed.text)
+        context = {
+            "subject": subject,
+            "draft": draft,
+            "text": typed.text,
+            "revision": typed.revision,
+            "findings": findings,
+            "sections": self._shown(subject, typed),
+            "as_json": as_json(typed.text),
+            "error": error,
+            "theirs": self._theirs(error, typed),
+            "urls": self._urls(subject),
+            **self._standing(request, subject, draft, is_weaker=bool(findings.weaker)),
+        }
+        return render(request, self.template, context, status=status)
+
+    def _standing(
+        self, request: HttpRequest, subject: Any, draft: Any, *, is_weaker: bool
+    ) -> dict[str, Any]:
+        """What this person may do with the draft as it stands."""
+        user: Any = request.user
+        may_edit = user.may(self.kind.permission)
+        state = draft.state if draft else State.DRAFT
+        return {
+            "may_edit": may_edit,
+            "read_only": not may_edit or state != State.DRAFT,
+            "mine": draft is not None and draft.author_id == user.pk,
+            "gave": draft is not None and any(a["person"] == user.pk for a in draft.approvals),
+            "behind": draft is not None and draft.base_number != subject.current_number,
+            "needed": needed(is_weaker=is_weaker),
+            "lacking": needed(is_weaker=is_weaker) - len(draft.approvals if draft else ()),
+            "two": NEEDED_IF_WEAKER,
+            "next_number": subject.current_number + 1,
+        }
+
+    def _shown(self, subject: Any, typed: Typed) -> list[fields.Section]:
+        sections = self.kind.sections(subject, typed.text)
+        return fields.shown(sections, load(typed.text).value, typed.errors)
+
+    def _theirs(self, error: TowerError | None, typed: Typed | None) -> list[Any]:
+        """Line by line, the text that somebody saved first against the one on the page."""
+        saved = error.detail.get("text") if error else None
+        return side_by_side(saved, typed.text) if typed and saved is not None else []
+
+    def _urls(self, subject: Any) -> dict[str, str]:
+        steps = {n: reverse(f"{self.draft_url}_{n}", args=[subject.slug]) for n in STEPS}
+        return {**steps, "page": reverse(self.draft_url, args=[subject.slug])}
+
+    def _typed(self, request: HttpRequest, subject: Any) -> Typed:
+        text = request.POST.get("text", "").replace("\r\n", "\n")
+        text, errors = fields.take(self.kind.sections(subject, text), text, request.POST)
+        return Typed(text, revision_of(request), errors)
+
+    def save(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """Keep what is on the page as the draft, right or wrong."""
+        typed = self._typed(request, subject)
+        try:
+            draft = services.save_draft(
+                self.kind, subject, text=typed.text, revision=typed.revision, author=request.user
+            )
+        except ConflictError as error:
+            return self._refused(request, subject, error, typed)
+        if wants_json(request):
+            saved_at = draft.updated_at.isoformat()
+            return JsonResponse(
+                {"revision": draft.revision, "saved_at": saved_at, "text": draft.text}
+            )
+        if typed.errors:
+            kept = Typed(typed.text, draft.revision, typed.errors)
+            return self.show(request, subject, typed=kept, status=422)
+        return redirect(self.draft_url, slug=subject.slug)
+
+    def check(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """What is wrong with the text on the page and what it would change; nothing is stored."""
+        typed = self._typed(request, subject)
+        if not wants_json(request):
+            return self.show(request, subject, typed=typed)
+        findings = services.look(self.kind, subject, typed.text)
+        context = {"findings": findings, "subject": subject}
+        return JsonResponse(
+            {
+                "text": typed.text,
+                "json": as_json(typed.text),
+                "fields": {f.name: f.value for s in self._shown(subject, typed) for f in s.fields},
+                "field_errors": dict(typed.errors),
+                "problems": [_place(p) for p in findings.problems],
+                "html": render_to_string(FINDINGS, context, request),
+                "lines": render_to_string(LINES, context, request),
+            }
+        )
+
+    def submit(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """Save what is on the page and put it up for review."""
+        typed = self._typed(request, subject)
+        note = request.POST.get("note", "")
+        try:
+            draft = services.save_draft(
+                self.kind, subject, text=typed.text, revision=typed.revision, author=request.user
+            )
+        except TowerError as error:
+            return self._refused(request, subject, error, typed)
+        typed = Typed(typed.text, draft.revision, typed.errors)
+        if typed.errors:
+            refused = InvalidInputError("A field can't be written into the text: see there.")
+            return self._refused(request, subject, refused, typed)
+        return self._acted(
+            request,
+            subject,
+            lambda: services.submit_draft(
+                self.kind, subject, revision=draft.revision, author=request.user, note=note
+            ),
+            typed=typed,
+        )
+
+    def publish(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """Approve what was reviewed; with the last approval it is published, now or at a time."""
+        note = request.POST.get("note", "")
+
+        def act() -> str:
+            version = services.publish_draft(
+                self.kind,
+                subject,
+                revision=revision_of(request),
+                approver=request.user,
+                note=note,
+                at=time_of(request),
+            )
+            return self.done_url if version else self.draft_url
+
+        return self._acted(request, subject, act)
+
+    def withdraw(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """Take it out of review."""
+        return self._step(request, subject, services.withdraw)
+
+    def rebase(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """Go on from the version published meanwhile."""
+        return self._step(request, subject, services.rebase)
+
+    def discard(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        """Throw it away."""
+        return self._step(request, subject, services.discard, done=self.done_url)
+
+    def _step(
+        self, request: HttpRequest, subject: Any, command: Callable[..., Any], *, done: str = ""
+    ) -> HttpResponse:
+        def act() -> str:
+            command(self.kind, subject, revision=revision_of(request), actor=request.user)
+            return done or self.draft_url
+
+        return self._acted(request, subject, act)
+
+    def _acted(
+        self,
+        request: HttpRequest,
+        subject: Any,
+        act: Callable[[], object],
+        *,
+        typed: Typed | None = None,
+    ) -> HttpResponse:
+        """Do one step of the flow; what stands in its way is said above the text, which stays."""
+        try:
+            to = act()
+        except TowerError as error:
+            return self._refused(request, subject, error, typed)
+        address = reverse(to if isinstance(to, str) else self.draft_url, args=[subject.slug])
+        return JsonResponse({"to": address}) if wants_json(request) else redirect(address)
+
+    def _refused(
+        self, request: HttpRequest, subject: Any, error: TowerError, typed: Typed | None
+    ) -> HttpResponse:
+        if wants_json(request):
+            return JsonResponse(_error(request, error, typed), status=error.status)
+        return self.show(request, subject, typed=typed, error=error, status=error.status)
+
+    def download(
+        self, request: HttpRequest, subject: Any, number: int | None = None
+    ) -> HttpResponse:
+        """The draft, a version, or without either the version in force: YAML, or the same as
+        JSON."""
+        if number is None:
+            found = selectors.draft_of(self.kind, subject) or self.kind.current(subject)
+        else:
+            found = self.kind.version(subject, number)
+        return file_of(subject.slug, found, number, is_json=request.GET.get("as") == "json")
+
+
+def file_of(slug: str, found: Any | None, number: int | None, *, is_json: bool) -> HttpResponse:
+    """A text as a file; 404 where there is none, 422 for JSON of what can't be read."""
+    if found is None:
+        return HttpResponse("There is no such text.", status=404, content_type="text/plain")
+    body = as_json(found.text) if is_json else found.text
+    if is_json and not body:
+        words = "The text can't be read as YAML, so it has no JSON. Download it as YAML."
+        return HttpResponse(words, status=422, content_type="text/plain; charset=utf-8")
+    kind, ending = ("application/json", "json") if is_json else ("application/yaml", "yaml")
+    response = HttpResponse(body, content_type=f"{kind}; charset=utf-8")
+    name = f"{slug}-v{number}" if number else f"{slug}-draft" if hasattr(found, "state") else slug
+    response["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
+    return response
+
+
+def as_json(text: str) -> str:
+    """The values of a text as JSON; empty for a text that can't be read."""
+    document = load(text)
+    try:
+        return exactjson.dumps(document.value, indent=True) if document.value is not None else ""
+    except (TypeError, ValueError):  # half a surrogate pair
+        return ""
+
+
+def revision_of(request: HttpRequest) -> int:
+    """The revision the person saw, or the one they chose to save over; 0 for none."""
+    value = request.POST.get("over") or request.POST.get("revision", "")
+    return int(value) if value.isdecimal() and len(value) < 9 else 0
+
+
+def time_of(request: HttpRequest) -> datetime | None:
+    """When it is to be published; None for now. Raises InvalidInputError."""
+    written = request.POST.get("at", "").strip()
+    at = moment(written) if written else None
+    if written and at is None:
+        raise InvalidInputError("That is no time: write it as 2026-03-01T09:00.", field="at")
+    return at
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return request.headers.get("Accept", "").startswith("application/json")
+
+
+def _place(problem: Problem) -> dict[str, Any]:
+    return {
+        "line": problem.line,
+        "column": problem.column,
+        "text": problem.message,
+        "severity": problem.severity,
+    }
+
+
+def _error(request: HttpRequest, error: TowerError, typed: Typed | None) -> dict[str, Any]:
+    """What stood in the way, for the page's script: both texts line by line in a conflict."""
+    detail = error.detail
+    when, theirs = detail.get("when"), detail.get("text")
+    rows = side_by_side(theirs, typed.text) if theirs is not None and typed else []
+    context = {"rows": rows, "left": "Theirs", "right": "Yours"}
+    return {
+        "message": str(error),
+        "code": error.code,
+        "who": detail.get("who", ""),
+        "when": when.isoformat() if when else "",
+        "revision": detail.get("revision", 0),
+        "saved": typed.revision if typed else 0,
+        "problems": [_place(p) for p in detail.get("problems", ())],
+        "theirs": render_to_string(TEXT_DIFF, context, request) if rows else "",
+    }

@@ -1,0 +1,271 @@
+"""The commands on drafts, the same for each kind of document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.audit.models import Event
+from apps.documents import services
+from apps.documents.selectors import all_kinds
+from apps.kernel.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    NotPermittedError,
+)
+from apps.kernel.statements import database_now
+from apps.runs.recovery import sweep
+from tests.documents.conftest import Desk, desk_of
+from tests.factories.catalog import CONTRACT, apply_toys
+
+pytestmark = pytest.mark.django_db
+
+
+def make_due(desk: Desk) -> None:
+    desk.kind.drafts.objects.update(publish_at=database_now() - timedelta(seconds=1))
+
+
+def kinds_of(desk: Desk) -> list[str]:
+    found = Event.objects.filter(kind__startswith=f"{desk.kind.name}.").order_by("pk")
+    return [kind.partition(".")[2] for kind in found.values_list("kind", flat=True)]
+
+
+def test_both_kinds_are_known() -> None:
+    assert [kind.name for kind in all_kinds()] == ["contract", "policy"]
+
+
+def test_one_other_person_publishes_what_weakens_nothing(desk: Desk) -> None:
+    desk.submitted(desk.stronger, note="safer")
+
+    version = desk.approve("admin2")
+
+    assert (version.number, version.text, version.note) == (2, desk.stronger, "agreed")
+    assert (version.author, version.approver) == (desk.people["admin"], desk.people["admin2"])
+    assert desk.draft is None
+    said = [(n["act"], n["who"], n["note"]) for n in version.notes]
+    assert said == [("submitted", "admin", "safer"), ("approved", "admin2", "agreed")]
+
+
+def test_a_weaker_control_needs_two_who_did_not_write_it(desk: Desk) -> None:
+    desk.submitted(desk.weaker)
+
+    assert desk.approve("admin2", note="yes") is None
+
+    assert (desk.number, desk.draft.state) == (1, "in_review")
+    with pytest.raises(ConflictError, match="approved this draft already"):
+        desk.approve("admin2")
+    with pytest.raises(NotPermittedError, match="you wrote this draft yourself"):
+        desk.approve("admin")
+    version = desk.approve("admin3", note="yes, me too")
+    assert (version.number, version.approver) == (2, desk.people["admin3"])
+    assert [n["who"] for n in version.notes] == ["admin", "admin2", "admin3"]
+    assert kinds_of(desk)[-5:] == [
+        "draft_started",
+        "submitted",
+        "approved",
+        "approved",
+        "published",
+    ]
+
+
+@pytest.mark.parametrize("change", ["role", "is_active"])
+def test_who_may_no_longer_approve_has_not_approved(desk: Desk, change: str) -> None:
+    desk.submitted(desk.weaker)
+    desk.approve("admin2")
+    gone = desk.people["admin2"]
+    setattr(gone, change, "operator" if change == "role" else False)
+    gone.save()
+
+    assert desk.approve("admin3") is None
+
+    assert [a["name"] for a in desk.draft.approvals] == ["admin3"]
+
+
+def test_a_rollback_that_weakens_needs_two_as_well(desk: Desk) -> None:
+    desk.submitted(desk.stronger)
+    desk.approve("admin2")
+
+    desk.roll_back(number=1, actor=desk.people["admin"], note="too strict")
+
+    assert desk.draft.note == "Roll back to v1: too strict"
+    assert desk.approve("admin2") is None
+    assert desk.approve("admin3").text == desk.text
+    with pytest.raises(NotFoundError):
+        desk.roll_back(number=9, actor=desk.people["admin"], note="x")
+
+
+def test_it_is_published_at_its_time_by_the_sweep(desk: Desk) -> None:
+    desk.submitted(desk.stronger)
+    at = database_now() + timedelta(hours=1)
+
+    assert desk.approve("admin2", at=at) is None
+
+    assert (desk.draft.state, desk.draft.publish_at) == ("scheduled", at)
+    assert sweep(waiting=False).scheduled_documents == 0
+    make_due(desk)
+    swept = sweep(waiting=False)
+    assert (swept.scheduled_documents, swept.failed) == (1, {})
+    version = desk.version()
+    assert (version.number, version.text) == (2, desk.stronger)
+    assert version.approver == desk.people["admin2"]
+    assert Event.objects.filter(kind=f"{desk.kind.name}.published", actor="admin2").exists()
+    assert services.publish_due() == 0
+
+
+def test_a_time_that_has_passed_is_refused(desk: Desk) -> None:
+    desk.submitted(desk.stronger)
+
+    with pytest.raises(InvalidInputError, match="That time has passed"):
+        desk.approve("admin2", at=database_now() - timedelta(seconds=1))
+
+
+def test_what_can_no_longer_be_published_comes_back_with_the_reason(desk: Desk) -> None:
+    desk.submitted(desk.stronger)
+    desk.approve("admin2", at=database_now() + timedelta(hours=1))
+    make_due(desk)
+    desk.people["admin2"].is_active = False
+    desk.people["admin2"].save()
+
+    assert services.publish_due() == 0
+
+    draft = desk.draft
+    assert (draft.state, draft.approvals, draft.publish_at) == ("in_review", [], None)
+    assert draft.trouble == "Somebody who approved it may no longer do so."
+    assert kinds_of(desk)[-1] == "publication_failed"
+    assert desk.approve("admin3").number == 2
+
+
+def test_one_that_makes_trouble_leaves_the_others_to_be_published(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [kind for kind in all_kinds() if kind.name != desk.kind.name]
+    desk.submitted(desk.stronger)
+    desk.approve("admin2", at=database_now() + timedelta(hours=1))
+    make_due(desk)
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(desk.kind), "publish", broken)
+    other = _scheduled_of(others[0], desk)
+
+    assert services.publish_due() == 1
+
+    assert other.number == 2
+    assert desk.draft.state == "in_review"
+    assert desk.draft.trouble == "An error: ZeroDivisionError"
+
+
+def _scheduled_of(kind: Any, desk: Desk) -> Desk:
+    other = desk_of(kind.name, desk.people)
+    other.submitted(other.stronger)
+    other.approve("admin2", at=database_now() + timedelta(hours=1))
+    make_due(other)
+    return other
+
+
+def test_taking_it_back_ends_the_waiting(desk: Desk) -> None:
+    draft = desk.submitted(desk.stronger)
+    desk.approve("admin2", at=database_now() + timedelta(hours=1))
+
+    desk.withdraw(revision=draft.revision, actor=desk.people["admin"])
+
+    assert (desk.draft.state, desk.draft.publish_at, desk.draft.approvals) == ("draft", None, [])
+    make_due(desk)
+    assert services.publish_due() == 0
+
+
+def test_a_save_voids_what_was_approved(desk: Desk) -> None:
+    draft = desk.submitted(desk.weaker)
+    desk.approve("admin2")
+
+    desk.save_draft(text=desk.text, revision=draft.revision, author=desk.people["admin2"])
+
+    assert (desk.draft.state, desk.draft.approvals) == ("draft", [])
+    assert desk.draft.author == desk.people["admin2"]
+
+
+def test_a_text_written_over_is_kept(desk: Desk) -> None:
+    desk.save_draft(text="theirs", revision=0, author=desk.people["admin"])
+
+    with pytest.raises(ConflictError) as caught:
+        desk.save_draft(text="mine", revision=0, author=desk.people["admin2"])
+    seen = caught.value.detail
+    desk.save_draft(text="mine", revision=seen["revision"], author=desk.people["admin2"])
+
+    assert (seen["who"], seen["text"]) == ("admin", "theirs")
+    assert desk.draft.text == "mine"
+    assert [(k["name"], k["text"]) for k in desk.draft.earlier] == [("admin", "theirs")]
+
+
+def test_only_the_last_texts_of_others_are_kept(desk: Desk) -> None:
+    for n in range(9):
+        desk.save_draft(text=f"t{n}", revision=n, author=desk.people[("admin", "admin2")[n % 2]])
+
+    assert [k["text"] for k in desk.draft.earlier] == ["t3", "t4", "t5", "t6", "t7"]
+
+
+@pytest.mark.parametrize("role", ["operator", "auditor", "product_manager"])
+def test_nobody_else_does_any_of_it(desk: Desk, role: str) -> None:
+    person = desk.people[role]
+    draft = desk.submitted(desk.stronger)
+    steps: list[Callable[[], Any]] = [
+        lambda: desk.save_draft(text="x", revision=draft.revision, author=person),
+        lambda: desk.submit_draft(revision=draft.revision, author=person, note=""),
+        lambda: desk.withdraw(revision=draft.revision, actor=person),
+        lambda: desk.rebase(revision=draft.revision, actor=person),
+        lambda: desk.discard(revision=draft.revision, actor=person),
+        lambda: desk.roll_back(number=1, actor=person, note="x"),
+        lambda: desk.approve(role),
+    ]
+
+    for step in steps:
+        with pytest.raises(NotPermittedError):
+            step()
+
+    assert (desk.draft.state, desk.draft.revision) == ("in_review", draft.revision)
+
+
+def test_a_comment_alone_is_nothing_to_publish(desk: Desk) -> None:
+    draft = desk.save_draft(text="# why\n" + desk.text, revision=0, author=desk.people["admin"])
+
+    with pytest.raises(InvalidInputError, match="nothing to publish"):
+        desk.submit_draft(revision=draft.revision, author=desk.people["admin"], note="x")
+
+
+def test_a_draft_can_be_discarded_from_the_first_save_on(desk: Desk) -> None:
+    draft = desk.save_draft(text="x", revision=0, author=desk.people["admin"])
+
+    desk.discard(revision=draft.revision, actor=desk.people["admin2"])
+
+    assert desk.draft is None
+    with pytest.raises(ConflictError, match="published or discarded"):
+        desk.discard(revision=draft.revision, actor=desk.people["admin"])
+
+
+def test_a_contract_names_a_policy_of_its_own_domain(
+    tmp_path: Path, people: dict[str, Any], client_as: Callable[[str], Client]
+) -> None:
+    apply_toys(tmp_path)
+    desk = desk_of("contract", people)
+    policies = desk_of("policy", people).subject
+    type(policies).objects.create(slug="boats", name="Boats", domain_slug="boats")
+    text = CONTRACT.replace("policy: toys", "policy: boats")
+
+    said = desk.look(text).problems
+    draft = desk.save_draft(text=text, revision=0, author=people["admin"])
+
+    assert [str(p) for p in said] == [
+        "line 20: decisions.policy: The policy set “boats” belongs to another domain, boats."
+        " Name one of this domain: toys."
+    ]
+    with pytest.raises(InvalidInputError, match="another domain"):
+        desk.submit_draft(revision=draft.revision, author=people["admin"], note="x")
+    page = client_as("admin").get("/catalog/jobs/toys-refund/draft/").content.decode()
+    assert "belongs to another domain, boats" in page
