@@ -29,7 +29,8 @@ OVERLAPS = """() => {
   const box = (e) => e.getBoundingClientRect();
   panes.forEach((one, i) => panes.slice(i + 1).forEach((other) => {
     const a = box(one), b = box(other);
-    if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+    const beside = a.left >= b.right - 1 || b.left >= a.right - 1;
+    if (!beside && a.top < b.bottom - 1 && b.top < a.bottom - 1)
       found.push(`${one.className} over ${other.className}`);
   }));
   for (const pane of panes) for (const part of pane.querySelectorAll('*')) {
