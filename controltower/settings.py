@@ -198,10 +198,6 @@ CHANNEL_LAYERS = {
     }
 }
 
-# --- audit: who reacts to which events, once their transaction has committed (bells: a sweep finds
-# what a lost one left behind)
-AUDIT_SUBSCRIBERS = {"approval.": ["apps.runs.reactions.approval_changed"]}
-
 # --- accounts
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [

@@ -42,6 +42,31 @@ def tick_many(ticks: Sequence[Tick]) -> None:
         _rest(error)
 
 
+class Ear:
+    """Hears that something happened, whatever it was. Used as a context; raises ``RedisError`` or
+    ``OSError`` while Redis is away."""
+
+    def __enter__(self) -> Ear:
+        self._redis = redis.Redis.from_url(
+            settings.REDIS_URL, socket_connect_timeout=SOCKET_SECONDS, health_check_interval=30
+        )
+        self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        self._pubsub.subscribe(CHANNEL)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pubsub.close()
+        self._redis.close()
+
+    def hears(self, seconds: float) -> bool:
+        """Wait for a tick; the ones that came with it are heard together."""
+        if self._pubsub.get_message(timeout=seconds) is None:
+            return False
+        while self._pubsub.get_message(timeout=0) is not None:
+            pass
+        return True
+
+
 def read(message: bytes) -> list[Tick]:
     """The ticks of a message. Raises ``ValueError`` for one that holds anything else."""
     found = orjson.loads(message)

@@ -70,3 +70,49 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject_type}:{self.subject_id}"
+
+
+class Subscription(models.Model):
+    """How far a subscriber has come in the log: everything up to ``position`` was delivered to it
+    or lies among its dead letters."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    position = models.BigIntegerField()
+    delivered = models.BigIntegerField(db_default=0)  # events, since it was first known
+    created_at = models.DateTimeField(db_default=Now())
+    moved_at = models.DateTimeField(db_default=Now())
+    delivered_at = models.DateTimeField(null=True)
+    tries = models.PositiveIntegerField(db_default=0)  # failures in a row at this place
+    next_try_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, blank=True, db_default="")  # the last one
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeadLetter(models.Model):
+    """An event that could not be delivered to a subscriber, which went on without it."""
+
+    subscription = models.ForeignKey(Subscription, models.PROTECT)
+    event = models.ForeignKey(Event, models.PROTECT)
+    at = models.DateTimeField(db_default=Now())
+    tries = models.PositiveIntegerField()
+    error = models.CharField(max_length=500)
+    delivered_at = models.DateTimeField(null=True)
+    delivered_by = models.CharField(max_length=128, blank=True, db_default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "event"], name="audit_deadletter_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(delivered_at=None),
+                name="audit_deadletter_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id}: event {self.event_id}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -13,9 +13,10 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
+from apps.audit import registry
 from apps.audit.domain.chain import AS_TEXTS, Texts
 from apps.audit.domain.streams import streams_of
-from apps.audit.models import Event
+from apps.audit.models import DeadLetter, Event
 from apps.kernel import exactjson
 from apps.kernel.statements import fetch
 
@@ -272,3 +273,115 @@ def sealed() -> Iterator[Stored]:
     ):
         yield from (found := [Stored(*row) for row in rows])
         last = found[-1].position or 0
+
+
+# --- for subscribers ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The next events for a subscriber, by position. ``upto``: everything up to there has been
+    looked at; ``is_behind``: more is there."""
+
+    positions: list[int]
+    upto: int
+    is_behind: bool
+
+
+def ahead(after: int, *, kinds: Sequence[str], limit: int, span: int) -> Ahead:
+    """What comes after a place, of kinds that begin with one of these (of all, if none is named):
+    ``limit`` events at most, of ``span`` positions at most."""
+    [[head]] = fetch("SELECT coalesce(max(position), 0) FROM audit_event", [])
+    upto = min(after + span, head)
+    if upto <= after:
+        return Ahead([], after, False)
+    rows = fetch(
+        "SELECT position FROM audit_event WHERE position > %s AND position <= %s"
+        " AND (%s OR kind ^@ ANY(%s::text[])) ORDER BY position LIMIT %s",
+        [after, upto, not kinds, list(kinds), limit],
+    )
+    found = [row[0] for row in rows]
+    if len(found) == limit:
+        upto = found[-1]
+    return Ahead(found, upto, upto < head)
+
+
+def at_positions(positions: Sequence[int]) -> list[Stored]:
+    """The events at these places of the log, in its order."""
+    rows = fetch(f"{_STORED} WHERE position = ANY(%s) ORDER BY position", [list(positions)])
+    return [Stored(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionHealth:
+    """How a subscriber stands. ``behind``: positions between its place and the end of the log;
+    ``lag_s``: for how long the oldest event that it has not heard of has been there, 0 if it has
+    heard of all. ``words`` say what does not happen while it fails; empty for one that no app
+    names any more."""
+
+    name: str
+    words: str
+    position: int
+    behind: int
+    lag_s: float
+    delivered: int
+    delivered_at: datetime | None
+    tries: int
+    next_try_at: datetime | None
+    failed_at: datetime | None
+    error: str
+    dead: int
+
+    @property
+    def title(self) -> str:
+        return self.name.replace(".", ": ").replace("_", " ").capitalize()
+
+    @property
+    def standing(self) -> str:
+        """One word: fails, abandoned (no app names it), or well."""
+        if not self.words:
+            return "abandoned"
+        return "fails" if self.tries else "well"
+
+
+def subscriptions() -> list[SubscriptionHealth]:
+    """Every subscriber that was ever served, by name."""
+    known = {s.name: s for s in registry.subscribers()}
+    rows = fetch(_SUBSCRIPTIONS, [])
+    found = []
+    for name, position, head, *more in rows:
+        one = known.get(name)
+        lag_s = _lag_s(position, one.kinds) if one and position < head else 0.0
+        words = one.words if one else ""
+        found.append(SubscriptionHealth(name, words, position, head - position, lag_s, *more))
+    return found
+
+
+_SUBSCRIPTIONS = """
+    SELECT s.name, s.position, head.position, s.delivered, s.delivered_at, s.tries, s.next_try_at,
+        s.failed_at, s.error, (SELECT count(*) FROM audit_deadletter d
+            WHERE d.subscription_id = s.name AND d.delivered_at IS NULL)
+    FROM audit_subscription s,
+        (SELECT coalesce(max(position), 0) AS position FROM audit_event) AS head
+    ORDER BY s.name
+"""
+
+
+def _lag_s(after: int, kinds: Sequence[str]) -> float:
+    rows = fetch(
+        "SELECT greatest(extract(epoch FROM clock_timestamp() - at), 0)::float8 FROM audit_event"
+        " WHERE position > %s AND (%s OR kind ^@ ANY(%s::text[])) ORDER BY position LIMIT 1",
+        [after, not kinds, list(kinds)],
+    )
+    return rows[0][0] if rows else 0.0
+
+
+def dead_letters(*, before: int | None = None) -> tuple[list[DeadLetter], int | None]:
+    """A page of the dead letters that nobody has delivered, newest first, and where the next one
+    begins, if there is one."""
+    rows = DeadLetter.objects.filter(delivered_at=None).select_related("event").order_by("-id")
+    if before is not None:
+        rows = rows.filter(id__lt=before)
+    found = list(rows[: PAGE + 1])
+    more, found = len(found) > PAGE, found[:PAGE]
+    return found, found[-1].pk if more else None

@@ -20,7 +20,7 @@ from apps.catalog.services import watch_servers
 from apps.documents import services as documents
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
-from apps.runs import dispatch, journal, reconcile
+from apps.runs import dispatch, reconcile
 from apps.runs.domain import trouble
 from apps.runs.domain.duties import Duty
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
@@ -32,7 +32,6 @@ from apps.runs.services.stops import wake_freed
 
 logger = logging.getLogger(__name__)
 NOT_TAKEN_BACK = Aside("step")
-NOT_WOKEN = Aside("question")
 NOT_ENDED = Aside("run")
 NOT_TAKEN_BACK_WORDS = "its worker went silent, and it could not be taken back: {why}."
 
@@ -173,13 +172,6 @@ def _fact_of_run(state: str, run_id: UUID, *, outcome: str) -> Fact:
     return Fact(f"run.{state}", "sweeper", "run", str(run_id), run_id, {"outcome": outcome})
 
 
-def wake_decided() -> int:
-    """Wake steps whose approval was decided while nobody heard the bell."""
-    waiting = lost.waiting_approvals(besides=NOT_WOKEN.left_alone())
-    decided = approvals.decided_among(waiting) if waiting else []
-    return len(deal(decided, lambda some: command(journal.wake)(some), NOT_WOKEN))
-
-
 def end_overdue_runs() -> int:
     """A deadline always wins: runs past theirs end as failed, unless a call is on its way. One that
     can't be ended with its questions is ended without them (their time is over all the same), or
@@ -258,12 +250,6 @@ DUTIES: tuple[Duty, ...] = (
         aside=NOT_TAKEN_BACK,
     ),
     Duty(
-        "woken",
-        "steps whose question was answered may sleep on",
-        wake_decided,
-        aside=NOT_WOKEN,
-    ),
-    Duty(
         "overdue_runs",
         "runs go on beyond their deadline",
         end_overdue_runs,
@@ -286,6 +272,7 @@ DUTIES: tuple[Duty, ...] = (
         audit.seal,
         aside=audit.UNSEALABLE,
     ),
+    Duty("delivered", "events may not reach who reacts to them", audit.deliver_all),
     Duty("rung", "due steps may wait for a bell", ring_due),
     Duty("forgotten_drains", "rows of ended drains pile up", forget_drains),
     Duty(

@@ -13,7 +13,11 @@ from django.utils import timezone
 
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
-from apps.audit.models import Event
+from apps.audit import services as audit
+from apps.audit.domain.subscriber import MOST_TRIES
+from apps.audit.models import DeadLetter, Event, Subscription
+from apps.audit.services import Fact
+from apps.kernel.transactions import command
 from apps.runs import recovery
 from apps.runs.domain.suspicion import End, Evidence
 from apps.runs.models import Duty as Row
@@ -27,7 +31,6 @@ PAST = timedelta(minutes=-1)
 REGISTERS = (
     approvals.UNENDABLE,
     recovery.NOT_TAKEN_BACK,
-    recovery.NOT_WOKEN,
     recovery.NOT_ENDED,
 )
 
@@ -235,13 +238,18 @@ def test_more_questions_than_are_ended_at_once_hide_none_behind_those_that_cant_
 
 
 def test_a_step_that_cant_be_woken_leaves_the_others_to_be() -> None:
+    audit.deliver_all()  # from here on
     decided = [ApprovalFactory.create(state="approved") for _ in range(5)]
     steps = [StepFactory.create(state="waiting_approval", approval_id=a.pk) for a in decided]
-    Step.objects.update(gated_at=timezone.now())
-
+    facts = [Fact("approval.approved", "user:ida", "approval", str(a.pk)) for a in decided]
     with refused("runs_step", is_one_of([steps[3].pk])):
-        assert recovery.wake_decided() == 4
-        assert recovery.wake_decided() == 0
+        command(audit.record_many)(facts)
+        audit.seal()
+        assert audit.deliver_all() == 3
+        assert states(steps) == ["queued"] * 3 + ["waiting_approval"] * 2
+        for _ in range(MOST_TRIES):
+            Subscription.objects.update(next_try_at=None)
+            audit.deliver_all()
 
     assert states(steps) == ["queued"] * 3 + ["waiting_approval", "queued"]
-    assert [what for what, _ in recovery.NOT_WOKEN.told()] == [f"question {decided[3].pk}"]
+    assert DeadLetter.objects.get().event.subject_id == str(decided[3].pk)

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from apps.kernel.transactions import command
+from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import dispatch, journal
 
 
-def wake(approval_ids: Sequence[UUID]) -> int:
-    """Queue the steps that waited for these approvals, and ring. Returns how many woke."""
-    lanes = _wake(approval_ids)
-    for lane in set(lanes):
-        dispatch.ring(lane)
+@participant
+def queue_decided(approval_ids: Sequence[UUID]) -> int:
+    """Queue the steps that waited for these approvals, and ring once that is committed. Returns how
+    many woke."""
+    lanes = journal.wake(approval_ids)
+    after_commit(lambda: _ring(set(lanes)))
     return len(lanes)
 
 
 @command
-def _wake(approval_ids: Sequence[UUID]) -> list[str]:
-    return journal.wake(approval_ids)
+def wake(approval_ids: Sequence[UUID]) -> int:
+    """The same, in a transaction of its own."""
+    return queue_decided(approval_ids)
+
+
+def _ring(lanes: set[str]) -> None:
+    for lane in sorted(lanes):
+        dispatch.ring(lane)

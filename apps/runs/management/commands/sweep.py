@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from apps.audit.courier import Courier
 from apps.runs.engine.drain import worker_name
 from apps.runs.recovery import DUTIES, sweep
 from apps.runs.services import beat
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         for duty in DUTIES:
             if duty.waits:
                 go_on_beside(duty, stop)
+        Courier(stop).start()
         self._go_on(stop)
 
     def _go_on(self, stop: threading.Event) -> None:
