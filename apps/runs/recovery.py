@@ -32,6 +32,7 @@ from apps.runs.services.stops import wake_freed
 
 logger = logging.getLogger(__name__)
 NOT_TAKEN_BACK = Aside("step")
+NOT_WOKEN = Aside("question")
 NOT_ENDED = Aside("run")
 NOT_TAKEN_BACK_WORDS = "its worker went silent, and it could not be taken back: {why}."
 
@@ -170,6 +171,14 @@ def _take_back_one_by_one(process: str, evidence: Evidence | None) -> int:
 
 def _fact_of_run(state: str, run_id: UUID, *, outcome: str) -> Fact:
     return Fact(f"run.{state}", "sweeper", "run", str(run_id), run_id, {"outcome": outcome})
+
+
+def wake_decided() -> int:
+    """Wake steps whose approval was decided before this tower delivered events (see
+    ``reactions``); done once, when a sweeper starts."""
+    waiting = lost.waiting_approvals(besides=NOT_WOKEN.left_alone())
+    decided = approvals.decided_among(waiting) if waiting else []
+    return len(deal(decided, lambda some: command(journal.wake)(some), NOT_WOKEN))
 
 
 def end_overdue_runs() -> int:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.audit.models import Event
+from apps.audit import registry
+from apps.audit.models import DeadLetter, Event, Subscription
 from apps.runs.models import Worker
+from tests.audit.subscribing import HEARD, subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -100,3 +103,66 @@ def test_system_page_shows_a_silent_worker(client_as):
     page = client_as("auditor").get(reverse("api:system")).content.decode()
 
     assert "No worker has been heard of" in page
+
+
+def dead_letter() -> DeadLetter:
+    Subscription.objects.create(name="tests.mail", position=9, tries=2, error="<b>no</b>")
+    heard = event("run.failed")
+    return DeadLetter.objects.create(
+        subscription_id="tests.mail", event=heard, tries=8, error="<script>x</script>\u202e"
+    )
+
+
+def test_the_system_page_tells_of_subscribers_and_what_they_did_not_get(client_as):
+    dead_letter()
+
+    page = client_as("operator").get(reverse("api:system")).content.decode()
+    letters = client_as("operator").get(reverse("api:dead_letters")).content.decode()
+
+    assert "Tests: mail" in page
+    assert "1 event could not be delivered to “Tests: mail”" in page
+    assert "run.failed" in letters
+    assert "&lt;script&gt;x" in letters
+    assert "Deliver again" not in letters, "an operator may look, not deliver"
+    assert "\u202e" not in letters
+
+
+def test_an_admin_delivers_a_dead_letter_again(client_as):
+    letter = dead_letter()
+    HEARD.clear()
+    admin, url = client_as("admin"), reverse("api:deliver_again", args=[letter.pk])
+    assert "Deliver again" in admin.get(reverse("api:dead_letters")).content.decode()
+
+    lost = admin.post(url, follow=True).content.decode()
+    assert "Nobody is subscribed as “tests.mail” any more" in lost
+    with registry.also(subscriber("tests.mail")):
+        done = admin.post(url, follow=True).content.decode()
+        again = admin.post(url, follow=True).content.decode()
+
+    assert "Delivered." in done
+    assert "No dead letters" in done
+    assert "delivered meanwhile" in again
+    heard = [subject for subject, _ in HEARD]
+    assert heard == [letter.event.subject_id]
+    assert client_as("operator").post(url).status_code == 403
+    assert admin.post(reverse("api:deliver_again", args=[letter.pk + 9])).status_code == 404
+    row = Event.objects.get(kind="subscription.delivered_again")
+    assert row.actor.startswith("user:")
+
+
+def test_dead_letters_come_in_pages(client_as):
+    first = dead_letter()
+    for _ in range(60):
+        DeadLetter.objects.create(
+            subscription_id="tests.mail", event=event("run.failed"), tries=8, error="no"
+        )
+    client, url = client_as("auditor"), reverse("api:dead_letters")
+
+    page = client.get(url).content.decode()
+    older = re.search(r"\?before=(\d+)", page)
+    assert older is not None
+    assert page.count('<th scope="row">') == 50
+    rest = client.get(url, {"before": older[1]}).content.decode()
+    assert rest.count('<th scope="row">') == 11
+    assert client.get(url, {"before": "x"}).status_code == 200
+    assert first.pk < int(older[1])

@@ -19,6 +19,7 @@ from apps.audit.models import DeadLetter, Event, Subscription
 from apps.audit.services import Fact
 from apps.kernel.transactions import command
 from apps.runs import recovery
+from apps.runs.apps import DECISIONS
 from apps.runs.domain.suspicion import End, Evidence
 from apps.runs.models import Duty as Row
 from apps.runs.models import Run, Step
@@ -31,6 +32,7 @@ PAST = timedelta(minutes=-1)
 REGISTERS = (
     approvals.UNENDABLE,
     recovery.NOT_TAKEN_BACK,
+    recovery.NOT_WOKEN,
     recovery.NOT_ENDED,
 )
 
@@ -237,19 +239,32 @@ def test_more_questions_than_are_ended_at_once_hide_none_behind_those_that_cant_
     assert states([good]) == ["expired"]
 
 
-def test_a_step_that_cant_be_woken_leaves_the_others_to_be() -> None:
-    audit.deliver_all()  # from here on
+def test_a_decision_that_cant_be_heard_leaves_the_others_to_be() -> None:
+    audit.deliver(DECISIONS)  # from here on
     decided = [ApprovalFactory.create(state="approved") for _ in range(5)]
     steps = [StepFactory.create(state="waiting_approval", approval_id=a.pk) for a in decided]
     facts = [Fact("approval.approved", "user:ida", "approval", str(a.pk)) for a in decided]
     with refused("runs_step", is_one_of([steps[3].pk])):
         command(audit.record_many)(facts)
         audit.seal()
-        assert audit.deliver_all() == 3
+        assert audit.deliver(DECISIONS).delivered == 3
         assert states(steps) == ["queued"] * 3 + ["waiting_approval"] * 2
         for _ in range(MOST_TRIES):
             Subscription.objects.update(next_try_at=None)
-            audit.deliver_all()
+            audit.deliver(DECISIONS)
 
     assert states(steps) == ["queued"] * 3 + ["waiting_approval", "queued"]
     assert DeadLetter.objects.get().event.subject_id == str(decided[3].pk)
+
+
+def test_a_step_that_cant_be_woken_leaves_the_others_to_be() -> None:
+    decided = [ApprovalFactory.create(state="approved") for _ in range(5)]
+    steps = [StepFactory.create(state="waiting_approval", approval_id=a.pk) for a in decided]
+    Step.objects.update(gated_at=timezone.now())
+
+    with refused("runs_step", is_one_of([steps[3].pk])):
+        assert recovery.wake_decided() == 4
+        assert recovery.wake_decided() == 0
+
+    assert states(steps) == ["queued"] * 3 + ["waiting_approval", "queued"]
+    assert [what for what, _ in recovery.NOT_WOKEN.told()] == [f"question {decided[3].pk}"]

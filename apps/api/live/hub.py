@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from apps.audit.fanout import CHANNEL, Tick
 HEARTBEAT_SECONDS = 5.0
 BACKOFF_SECONDS = (0.2, 10.0)
 HEARTBEAT = "heartbeat"
+REMEMBERED = 200  # ticks a stream
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class Hub:
         self.boxes: set[Outbox] = set()
         self.listening: dict[str, set[Outbox]] = defaultdict(set)  # by stream
         self.heads: dict[str, int] = {}  # of the streams that anybody listens on
+        # The ticks of late on them: most are sent twice, at the commit and by the delivery.
+        self.heard: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
         self.tasks: list[asyncio.Task[None]] = []
 
     def sockets_of(self, user_id: int) -> int:
@@ -90,6 +93,7 @@ class Hub:
             if not self.listening[stream]:
                 del self.listening[stream]
                 self.heads.pop(stream, None)
+                self.heard.pop(stream, None)
         if self.boxes:
             return
         tasks, self.tasks = self.tasks, []
@@ -101,7 +105,9 @@ class Hub:
         """Hand ticks to the sockets that listen on their streams; nothing is kept of the others,
         which are most of them."""
         for stream, seq, kind, subject in ticks:
-            if boxes := self.listening.get(stream):
+            boxes = self.listening.get(stream)
+            if boxes and seq not in self.heard[stream]:
+                self.heard[stream].append(seq)
                 self.heads[stream] = max(self.heads.get(stream, 0), seq)
                 frame = {"stream": stream, "seq": seq, "kind": kind, "id": subject}
                 for box in boxes:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.api.views import doors
+from apps.api.views import deliveries, doors
 
 app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,4 +13,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("system/", doors.system, name="system"),
     path("system/drain/", doors.drain, name="drain"),
     path("system/let-work/", doors.let_work, name="let_work"),
+    path("system/dead-letters/", deliveries.dead_letters, name="dead_letters"),
+    path(
+        "system/dead-letters/<int:letter_id>/deliver/",
+        deliveries.deliver_again,
+        name="deliver_again",
+    ),
 ]

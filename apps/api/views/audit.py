@@ -24,7 +24,7 @@ WORD = 128
 def index(request: HttpRequest) -> HttpResponse:
     """The log, newest first."""
     wanted = _wanted(request)
-    page = selectors.page(wanted, before=_number(request, "before"))
+    page = selectors.page(wanted, before=number(request, "before"))
     context = {"page": page, "wanted": wanted, "chain": selectors.chain_head(), **_fields(request)}
     return render(request, "audit/list.html", context)
 
@@ -71,11 +71,12 @@ def _fields(request: HttpRequest) -> dict[str, Any]:
     readers = {"run": _uuid, "from": moment, "to": moment}
     wrong = [n for n, read in readers.items() if request.GET.get(n) and not read(request.GET[n])]
     is_filtered = any(request.GET.get(n) for n in names)
-    is_first_page = _number(request, "before") is None
+    is_first_page = number(request, "before") is None
     return {"is_filtered": is_filtered, "is_first_page": is_first_page, "wrong": wrong}
 
 
-def _number(request: HttpRequest, name: str) -> int | None:
+def number(request: HttpRequest, name: str) -> int | None:
+    """A whole number of the address; ``None`` for anything else."""
     text = request.GET.get(name, "")
     return int(text) if text.isdecimal() and len(text) <= 18 else None
 

@@ -77,6 +77,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "troubles": troubles.troubles(seen),
         "servers": servers.standings(),
         "server_problems": servers.problems(),
+        "subscriptions": log.subscriptions(),
     }
     return render(request, name, context)
 

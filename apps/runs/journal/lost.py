@@ -179,6 +179,16 @@ def fail_runs(reasons: Mapping[UUID, str], *, error_class: str) -> list[UUID]:
     return [row[0] for row in rows]
 
 
+def waiting_approvals(*, besides: Sequence[UUID] = (), limit: int = 2000) -> list[UUID]:
+    """The approvals that steps are waiting for, longest first."""
+    rows = fetch(
+        "SELECT approval_id FROM runs_step WHERE state = 'waiting_approval'"
+        " AND approval_id <> ALL(%s) ORDER BY gated_at LIMIT %s",
+        [list(besides), limit],
+    )
+    return [row[0] for row in rows]
+
+
 _IS_OVERDUE = f"""
     state IN ('accepted', 'queued', 'running', 'waiting_approval')
     AND deadline_at < clock_timestamp()

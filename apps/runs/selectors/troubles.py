@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
+from apps.audit import selectors as log
 from apps.catalog.selectors import servers
 from apps.runs.domain import trouble
 from apps.runs.selectors import health, probes
@@ -168,6 +169,22 @@ def _duties(seen: Overview) -> Iterator[Trouble]:
             yield _set_aside(duty)
 
 
+def _subscriptions(seen: Overview) -> Iterator[Trouble]:
+    """Subscribers that fail or do not keep up, and what lies among the dead letters."""
+    for one in log.subscriptions():
+        late = one.lag_s > settings.NOTICE_SECONDS
+        if one.words and (one.tries or late):
+            how = f"failed {one.tries} time{'s' if one.tries > 1 else ''}" if one.tries else "lags"
+            sentence = f"The subscriber “{one.title}” {how}, so {one.words}"
+            mend = "Others are served. The sweeper's log says where; System shows how far it came."
+            yield Trouble("subscription", sentence, mend, one.error)
+        if one.dead:
+            events = "1 event" if one.dead == 1 else f"{one.dead} events"
+            sentence = f"{events} could not be delivered to “{one.title}”"
+            mend = "Mend the reason, then have them delivered again (System → Dead letters)."
+            yield Trouble("dead_letter", sentence, mend, is_grave=False)
+
+
 def _set_aside(duty: DutyHealth) -> Trouble:
     rows = "1 row" if duty.set_aside == 1 else f"{duty.set_aside} rows"
     sentence = f"The duty “{duty.title}” set {rows} aside that it can't deal with"
@@ -224,6 +241,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _lanes,
     _horses,
     _duties,
+    _subscriptions,
     _parts,
     _silent_workers,
     _leases,

@@ -13,11 +13,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from apps.audit.courier import Courier
+from apps.runs.domain.duties import Duty
 from apps.runs.engine.drain import worker_name
-from apps.runs.recovery import DUTIES, sweep
+from apps.runs.recovery import DUTIES, sweep, wake_decided
 from apps.runs.services import beat
 from apps.runs.services.clocks import refuse_a_wrong_clock
-from apps.runs.services.duties import go_on_beside
+from apps.runs.services.duties import go_on_beside, perform
 
 
 class Command(BaseCommand):
@@ -44,6 +45,7 @@ class Command(BaseCommand):
 
     def _go_on(self, stop: threading.Event) -> None:
         name, rounds = worker_name(), 0
+        perform(Duty("woken", "", wake_decided))
         while not stop.is_set():
             try:
                 swept, rounds = sweep(waiting=False), rounds + 1
