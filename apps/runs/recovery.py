@@ -20,7 +20,7 @@ from apps.catalog.services import watch_servers
 from apps.documents import services as documents
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
-from apps.runs import dispatch, reconcile
+from apps.runs import dispatch, journal, reconcile
 from apps.runs.domain import trouble
 from apps.runs.domain.duties import Duty
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
