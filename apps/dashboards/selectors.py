@@ -200,23 +200,29 @@ class DraftRow:
     name: str
     author: str
     updated_at: datetime
-    in_review: bool
+    state: str
+    publish_at: datetime | None
 
 
 def drafts() -> list[DraftRow]:
     """Contracts and policies that somebody is changing; those in review first."""
     contracts = _model("catalog.ContractDraft").objects.values_list(
-        "job__slug", "job__name", "author__username", "updated_at", "state"
+        "job__slug", "job__name", "author__username", "updated_at", "state", "publish_at"
     )
     policies = _model("policy.PolicyDraft").objects.values_list(
-        "policy_set__slug", "policy_set__name", "author__username", "updated_at", "state"
+        "policy_set__slug",
+        "policy_set__name",
+        "author__username",
+        "updated_at",
+        "state",
+        "publish_at",
     )
     rows = [
-        DraftRow(what, *row[:4], in_review=row[4] == "in_review")
+        DraftRow(what, *row)
         for what, found in (("contract", contracts), ("policy", policies))
         for row in found
     ]
-    return sorted(rows, key=lambda r: (not r.in_review, r.updated_at))
+    return sorted(rows, key=lambda r: (r.state != "in_review", r.updated_at))
 
 
 @dataclass(frozen=True, slots=True)

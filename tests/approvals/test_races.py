@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import close_old_connections, connection, transaction
@@ -70,6 +71,26 @@ def test_of_four_who_decide_at_once_one_wins() -> None:
         state = Approval.objects.get(pk=approval.pk).state
         assert sorted(said) == sorted([state, "decided", "decided", "decided"])
         assert Vote.objects.filter(approval=approval).count() == 1
+
+
+def test_whoever_comes_second_is_told_who_was_first() -> None:
+    users = UserFactory.create_batch(4)
+    for _ in range(ROUNDS):
+        approval = ApprovalFactory.create()
+        told: list[str] = []
+
+        def call(user: User, approval: Approval = approval, told: list[str] = told) -> str:
+            try:
+                return decider(approval, user, True)()
+            except ConflictError as error:
+                told.append(str(error.detail["who"]))
+                raise
+
+        together([partial(call, user) for user in users])
+
+        decided_by = Approval.objects.get(pk=approval.pk).decided_by
+        assert decided_by is not None
+        assert told == [decided_by.display_name] * 3
 
 
 def test_a_double_click_is_one_answer() -> None:

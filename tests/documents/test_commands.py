@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from apps.audit.models import Event
 from apps.documents import services
+from apps.documents.domain.kinds import Edition
 from apps.documents.selectors import all_kinds
 from apps.kernel.errors import (
     ConflictError,
@@ -269,3 +271,53 @@ def test_a_contract_names_a_policy_of_its_own_domain(
         desk.submit_draft(revision=draft.revision, author=people["admin"], note="x")
     page = client_as("admin").get("/catalog/jobs/toys-refund/draft/").content.decode()
     assert "belongs to another domain, boats" in page
+
+
+def test_the_home_page_says_what_waits_for_review_or_its_time(
+    desk: Desk, client_as: Callable[[str], Client]
+) -> None:
+    desk.submitted(desk.stronger)
+    assert "awaits review" in client_as("admin2").get("/").content.decode()
+
+    desk.approve("admin2", at=database_now().replace(year=2999))
+
+    assert "is approved, and published 2999-" in client_as("admin2").get("/").content.decode()
+
+
+def test_what_was_published_meanwhile_is_taken_over(
+    desk: Desk, client_as: Callable[[str], Client]
+) -> None:
+    """A colleague's change of one line and a pack's of another end up in one text."""
+    mine = desk.text + "# mine\n"
+    desk.save_draft(text=mine, revision=0, author=desk.people["admin"])
+    with transaction.atomic():
+        told = desk.people["admin2"].pk, desk.people["admin3"].pk
+        edition = Edition(desk.stronger, "", (), "pack", *told)
+        desk.kind.publish(desk.subject, edition)
+    address = f"/{'catalog/jobs/toys-refund' if desk.kind.name == 'contract' else 'policies/toys'}"
+    page = client_as("admin").get(f"{address}/draft/").content.decode()
+    assert "Take over what v2 changed" in page
+
+    done = client_as("admin").post(f"{address}/draft/rebase/", {"revision": 1, "take": "1"})
+
+    assert done.status_code == 302
+    draft = desk.draft
+    assert (draft.text, draft.base_number) == (desk.stronger + "# mine\n", 2)
+    assert [k["text"] for k in draft.earlier] == [mine]
+
+
+def test_where_both_changed_a_line_the_drafts_stays_and_it_is_said(
+    desk: Desk, client_as: Callable[[str], Client]
+) -> None:
+    desk.save_draft(text=desk.weaker, revision=0, author=desk.people["admin"])
+    with transaction.atomic():
+        told = desk.people["admin2"].pk, desk.people["admin3"].pk
+        desk.kind.publish(desk.subject, Edition(desk.stronger, "", (), "pack", *told))
+    address = f"/{'catalog/jobs/toys-refund' if desk.kind.name == 'contract' else 'policies/toys'}"
+
+    page = client_as("admin").post(
+        f"{address}/draft/rebase/", {"revision": 1, "take": "1"}, follow=True
+    )
+
+    assert "Both changed the text at line" in page.content.decode()
+    assert (desk.draft.text, desk.draft.base_number) == (desk.weaker, 2)

@@ -34,9 +34,10 @@ def in_time(moment: Any) -> Q:
 
 @participant
 def locked(approval_id: UUID) -> Approval:
-    """The approval, with its row held until the transaction ends."""
-    rows = Approval.objects.select_for_update(of=("self",))
-    found = rows.select_related("claimed_by", "decided_by").filter(pk=approval_id).first()
+    """The approval, with its row held until the transaction ends. It is read alone: joined with who
+    claimed and who decided it, PostgreSQL would look at who that was before it waited, so whoever
+    comes second would not be told by whom."""
+    found = Approval.objects.select_for_update().filter(pk=approval_id).first()
     if found is None:
         raise NotFoundError("There is no such approval.")
     return found

@@ -303,17 +303,22 @@ def violations() -> list[Need]:
     ]
 
 
+def _standing(row: selectors.DraftRow) -> str:
+    if row.publish_at is not None and row.state == "scheduled":
+        return f"is approved, and published {row.publish_at:%Y-%m-%d %H:%M} UTC"
+    return "awaits review" if row.state == "in_review" else "is being written"
+
+
 def drafts() -> list[Need]:
     names = {"contract": "catalog:draft", "policy": "policy:draft"}
     return [
         Need(
-            "warn" if row.in_review else "info",
-            "st-review" if row.in_review else "st-draft",
-            f"{row.name}: next {row.what} "
-            + ("awaits review" if row.in_review else "is being written"),
+            "warn" if row.state == "in_review" else "info",
+            "st-draft" if row.state == "draft" else "st-review",
+            f"{row.name}: next {row.what} {_standing(row)}",
             f"by {row.author}",
             reverse(names[row.what], args=[row.slug]),
-            "Review" if row.in_review else "Open",
+            "Review" if row.state == "in_review" else "Open",
             row.updated_at,
         )
         for row in selectors.drafts()

@@ -8,6 +8,7 @@ from apps.documents.services.drafting import (
     roll_back,
     save_draft,
     submit_draft,
+    take_over,
     withdraw,
 )
 from apps.documents.services.looking import Findings, look
@@ -24,5 +25,6 @@ __all__ = [
     "roll_back",
     "save_draft",
     "submit_draft",
+    "take_over",
     "withdraw",
 ]

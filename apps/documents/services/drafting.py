@@ -12,10 +12,11 @@ from apps.documents import selectors
 from apps.documents.domain import life as lives
 from apps.documents.domain.kinds import DocumentKind
 from apps.documents.domain.life import Life, StaleRevisionError, State
+from apps.documents.domain.merging import Merged, merge
 from apps.documents.models import columns
 from apps.documents.services.looking import require_publishable
 from apps.documents.services.rows import conflict, held, note_down, require, write
-from apps.kernel.errors import InvalidInputError, NotFoundError
+from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command, participant
 
 KEPT = 5  # texts of other authors that a draft keeps
@@ -42,6 +43,10 @@ def save_draft(kind: DocumentKind, subject: Any, *, text: str, revision: int, au
 def _earlier(draft: Any, text: str, author: Any) -> list[dict[str, Any]]:
     if draft.author_id == author.pk or draft.text == text:
         return list(draft.earlier)
+    return _kept(draft)
+
+
+def _kept(draft: Any) -> list[dict[str, Any]]:
     at = draft.updated_at.isoformat()
     kept = {"name": draft.author.display_name, "at": at, "text": draft.text}
     return [*draft.earlier, kept][-KEPT:]
@@ -111,7 +116,28 @@ def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> N
 @command
 def rebase(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> Any:
     """Say that the draft's author has seen the version published meanwhile: the draft now stands
-    against it, and its difference is shown against it."""
+    against it, with its text as it is, and its difference is shown against it."""
+    draft, life = _rebased(kind, subject, revision, actor)
+    return write(kind, draft, life, trouble="")
+
+
+@command
+def take_over(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> Merged:
+    """Bring what the version published meanwhile changed into the draft, which stands against it
+    then. Where both changed the same lines the draft's stay; they are what is returned. The text
+    as it was is kept beside."""
+    draft, life = _rebased(kind, subject, revision, actor)
+    base, current = kind.version(subject, draft.base_number), kind.current(subject)
+    if base is None or current is None:
+        raise ConflictError("There is no version that could be taken over.", code="draft_state")
+    merged = merge(base.text, draft.text, current.text)
+    kept = _kept(draft) if merged.text != draft.text else list(draft.earlier)
+    write(kind, draft, life, text=merged.text, earlier=kept, trouble="")
+    return merged
+
+
+@participant
+def _rebased(kind: DocumentKind, subject: Any, revision: int, actor: Any) -> tuple[Any, Life]:
     require(kind, actor)
     draft = held(kind, subject)
     subject.refresh_from_db(fields=["current_number"])
@@ -121,7 +147,7 @@ def rebase(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> An
     except StaleRevisionError:
         raise conflict(kind, subject) from None
     note_down(kind, "draft_rebased", subject, actor.username, base=base)
-    return write(kind, draft, life, trouble="")
+    return draft, life
 
 
 @command

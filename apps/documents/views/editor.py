@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -19,6 +20,7 @@ from django.urls import reverse
 from apps.documents import selectors, services
 from apps.documents.domain.kinds import DocumentKind
 from apps.documents.domain.life import NEEDED_IF_WEAKER, State, needed
+from apps.documents.domain.merging import Merged
 from apps.kernel import exactjson, fields
 from apps.kernel.documents import Problem, load
 from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
@@ -200,8 +202,18 @@ class Editor:
         return self._step(request, subject, services.withdraw)
 
     def rebase(self, request: HttpRequest, subject: Any) -> HttpResponse:
-        """Go on from the version published meanwhile."""
-        return self._step(request, subject, services.rebase)
+        """Go on from the version published meanwhile; ``take``: with what it changed."""
+        if not request.POST.get("take"):
+            return self._step(request, subject, services.rebase)
+
+        def act() -> None:
+            merged = services.take_over(
+                self.kind, subject, revision=revision_of(request), actor=request.user
+            )
+            if merged.conflicts:
+                messages.warning(request, both_changed(merged))
+
+        return self._acted(request, subject, act)
 
     def discard(self, request: HttpRequest, subject: Any) -> HttpResponse:
         """Throw it away."""
@@ -264,6 +276,13 @@ def file_of(slug: str, found: Any | None, number: int | None, *, is_json: bool) 
     name = f"{slug}-v{number}" if number else f"{slug}-draft" if hasattr(found, "state") else slug
     response["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
     return response
+
+
+def both_changed(merged: Merged) -> str:
+    """Where two changed the same lines."""
+    lines = ", ".join(str(line) for line, _ in merged.conflicts[:10])
+    noun = "line" if len(merged.conflicts) == 1 else "lines"
+    return f"Both changed the text at {noun} {lines}: yours stays there. See the difference below."
 
 
 def as_json(text: str) -> str:
