@@ -23,6 +23,18 @@ _ABOUT = Section(
             "number",
             help="Share of finished runs that succeed, 0 to 1",
         ),
+        Field(
+            ("outcome", "when_any_of"),
+            "Succeeds by",
+            "names",
+            help="Tools of which one has to be carried out; none: an answer does",
+        ),
+        Field(
+            ("outcome", "hand_over"),
+            "Hands over by",
+            "names",
+            help="Tools that give the case to a person: neither success nor failure",
+        ),
     ),
 )
 _LIMITS = Section(

@@ -18,7 +18,8 @@ NEW, OLD = "f:", "i:"  # what a person left in the field, and what it said when 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value. ``kind``: text, long (several lines), whole, number, choice or flag."""
+    """One value. ``kind``: text, long (several lines), whole, number, choice, flag or names (a
+    list of words, written with commas)."""
 
     path: Path
     label: str
@@ -77,6 +78,8 @@ def _at(document: Any, field: Field) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return ", ".join(value)
     if value is None or isinstance(value, (dict, list)):
         return ""
     return str(value).strip()
@@ -106,6 +109,8 @@ def _value(field: Field, text: str) -> Any:
     text = text.replace("\r\n", "\n").strip()
     if field.kind == "flag":
         return text == "yes"
+    if field.kind == "names":
+        return [word for part in text.split(",") if (word := part.strip())]
     if field.kind not in {"whole", "number"}:
         if not text:
             raise ValueError("It must not be empty.")

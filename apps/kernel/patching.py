@@ -20,8 +20,8 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./@()-]*[A-Za-z0-9.)]|[A-Za-z]")
 
 
 def patch(text: str, path: Path, value: Any) -> str:
-    """``text`` with the scalar at ``path`` set to ``value``; missing keys are added. Raises
-    ValueError when the text can't be read or has no place for it."""
+    """``text`` with the scalar at ``path``, or the list on one line, set to ``value``; missing keys
+    are added. Raises ValueError when the text can't be read or has no place for it."""
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except (YAMLError, RecursionError) as error:
@@ -52,6 +52,8 @@ def _patched(text: str, root: MappingNode, path: Path, value: Any) -> str:
             return _added(text, node, path[depth:], value)
         key, node = pair
         column = key.start_mark.column if key is not None else column
+    if isinstance(node, SequenceNode) and isinstance(value, list):
+        return _relisted(text, node, path, value)
     if not isinstance(node, ScalarNode):
         raise ValueError(f"{path_text(path)} is a group; change it in the text.")
     start, end = node.start_mark.index, node.end_mark.index
@@ -59,6 +61,13 @@ def _patched(text: str, root: MappingNode, path: Path, value: Any) -> str:
         return text[:start] + _block(node.style, str(value), column + 2) + text[end:]
     if not text[start:end].strip():  # "key:" with nothing after it
         return f"{text[:start]} {scalar(value)}{text[end:]}"
+    return text[:start] + scalar(value) + text[end:]
+
+
+def _relisted(text: str, node: SequenceNode, path: Path, value: list[Any]) -> str:
+    start, end = node.start_mark.index, node.end_mark.index
+    if not node.flow_style or "#" in text[start:end]:  # several lines, or words of its author
+        raise ValueError(f"{path_text(path)} is a list over several lines; change it in the text.")
     return text[:start] + scalar(value) + text[end:]
 
 
@@ -95,6 +104,8 @@ def _block(style: str, value: str, indent: int) -> str:
 
 def scalar(value: Any) -> str:
     """One value as YAML on one line, quoted when it could be read as something else."""
+    if isinstance(value, list):
+        return f"[{', '.join(scalar(item) for item in value)}]"
     if not isinstance(value, str):
         return json.dumps(value)
     plain = _PLAIN.fullmatch(value) is not None and load(f"v: {value}").value == {"v": value}

@@ -149,8 +149,10 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
     else:
         answered = carried.top > 0
         ends = [StepEnd(s.tool, s.effect, s.disposition) for s in carried.steps]
-        end = judge(ends, wanted_tools=contract.outcome.when_any_of, answered=answered)
-        course.runs[run.id] = _moved(run, end, summary(end, ends, turn.summary))
+        wanted, hand_over = contract.outcome.when_any_of, contract.outcome.hand_over
+        end = judge(ends, wanted_tools=wanted, answered=answered, hand_over=hand_over)
+        told = summary(end, ends, turn.summary, hand_over=hand_over)
+        course.runs[run.id] = _moved(run, end, told)
 
 
 def _limit_reached(run: Run, contract: Contract) -> str:

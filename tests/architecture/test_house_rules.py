@@ -142,6 +142,13 @@ def test_app_states_its_charter(charter: Path) -> None:
         assert f"{word}:" in docstring, f"{charter}: the charter lacks '{word}:'"
 
 
+def test_no_tool_of_the_practice_companies_is_known_by_name() -> None:
+    """What a tool means for a run's outcome stands in the contract."""
+    product = [*modules(), *templates(), *sorted((ROOT / "static/js").glob("*.js"))]
+
+    assert [name_of(path) for path in product if "transfer_to_human" in path.read_text()] == []
+
+
 def test_kernel_stays_small() -> None:
     assert {path.stem for path in (APPS / "kernel").rglob("*.py")} == KERNEL
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.catalog import services
+from apps.catalog.domain.contract import parse
 from apps.catalog.models import ContractDraft, ContractVersion, Job
 from tests.factories.catalog import CONTRACT, apply_toys, toys_job
 
@@ -208,6 +209,29 @@ def test_a_check_answers_the_script(job: Job, client_as: As) -> None:
     assert [p["line"] for p in said["problems"]] == [21]
     assert "Did you mean “votes”?" in said["html"]
     assert not ContractDraft.objects.exists()
+
+
+def test_the_form_says_by_which_tools_a_case_is_handed_over(job: Job, client_as: As) -> None:
+    client = client_as("admin")
+    name = "outcome.hand_over"
+    body = {"text": CONTRACT, "revision": 0, f"i:{name}": "", f"f:{name}": "find_order , "}
+
+    said = client.post(url("draft_check", job.slug), body, **JSON).json()
+
+    assert parse(said["text"]).contract.outcome.hand_over == ("find_order",)
+    assert said["fields"][name] == "find_order"
+    assert said["problems"] == []
+
+
+def test_the_page_of_a_job_says_by_which_tools_a_case_is_handed_over(
+    tmp_path: Path, db: None, client_as: As
+) -> None:
+    apply_toys(tmp_path, contract=CONTRACT.replace("target:", "hand_over: [find_order]\n  target:"))
+
+    page = text_of(client_as("operator").get(url("job", "toys-refund")))
+
+    assert "Handed over by" in page
+    assert "<code>find_order</code>, which is neither a success nor a failure." in page
 
 
 def test_a_check_by_a_plain_form_keeps_the_text(job: Job, client_as: As) -> None:

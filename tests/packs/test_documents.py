@@ -98,6 +98,7 @@ def test_a_job_may_read_everything_and_change_what_makes_it_succeed(domain: str,
     changing = set(contract.tool_names) & set(company.mutating)
     assert set(contract.outcome.when_any_of) <= changing
     assert bool(contract.outcome.when_any_of) == bool(changing)
+    assert contract.outcome.hand_over == ("transfer_to_human_agents",)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

@@ -97,6 +97,34 @@ def test_csv_has_every_run_and_no_formula(client_as):
     assert [r["customer"] for r in rows] == ["'@sum", '\'=HYPERLINK("http://evil")']
 
 
+def test_a_run_that_was_handed_over_says_so_and_no_claim_stands_as_a_fact(client_as):
+    told = "Handed over to a person by ring. The agent's own words, unconfirmed: “Refunded.”"
+    run = RunFactory.create(state="succeeded", outcome="handed_over", summary=told)
+    other = RunFactory.create(state="succeeded", outcome="resolved", summary="Refunded.")
+    client = client_as("auditor")
+
+    page = text_of(client.get(reverse("runs:detail", args=[run.id])))
+    rows = text_of(client.get(reverse("runs:list"), {"outcome": "handed_over"}))
+    compared = text_of(client.get(reverse("runs:compare"), {"a": run.id, "b": other.id}))
+
+    assert 'data-look="handed-over"' in page
+    assert "The agent says" not in page
+    assert "The agent says" in text_of(client.get(reverse("runs:detail", args=[other.id])))
+    assert str(run.id) in rows
+    assert str(other.id) not in rows
+    assert 'data-look="handed-over"' in rows
+    assert "Handed over" in compared
+    assert "A is handed over and B is resolved" in compared
+
+
+def test_a_run_that_ended_as_escalated_before_there_were_hand_overs_still_says_so(client_as):
+    run = RunFactory.create(state="failed", outcome="escalated", error_class="escalated")
+
+    page = text_of(client_as("auditor").get(reverse("runs:detail", args=[run.id])))
+
+    assert "Escalated" in page
+
+
 @pytest.mark.parametrize(
     "tab",
     ["timeline", "conversation", "steps", "decisions", "receipts", "approvals", "audit", "raw"],

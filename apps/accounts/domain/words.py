@@ -48,7 +48,8 @@ STATES: dict[str, Look] = {
     "deny": Look("Deny", "st-denied", "refused"),
     # How a run ended for the customer.
     "resolved": Look("Resolved", "st-succeeded", "succeeded"),
-    "escalated": Look("Escalated", "st-escalated", "warn"),
+    "handed_over": Look("Handed over", "st-handed-over", "handed-over"),
+    "escalated": Look("Escalated", "st-escalated", "warn"),  # as runs ended before hand-overs
     "tool_refused": Look("Refused by the tool", "st-refused", "refused"),
     "not_resolved": Look("Not resolved", "st-unresolved", "cancelled"),
     "timed_out": Look("Timed out", "st-expired", "shed"),

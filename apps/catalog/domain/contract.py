@@ -55,8 +55,12 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What a run has to reach. A run in which a tool of ``hand_over`` was carried out, and none of
+    ``when_any_of``, was properly handed to a person: neither a success nor a failure."""
+
     success: str = "resolved"
     when_any_of: tuple[str, ...] = ()
+    hand_over: tuple[str, ...] = ()
     target: float = 0.9
 
 

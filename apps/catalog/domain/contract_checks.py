@@ -117,14 +117,30 @@ def _undoing_tool(
 
 def _outcome(source: Document) -> list[Problem]:
     names = [name for _, name in _listed_tools(source)]
-    return [
+    unlisted = [
         source.problem(
-            ("outcome", "when_any_of", i),
+            ("outcome", key, i),
             f"“{name}” is not one of the contract's tools.",
             nearest(name, names) or "List it under “tools”, or leave it out.",
         )
-        for i, name in _texts(_at(source.value, "outcome", "when_any_of"))
+        for key in ("when_any_of", "hand_over")
+        for i, name in _texts(_at(source.value, "outcome", key))
         if name not in names
+    ]
+    return unlisted + _either_or(source)
+
+
+def _either_or(source: Document) -> list[Problem]:
+    """A run counts once: a tool either reaches what the job is for or hands the case on."""
+    reaching = [name for _, name in _texts(_at(source.value, "outcome", "when_any_of"))]
+    return [
+        source.problem(
+            ("outcome", "hand_over", i),
+            f"“{name}” counts as success already, so it can't be a hand-over.",
+            "Keep it in “when_any_of” or in “hand_over”.",
+        )
+        for i, name in _texts(_at(source.value, "outcome", "hand_over"))
+        if name in reaching
     ]
 
 

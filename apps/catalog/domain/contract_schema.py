@@ -91,6 +91,7 @@ CONTRACT: dict[str, Any] = group(
             {
                 "success": choice("resolved"),
                 "when_any_of": list_of(TOOL_NAME),
+                "hand_over": list_of(TOOL_NAME),
                 "target": _number(0, 1),
             },
             "target",

@@ -191,6 +191,13 @@ _SETS = {
         Kind.BREAKING,
         Kind.BREAKING,
     ),
+    # What is handed over leaves the success share, so whoever reads it has to know.
+    "outcome.hand_over": (
+        "{} no longer counts as a hand-over to a person",
+        "{} now counts as a hand-over to a person",
+        Kind.BREAKING,
+        Kind.BREAKING,
+    ),
     "agent.fallbacks": (
         "Fallback agent {} removed",
         "Fallback agent {} added",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from apps.runs.domain.states import State
 
 CHANGING = frozenset({"write", "irreversible"})
-ESCALATION_TOOLS = frozenset({"transfer_to_human_agents"})
+HANDED_OVER = "handed_over"
+DONE = frozenset({"executed", "deduplicated", "inherited"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +38,26 @@ _OUTCOME_OF = {
 }
 
 
-def judge(steps: Sequence[StepEnd], *, wanted_tools: Sequence[str], answered: bool) -> RunEnd:
+def judge(
+    steps: Sequence[StepEnd],
+    *,
+    wanted_tools: Sequence[str],
+    answered: bool,
+    hand_over: Sequence[str] = (),
+) -> RunEnd:
     """``resolved`` when a wanted tool was really carried out (or, for a job that wants none, when
-    the customer was answered). Otherwise the gravest thing that kept it from that."""
-    done = {s.tool for s in steps if s.disposition in {"executed", "deduplicated", "inherited"}}
+    the customer was answered). Otherwise the gravest thing that kept it from that; where nothing
+    did, and a tool by which the contract lets the agent give the case to a person was really
+    carried out, ``handed_over``."""
+    done = {s.tool for s in steps if s.disposition in DONE}
     if wanted_tools and done & set(wanted_tools):
         return RunEnd(State.SUCCEEDED, "resolved", "")
     for disposition in _UNDONE:
         if any(s.disposition == disposition and s.effect != "read" for s in steps):
             outcome = _OUTCOME_OF[disposition]
             return RunEnd(State.FAILED, outcome, outcome)
-    if done & ESCALATION_TOOLS:
-        return RunEnd(State.FAILED, "escalated", "escalated")
+    if done & set(hand_over):
+        return RunEnd(State.SUCCEEDED, HANDED_OVER, "")
     if not wanted_tools and answered:
         return RunEnd(State.SUCCEEDED, "resolved", "")
     return RunEnd(State.FAILED, "not_resolved", "not_resolved")
@@ -62,21 +71,41 @@ _WHY = {
     "approval_expired": "Nobody decided about a change in time",
     "tool_refused": "A tool refused a change",
     "error": "A change failed",
-    "escalated": "The agent handed over to a person",
     "not_resolved": "The agent ended without doing what the job is for",
 }
 
 
-def summary(end: RunEnd, steps: Sequence[StepEnd], said: str) -> str:
+def summary(
+    end: RunEnd, steps: Sequence[StepEnd], said: str, *, hand_over: Sequence[str] = ()
+) -> str:
     """What a run's end is told as. The agent's last words are its claim: where the run did not
     reach what its job is for, the reason and the changes that really were carried out come first,
     and the words are quoted as unconfirmed."""
-    if end.state is State.SUCCEEDED:
+    if end.outcome == HANDED_OVER:
+        told = _handed_over(steps, hand_over)
+    elif end.state is State.SUCCEEDED:
         return said
-    done = [s.tool for s in steps if s.disposition == "executed" and s.effect in CHANGING]
-    facts = f"Carried out: {', '.join(dict.fromkeys(done))}." if done else "Nothing was changed."
+    else:
+        done = _changed(steps)
+        facts = f"Carried out: {done}." if done else "Nothing was changed."
+        told = f"{_WHY.get(end.outcome, 'The run failed')}. {facts}"
     claim = f" The agent's own words, unconfirmed: “{_short(said)}”" if said.strip() else ""
-    return f"{_WHY.get(end.outcome, 'The run failed')}. {facts}{claim}"
+    return told + claim
+
+
+def _handed_over(steps: Sequence[StepEnd], hand_over: Sequence[str]) -> str:
+    """By which tool a case was given to a person, and what was changed besides. Whether somebody
+    has taken it up is not known here, so it isn't said."""
+    ways = [s.tool for s in steps if s.disposition in DONE and s.tool in hand_over]
+    others = _changed([s for s in steps if s.tool not in hand_over])
+    facts = f"Carried out besides: {others}." if others else "Nothing else was changed."
+    return f"Handed over to a person by {', '.join(dict.fromkeys(ways))}. {facts}"
+
+
+def _changed(steps: Sequence[StepEnd]) -> str:
+    """The tools whose changes really were carried out, each once."""
+    changed = [s.tool for s in steps if s.disposition in DONE and s.effect in CHANGING]
+    return ", ".join(dict.fromkeys(changed))
 
 
 def _short(said: str) -> str:

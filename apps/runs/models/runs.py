@@ -50,7 +50,7 @@ class Run(models.Model):
     world = models.CharField(max_length=80, default="live")
     dialect = models.CharField(max_length=8, blank=True)
     state = models.CharField(max_length=24, choices=STATES, default=State.ACCEPTED)
-    # resolved | escalated | rejected | denied | tool_refused | not_resolved | timed_out | error
+    # resolved | handed_over | rejected | denied | tool_refused | not_resolved | timed_out | error
     outcome = models.CharField(max_length=24, blank=True)
     error_class = models.CharField(max_length=40, blank=True)
     summary = models.TextField(blank=True)

@@ -28,6 +28,19 @@ def test_a_sound_contract_has_every_default_filled_in() -> None:
     assert contract.tool("nothing") is None
 
 
+def test_a_contract_says_by_which_tools_a_case_is_handed_over() -> None:
+    stated = parse(
+        CONTRACT.replace("target: 0.9", "hand_over: [find_order]\n  target: 0.9")
+    ).contract
+    silent = parse(CONTRACT).contract
+
+    assert stated is not None
+    assert silent is not None
+    assert stated.outcome.hand_over == ("find_order",)
+    assert silent.outcome.hand_over == ()
+    assert silent.as_document()["outcome"]["hand_over"] == []
+
+
 def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
     text = CONTRACT.replace("owner:", "ownr:").replace("votes: 2", "votes: 0\n  votes: 3")
     text = text.replace("target: 0.9", "target: 2024-01-01").replace("to: operators", "to: ''")
@@ -52,6 +65,9 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
     ("old", "new", "says"),
     [
         ("when_any_of: [refund]", "when_any_of: [refnd]", "Did you mean “refund”?"),
+        ("target: 0.9", "hand_over: [find_ordr]\n  target: 0.9", "Did you mean “find_order”?"),
+        ("target: 0.9", "hand_over: [refund]\n  target: 0.9", "counts as success already"),
+        ("target: 0.9", "hand_over: find_order\n  target: 0.9", "list"),
         ("timeout_s: 15", "compensation: refund", "“refund” undoes itself"),
         ("timeout_s: 15", "compensation: {tool: find_ordr}", "Did you mean “find_order”?"),
         (
@@ -266,6 +282,17 @@ def test_a_broken_text_is_not_patched() -> None:
         patch("a: [", ("a",), 1)
     with pytest.raises(ValueError, match="is a group"):
         patch("a: {b: 1}", ("a",), 1)
+
+
+def test_a_list_on_one_line_is_written_anew_and_another_left_alone() -> None:
+    changed = patch(CONTRACT, ("outcome", "when_any_of"), ["refund", "find_order", "a: b"])
+    added = patch(CONTRACT, ("outcome", "hand_over"), ["find_order"])
+
+    assert '  when_any_of: [refund, find_order, "a: b"]\n  target: 0.9\n' in changed
+    assert load(added).value["outcome"]["hand_over"] == ["find_order"]
+    for text in ("a:\n- b\n- c\n", "a: [b,  # why\n  c]\n"):
+        with pytest.raises(ValueError, match="over several lines"):
+            patch(text, ("a",), ["d"])
 
 
 @pytest.mark.parametrize(("share", "is_good"), [("0.5", True), ("1", True), ("0", False)])

@@ -43,6 +43,8 @@ def changed(old: str, new: str) -> list[tuple[str, str, str]]:
         ("redact: [email]", "redact: []", "data.redact", "weaker_control", "no longer hidden"),
         ("when_any_of: [refund]", "when_any_of: []", "outcome.when_any_of", "breaking",
          "refund no longer counts"),
+        ("target: 0.9", "hand_over: [find_order]\n  target: 0.9", "outcome.hand_over", "breaking",
+         "find_order now counts as a hand-over"),
         ("timeout_s: 15", "repeatable: true", "tools.refund.repeatable", "weaker_control",
          "no → yes"),
         ("criticality: high", "criticality: low", "criticality", "weaker_control", "high → low"),
