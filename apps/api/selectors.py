@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.urls import reverse
 
+from apps.runs.domain.counting import counts_as
+from apps.runs.domain.tally import Tally
+
 if TYPE_CHECKING:
     from apps.audit.models import Event
     from apps.runs.models import Receipt, Run
@@ -23,6 +26,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "id": str(run.pk),
         "state": run.state,
         "outcome": run.outcome,
+        "counts_as": counts_as(run.state, run.outcome),
         "summary": run.summary,
         "job": run.job_slug,
         "contract": run.contract_number,
@@ -48,6 +52,22 @@ def run_document(run: Run) -> dict[str, Any]:
             "cancel": reverse("rest:cancel", kwargs=of_run),
             "events": f"{reverse('rest:events')}?run={run.pk}",
         },
+    }
+
+
+def numbers_document(found: Tally) -> dict[str, Any]:
+    """What some runs came to, as the pages count it."""
+    share = found.success
+    return {
+        "runs": found.runs,
+        "finished": found.finished,
+        "succeeded": found.succeeded,
+        "failed": found.failed,
+        "handed_over": found.handed_over,
+        "cancelled": found.cancelled,
+        "open": found.open,
+        "success_share": None if share.is_too_few else share.value,
+        "interval": None if share.is_too_few else share.interval,
     }
 
 

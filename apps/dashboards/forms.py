@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from apps.kernel.moments import iso as iso
 from apps.kernel.moments import moment
 from apps.runs.domain.origin import ALL, WORDS, Origin
-from apps.runs.selectors.outcomes import DIMENSIONS, Scope, floor_to
+from apps.runs.domain.tally import DIMENSIONS
+from apps.runs.selectors.outcomes import MOST_BUCKETS as MOST_BUCKETS
+from apps.runs.selectors.outcomes import WIDTHS as WIDTHS
+from apps.runs.selectors.outcomes import Scope, bucket_width, floor_to, latest, next_second
 
 RANGES: dict[str, tuple[str, timedelta]] = {
     "15m": ("15 min", timedelta(minutes=15)),
@@ -27,10 +31,6 @@ DEFAULT = "24h"
 LONGEST = timedelta(days=366)
 REFRESH = {0: "Off", 30: "30 s", 300: "5 min"}
 BY = {"job": "Job", "contract": "Contract version", "agent": "Agent"}
-MOST_BUCKETS = 48
-WIDTHS = [timedelta(seconds=s) for s in (30, 60, 120, 300, 900, 1800)] + [
-    timedelta(hours=h) for h in (1, 2, 6, 12, 24, 48, 168, 336)
-]
 ORIGINS = (*Origin, ALL)
 FILTERS = ("domain", "job", "contract", "agent", "source")
 LONGEST_VALUE = 160
@@ -123,26 +123,15 @@ class Query:
         return address(reverse("dashboards:csv", args=[chart]), self.params())
 
 
-def iso(at: datetime) -> str:
-    """UTC, to the second, as it stands in addresses and exports."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def address(path: str, params: Mapping[str, Any]) -> str:
     """A path with a query string; empty values are left out, lists repeat their name."""
     given = {k: v for k, v in params.items() if v not in (None, "", [])}
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def bucket_width(span: timedelta) -> timedelta:
-    """The finest round width that keeps a chart under fifty bars."""
-    return next((w for w in WIDTHS if span / w <= MOST_BUCKETS), WIDTHS[-1])
-
-
 def read_query(params: Mapping[str, str], now: datetime) -> Query:
     """Understand an address. What can't be understood falls back to the default and is told."""
-    # Whole seconds, so that a link with these times lists exactly the runs that were counted.
-    now = now.replace(microsecond=0) + timedelta(seconds=1)
+    now = next_second(now)
     contract = params.get("contract", "")
     refresh = params.get("refresh", "")
     texts = {n: params.get(n, "")[:LONGEST_VALUE].replace("\x00", "") for n in FILTERS}
@@ -170,12 +159,6 @@ def _times(params: Mapping[str, str], now: datetime) -> tuple[datetime, datetime
         if since and since < until and until - since <= LONGEST:
             return since, until, "", ""
         problem = "These times make no range of at most a year; showing the last 24 h instead."
-        return *_relative(DEFAULT, now), DEFAULT, problem
+        return *latest(RANGES[DEFAULT][1], now), DEFAULT, problem
     chosen = params["range"] if params.get("range") in RANGES else DEFAULT
-    return *_relative(chosen, now), chosen, ""
-
-
-def _relative(chosen: str, now: datetime) -> tuple[datetime, datetime]:
-    # The first bucket is whole: a half one would look like a dip.
-    span = RANGES[chosen][1]
-    return floor_to(now - span, bucket_width(span)), now
+    return *latest(RANGES[chosen][1], now), chosen, ""

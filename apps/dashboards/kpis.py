@@ -5,133 +5,19 @@ under "how it's measured": its formula, what counts, and where the method comes 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
-from statistics import NormalDist
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from apps.runs.domain.states import State
-from apps.runs.selectors.outcomes import Cell, DurationSeries, Terms
+from apps.runs.domain.counting import DASH, CountsAs, percent
+from apps.runs.domain.counting import TOO_FEW as TOO_FEW
+from apps.runs.domain.counting import Share as Share
+from apps.runs.domain.counting import wilson as wilson
+from apps.runs.domain.tally import Tally, Terms, target_of
+from apps.runs.domain.tally import tally as tally
+from apps.runs.selectors.outcomes import DurationSeries
 
-TOO_FEW = 20
-Z95 = NormalDist().inv_cdf(0.975)
 MICRO = 1_000_000
-DASH = "\N{EN DASH}"
-K = TypeVar("K")
-
-
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """The 95 % score interval of a share (E. B. Wilson, 1927, JASA 22, 209-212): it stays inside
-    0 to 1 and holds for small n, where the usual p ± 1.96·s doesn't."""
-    if n <= 0:
-        return 0.0, 1.0
-    share, square = successes / n, z * z
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = z * sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """``successes`` of ``n``; below twenty the share isn't shown, since it would mislead."""
-
-    successes: int
-    n: int
-
-    @property
-    def is_too_few(self) -> bool:
-        return self.n < TOO_FEW
-
-    @property
-    def value(self) -> float | None:
-        return self.successes / self.n if self.n else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson(self.successes, self.n)
-
-    @property
-    def words(self) -> str:
-        """``85 %``, or why there is none."""
-        if self.value is None:
-            return DASH
-        return "too few" if self.is_too_few else percent(self.value)
-
-    @property
-    def interval_words(self) -> str:
-        low, high = self.interval
-        return "" if self.is_too_few else f"{percent(low)} to {percent(high)}"
-
-
-def percent(share: float) -> str:
-    """Whole percents, but never a rounded-up "100 %" or a rounded-down "0 %"."""
-    if 0 < share < 0.01 or 0.99 < share < 1:
-        return f"{share * 100:.1f} %"
-    return f"{share * 100:.0f} %"
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of a group of runs, rolled up from cells."""
-
-    runs: int = 0
-    finished: int = 0
-    succeeded: int = 0
-    violations: int = 0
-    unknown: int = 0
-    metered: int = 0
-    priced: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost_microusd: int = 0
-    versions: dict[int, tuple[int, int]] = field(default_factory=dict)  # id → number, finished
-
-    def add(self, cell: Cell) -> None:
-        finished = cell.runs * cell.is_finished
-        self.runs += cell.runs
-        self.finished += finished
-        self.succeeded += cell.runs * cell.is_success
-        self.unknown += cell.runs * (cell.state == State.CONFIRMATION_UNKNOWN)
-        for name in ("violations", "metered", "priced"):
-            setattr(self, name, getattr(self, name) + getattr(cell, name))
-        self.tokens_in += cell.tokens_in
-        self.tokens_out += cell.tokens_out
-        self.cost_microusd += cell.cost_microusd
-        before = self.versions.get(cell.contract_version_id, (0, 0))[1]
-        self.versions[cell.contract_version_id] = (cell.contract_number, before + finished)
-
-    @property
-    def success(self) -> Share:
-        return Share(self.succeeded, self.finished)
-
-    def newest_version(self) -> int:
-        return max(self.versions, key=lambda pk: self.versions[pk][0])
-
-
-def tally(cells: Iterable[Cell]) -> Tally:
-    """All cells as one group."""
-    found = Tally()
-    for cell in cells:
-        found.add(cell)
-    return found
-
-
-def tally_by(cells: Iterable[Cell], key: Callable[[Cell], K]) -> dict[K, Tally]:
-    """Cells grouped by ``key``."""
-    found: dict[K, Tally] = {}
-    for cell in cells:
-        found.setdefault(key(cell), Tally()).add(cell)
-    return found
-
-
-def target_of(group: Tally, terms: Mapping[int, Terms]) -> float | None:
-    """The share that the group's contracts promise together: their targets, weighted by how many
-    runs finished under each."""
-    weights = {pk: max(n, 1) for pk, (_, n) in group.versions.items() if pk in terms}
-    if not weights:
-        return None
-    return sum(terms[pk].target * w for pk, w in weights.items()) / sum(weights.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +72,7 @@ class Kpi:
     key: str
     title: str
     unit: str  # share | seconds | usd | minutes | count
-    better: str  # up | down
+    better: str  # up | down; empty: neither
     compute: Callable[[Numbers], Measure]
     drill: Mapping[str, Any]
 
@@ -232,11 +118,12 @@ def usd_words(usd: float | None) -> str:
     return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
 
 
-@kpi("success", "Success share", unit="share", better="up", drill={"state": "succeeded"})
+@kpi("success", "Success share", unit="share", better="up", drill={"counts_as": CountsAs.SUCCESS})
 def success_share(numbers: Numbers) -> Measure:
     """Succeeded runs ÷ finished runs, of the runs that started in the range. Finished are
     succeeded, failed, compensated (what the run did was undone) and shed (turned away under load);
-    open runs, those a person cancelled and forks made to try something don't count.
+    open runs, those a person cancelled, those the agent properly handed over to a person and forks
+    made to try something don't count.
 
     A run succeeds when it reaches the outcome that its contract counts: for most jobs a receipt of
     one of the contract's tools. The bar is the 95 % score interval (Wilson 1927); below 20 finished
@@ -258,12 +145,32 @@ def success_share(numbers: Numbers) -> Measure:
     )
 
 
+@kpi(
+    "handed_over",
+    "Handed over",
+    unit="count",
+    better="",
+    drill={"counts_as": CountsAs.HANDED_OVER},
+)
+def handed_over(numbers: Numbers) -> Measure:
+    """Runs of the range in which the agent gave the case to a person by a tool that the contract
+    names for it (outcome.hand_over), and in which nothing else went wrong. They are neither a
+    success nor a failure of the job, so the success share leaves them out; beside them stands
+    their share of the runs that have ended, the cancelled ones left out.
+    """
+    n = numbers.all.handed_over
+    ended = n + numbers.all.finished
+    note = f"{percent(n / ended)} of {ended:,} ended runs" if ended else ""
+    return Measure(n, f"{n:,}", note, spark=[t.handed_over for t in numbers.buckets])
+
+
 @kpi("time", "Time to outcome, p95", unit="seconds", better="down", drill={})
 def time_to_outcome(numbers: Numbers) -> Measure:
     """From the moment a case is accepted until it has its outcome, waiting for people included:
     the time 95 % of the succeeded and failed runs stay under (and 50 %, the median), by linear
     interpolation (PostgreSQL's percentile_cont; Hyndman & Fan 1996, type 7). Shed runs never began,
-    and an undone run ends whenever a person undoes it: neither says how long customers wait.
+    an undone run ends whenever a person undoes it, and whoever was handed over waits on: none of
+    them says how long customers wait.
 
     Target: the smallest latency_p95_s of the contracts. The budget, latency_budget_s, is the
     longest a customer should ever wait.
@@ -280,10 +187,10 @@ def time_to_outcome(numbers: Numbers) -> Measure:
     )
 
 
-@kpi("cost", "Cost per outcome", unit="usd", better="down", drill={"state": "succeeded"})
+@kpi("cost", "Cost per outcome", unit="usd", better="down", drill={"counts_as": CountsAs.SUCCESS})
 def cost_per_outcome(numbers: Numbers) -> Measure:
-    """What the models of all runs in the range cost ÷ succeeded runs: failed runs are paid for by
-    those that succeed.
+    """What the models of all runs in the range cost ÷ succeeded runs: failed and handed over runs
+    are paid for by those that succeed.
 
     Only runs whose price is known count; reference and recorded agents call no model, so they have
     none.
@@ -357,4 +264,4 @@ def change(definition: Kpi, now: Measure, before: Measure) -> tuple[str, str, bo
         "count": f"{abs(step):,.0f}",
     }[definition.unit]
     way = "up" if step > 0 else "down"
-    return words, way, way == definition.better
+    return words, way, way == definition.better if definition.better else None

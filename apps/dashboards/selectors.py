@@ -20,6 +20,8 @@ from django.db.models.functions import Extract, Now
 from django.utils import timezone
 
 from apps.dashboards.kpis import Human
+from apps.runs.domain.tally import Tally
+from apps.runs.selectors.counted import not_forked, sums, timed
 from apps.runs.selectors.outcomes import Scope
 
 HOLD, DENY = "hold", "deny"
@@ -272,28 +274,41 @@ def recent_runs(limit: int = 8) -> Sequence[Any]:
 
 @dataclass(frozen=True, slots=True)
 class LastHour:
-    finished: int
-    succeeded: int
-    failed: int
+    """Runs by the moment of their end: all after ``since``, none that started before
+    ``started``."""
+
+    started: datetime
+    since: datetime
     median_s: float | None
+    tally: Tally
+
+    @property
+    def finished(self) -> int:
+        return self.tally.finished
+
+    @property
+    def succeeded(self) -> int:
+        return self.tally.succeeded
+
+    @property
+    def failed(self) -> int:
+        return self.tally.failed
+
+    @property
+    def handed_over(self) -> int:
+        return self.tally.handed_over
 
 
 def last_hour(origin: str = "real") -> LastHour:
-    """What finished in the last hour, of runs of this origin. Runs end at most a deadline after
-    they start, and the start is what is indexed: a day back is looked through."""
-    now = timezone.now()
+    """What finished in the last hour, of the runs of this origin that KPIs count. Runs end at most
+    a deadline after they start, and the start is what is indexed: a day back is looked through."""
+    now = timezone.now().replace(microsecond=0)  # as addresses write it
+    started, since = now - timedelta(days=1), now - timedelta(hours=1)
     rows = _model("runs.Run").objects.filter(
-        created_at__gte=now - timedelta(days=1),
-        finished_at__gte=now - timedelta(hours=1),
-        origin=origin,
+        not_forked(), created_at__gte=started, finished_at__gte=since, origin=origin
     )
     took = Extract(
         ExpressionWrapper(F("finished_at") - F("created_at"), output_field=DurationField()), "epoch"
     )
-    found = rows.aggregate(
-        finished=Count("*"),
-        succeeded=Count("pk", filter=Q(state="succeeded")),
-        failed=Count("pk", filter=Q(state__in=["failed", "shed"])),
-        median_s=Percentile(took, 0.5, filter=Q(state__in=["succeeded", "failed"])),
-    )
-    return LastHour(**found)
+    found = rows.aggregate(**sums(), median_s=Percentile(took, 0.5, filter=timed()))
+    return LastHour(started, since, found.pop("median_s"), Tally(**found))

@@ -40,10 +40,12 @@ def _needs(request: HttpRequest) -> Context:
 
 
 def _counters(request: HttpRequest) -> Context:
-    counts, origin = series.standing().by_state, tower.origin()
+    counts = series.standing().by_state
+    origin, hour, urls = tower.hour()
     return {
         "counters": [(str(s), counts.get(s, 0)) for s in LIVE],
-        "hour": selectors.last_hour(origin),
+        "hour": hour,
+        "hour_urls": urls,
         "origin": origin,
         "origin_words": WORDS[origin],
     }

@@ -32,3 +32,8 @@ def known(found: datetime) -> datetime | None:
     except (OverflowError, ValueError):
         return None
     return utc if FIRST <= utc < LAST else None
+
+
+def iso(at: datetime) -> str:
+    """UTC, to the second, as it stands in addresses and exports."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

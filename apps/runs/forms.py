@@ -9,6 +9,8 @@ from django import forms
 from django.http import QueryDict
 
 from apps.kernel.moments import moment
+from apps.runs.domain.counting import WORDS as COUNTED
+from apps.runs.domain.counting import CountsAs
 from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
@@ -25,6 +27,7 @@ LABELS = {
     "contract": "contract version",
     "agent": "agent",
     "outcome": "outcome",
+    "counts_as": "counts as",
     "error_class": "error",
     "tool": "tool",
     "rule": "policy rule",
@@ -37,6 +40,7 @@ LABELS = {
     "problems": "failed or unknown only",
     "from": "from",
     "to": "to",
+    "ended_from": "ended from",
     "q": "text",
 }
 
@@ -62,6 +66,7 @@ class RunFilterForm(forms.Form):
     contract = forms.IntegerField(min_value=1, max_value=2**31 - 1, required=False)
     agent = forms.CharField(max_length=WORD, required=False)
     outcome = forms.CharField(max_length=40, required=False)
+    counts_as = forms.MultipleChoiceField(choices=[(c, c) for c in CountsAs], required=False)
     error_class = forms.CharField(max_length=40, required=False)
     tool = forms.CharField(max_length=80, required=False)
     rule = forms.CharField(max_length=120, required=False)
@@ -79,6 +84,7 @@ class RunFilterForm(forms.Form):
         # "from" is a word of Python, so these two can't be class attributes.
         self.fields["from"] = MomentField(required=False)
         self.fields["to"] = MomentField(required=False)
+        self.fields["ended_from"] = MomentField(required=False)
 
     def wanted(self) -> RunFilter:
         """The filter that the valid fields ask for."""
@@ -91,6 +97,7 @@ class RunFilterForm(forms.Form):
             contract=value("contract"),
             agent=value("agent") or "",
             outcome=value("outcome") or "",
+            counts_as=tuple(CountsAs(kind) for kind in value("counts_as") or ()),
             error_class=value("error_class") or "",
             tool=value("tool") or "",
             rule=value("rule") or "",
@@ -103,6 +110,7 @@ class RunFilterForm(forms.Form):
             problems=bool(value("problems")),
             since=value("from"),
             until=value("to"),
+            ended_since=value("ended_from"),
             text=value("q") or "",
         )
 
@@ -121,6 +129,8 @@ class RunFilterForm(forms.Form):
     def _words(self, name: str) -> str:
         if name == "state":
             return ", ".join(s.replace("_", " ") for s in self.cleaned_data["state"])
+        if name == "counts_as":
+            return ", ".join(COUNTED[CountsAs(kind)].lower() for kind in self.cleaned_data[name])
         return str(self.data.get(name, ""))
 
     def dropped(self) -> list[str]:

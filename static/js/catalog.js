@@ -6,8 +6,6 @@
   const note = document.getElementById("jobs-note");
   if (!table || !table.dataset.stats) return;
   const rows = [...table.querySelectorAll("tr[data-job]")];
-  const FEW = 20;
-
   const put = (row, name, text, title) => {
     const cell = row.querySelector(`[data-stat="${name}"]`);
     cell.textContent = text;
@@ -16,17 +14,24 @@
   };
 
   const fill = (row, stat) => {
-    const numbers = stat || { runs: 0, finished: 0, success: null, waiting: 0 };
+    const numbers = stat || { runs: 0, finished: 0, success: null, words: "–", waiting: 0 };
     put(row, "runs", numbers.runs.toLocaleString());
     const waiting = put(row, "waiting", numbers.waiting.toLocaleString());
     waiting.classList.toggle("strong", numbers.waiting > 0);
-    if (numbers.success === null || numbers.finished === 0) { put(row, "success", "–", "No finished run"); return; }
-    const said = `${numbers.succeeded} of ${numbers.finished} finished`;
-    if (numbers.finished < FEW) { put(row, "success", "too few", said); return; }
-    const cell = put(row, "success", `${(100 * numbers.success).toFixed(1)} %`, said);
-    const below = numbers.success < Number(row.dataset.target);
-    cell.dataset.below = below ? "yes" : "no";
-    if (below) cell.title = `${said}: below the target`;
+    const none = numbers.success === null;
+    const said = none ? "No finished run" : `${numbers.succeeded} of ${numbers.finished} finished: ${numbers.verdict_words.toLowerCase()}`;
+    const cell = put(row, "success", numbers.words, said);
+    cell.dataset.below = numbers.verdict === "under" ? "yes" : "no";
+    if (numbers.handed_over) cell.append(document.createElement("br"), handedOver(numbers));
+  };
+
+  // Neither a success nor a failure: a figure of its own, which leads to its runs.
+  const handedOver = ({ handed_over: n, links }) => {
+    const link = document.createElement("a");
+    link.className = "sub nowrap";
+    link.href = links.handed_over;
+    link.textContent = `${n.toLocaleString()} handed over`;
+    return link;
   };
 
   const load = async () => {

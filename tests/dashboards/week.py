@@ -55,6 +55,9 @@ def busy_day(shop: Shop, operator: Any, *, runs: int = 420, seed: int = 7) -> No
         slug, (_, share, median) = dice.choice(list(JOBS.items()))
         at = now - timedelta(hours=24 * dice.betavariate(1.2, 1.4))
         _run(shop, dice, operator, slug=slug, share=share, median=median, at=at)
+    handed = {"state": "succeeded", "outcome": "handed_over"}
+    for hours in range(1, 13):
+        shop.runs(1, "retail-cancel-order", at=now - timedelta(hours=hours / 2), **handed)
     for state, n in (("running", 2), ("queued", 1), ("confirmation_unknown", 1)):
         shop.runs(n, "retail-return-items", state=state, at=now - timedelta(minutes=9))
     for risk in (4, 2, 2):

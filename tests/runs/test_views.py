@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals.models import Approval
+from apps.runs.domain.counting import DASH
 from apps.runs.models import Run
 from apps.runs.selectors.runs import Cursor
 from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done
@@ -297,10 +298,17 @@ def test_parts_for_other_pages(client_as):
     stats = answer.json()
 
     assert answer.headers["Runs-Origin"] == "real"
+    links = [stats[job].pop("links") for job in stats]
+    few = {"handed_over": 0, "verdict": "too few", "verdict_words": "Too few runs", "waiting": 0}
+    one, none = {"success": 1.0, "words": "too few"}, {"success": None, "words": DASH}
     assert stats == {
-        run.job_slug: {"runs": 1, "finished": 1, "succeeded": 1, "success": 1.0, "waiting": 0},
-        "other": {"runs": 0, "finished": 0, "succeeded": 0, "success": None, "waiting": 0},
+        run.job_slug: {"runs": 1, "finished": 1, "succeeded": 1, **one, **few},
+        "other": {"runs": 0, "finished": 0, "succeeded": 0, **none, **few},
     }
+    for one_job in links:
+        assert set(one_job) == {"finished", "handed_over"}
+    assert str(run.id) in text_of(client.get(links[0]["finished"]))
+    assert str(run.id) not in text_of(client.get(links[0]["handed_over"]))
     assert str(run.id) in text_of(client.get(reverse("runs:for_job", args=[run.job_slug])))
     health = reverse("runs:tool_health", args=["airline", "cancel_reservation"])
     assert "0 of 1" in text_of(client.get(health))

@@ -18,12 +18,14 @@ from apps.api.rest import schemas
 from apps.api.rest.auth import Bearer
 from apps.api.rest.idempotent import HEADER, keyed, respond
 from apps.kernel.errors import InvalidInputError
+from apps.runs.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 from apps.runs.selectors import detail
 from apps.runs.selectors import runs as listing
 
 router = Router(tags=["runs"])
+MOST_CONTRACT = 2**31 - 1
 READ = Bearer(Scope.RUNS_READ)
 PROBLEMS = dict.fromkeys((401, 403, 429), schemas.ProblemOut)
 CHANGES = {**PROBLEMS, 400: schemas.ProblemOut, 409: schemas.ProblemOut, 422: schemas.ProblemOut}
@@ -76,24 +78,41 @@ def start(request: HttpRequest, payload: schemas.RunIn) -> HttpResponse:
 def runs(
     request: HttpRequest,
     state: Annotated[list[State], Query()] = [],  # noqa: B006  # read by pydantic, never changed
+    counts_as: Annotated[list[CountsAs], Query()] = [],  # noqa: B006  # likewise
+    outcome: str = "",
+    domain: str = "",
     job: str = "",
+    contract: Annotated[int | None, Field(ge=1, le=MOST_CONTRACT)] = None,
+    agent: str = "",
+    counted: bool = False,
     source: str = "",
     origin: Origin | None = None,
     reference: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
+    numbers: bool = False,
     limit: Annotated[int, Field(ge=1, le=100)] = 50,
     cursor: str = "",
 ) -> dict[str, Any]:
     """Newest first. Follow ``next``: a page begins where the last one ended, whatever came
-    since."""
+    since. ``counted`` leaves out forks, as all pages do that show numbers, unless a source is
+    asked for. ``numbers`` tells what the runs of all pages came to; it needs ``since``."""
     before = listing.Cursor.parse(cursor) if cursor else None
     if cursor and before is None:
         fix = "Follow the address in “next” as it is."
         raise InvalidInputError("This cursor can't be read.", field="cursor", fix=fix)
+    if numbers and since is None:
+        fix = "Say from when on runs are counted."
+        raise InvalidInputError("Numbers are of a stretch of time.", field="since", fix=fix)
     wanted = listing.RunFilter(
         states=tuple(map(str, state)),
+        counts_as=tuple(counts_as),
+        outcome=outcome,
+        domain=domain,
         job=job,
+        contract=contract,
+        agent=agent,
+        counted=counted,
         source=source,
         origin=origin or "",
         reference=reference,
@@ -104,6 +123,7 @@ def runs(
     return {
         "runs": [selectors.run_document(row.run) for row in page.rows],
         "next": _next(request, page.older) if page.older else "",
+        "numbers": selectors.numbers_document(listing.numbers(wanted)) if numbers else None,
     }
 
 

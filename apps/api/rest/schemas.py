@@ -9,6 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from apps.runs.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
@@ -75,11 +76,13 @@ class AgentOut(Schema):
 
 
 class RunOut(Schema):
-    """A run. A run that is told to come later is ``accepted`` with ``deferred_until`` and why."""
+    """A run. A run that is told to come later is ``accepted`` with ``deferred_until`` and why.
+    ``counts_as`` says what it is to the numbers of its job."""
 
     id: UUID
     state: str
     outcome: str
+    counts_as: CountsAs
     summary: str
     job: str
     contract: int
@@ -101,11 +104,29 @@ class RunOut(Schema):
     links: dict[str, str]
 
 
+class NumbersOut(Schema):
+    """What runs came to. ``finished`` are those that count, succeeded or failed; what was handed
+    over, cancelled or is open is neither. ``success_share`` and its 95 % interval are of the
+    finished ones, and not told of fewer than twenty."""
+
+    runs: int
+    finished: int
+    succeeded: int
+    failed: int
+    handed_over: int
+    cancelled: int
+    open: int
+    success_share: float | None
+    interval: tuple[float, float] | None
+
+
 class RunsOut(Schema):
-    """A page, newest first. ``next`` is the address of the next one; empty at the end."""
+    """A page, newest first. ``next`` is the address of the next one; empty at the end. ``numbers``,
+    where they were asked for, are of all pages."""
 
     runs: list[RunOut]
     next: str
+    numbers: NumbersOut | None = None
 
 
 class StepOut(Schema):

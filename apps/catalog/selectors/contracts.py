@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,12 +24,36 @@ from apps.catalog.models import (
 )
 from apps.kernel.errors import NotFoundError
 
+logger = logging.getLogger(__name__)
+
 
 @lru_cache(maxsize=2048)
 def contract(version_id: int) -> Contract:
     """The contract a run pinned. Published versions never change, so they are kept for the life of
     the process."""
     return build(ContractVersion.objects.values_list("document", flat=True).get(pk=version_id))
+
+
+def readable(version_ids: Collection[int]) -> dict[int, Contract]:
+    """Those of these versions that can be read: one that was changed behind the product's back
+    says nothing, and keeps no number of the others from being shown."""
+    found = {}
+    for pk in set(version_ids):
+        try:
+            found[pk] = contract(pk)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            logger.exception("contract version %s can't be read", pk)
+    return found
+
+
+def targets(slugs: Collection[str]) -> dict[str, float]:
+    """The success share that each of these jobs promises now; jobs without a contract promise
+    none."""
+    current = ContractVersion.objects.filter(
+        job__slug__in=slugs, number=F("job__current_number")
+    ).values_list("pk", "job__slug")
+    slug_of = dict(current)
+    return {slug_of[pk]: c.outcome.target for pk, c in readable(slug_of).items()}
 
 
 def contract_for_run(job_slug: str) -> tuple[ContractVersion, Contract]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.urls import reverse
@@ -13,14 +13,13 @@ from apps.accounts.domain.roles import Role
 from apps.approvals import selectors as approvals
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
-from apps.dashboards.kpis import Share, Tally, percent, tally_by
+from apps.runs.domain.counting import FINISHED, VERDICTS, CountsAs, Share, percent
 from apps.runs.domain.origin import Origin
+from apps.runs.domain.tally import Tally, Terms, tally_by
 from apps.runs.selectors import attention, health, outcomes, troubles
-from apps.runs.selectors.outcomes import FINISHED, Scope, Terms, floor_to
+from apps.runs.selectors.outcomes import WEEK, Scope, latest, next_second
 from apps.runs.services import outlook
 
-WINDOW = timedelta(days=7)
-WEEK = timedelta(days=7)
 RISKS = {4: "critical", 3: "high", 2: "medium", 1: "low"}
 
 
@@ -45,8 +44,10 @@ class JobRow:
     name: str
     domain: str
     share: Share
+    handed_over: int
     target: float | None
     href: str
+    handed_over_href: str
     origin: str
 
     @property
@@ -58,24 +59,11 @@ class JobRow:
     @property
     def verdict(self) -> str:
         """What the interval allows to say."""
-        if self.distance is None or self.target is None:
-            return "too few"
-        low, high = self.share.interval
-        if high < self.target:
-            return "under"
-        if low >= self.target:
-            return "met"
-        return "maybe under" if self.distance < 0 else "maybe met"
+        return self.share.against(self.target)
 
     @property
     def verdict_words(self) -> str:
-        return {
-            "under": "Under target",
-            "maybe under": "Under, within error",
-            "maybe met": "Met, within error",
-            "met": "Met",
-            "too few": "Too few runs",
-        }[self.verdict]
+        return VERDICTS[self.verdict]
 
     @property
     def marks(self) -> dict[str, str]:
@@ -91,13 +79,13 @@ class JobRow:
     @property
     def spoken(self) -> str:
         aim = "" if self.target is None else f", target {percent(self.target)}"
-        return f"{self.name}: {self.share.words}{aim}, {self.share.n} finished runs"
+        said = f"{self.name}: {self.share.words}{aim}, {self.share.n} finished runs"
+        return f"{said}, {self.handed_over} handed over" if self.handed_over else said
 
 
 def window(now: datetime, origin: str = "") -> Scope:
     """The seven days that the home page judges by, of runs of this origin (any without one)."""
-    since = floor_to(now - WINDOW, timedelta(hours=1))
-    return Scope(since, now + timedelta(seconds=1), origin=origin)
+    return Scope(*latest(WEEK, next_second(now)), origin=origin)
 
 
 def origin() -> Origin:
@@ -122,24 +110,37 @@ def _job_row(
     job: selectors.JobName, group: Tally, terms: Mapping[int, Terms], scope: Scope
 ) -> JobRow:
     promised = terms.get(job.version_id or 0)
-    states = [str(s) for s in FINISHED]
-    params = {
-        "job": job.slug,
-        "from": iso(scope.since),
-        "to": iso(scope.until),
-        "state": states,
-        "counted": "1",
-        "origin": scope.origin,
-    }
     return JobRow(
         job.slug,
         job.name,
         job.domain,
         group.success,
+        group.handed_over,
         promised.target if promised else None,
-        address(reverse("runs:list"), params),
+        _counted_url(scope, job.slug, *FINISHED),
+        _counted_url(scope, job.slug, CountsAs.HANDED_OVER),
         scope.origin,
     )
+
+
+def _counted_url(scope: Scope, job: str, *kinds: CountsAs) -> str:
+    """The list of exactly the runs of a job that were counted as one of these."""
+    return address(reverse("runs:list"), replace(scope, job=job).listed(*kinds))
+
+
+def hour() -> tuple[Origin, selectors.LastHour, dict[str, str]]:
+    """What ended in the last hour, of which runs, and where each number leads: to exactly the runs
+    that were counted."""
+    shown = origin()
+    found = selectors.last_hour(shown)
+    times = {"from": iso(found.started), "ended_from": iso(found.since)}
+    cohort = {**times, "counted": "1", "origin": shown}
+    kinds = {"finished": FINISHED, "handed_over": (CountsAs.HANDED_OVER,)}
+    urls = {
+        name: address(reverse("runs:list"), {**cohort, "counts_as": [str(k) for k in of]})
+        for name, of in kinds.items()
+    }
+    return shown, found, urls
 
 
 def approvals_due() -> list[Need]:

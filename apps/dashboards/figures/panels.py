@@ -19,35 +19,43 @@ from apps.dashboards.figures.plot import Line, Mark, Series
 from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.table import Panel, Value, number
 from apps.dashboards.forms import BY, address, iso
-from apps.dashboards.kpis import (
-    DASH,
-    KPIS,
-    MICRO,
-    Share,
-    Tally,
-    percent,
-    seconds_words,
-    tally_by,
-    target_of,
-    usd_words,
-)
+from apps.dashboards.kpis import KPIS, MICRO, seconds_words, usd_words
 from apps.dashboards.selectors import DENY, HOLD
 from apps.policy.domain.unknown import NAMES, SENTENCE
+from apps.runs.domain.counting import (
+    DASH,
+    FINISHED,
+    TIMED,
+    CountsAs,
+    Share,
+    percent,
+    shown_as,
+)
+from apps.runs.domain.outcome import HANDED_OVER
 from apps.runs.domain.states import State
-from apps.runs.selectors.outcomes import ANSWERED, DIMENSIONS, FINISHED, Cell, Key
+from apps.runs.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
 
 log = logging.getLogger(__name__)
 
 # Four told apart by colour and pattern; what is rare is named where it occurs; the rest is "other".
-STACK = {
+STACK: dict[str, tuple[str, str]] = {
     State.SUCCEEDED: ("var(--good-f)", ""),
     State.FAILED: ("var(--failed-g)", "x"),
     State.WAITING_APPROVAL: ("var(--warn-f)", "."),
     State.CONFIRMATION_UNKNOWN: ("var(--strange-f)", "\\"),
 }
-RARE = {
+RARE: dict[str, tuple[str, str]] = {
+    HANDED_OVER: ("var(--handed-over-f)", "/"),
     State.COMPENSATED: ("var(--compensated-f)", "+"),
     State.SHED: ("var(--shed-f)", "|"),
+}
+# What a state alone doesn't pick out: runs that were handed over have succeeded, too.
+APART: dict[str, dict[str, Any]] = {
+    key: {"state": State.SUCCEEDED, "counts_as": kind}
+    for key, kind in (
+        (State.SUCCEEDED, CountsAs.SUCCESS),
+        (HANDED_OVER, CountsAs.HANDED_OVER),
+    )
 }
 OTHER = tuple(s for s in State if s not in STACK and s not in RARE)
 OTHER_LOOK = ("var(--line-strong)", "-")
@@ -72,11 +80,12 @@ def _bucket_words(reading: Reading, at: datetime) -> str:
 
 
 def over_time(reading: Reading) -> Panel:
-    """Runs by the moment at which they started and by the state they are in now. A bucket that is
-    still filling is hatched. A dotted line is a published contract or policy."""
+    """Runs by the moment at which they started and by the state they are in now; what was handed
+    over to a person stands apart from what succeeded. A bucket that is still filling is hatched. A
+    dotted line is a published contract or policy."""
     panel = Panel("states", "Outcomes over time", "What became of the runs that started when?", [])
     panel.wide = True
-    seen = {cell.state for cell in reading.counts.by_bucket}
+    seen = {shown_as(cell.state, cell.outcome) for cell in reading.counts.by_bucket}
     named = STACK | {s: look for s, look in RARE.items() if s in seen}
     groups = [(str(s), (str(s),), state_look(s).word, *look) for s, look in named.items()]
     groups.append(("other", tuple(str(s) for s in OTHER), "Other", *OTHER_LOOK))
@@ -85,10 +94,11 @@ def over_time(reading: Reading) -> Panel:
     )
     starts, series = reading.starts, []
     for key, states, word, color, pattern in groups:
+        picked = APART.get(key, {"state": list(states)})
         values = [counts.get((at, key), 0) for at in starts]
         marks = [
             Mark(
-                _bucket_url(reading, at, list(states)),
+                _bucket_url(reading, at, picked),
                 f"{_bucket_words(reading, at)}: {n:,} {word.lower()}",
             )
             for at, n in zip(starts, values, strict=True)
@@ -108,7 +118,7 @@ def over_time(reading: Reading) -> Panel:
                 [
                     Value(f"{at.astimezone(UTC):%Y-%m-%d %H:%M}", raw=iso(at)),
                     *[number(s.values[i], href=s.marks[i].url) for s in series],
-                    number(total, href=_bucket_url(reading, at, [])),
+                    number(total, href=_bucket_url(reading, at, {})),
                 ]
             )
     if any(filling):
@@ -121,15 +131,15 @@ def _by_bucket(
 ) -> dict[tuple[datetime | None, str], int]:
     found: dict[tuple[datetime | None, str], int] = {}
     for cell in cells:
-        key = (cell.bucket, group[cell.state])
+        key = (cell.bucket, group[shown_as(cell.state, cell.outcome)])
         found[key] = found.get(key, 0) + cell.runs
     return found
 
 
-def _bucket_url(reading: Reading, at: datetime, states: list[str]) -> str:
+def _bucket_url(reading: Reading, at: datetime, picked: Mapping[str, Any]) -> str:
     query = reading.query
     since, until = max(at, query.since), min(at + query.width, query.until)
-    return runs_url(reading, **{"from": iso(since), "to": iso(until), "state": states})
+    return runs_url(reading, **{"from": iso(since), "to": iso(until), **picked})
 
 
 def _lines(reading: Reading) -> list[Line]:
@@ -182,20 +192,24 @@ def success(reading: Reading) -> Panel:
     title = f"Success against target, by {by.lower()}"
     panel = Panel("success", title, "Do they reach what the contract promises?", how)
     panel.columns = [by, "Finished", "Succeeded", "Share", "95 % interval", "Target", "Distance"]
-    found = [(k, g, target_of(g, reading.terms)) for k, g in _groups(reading).items() if g.finished]
+    panel.columns.append("Handed over")
+    ended = [(k, g) for k, g in _groups(reading).items() if g.finished or g.handed_over]
+    found = [(key, group, target_of(group, reading.terms)) for key, group in ended]
     found.sort(key=lambda row: (*_sorting(row[1].success, row[2]), group_label(reading, row[0])))
     rows = []
     for key, group, target in found:
-        rows.append(_share_row(reading, key, group.success, target))
-        panel.rows.append(_share_values(reading, key, group.success, target))
+        if group.finished:
+            rows.append(_share_row(reading, key, group.success, target))
+        panel.rows.append(_share_values(reading, key, group, target))
     panel.figure = plot.shares(rows[: plot.MOST_ROWS]) if rows else None
     panel.note = _cut(len(rows))
     panel.empty = "No run of this range has finished yet."
     return panel
 
 
-def _finished_url(reading: Reading, key: Key, states: Sequence[State] = FINISHED) -> str:
-    return runs_url(reading, state=[str(s) for s in states], **group_params(reading, key))
+def _counted_url(reading: Reading, key: Key, *kinds: CountsAs, **more: Any) -> str:
+    counted = {"counts_as": [str(kind) for kind in kinds]}
+    return runs_url(reading, **counted, **group_params(reading, key), **more)
 
 
 def _share_row(reading: Reading, key: Key, share: Share, target: float | None) -> plot.ShareRow:
@@ -210,24 +224,25 @@ def _share_row(reading: Reading, key: Key, share: Share, target: float | None) -
         low,
         high,
         target,
-        Mark(_finished_url(reading, key), spoken),
+        Mark(_counted_url(reading, key, *FINISHED), spoken),
     )
 
 
-def _share_values(reading: Reading, key: Key, share: Share, target: float | None) -> list[Value]:
-    params = group_params(reading, key)
+def _share_values(reading: Reading, key: Key, group: Tally, target: float | None) -> list[Value]:
+    params, share = group_params(reading, key), group.success
     shown = not share.is_too_few and share.value is not None
     distance = (share.value or 0) - target if shown and target is not None else None
     return [
         Value(group_label(reading, key), reading.query.url(**params)),
-        number(share.n, href=_finished_url(reading, key)),
-        number(share.successes, href=runs_url(reading, state="succeeded", **params)),
-        number(share.value if shown else None, text=share.words) if shown else Value("too few"),
+        number(share.n, href=_counted_url(reading, key, *FINISHED)),
+        number(share.successes, href=_counted_url(reading, key, CountsAs.SUCCESS)),
+        number(share.value if shown else None, text=share.words) if shown else Value(share.words),
         Value(share.interval_words or DASH),
         number(target, text=percent(target)) if target is not None else Value(DASH),
         number(distance, text=f"{distance * 100:+.0f} points")
         if distance is not None
         else Value(DASH),
+        number(group.handed_over, href=_counted_url(reading, key, CountsAs.HANDED_OVER)),
     ]
 
 
@@ -240,10 +255,11 @@ def latency(reading: Reading) -> Panel:
     groups, rows = _groups(reading), []
     found = sorted(reading.durations.by_key.items(), key=lambda item: -(item[1].p95 or 0))
     for key, took in found:
-        if key not in groups or took.p50 is None or took.p95 is None:
+        terms = reading.terms.get(groups[key].newest_version()) if key in groups else None
+        if terms is None or took.p50 is None or took.p95 is None:
             continue
-        terms = reading.terms[groups[key].newest_version()]
-        label, url = group_label(reading, key), _finished_url(reading, key, ANSWERED)
+        label = group_label(reading, key)
+        url = _counted_url(reading, key, *FINISHED, state=[str(s) for s in TIMED])
         spoken = (
             f"{label}: median {seconds_words(took.p50)}, p95 {seconds_words(took.p95)},"
             f" budget {seconds_words(terms.budget_s)}, {took.n:,} runs"
@@ -323,7 +339,8 @@ def _cut(n: int) -> str:
 
 def errors(reading: Reading) -> Panel:
     """Finished runs that did not succeed, by the outcome they had instead and the class of error.
-    A run has one outcome: the gravest thing that kept it from what its contract counts."""
+    A run has one outcome: the gravest thing that kept it from what its contract counts. Runs that
+    were properly handed over to a person did not fail, so they are not among them."""
     panel = Panel("errors", "Why runs did not succeed", "What should be mended first?", [])
     panel.columns = ["Outcome", "Error class", "Runs", "Share of finished"]
     finished = [cell for cell in reading.cells if cell.is_finished]
@@ -334,8 +351,8 @@ def errors(reading: Reading) -> Panel:
     for (outcome, error), group in sorted(found.items(), key=lambda row: (-row[1].runs, row[0])):
         word = state_look(outcome).word if outcome else "No outcome"
         detail = error.replace("_", " ") if error not in ("", outcome) else ""
-        states = [str(s) for s in FINISHED if s != State.SUCCEEDED]
-        url = runs_url(reading, state=states, outcome=outcome, error_class=error)
+        failed = CountsAs.FAILURE
+        url = runs_url(reading, counts_as=failed, outcome=outcome, error_class=error)
         share = group.runs / total
         labels.append((word, detail or f"{percent(share)} of finished"))
         values.append(group.runs)

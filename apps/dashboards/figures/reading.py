@@ -10,9 +10,10 @@ from functools import cached_property
 
 from apps.dashboards import selectors
 from apps.dashboards.forms import Query
-from apps.dashboards.kpis import Human, Numbers, tally, tally_by
+from apps.dashboards.kpis import Human, Numbers
+from apps.runs.domain.tally import Cell, Terms, tally, tally_by
 from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import Cell, Counts, DurationSeries, Scope, Standing, Terms
+from apps.runs.selectors.outcomes import Counts, DurationSeries, Scope, Standing
 
 
 class Reading:

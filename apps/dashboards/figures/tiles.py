@@ -9,9 +9,10 @@ from apps.dashboards.figures import plot
 from apps.dashboards.figures.panels import counted_url, runs_url
 from apps.dashboards.figures.reading import Reading
 from apps.dashboards.kpis import KPIS, change
-from apps.runs.selectors.outcomes import ANSWERED
+from apps.runs.domain.counting import FINISHED, TIMED
 
 log = logging.getLogger(__name__)
+TIMED_RUNS = {"state": [str(s) for s in TIMED], "counts_as": [str(k) for k in FINISHED]}
 STANDING = ("waiting", "unknown")  # as of now, whatever the range
 
 
@@ -44,7 +45,7 @@ def _tile(key: str, reading: Reading) -> Tile:
         moved = None
         if reading.query.compare and key not in STANDING:
             moved = change(kpi, now, kpi.compute(reading.before))
-        drill = {"state": [str(s) for s in ANSWERED]} if key == "time" else kpi.drill
+        drill = TIMED_RUNS if key == "time" else kpi.drill
         url = runs_url(reading, **drill)
         if key in STANDING:
             url = counted_url({**reading.query.cohort, **drill})

@@ -242,6 +242,7 @@ ORDER = (
     "compensated",
     "cancelled",
     "shed",
+    "handed_over",
     "succeeded",
 )
 

@@ -17,24 +17,22 @@ from django.db import connection
 from django.db.models import Count, F, Func, Max, Min, QuerySet, Value
 from django.db.models.fields import DateTimeField, FloatField
 
-from apps.catalog.selectors.contracts import contract
+from apps.catalog.selectors.contracts import readable, targets
+from apps.kernel.moments import iso
+from apps.runs.domain.counting import BY_OUTCOME, CountsAs, Share
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
+from apps.runs.domain.tally import DIMENSIONS, Cell, Key, Tally, Terms
 from apps.runs.models import Run
+from apps.runs.selectors.counted import by_outcome, not_forked, sums, timed
 
-# Cancelled runs were withdrawn by a person: neither a success nor a failure of the job.
-FINISHED = (State.SUCCEEDED, State.FAILED, State.COMPENSATED, State.SHED)
-# Runs that ended by their own work: a shed one never began, an undone one ends when a person says.
-ANSWERED = (State.SUCCEEDED, State.FAILED)
-FORK = "fork"  # the source of runs that people made to try something (decision record 0021)
 OPEN = (State.ACCEPTED, State.QUEUED, State.RUNNING, State.WAITING_APPROVAL)
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)  # a Saturday's midnight: buckets up to a day align to it
-DIMENSIONS = {
-    "job": ("job_slug",),
-    "contract": ("job_slug", "contract_number"),
-    "agent": ("agent_label",),
-}
-Key = tuple[str | int, ...]
+WEEK = timedelta(days=7)
+MOST_BUCKETS = 48
+WIDTHS = [timedelta(seconds=s) for s in (30, 60, 120, 300, 900, 1800)] + [
+    timedelta(hours=h) for h in (1, 2, 6, 12, 24, 48, 168, 336)
+]
 
 
 def started(since: datetime, until: datetime) -> QuerySet[Run]:
@@ -67,47 +65,28 @@ class Scope:
         }
         given = {name: value for name, value in exact.items() if value not in ("", None)}
         rows = started(self.since, self.until).filter(**given)
-        return rows if self.source else rows.exclude(source=FORK)
+        return rows if self.source else rows.filter(not_forked())
+
+    def listed(self, *kinds: CountsAs) -> dict[str, Any]:
+        """What the address of the list of runs says to show exactly the runs of the cohort that
+        count as one of these (all of them without one)."""
+        moments = {"from": iso(self.since), "to": iso(self.until)}
+        filters = {
+            "domain": self.domain,
+            "job": self.job,
+            "contract": self.contract,
+            "agent": self.agent,
+            "source": self.source,
+            "origin": self.origin,
+            "counted": "" if self.source else "1",
+            "counts_as": [str(kind) for kind in kinds],
+        }
+        return {k: v for k, v in {**moments, **filters}.items() if v not in ("", None, [])}
 
     def cohort_sql(self, *columns: str, **expressions: Any) -> tuple[str, tuple[Any, ...]]:
         """The cohort as a statement to join with, and its parameters."""
         rows = self.runs().values(*columns, **expressions)
         return rows.query.sql_with_params()
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Runs that agree in what a chart tells apart: in the bucket and the state, or in everything
-    but the bucket; the fields of the other kind are empty."""
-
-    bucket: datetime | None = None
-    domain_slug: str = ""
-    job_slug: str = ""
-    contract_number: int = 0
-    contract_version_id: int = 0
-    agent_label: str = ""
-    state: str = ""
-    outcome: str = ""
-    error_class: str = ""
-    runs: int = 0
-    violations: int = 0
-    metered: int = 0
-    priced: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost_microusd: int = 0
-
-    @property
-    def is_finished(self) -> bool:
-        return self.state in FINISHED
-
-    @property
-    def is_success(self) -> bool:
-        """The engine gives ``succeeded`` only for the outcome that the contract counts."""
-        return self.state == State.SUCCEEDED
-
-    def key(self, dimension: str) -> Key:
-        return tuple(getattr(self, column) for column in DIMENSIONS[dimension])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +105,6 @@ class DurationSeries:
     by_key: dict[Key, Durations]
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a contract promises: success share, p95 and the longest bearable time, in seconds."""
-
-    target: float
-    p95_s: float
-    budget_s: float
-
-
 class DateBin(Func):
     """PostgreSQL's date_bin: the start of the bucket that a time falls into."""
 
@@ -143,6 +113,23 @@ class DateBin(Func):
 
     def __init__(self, column: str, width: timedelta) -> None:
         super().__init__(Value(width), F(column), Value(ORIGIN))
+
+
+def bucket_width(span: timedelta) -> timedelta:
+    """The finest round width that keeps a chart under fifty bars."""
+    return next((w for w in WIDTHS if span / w <= MOST_BUCKETS), WIDTHS[-1])
+
+
+def next_second(now: datetime) -> datetime:
+    """Where stretches end that reach to ``now``: whole seconds, so that a link with these times
+    lists exactly the runs that were counted."""
+    return now.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def latest(span: timedelta, until: datetime) -> tuple[datetime, datetime]:
+    """What every page means by the last hour, day or week: from the start of a whole bucket of
+    the charts, since a half one would look like a dip."""
+    return floor_to(until - span, bucket_width(span)), until
 
 
 def floor_to(at: datetime, width: timedelta) -> datetime:
@@ -166,7 +153,8 @@ class Counts:
     by_kind: list[Cell]
 
 
-_TIME = ("bucket", "state")
+TOLD = dict(BY_OUTCOME.keys())  # state → outcome; one a state, a test looks
+_TIME = ("bucket", "state", "told")
 _KIND = ("contract_version_id", "agent_label", "state", "outcome", "error_class")
 _SUMS = {
     "runs": "count(*)",
@@ -183,7 +171,9 @@ def counts(scope: Scope, width: timedelta) -> Counts:
     """The cohort counted in one pass, along time and by kind: two small sets of groups, where
     their product would be sorted on disk."""
     columns = (*_KIND, "has_violation", "tokens_in", "tokens_out", "cost_microusd")
-    inner, params = scope.cohort_sql(*columns, bucket=DateBin("created_at", width))
+    inner, params = scope.cohort_sql(
+        *columns, bucket=DateBin("created_at", width), told=by_outcome()
+    )
     grouped = list(dict.fromkeys((*_TIME, *_KIND)))
     # OFFSET 0 keeps the planner from taking every bucket for as rare as a moment is, and so from
     # sorting what it can hash.
@@ -196,15 +186,19 @@ def counts(scope: Scope, width: timedelta) -> Counts:
         cursor.execute(statement, params)
         rows = cursor.fetchall()
     names = (*grouped, *_SUMS)
-    kinds = [dict(zip(names, row[1:], strict=True)) for row in rows if row[0]]
-    return Counts(
-        [
-            Cell(**{k: v for k, v in zip(names, row[1:], strict=True) if v is not None})
-            for row in rows
-            if not row[0]
-        ],
-        _named(kinds),
-    )
+    kinds = [_values(names, row[1:]) for row in rows if row[0]]
+    return Counts([_of_time(_values(names, row[1:])) for row in rows if not row[0]], _named(kinds))
+
+
+def _values(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """What this group tells apart, and its sums; what it doesn't is NULL."""
+    return {k: v for k, v in zip(names, row, strict=True) if v is not None}
+
+
+def _of_time(values: dict[str, Any]) -> Cell:
+    # Told as yes or no: the planner knows how few groups that makes, and hashes.
+    outcome = TOLD[values["state"]] if values.pop("told") else ""
+    return Cell(outcome=outcome, **values)
 
 
 def _named(kinds: Sequence[dict[str, Any]]) -> list[Cell]:
@@ -240,7 +234,7 @@ def durations(scope: Scope, width: timedelta, dimension: str) -> DurationSeries:
 def _finished_sql(
     scope: Scope, width: timedelta, columns: Collection[str]
 ) -> tuple[str, tuple[Any, ...]]:
-    rows = scope.runs().filter(state__in=ANSWERED, finished_at__isnull=False)
+    rows = scope.runs().filter(timed(), finished_at__isnull=False)
     seconds = Func(
         F("finished_at") - F("created_at"),
         template="extract(epoch FROM %(expressions)s)",
@@ -265,11 +259,10 @@ def _series(rows: Iterable[tuple[Any, ...]], width: int) -> DurationSeries:
 
 
 def terms(version_ids: Collection[int]) -> dict[int, Terms]:
-    """What each of these contract versions promises."""
-    pinned = {pk: contract(pk) for pk in set(version_ids)}
+    """What each of these contract versions promises; those that can't be read promise nothing."""
     return {
         pk: Terms(c.outcome.target, c.slo.latency_p95_s, c.slo.latency_budget_s)
-        for pk, c in pinned.items()
+        for pk, c in readable(version_ids).items()
     }
 
 
@@ -346,3 +339,40 @@ def last_started(scope: Scope) -> datetime | None:
     """When the latest run that fits the filters started, whatever the time range."""
     found: datetime | None = _unbounded(scope).aggregate(at=Max("created_at"))["at"]
     return found
+
+
+# --- one job beside another -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JobStats:
+    """A job's last seven days, how many of its runs wait for a person now, and what it promises."""
+
+    tally: Tally
+    waiting: int
+    target: float | None
+
+    @property
+    def success(self) -> Share:
+        return self.tally.success
+
+    @property
+    def verdict(self) -> str:
+        return self.success.against(self.target)
+
+
+def job_stats(slugs: Sequence[str], *, now: datetime) -> tuple[Scope, dict[str, JobStats]]:
+    """Numbers of the last seven days for each of ``slugs``, and of which runs: real ones if there
+    are any at all in these days, else practice, else replayed ones."""
+    since, until = latest(WEEK, next_second(now))
+    scope = Scope(since, until, origin=usual_origin(since, until))
+    named = {"job_slug__in": slugs}
+    rows = scope.runs().filter(**named).values("job_slug").annotate(**sums())
+    found = {row.pop("job_slug"): row for row in rows}
+    waiting = _unbounded(scope).filter(**named, state=State.WAITING_APPROVAL)
+    waits = dict(waiting.values_list("job_slug").annotate(n=Count("*")))
+    aims = targets(slugs)
+    return scope, {
+        slug: JobStats(Tally(**found.get(slug, {})), waits.get(slug, 0), aims.get(slug))
+        for slug in slugs
+    }

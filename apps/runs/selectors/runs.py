@@ -13,10 +13,11 @@ from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from apps.runs.domain.origin import Origin
+from apps.runs.domain.counting import CountsAs
 from apps.runs.domain.states import NEEDS_A_PERSON, State
+from apps.runs.domain.tally import Tally
 from apps.runs.models import Run, Step
-from apps.runs.selectors.outcomes import FORK, usual_origin
+from apps.runs.selectors.counted import counted_as, not_forked, shown, sums
 
 PAGE = 50
 COUNT_LIMIT = 10_000
@@ -36,6 +37,7 @@ class RunFilter:
     contract: int | None = None
     agent: str = ""
     outcome: str = ""
+    counts_as: tuple[CountsAs, ...] = ()  # what they are to the numbers of their job
     error_class: str = ""
     tool: str = ""
     rule: str = ""
@@ -49,6 +51,7 @@ class RunFilter:
     problems: bool = False
     since: datetime | None = None
     until: datetime | None = None
+    ended_since: datetime | None = None
     text: str = ""
 
     def rows(self) -> QuerySet[Run]:
@@ -61,7 +64,9 @@ class RunFilter:
                 Exists(Step.objects.filter(run_id=OuterRef("pk"), tool_name=self.tool))
             )
         if self.counted and not self.source:
-            rows = rows.exclude(source=FORK)
+            rows = rows.filter(not_forked())
+        if self.counts_as:
+            rows = rows.filter(counted_as(*self.counts_as))
         if self.rule:
             rows = rows.filter(pk__in=self._ruled())
         if self.approval:
@@ -82,6 +87,7 @@ class RunFilter:
             "has_violation": self.violation,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
+            "finished_at__gte": self.ended_since,
         }
         return {name: value for name, value in asked.items() if value}
 
@@ -243,6 +249,11 @@ def count(wanted: RunFilter) -> int:
     return wanted.rows().order_by()[: COUNT_LIMIT + 1].count()
 
 
+def numbers(wanted: RunFilter) -> Tally:
+    """What all matching runs came to, in one query."""
+    return Tally(**wanted.rows().aggregate(**sums()))
+
+
 def export(wanted: RunFilter) -> Iterator[Run]:
     """Matching runs, newest first, up to ``EXPORT_LIMIT``; read in chunks by key, so that no
     cursor or transaction stays open while a slow browser reads."""
@@ -277,8 +288,8 @@ class Bucket:
 
 
 def histogram(wanted: RunFilter, *, now: datetime) -> list[Bucket]:
-    """Matching runs over time by state, in at most ``BUCKETS`` buckets of an even width. Looks
-    back 90 days at most."""
+    """Matching runs over time by state, those that were handed over apart, in at most ``BUCKETS``
+    buckets of an even width. Looks back 90 days at most."""
     floor = max(wanted.since or now - HISTORY, now - HISTORY)
     rows = replace(wanted, since=floor).rows()
     since = wanted.since or rows.aggregate(first=Min("created_at"))["first"]
@@ -293,9 +304,8 @@ def histogram(wanted: RunFilter, *, now: datetime) -> list[Bucket]:
         buckets[start] = Bucket(start, start + width)
         start += width
     binned = RawSQL("date_bin(%s, runs_run.created_at, %s)", [width, origin])
-    for bucket, state, n in (
-        rows.annotate(bucket=binned).values_list("bucket", "state").annotate(n=Count("*"))
-    ).order_by():
+    rows = rows.annotate(bucket=binned, shown=shown())
+    for bucket, state, n in rows.values_list("bucket", "shown").annotate(n=Count("*")).order_by():
         if bucket in buckets:
             buckets[bucket].counts[state] = n
     return list(buckets.values())
@@ -352,41 +362,6 @@ def of_job(slug: str, *, limit: int = 10) -> list[RunRow]:
     """The latest runs of a job."""
     rows = Run.objects.filter(job_slug=slug).order_by("-created_at", "-id")[:limit]
     return _with_waits(list(rows))
-
-
-@dataclass(frozen=True, slots=True)
-class JobStats:
-    """A job's last seven days. ``success`` is a share of ``finished``."""
-
-    runs: int = 0
-    finished: int = 0
-    succeeded: int = 0
-    waiting: int = 0
-
-    @property
-    def success(self) -> float | None:
-        return self.succeeded / self.finished if self.finished else None
-
-
-def job_stats(slugs: Sequence[str], *, now: datetime) -> tuple[Origin, dict[str, JobStats]]:
-    """Numbers of the last seven days for each of ``slugs``, and of which runs: real ones if there
-    are any at all in these days, else practice, else replayed ones."""
-    since = now - timedelta(days=7)
-    origin = usual_origin(since, now + timedelta(seconds=1))
-    ended = Q(state__in=["succeeded", "failed", "compensated"])
-    rows = (
-        Run.objects.filter(job_slug__in=slugs, created_at__gte=since, origin=origin)
-        .values("job_slug")
-        .annotate(
-            runs=Count("pk"),
-            finished=Count("pk", filter=ended),
-            succeeded=Count("pk", filter=Q(state="succeeded")),
-            waiting=Count("pk", filter=Q(state="waiting_approval")),
-        )
-        .order_by()
-    )
-    found = {row.pop("job_slug"): JobStats(**row) for row in rows}
-    return origin, {slug: found.get(slug, JobStats()) for slug in slugs}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.kernel.streaming import csv_lines, download
 from apps.runs import figures
+from apps.runs.domain.counting import WORDS as COUNTED
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 from apps.runs.forms import RunFilterForm
@@ -57,6 +58,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "facets": runs.facets(),
         "states": list(State),
         "origins": list(Origin),
+        "counted_as": [(str(kind), word) for kind, word in COUNTED.items()],
         "count": runs.count(wanted),
         "count_limit": runs.COUNT_LIMIT,
         "histogram": figures.histogram(runs.histogram(wanted, now=now), now=now),

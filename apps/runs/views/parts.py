@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
-from apps.runs.selectors import runs
+from apps.runs.domain.counting import FINISHED, VERDICTS, CountsAs
+from apps.runs.domain.origin import WORDS, Origin
+from apps.runs.selectors import outcomes, runs
+from apps.runs.selectors.outcomes import JobStats, Scope
 from apps.runs.views import stops
 
 SLUGS_AT_ONCE = 200
@@ -17,8 +25,10 @@ SLUGS_AT_ONCE = 200
 @require_GET
 @requires("runs.view")
 def for_job(request: HttpRequest, slug: str) -> HttpResponse:
-    """A job's latest runs, for its page in the catalog."""
-    return render(request, "runs/_for_job.html", {"rows": runs.of_job(slug), "slug": slug})
+    """A job's last seven days and its latest runs, for its page in the catalog."""
+    scope, found = outcomes.job_stats([slug], now=timezone.now())
+    context = {"rows": runs.of_job(slug), "slug": slug, **_stats(scope, slug, found[slug])}
+    return render(request, "runs/_for_job.html", {**context, "of": WORDS[Origin(scope.origin)]})
 
 
 @require_GET
@@ -27,20 +37,36 @@ def job_stats(request: HttpRequest) -> JsonResponse:
     """Numbers of the last seven days by job, for the catalog's table. The header ``Runs-Origin``
     says of which runs they are."""
     slugs = [s for s in request.GET.get("slugs", "").split(",") if s][:SLUGS_AT_ONCE]
-    origin, found = runs.job_stats(slugs, now=timezone.now())
-    return JsonResponse(
-        {
-            slug: {
-                "runs": s.runs,
-                "finished": s.finished,
-                "succeeded": s.succeeded,
-                "success": s.success,
-                "waiting": s.waiting,
-            }
-            for slug, s in found.items()
-        },
-        headers={"Runs-Origin": origin},
-    )
+    scope, found = outcomes.job_stats(slugs, now=timezone.now())
+    told = {slug: _told(**_stats(scope, slug, stats)) for slug, stats in found.items()}
+    return JsonResponse(told, headers={"Runs-Origin": scope.origin})
+
+
+def _stats(scope: Scope, slug: str, stats: JobStats) -> dict[str, Any]:
+    """A job's numbers, and the list of runs behind each."""
+    of_job = replace(scope, job=slug)
+    kinds = {"finished": FINISHED, "handed_over": (CountsAs.HANDED_OVER,)}
+    address = reverse("runs:list")
+    links = {
+        name: f"{address}?{urlencode(of_job.listed(*of), doseq=True)}" for name, of in kinds.items()
+    }
+    words = VERDICTS[stats.verdict]
+    return {"stats": stats, "links": links, "verdict_words": words}
+
+
+def _told(stats: JobStats, links: Any, verdict_words: str) -> dict[str, Any]:
+    return {
+        "runs": stats.tally.runs,
+        "finished": stats.tally.finished,
+        "succeeded": stats.tally.succeeded,
+        "success": stats.success.value,
+        "words": stats.success.words,
+        "verdict": stats.verdict,
+        "verdict_words": verdict_words,
+        "handed_over": stats.tally.handed_over,
+        "waiting": stats.waiting,
+        "links": links,
+    }
 
 
 @require_GET

@@ -435,3 +435,48 @@ def test_what_nobody_foresaw_is_a_problem_and_is_logged(
     assert "secret detail" not in str(body)
     assert "ZeroDivisionError" in caplog.text
     told(erp.start("k"), 409, "idempotency_running")  # what became of it is open: its lease runs
+
+
+def test_numbers_are_told_as_the_pages_tell_them(erp: Machine) -> None:
+    ended = {"finished_at": timezone.now(), "job_slug": "toys-refund"}
+    RunFactory.create_batch(19, done=True, **ended)
+    RunFactory.create_batch(2, state="succeeded", outcome="handed_over", **ended)
+    RunFactory.create(state="cancelled", outcome="cancelled", **ended)
+    RunFactory.create(job_slug="toys-refund")
+    RunFactory.create(done=True, source="fork", **ended)
+    since = f"{timezone.now() - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+
+    def numbers(query: str = "") -> dict[str, Any]:
+        path = f"{RUNS}?numbers=true&counted=true&limit=1&since={since}{query}"
+        found: dict[str, Any] = erp.get(path).json()["numbers"]
+        return found
+
+    few = numbers()
+    RunFactory.create(state="shed", outcome="shed", **ended)
+    enough = numbers("&job=toys-refund")
+
+    names = ("runs", "finished", "succeeded", "failed", "handed_over", "cancelled", "open")
+    assert [few[name] for name in names] == [23, 19, 19, 0, 2, 1, 1]
+    assert (few["success_share"], few["interval"]) == (None, None)
+    assert (enough["finished"], enough["failed"], enough["success_share"]) == (20, 1, 19 / 20)
+    assert enough["interval"] == pytest.approx([0.764, 0.991], abs=0.001)
+    assert numbers("&source=fork")["runs"] == 1
+    assert numbers("&job=nothing")["runs"] == 0
+    assert erp.get(RUNS).json()["numbers"] is None
+    assert told(erp.get(f"{RUNS}?numbers=true"), 422, "invalid_input")["field"] == "since"
+
+
+def test_runs_are_listed_by_what_they_count_as(erp: Machine) -> None:
+    handed = RunFactory.create(state="succeeded", outcome="handed_over")
+    fork = RunFactory.create(state="succeeded", outcome="handed_over", source="fork")
+    RunFactory.create(done=True)
+
+    def ids(query: str) -> set[str]:
+        return {run["id"] for run in erp.get(f"{RUNS}?{query}").json()["runs"]}
+
+    assert ids("counts_as=handed_over") == ids("outcome=handed_over")
+    assert ids("counts_as=handed_over") == {str(handed.pk), str(fork.pk)}
+    assert ids("counts_as=handed_over&counted=true") == {str(handed.pk)}
+    assert len(ids("counts_as=handed_over&counts_as=success")) == 3
+    assert erp.get(f"{RUNS}/{handed.pk}").json()["counts_as"] == "handed_over"
+    assert told(erp.get(f"{RUNS}?counts_as=luck"), 422, "invalid_request")["field"]
