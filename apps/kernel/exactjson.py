@@ -29,6 +29,7 @@ Number: TypeAlias = int | float | Decimal
 
 MAX_DIGITS = 4300  # of a number written out without exponent; also what Python reads and writes
 MAX_DEPTH = 100  # so that no library's recursion breaks
+STORED_DEPTH = 200  # of what is read from a row, whoever wrote it
 MAX_BYTES = 4 * 1024 * 1024
 PATH_CHARS = 200
 _BEYOND = 10**MAX_DIGITS
@@ -37,6 +38,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LITERAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)0*([0-9]+))?")
 _EXPONENT_DIGITS = 9  # of an exponent that is read at all
 _SHORT = 16  # characters, of which one at least is no digit
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')  # texts and brackets of sound JSON
 
 
 class NotCarriedError(InvalidInputError, ValueError):
@@ -88,8 +90,7 @@ def loads(raw: bytes | str, *, most_bytes: int = MAX_BYTES) -> Json:
             raise
         return check(_decoded_by(_LENIENT, text))  # says where it stands
     # What else can be wrong with it leaves a trace in its text.
-    brackets = text.count("[") + text.count("{")
-    is_odd = _ODD_ESCAPE.search(text) or (brackets > MAX_DEPTH and _is_too_deep(value))
+    is_odd = _ODD_ESCAPE.search(text) or _is_deeper(text, value, MAX_DEPTH)
     return check(value) if is_odd else value
 
 
@@ -105,10 +106,12 @@ def _decoded_by(decoder: json.JSONDecoder, text: str) -> Json:
         raise _too_deep() from error
 
 
-def _is_too_deep(value: Json) -> bool:
-    """Level by level, since a value may hold millions of small lists."""
+def _is_deeper(text: str, value: Json, most: int) -> bool:
+    """Level by level, since a value may hold millions of small lists; at once for most texts."""
+    if text.count("[") + text.count("{") <= most:
+        return False
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(most):
         level = [
             part
             for whole in level
@@ -132,9 +135,36 @@ def _decoded(raw: bytes | str) -> str:
 
 def read_stored(text: str | bytes) -> Json:
     """The text of a ``jsonb`` column as a value of ours. Never refuses: what is there was let in
-    once, be it by an older release. Raises ``ValueError`` for what is no JSON."""
+    once, be it by an older release. What is nested more deeply than ``STORED_DEPTH`` comes as its
+    JSON text, so that every row can be read, written and shown. Raises ``ValueError`` for what is
+    no JSON."""
     if isinstance(text, bytes):
         text = text.decode()
+    try:
+        value = _read(text)
+    except RecursionError:
+        return _read(_flattened(text))
+    return _read(_flattened(text)) if _is_deeper(text, value, STORED_DEPTH) else value
+
+
+def _flattened(text: str) -> str:
+    """Sound JSON in which a text stands for each container below the deepest level that is read."""
+    depth = began = 0
+    kept: list[str] = []
+    copied = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            began = token.start() if depth == STORED_DEPTH + 1 else began
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == STORED_DEPTH:
+                kept += [text[copied:began], json.dumps(text[began : token.end()])]
+                copied = token.end()
+    return "".join(kept) + text[copied:]
+
+
+def _read(text: str) -> Json:
     try:
         value, end = _scan(text, 0)  # spares the decoder's search for white space
         return value if end == len(text) else _STORED.decode(text)

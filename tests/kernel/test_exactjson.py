@@ -233,3 +233,20 @@ def test_no_number_but_jsons_is_read() -> None:
 def test_only_values_of_ours_are_written() -> None:
     with pytest.raises(TypeError):
         dumps({"a": object(), "b": 2**70})
+
+
+@pytest.mark.parametrize("depth", [199, exactjson.STORED_DEPTH, 201, 300, 990, 100_000])
+@pytest.mark.parametrize(
+    ("before", "after"), [("[", "]"), ('{"a]\\"[":', "}"), ("[1,", ',{"b":[2]}]')]
+)
+def test_a_row_is_read_however_deeply_it_is_nested(depth: int, before: str, after: str) -> None:
+    found = exactjson.read_stored(before * depth + "7" + after * depth)
+
+    assert dumps(found)  # it can be written and shown
+    levels = 0
+    while isinstance(found, dict | list):
+        inner = list(found.values()) if isinstance(found, dict) else found
+        found, levels = inner[1 if len(inner) == 3 else 0], levels + 1
+    assert levels == min(depth, exactjson.STORED_DEPTH)
+    left = depth - levels
+    assert found == (before * left + "7" + after * left if left else 7)
