@@ -19,6 +19,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from apps.kernel import exactjson
+
 MAX_CHARACTERS = 200_000
 MAX_DEPTH = 60
 MAX_INTEGER = 2**53 - 1
@@ -173,6 +175,8 @@ class _Reader:
                 continue
             key = str(key_node.value)
             inner = (*path, key)
+            if self._is_unfit(key_node, path, key):
+                continue
             if key in out:
                 first = self.key_places[inner].line
                 self._say(
@@ -190,7 +194,7 @@ class _Reader:
         tag = str(node.tag).removeprefix(_TAG)
         text = str(node.value)
         if tag == "str":
-            return text
+            return None if self._is_unfit(node, path, text) else text
         if tag == "null":
             return None
         if tag == "bool":
@@ -204,6 +208,16 @@ class _Reader:
         self.unreadable.add(path_text(path))
         self._say(node, path, f"“{text[:40]}” is read as {kind}.", f'Quote it: "{text[:40]}".')
         return None
+
+    def _is_unfit(self, node: Node, path: Path, text: str) -> bool:
+        """Whether an escape of YAML's made it text that can't be stored."""
+        try:
+            exactjson.check(text)
+        except exactjson.NotCarriedError as error:
+            self.unreadable.add(path_text(path))
+            self._say(node, path, f"The text {error.reason}.", error.fix)
+            return True
+        return False
 
     def _number(self, node: Node, path: Path, text: str, *, is_whole: bool) -> int | float | None:
         value = _integer(text) if is_whole else _float(text)

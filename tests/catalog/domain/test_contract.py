@@ -102,6 +102,10 @@ def test_all_problems_come_at_once_in_the_order_of_the_text() -> None:
         ("criticality: high", "priority: .nan", "must be finite"),
         ("criticality: high", "priority: 0.1234567890123456789", "more digits than are kept"),
         ("criticality: high", "priority: &a 4", "Anchors and aliases"),
+        ("owner: Toy desk, Ida Holm", 'owner: "a\\0b"', "The text has a NUL character (\\u0000)"),
+        ("owner: Toy desk, Ida Holm", 'owner: "\\ud800"', "half a surrogate pair"),
+        ("owner: Toy desk, Ida Holm", 'owner: "\\uD83D\\uDE00"', "half a surrogate pair"),
+        ("owner: Toy desk, Ida Holm", '"a\\0": 1', "NUL character"),
     ],
 )
 def test_a_mistake_is_named_with_its_fix(old: str, new: str, says: str) -> None:
