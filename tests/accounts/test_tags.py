@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
+import pytest
+from django.db import OperationalError
 from django.template import Context, Template
 from django.utils import timezone
 
@@ -68,3 +71,63 @@ def test_money_duration_and_effect() -> None:
     assert render("{% duration s %}", s=64) == "1 m 04 s"
     assert "Irreversible" in render("{% effect e %}", e="irreversible")
     assert "odd" in render("{% effect e %}", e="odd")
+
+
+class Broken:
+    """Whose value is nothing that anybody thought of."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __str__(self) -> str:
+        raise self.error
+
+
+def test_a_part_that_breaks_says_so_and_what_stands_around_it_is_drawn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inner = "{% with x=1 %}in {{ b|visible }}{% endwith %}"
+    source = "before {% part name %}" + inner + "{% endpart %} {{ x }}."
+
+    html = render(source, b=Broken(RuntimeError("odd")), name="<Receipt>")
+
+    assert html.startswith('before <p class="notice warn unshown">&lt;Receipt&gt;: this can')
+    assert html.endswith("</p> .")
+    assert "odd" in caplog.text
+    assert render(source, b="it", name="x") == "before in it ."
+
+
+def test_a_database_that_fails_is_no_part_s_trouble() -> None:
+    with pytest.raises(OperationalError):
+        render('{% part "x" %}{{ b|visible }}{% endpart %}', b=Broken(OperationalError()))
+
+
+@pytest.mark.parametrize("value", ["", None, 7, "x", [], {}, Decimal("NaN")])
+def test_no_tag_breaks_on_a_value_of_another_kind(value: object) -> None:
+    for tag in ("ago", "at", "due", "duration", "money", "risk", "effect", "state"):
+        assert render("{% " + tag + " v %}", v=value) is not None
+    for name in ("visible", "exact", "pairs", "listed", "short_id"):
+        assert render("{{ v|" + name + " }}", v=value) is not None
+
+
+def test_a_text_without_measure_is_cut_and_says_so() -> None:
+    html = render("{{ t|exact }}", t="\u202e" + "x" * 60_000)
+
+    assert html.count("x") == 49_999
+    assert "and 10,001 more characters, not shown here" in html
+    assert "not shown" not in render("{{ t|visible }}", t="x" * 50_000)
+
+
+def test_a_value_is_shown_as_json() -> None:
+    assert render("{{ v|exact }}", v=[True, None, {"a": 10**30}]) == (
+        "[true,null,{&quot;a&quot;:1" + "0" * 30 + "}]"
+    )
+
+
+def test_what_ought_to_be_a_list_is_one() -> None:
+    source = "{% for one in v|listed %}{{ one }};{% endfor %}"
+
+    assert render(source, v=[1, 2]) == "1;2;"
+    assert render(source, v=7) == "7;"
+    assert render(source, v={"items": 1}) == "{&#x27;items&#x27;: 1};"
+    assert render(source, v=None) == render(source, v="") == ""

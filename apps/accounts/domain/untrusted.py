@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Cc control, Cf format (bidi, zero-width, tags), Cs surrogate, Co private use, Cn unassigned,
 # Zl and Zp line and paragraph separators; of Zs only the common space is innocent.
@@ -20,6 +21,7 @@ _BLANK = frozenset(
     + "".join(map(chr, range(0xE0100, 0xE01F0)))
 )
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
+_NUL = "\N{SYMBOL FOR NULL}"  # which hides nothing itself
 
 
 @dataclass(frozen=True)
@@ -48,33 +50,42 @@ def name_of(char: str) -> str:
 
 def pieces(text: str, *, keep: str = "") -> list[Piece]:
     """``text`` cut into plain stretches and marks. Characters of ``keep`` stay as they are."""
-    found: list[Piece] = []
-    plain: list[str] = []
-    for char in text:
-        if char in keep or not hides(char):
-            plain.append(char)
-            continue
-        if plain:
-            found.append(Piece("".join(plain)))
-            plain = []
-        found.append(Piece(f"U+{ord(char):04X}", name_of(char)))
-    if plain:
-        found.append(Piece("".join(plain)))
-    return found
+    hiding = {ord(char) for char in set(text) if hides(char) and char not in keep}
+    if not hiding:
+        return [Piece(text)] if text else []
+    # Cut at each in C, since a text may have millions of characters: NUL, which hides itself, parts
+    # what is plain from what hides, in turns.
+    marked = text.translate({n: f"\x00{chr(n) if n else _NUL}\x00" for n in hiding})
+    return [
+        _mark(part) if at % 2 else Piece(part)
+        for at, part in enumerate(marked.split("\x00"))
+        if part
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _mark(char: str) -> Piece:
+    char = "\x00" if char == _NUL else char
+    return Piece(f"U+{ord(char):04X}", name_of(char))
 
 
 def has_hidden(text: str) -> bool:
     """Whether ``text`` carries anything beyond line ends that a reader could not see."""
-    return any(hides(char) for char in text if char not in "\n\r\t")
+    return any(hides(char) for char in set(text) if char not in "\n\r\t")
 
 
 def mixes_scripts(text: str) -> bool:
     """Whether one word mixes look-alike scripts, as ``p\u0430ypal`` with a Cyrillic letter does."""
-    return any(len(_scripts_of(word)) > 1 for word in text.split())
+    return not text.isascii() and any(len(_scripts_of(word)) > 1 for word in set(text.split()))
 
 
 def _scripts_of(word: str) -> set[str]:
     if word.isascii():
         return set()
-    names = (unicodedata.name(char, "") for char in word if char.isalpha())
-    return {script for name in names for script in _SCRIPTS if name.startswith(script)}
+    return {script for char in set(word) if char.isalpha() and (script := _script_of(char))}
+
+
+@lru_cache(maxsize=4096)
+def _script_of(char: str) -> str:
+    name = unicodedata.name(char, "")
+    return next((script for script in _SCRIPTS if name.startswith(script)), "")

@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from django import template
+from django.db import DatabaseError
+from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 from apps.accounts.domain import quantities, untrusted, words
+from apps.kernel import exactjson
 
+log = logging.getLogger(__name__)
 register = template.Library()
 DASH = "\N{EM DASH}"
+MOST_SHOWN = 50_000  # characters of one text from outside; a page has many
+
+
+class Part(Node):
+    """A part of a page that shows what came from outside: see ``part``."""
+
+    def __init__(self, name: FilterExpression, nodelist: NodeList) -> None:
+        self.name = name
+        self.nodelist = nodelist
+
+    def render(self, context: template.Context) -> SafeString:
+        """What stands in it, or a sentence that it can't be shown."""
+        try:
+            with context.push():
+                return self.nodelist.render(context)
+        except DatabaseError:  # is told for the whole page: nothing of it could be read
+            raise
+        except Exception:
+            name = self.name.resolve(context)
+            log.exception("a part of a page can't be shown: %s", name)
+            return format_html(
+                '<p class="notice warn unshown">{}: this can\'t be shown, since what is kept of it'
+                " can't be read. The rest of the page holds.</p>",
+                name,
+            )
+
+
+@register.tag
+def part(parser: Parser, token: Token) -> Part:
+    """``{% part "Receipt" %}…{% endpart %}``: whatever goes wrong within, the rest of the page is
+    drawn and every decision on it stays possible; it is logged, and the reader is told."""
+    name = parser.compile_filter(token.split_contents()[1])
+    nodelist = parser.parse(("endpart",))
+    parser.delete_first_token()
+    return Part(name, nodelist)
 
 
 @register.simple_tag
@@ -60,7 +102,7 @@ def state_css(value: Any) -> str:
 @register.simple_tag
 def risk(level: int) -> SafeString:
     """Rising bars and a word."""
-    level = min(max(int(level or 1), 1), 4)
+    level = min(max(level, 1), 4) if isinstance(level, int) else 1
     return format_html(
         '<span class="risk" data-r="{}"><span class="bars" aria-hidden="true">'
         "<i></i><i></i><i></i><i></i></span>{}</span>",
@@ -85,7 +127,7 @@ def _absolute(moment: datetime) -> str:
 @register.simple_tag
 def ago(moment: datetime | None) -> SafeString:
     """How long ago, kept fresh by app.js; the exact moment is in ``datetime`` and on hover."""
-    if moment is None:
+    if not isinstance(moment, datetime):
         return format_html('<span class="sub">{}</span>', DASH)
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}</time>',
@@ -98,7 +140,7 @@ def ago(moment: datetime | None) -> SafeString:
 @register.simple_tag
 def at(moment: datetime | None) -> SafeString:
     """An exact moment, shown in the reader's own zone by app.js and in UTC without it."""
-    if moment is None:
+    if not isinstance(moment, datetime):
         return format_html('<span class="sub">{}</span>', DASH)
     return format_html(
         '<time datetime="{0}" title="{1}" data-at>{1}</time>',
@@ -110,7 +152,7 @@ def at(moment: datetime | None) -> SafeString:
 @register.simple_tag
 def due(moment: datetime | None, since: datetime | None = None) -> SafeString:
     """The time left; turns "soon" at a fifth of the window (from ``since``) or two minutes."""
-    if moment is None:
+    if not isinstance(moment, datetime):
         return format_html('<span class="sub">{}</span>', DASH)
     window = moment - since if since else timedelta(0)
     left = moment - timezone.now()
@@ -128,44 +170,65 @@ def due(moment: datetime | None, since: datetime | None = None) -> SafeString:
 @register.simple_tag
 def duration(seconds: float | timedelta | None) -> str:
     """``1 m 04 s``; a dash for none."""
-    if seconds is None or seconds == "":
-        return DASH
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
+    if not isinstance(seconds, int | float) or not isfinite(seconds):
+        return DASH
     return quantities.duration_words(float(seconds))
 
 
 @register.simple_tag
 def money(cents: int | None) -> SafeString:
     """Cents as money, exact."""
-    if cents is None or cents == "":
+    if not isinstance(cents, int):
         return format_html('<span class="sub">{}</span>', DASH)
     return format_html('<span class="num nowrap">{}</span>', quantities.money_words(int(cents)))
 
 
-def _shown(text: str, keep: str) -> SafeString:
-    return format_html_join(
-        "",
-        "{}",
-        (
-            (format_html('<span class="ctl" title="{}">{}</span>', p.name, p.text),)
-            if p.is_mark
-            else (p.text,)
-            for p in untrusted.pieces(text, keep=keep)
-        ),
+def _shown(value: Any, keep: str) -> SafeString:
+    text = _text(value)
+    left = len(text) - MOST_SHOWN
+    html = "".join(
+        format_html('<span class="ctl" title="{}">{}</span>', p.name, p.text)
+        if p.is_mark
+        else conditional_escape(p.text)
+        for p in untrusted.pieces(text[:MOST_SHOWN], keep=keep)
     )
+    if left > 0:
+        html += f'<span class="sub cut">… and {left:,} more characters, not shown here</span>'
+    return SafeString(html)
+
+
+def _text(value: Any) -> str:
+    """A value as text: JSON for what is more than a text, so that it reads as it came."""
+    if isinstance(value, bool | int | float | Decimal | Mapping | list | tuple):
+        try:
+            return exactjson.dumps(value)
+        except TypeError:  # no JSON value, so it isn't from outside either
+            return str(value)
+    return str(value if value is not None else "")
 
 
 @register.filter
 def visible(value: Any) -> SafeString:
-    """Untrusted prose: line ends and tabs stay, everything that hides becomes a chip."""
-    return _shown(str(value if value is not None else "").replace("\r\n", "\n"), "\n\t")
+    """Untrusted prose: line ends and tabs stay, everything that hides becomes a chip. What is very
+    long is cut, and says so."""
+    return _shown(_text(value).replace("\r\n", "\n"), "\n\t")
 
 
 @register.filter
 def exact(value: Any) -> SafeString:
-    """An untrusted value, character by character: even a line end is shown."""
-    return _shown(str(value if value is not None else ""), "")
+    """An untrusted value, character by character: even a line end is shown. What is very long is
+    cut, and says so."""
+    return _shown(value, "")
+
+
+@register.filter
+def listed(value: Any) -> list[Any]:
+    """What is kept as a list; one entry for what ought to be one, none for nothing."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [] if value in (None, "") else [value]
 
 
 @register.filter

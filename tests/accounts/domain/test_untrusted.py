@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +83,39 @@ def test_nothing_is_lost_and_nothing_hides(text: str) -> None:
 )
 def test_words_of_two_alphabets_are_noticed(text: str, mixed: bool) -> None:
     assert mixes_scripts(text) is mixed
+
+
+@given(st.text(), st.sampled_from(["", "\n\t"]))
+def test_pieces_are_the_text_cut_where_something_hides(text: str, keep: str) -> None:
+    found = pieces(text, keep=keep)
+
+    assert "".join(chr(int(p.text[2:], 16)) if p.is_mark else p.text for p in found) == text
+    for piece in found:
+        assert piece.is_mark or not any(hides(c) and c not in keep for c in piece.text)
+    assert all(b.is_mark or a.is_mark for a, b in pairwise(found))
+
+
+def test_a_nul_and_the_symbol_for_it_are_told_apart() -> None:
+    found = pieces("\u2400\x00\u200b\x00")
+
+    assert [p.text for p in found] == ["\u2400", "U+0000", "U+200B", "U+0000"]
+
+
+@pytest.mark.parametrize("text", ["x" * 4_000_000, "\u00e9 " * 2_000_000, "\u202ea" * 500_000])
+def test_megabytes_are_looked_through_in_moments(text: str) -> None:
+    began = time.process_time()
+
+    pieces(text)
+    has_hidden(text)
+    mixes_scripts(text)
+
+    assert time.process_time() - began < 10  # a character at a time it would take a minute
+
+
+def test_a_text_of_every_character_is_cut_in_moments() -> None:
+    text = "".join(map(chr, range(0x30000)))
+    began = time.process_time()
+
+    pieces(text)
+
+    assert time.process_time() - began < 5
