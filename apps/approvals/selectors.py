@@ -79,7 +79,8 @@ def asked_by_roles() -> list[Asked]:
     """The people's queues, one a set of roles that questions are put to. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT array(SELECT jsonb_array_elements_text(roles)) AS roles,"
+            "SELECT array(SELECT jsonb_array_elements_text("
+            "  CASE WHEN jsonb_typeof(roles) = 'array' THEN roles ELSE '[]' END)) AS roles,"
             " count(*) FILTER (WHERE state = 'pending'),"
             " coalesce(extract(epoch FROM clock_timestamp() - min(created_at)"
             "  FILTER (WHERE state = 'pending')), 0)::float8,"

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("counts/", views.counts, name="counts"),
     path("changes/", views.changes, name="changes"),
     path("<uuid:approval_id>/", views.detail, name="detail"),
+    path("<uuid:approval_id>/arguments.json", views.arguments, name="arguments"),
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),
     path("<uuid:approval_id>/claim/", views.claim, name="claim"),
     path("<uuid:approval_id>/release/", views.release, name="release"),

@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.approvals import forms, selectors, services
 from apps.approvals.domain import ladder, rules, showing
 from apps.approvals.models import Approval
+from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 
 
@@ -71,6 +72,18 @@ def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     return render(request, name, _review(request, _one(approval_id)))
 
 
+@require_GET
+@requires("approvals.view")
+def arguments(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Exactly what would run, as a file: for what is more than a page can show."""
+    text = exactjson.dumps(_one(approval_id).arguments, indent=True)
+    response = HttpResponse(text, content_type="application/octet-stream")
+    name = f"approval-{approval_id}-arguments.json"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
 def _one(approval_id: UUID) -> Approval:
     approval = selectors.one(approval_id)
     if approval is None:
@@ -92,7 +105,7 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
         "can_decide": may_decide and not has_voted,
         "has_voted": has_voted,
-        "values": showing.values(approval.arguments),
+        "listing": showing.listing(approval.arguments),
         "preview": showing.preview(approval.preview),
         "unknown": showing.unknown(approval.rules),
         "flags": showing.flags(approval.arguments, approval.preview),

@@ -83,7 +83,8 @@ def rule_hits(policy_set: PolicySet, *, since: datetime | None = None) -> dict[s
         SELECT coalesce(rule->>'id', ''), d.answer, count(*)
         FROM policy_decision d
         JOIN policy_policyversion v ON v.id = d.policy_version_id
-        LEFT JOIN LATERAL jsonb_array_elements(d.rules) rule ON true
+        LEFT JOIN LATERAL jsonb_array_elements(
+            CASE WHEN jsonb_typeof(d.rules) = 'array' THEN d.rules ELSE '[]' END) rule ON true
         WHERE v.policy_set_id = %s AND (%s::timestamptz IS NULL OR d.at >= %s)
           AND d.request->>'effect' <> 'read' AND d.request->'approvals' = '[]'
         GROUP BY 1, 2"""

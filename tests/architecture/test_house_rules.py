@@ -153,6 +153,16 @@ def test_kernel_stays_small() -> None:
     assert {path.stem for path in (APPS / "kernel").rglob("*.py")} == KERNEL
 
 
+DOTTED_ARGUMENT = re.compile(r"\|\w+:[a-z_]\w*\.\w")
+
+
+@pytest.mark.parametrize("path", templates(), ids=name_of)
+def test_what_a_filter_is_given_is_always_there(path: Path) -> None:
+    """``{{ rule.reason|default:rule.id }}`` fails where there is no id, unlike ``{{ rule.id }}``:
+    use ``{% firstof %}`` or ``{% with %}``."""
+    assert DOTTED_ARGUMENT.findall(path.read_text()) == []
+
+
 @pytest.mark.parametrize("path", templates(), ids=name_of)
 def test_names_from_outside_hide_no_method_of_a_mapping(path: Path) -> None:
     """``{% for name, value in mapping.items %}`` fails where a key is called “items”."""

@@ -41,6 +41,7 @@ from tests.runs.executor.raw_server import Answer, RawServer, Request, http, ser
 
 ORDINARY = 100
 SECONDS = 120
+DAY = 86_400
 DONE = {"succeeded", "failed", "cancelled", "confirmation_unknown", "shed"}
 NAME = re.compile(rb'"name":\s*"([^"]*)"')
 ASKED = re.compile(rb'"tool":\s*"([^"]*)"')
@@ -306,7 +307,10 @@ def _apply(folder: Path, tools: Sequence[dict[str, Any]]) -> None:
     retry = {"attempts": 2, "base_s": 0.05, "cap_s": 0.1}
     uses = [{"name": t["name"], "timeout_s": 20, "retry": retry, "concurrency": 16} for t in tools]
     outcome = {"success": "resolved", "when_any_of": ["put"], "target": 0.9}
-    yaml.dump({**CONTRACT, "tools": uses, "outcome": outcome}, pack / "jobs" / "shop.yaml")
+    # Nobody decides meanwhile, and no run is to be put off for that.
+    day = {"decisions": {**CONTRACT["decisions"], "window_s": DAY}}
+    day |= {"limits": {**CONTRACT["limits"], "deadline_s": DAY}}
+    yaml.dump({**CONTRACT, **day, "tools": uses, "outcome": outcome}, pack / "jobs" / "shop.yaml")
     apply_packs([pack])
 
 

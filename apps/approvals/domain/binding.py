@@ -86,7 +86,9 @@ class Grounds:
     @classmethod
     def of(cls, rules: Iterable[Mapping[str, Any]], amount_cents: int | None) -> Grounds:
         """Read it off the rules of a question."""
-        return cls(frozenset(str(rule.get("id")) for rule in rules), amount_cents)
+        known = rules if isinstance(rules, list | tuple) else ()
+        ids = (str(rule.get("id")) for rule in known if isinstance(rule, Mapping))
+        return cls(frozenset(ids), amount_cents)
 
     def covers(self, now: Grounds) -> bool:
         """Whether an answer to this is one to what would be asked now: no rule holds the action

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from apps.accounts.domain.untrusted import has_hidden, mixes_scripts
@@ -13,12 +14,18 @@ from apps.kernel.exactjson import is_number, number_text
 
 LONG_CHARACTERS = 400
 LONG_LINES = 8
+MOST_VALUES = 1_000  # of one question
+MOST_CHARACTERS = 200_000  # of all values of one question, and their names
+MOST_LOOKED_AT = 5_000  # values of one question in the list, of which there are many
+KEY_CHARACTERS = 200
+PATH_CHARACTERS = 1_000
 DEEPEST = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of the arguments: where it stands, what it is, and its exact text."""
+    """One value of the arguments: where it stands, what it is, and its exact text, of which
+    ``more`` characters are left out where it is without measure."""
 
     path: str
     kind: str
@@ -26,6 +33,15 @@ class Value:
     is_long: bool = False
     has_hidden: bool = False
     mixes_scripts: bool = False
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The values of the arguments, each on its own. ``is_whole``: nothing of them is left out."""
+
+    values: tuple[Value, ...]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +61,88 @@ class Entity:
     changes: tuple[Change, ...]
 
 
-def values(arguments: Any, path: str = "") -> list[Value]:
-    """Every value of ``arguments``, none folded into another: what is not listed is not there."""
-    return list(_values(arguments, path))
+def values(arguments: Any) -> list[Value]:
+    """Every value of ``arguments``, none folded into another: what is not listed is not there,
+    unless they are more than a page can hold (``listing`` says so)."""
+    return list(listing(arguments).values)
 
 
-def _values(value: Any, path: str) -> Iterator[Value]:
-    left = [(value, path)]  # no recursion: what came from outside may be nested at will
+def listing(arguments: Any) -> Listing:
+    """The values of ``arguments`` as far as a page can hold them and a person can read them."""
+    room, found = MOST_CHARACTERS, list[Value]()
+    for leaf in _leaves(arguments):
+        if room <= 0 or len(found) == MOST_VALUES:
+            return Listing(tuple(found), is_whole=False)
+        found.append(_value(leaf, room))
+        room -= len(found[-1].text) + len(leaf.path)
+    return Listing(tuple(found), is_whole=not any(v.more for v in found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A value that holds no other, and where it stands."""
+
+    value: Any
+    path: str
+    has_hidden: bool
+    mixes_scripts: bool
+
+
+def _leaves(arguments: Any) -> Iterator[_Leaf]:
+    """No recursion: what came from outside may be nested at will. A path is made only when its turn
+    comes, and is no longer than its keys are shown: there may be many below a key without end."""
+    left: list[tuple[Any, _Leaf, str | int | None]]
+    left = [(arguments, _Leaf(None, "", has_hidden=False, mixes_scripts=False), None)]
     while left:
-        value, path = left.pop()
+        value, parent, part = left.pop()
+        here = _at(parent, part, value)
         if isinstance(value, Mapping) and value:
             # The database keeps no order of keys: plain ones first, then what is nested, by name.
             items = sorted(value.items(), key=lambda kv: (_is_nested(kv[1]), kv[0]), reverse=True)
-            left += [(item, f"{path}.{key}" if path else str(key)) for key, item in items]
+            left += [(item, here, str(key)) for key, item in items]
         elif isinstance(value, list) and value:
-            left += [(item, f"{path}[{i}]") for i, item in reversed(list(enumerate(value)))]
+            left += [(item, here, i) for i, item in reversed(list(enumerate(value)))]
         else:
-            yield _value(value, path)
+            yield here
+
+
+def _at(parent: _Leaf, part: str | int | None, value: Any) -> _Leaf:
+    if part is None:
+        return replace(parent, value=value)
+    if isinstance(part, int):
+        return replace(parent, value=value, path=_bounded(f"{parent.path}[{part}]"))
+    name = part if len(part) <= KEY_CHARACTERS else _shortened(part)
+    return _Leaf(
+        value,
+        _bounded(f"{parent.path}.{name}" if parent.path else name),
+        parent.has_hidden or has_hidden(part),
+        parent.mixes_scripts or mixes_scripts(part),
+    )
+
+
+def _bounded(path: str) -> str:
+    return path if len(path) <= PATH_CHARACTERS else f"{path[:200]}…{path[-500:]}"
+
+
+def _shortened(key: str) -> str:
+    return f"{key[:120]}…{key[-40:]} ({len(key):,} characters)"
 
 
 def _is_nested(value: Any) -> bool:
     return isinstance(value, Mapping | list) and bool(value)
 
 
-def _value(value: Any, path: str) -> Value:
-    shown = text_of(value)
+def _value(leaf: _Leaf, room: int) -> Value:
+    whole = text_of(leaf.value)
+    shown = whole[:room]
     return Value(
-        path=path or "(none)",
-        kind=kind_of(value),
+        path=leaf.path or "(none)",
+        kind=kind_of(leaf.value),
         text=shown,
         is_long=len(shown) > LONG_CHARACTERS or shown.count("\n") >= LONG_LINES,
-        has_hidden=has_hidden(shown) or has_hidden(path),
-        mixes_scripts=mixes_scripts(shown) or mixes_scripts(path),
+        has_hidden=leaf.has_hidden or has_hidden(whole),
+        mixes_scripts=leaf.mixes_scripts or mixes_scripts(whole),
+        more=len(whole) - len(shown),
     )
 
 
@@ -198,13 +264,31 @@ def _unescaped(step: str) -> str:
 
 def flags(arguments: Any, stored: Any) -> list[str]:
     """What a person should notice before reading on; ``stored`` is the preview."""
-    listed = values(arguments)
+    listed = list(islice(_leaves(arguments), MOST_LOOKED_AT + 1))
     said = stored if isinstance(stored, Mapping) else {}
     found = [
-        ("hidden characters", any(v.has_hidden for v in listed)),
-        ("look-alike letters", any(v.mixes_scripts for v in listed)),
+        ("hidden characters", any(v.has_hidden or has_hidden(_said(v)) for v in listed)),
+        ("look-alike letters", any(v.mixes_scripts or mixes_scripts(_said(v)) for v in listed)),
+        ("too much to show", _is_too_much(listed)),
         ("tool would refuse", bool(said.get("refusal"))),
         ("preview failed", bool(said.get("unavailable"))),
         ("no preview", not said.get("unavailable") and "changes" not in said),
     ]
     return [word for word, is_so in found if is_so]
+
+
+def _said(leaf: _Leaf) -> str:
+    return leaf.value if isinstance(leaf.value, str) else ""
+
+
+def _is_too_much(leaves: Sequence[_Leaf]) -> bool:
+    """Whether a page leaves something out: see ``listing``."""
+    if len(leaves) > MOST_VALUES:
+        return True
+    room = MOST_CHARACTERS
+    for leaf in leaves:
+        room -= len(text_of(leaf.value))
+        if room < 0:
+            return True
+        room -= len(leaf.path)
+    return False

@@ -7,9 +7,11 @@ from typing import Any
 
 from apps.catalog.domain.schemadiff import names, plain
 from apps.kernel.canonical import digest
+from apps.kernel.exactjson import dumps
 
 GONE: Mapping[str, Any] = {"gone": True}
 _SCHEMAS = {"input_schema": "argument", "output_schema": "part of its answer"}
+SHORT = 200  # characters
 MOST = 12  # sentences; a schema may change in a thousand places
 
 
@@ -18,12 +20,15 @@ def served_digest(document: Mapping[str, Any]) -> str:
     return digest(dict(document), purpose="tool-served")
 
 
-def changes(published: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
-    """The differences, as sentences for people; empty if there are none."""
+def changes(published: Any, live: Any) -> list[str]:
+    """The differences, as sentences for people; empty if there are none. Never raises, whatever is
+    kept of what the server said."""
+    if not isinstance(published, Mapping) or not isinstance(live, Mapping):
+        return ["What is kept of the server's description can't be read."]
     if live.get("gone"):
         return ["The server doesn't offer it any more."]
     if problem := live.get("problem"):
-        return [f"What the server says of it can't be read: {problem}"]
+        return [f"What the server says of it can't be read: {_short(problem)}"]
     found = list(_changes(published, live))
     if not found and served_digest(published) != served_digest(live):
         found = ["The server describes it in another way."]
@@ -34,10 +39,11 @@ def changes(published: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
 def _changes(published: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[str]:
     for key, noun in _SCHEMAS.items():
         yield from _schema(published.get(key), live.get(key), noun, key)
-    hints, now = published.get("hints") or {}, live.get("hints") or {}
+    hints, now = _group(published, "hints"), _group(live, "hints")
     for name in sorted({*hints, *now}):
         if hints.get(name) != now.get(name):
-            yield f"Hint {name}: {_said(hints.get(name))} → {_said(now.get(name))}."
+            was, is_now = _said(hints.get(name)), _said(now.get(name))
+            yield f"Hint {_short(name)}: {was} → {is_now}."
     if published.get("description") != live.get("description"):
         yield "Its description changed."
 
@@ -51,9 +57,9 @@ def _schema(old: Any, new: Any, noun: str, key: str) -> Iterator[str]:
     yield from _properties(_group(old), _group(new), noun)
     needed, now = names(old, "required"), names(new, "required")
     for name in sorted(now - needed):
-        yield f"The {noun} “{name}” is required now."
+        yield f"The {noun} “{_short(name)}” is required now."
     for name in sorted(needed - now):
-        yield f"The {noun} “{name}” is not required any more."
+        yield f"The {noun} “{_short(name)}” is not required any more."
     if _rest(old) != _rest(new):
         yield f"{_titled(key)} changed as a whole."
 
@@ -61,26 +67,33 @@ def _schema(old: Any, new: Any, noun: str, key: str) -> Iterator[str]:
 def _properties(before: Mapping[str, Any], after: Mapping[str, Any], noun: str) -> Iterator[str]:
     for name in sorted({*before, *after}):
         if name not in after:
-            yield f"The {noun} “{name}” is gone."
+            yield f"The {noun} “{_short(name)}” is gone."
         elif name not in before:
-            yield f"The {noun} “{name}” is new."
+            yield f"The {noun} “{_short(name)}” is new."
         elif before[name] != after[name]:
             same = plain(before[name]) == plain(after[name])
-            yield f"The {noun} “{name}” is {'described anew' if same else 'of another kind'}."
+            how = "described anew" if same else "of another kind"
+            yield f"The {noun} “{_short(name)}” is {how}."
 
 
 def _rest(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in schema.items() if k not in {"properties", "required"}}
 
 
-def _group(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = schema.get("properties")
+def _group(whole: Mapping[str, Any], key: str = "properties") -> Mapping[str, Any]:
+    found = whole.get(key)
     return found if isinstance(found, Mapping) else {}
+
+
+def _short(said: Any) -> str:
+    """A name or a word of the server's in a sentence."""
+    text = said if isinstance(said, str) else dumps(said)
+    return text if len(text) <= SHORT else f"{text[:SHORT]}…"
 
 
 def _titled(key: str) -> str:
     return f"The {key.replace('_', ' ')}"
 
 
-def _said(hint: bool | None) -> str:
-    return "not stated" if hint is None else str(hint).lower()
+def _said(hint: Any) -> str:
+    return "not stated" if hint is None else _short(hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
@@ -12,6 +13,7 @@ from django.db.models import Count, F, Q, QuerySet
 from apps.approvals.domain import ladder
 from apps.catalog.domain.contract import Contract, build
 from apps.catalog.domain.diff import Change, Kind, compare
+from apps.catalog.domain.schemadiff import names
 from apps.catalog.models import (
     Agent,
     AgentVersion,
@@ -25,6 +27,7 @@ from apps.catalog.models import (
 )
 from apps.catalog.selectors import pinned
 from apps.catalog.selectors.contracts import contract, tool_versions_for
+from apps.kernel.exactjson import dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,23 +219,44 @@ class Argument:
     choices: str = ""
 
 
-def arguments(schema: dict[str, Any]) -> list[Argument]:
-    required = set(schema.get("required") or ())
+MOST_ARGUMENTS = 300
+MOST_CHOICES = 50
+MOST_LISTS = 5  # within each other
+CHARACTERS = 2_000
+
+
+def arguments(schema: Any) -> list[Argument]:
+    """The arguments that a schema names, as far as it is in the form that most have. Never raises:
+    it may be a tool server's."""
+    found = schema if isinstance(schema, dict) else {}
+    properties, required = found.get("properties"), names(found, "required")
+    listed = properties.items() if isinstance(properties, dict) else ()
     return [
         Argument(
             name=name,
-            kind=_kind(entry),
+            kind=_kind(entry, MOST_LISTS),
             required=name in required,
-            description=str(entry.get("description", "")),
-            choices=", ".join(str(v) for v in entry.get("enum") or ()),
+            description=_text(entry.get("description", "")),
+            choices=_choices(entry.get("enum")),
         )
-        for name, entry in (schema.get("properties") or {}).items()
+        for name, entry in islice(listed, MOST_ARGUMENTS)
         if isinstance(entry, dict)
     ]
 
 
-def _kind(entry: dict[str, Any]) -> str:
+def _kind(entry: dict[str, Any], lists: int) -> str:
     kind = entry.get("type", "any")
-    if kind == "array" and isinstance(entry.get("items"), dict):
-        return f"list of {_kind(entry['items'])}"
-    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+    if kind == "array" and isinstance(entry.get("items"), dict) and lists:
+        return f"list of {_kind(entry['items'], lists - 1)}"
+    return " or ".join(map(_text, kind)) if isinstance(kind, list) else _text(kind)
+
+
+def _choices(stated: Any) -> str:
+    found = [_text(choice) for choice in stated[:MOST_CHOICES]] if isinstance(stated, list) else []
+    more = len(stated) - MOST_CHOICES if isinstance(stated, list) else 0
+    return ", ".join([*found, f"and {more:,} more"] if more > 0 else found)
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else dumps(value)
+    return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"

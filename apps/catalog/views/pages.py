@@ -114,7 +114,7 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     found = selectors.get_tool(domain, name)
     versions = list(found.versions.order_by("-number"))
     current = next(v for v in versions if v.number == found.current_number)
-    schema = current.document["input_schema"]
+    schema = current.document.get("input_schema")
     try:
         address, unknown = adapters.look_up(found.server.slug), ""
     except UnavailableError as error:

@@ -107,8 +107,7 @@ class Plan:
     def digest(self) -> str:
         """What a person agrees to: each effect, what undoes it with which arguments, what stays."""
         lines = [
-            [str(i.step.id), i.stage.value, i.tool, dict(i.arguments), i.why_not]
-            for i in self.items
+            [str(i.step.id), i.stage.value, i.tool, i.arguments, i.why_not] for i in self.items
         ]
         return digest([lines, list(self.unsettled)], purpose=PLAN_PURPOSE)
 
@@ -164,6 +163,8 @@ def _stage(last: Past) -> Stage:
 def undoing_arguments(step: Past, declared: Compensation) -> dict[str, Any]:
     """The arguments of the call that undoes ``step``, or ``MissingError``."""
     if not declared.arguments:
+        if not isinstance(step.arguments, Mapping):
+            raise MissingError("its own arguments are no object")
         return dict(step.arguments)
     scope = {
         "arguments": step.arguments,
@@ -175,9 +176,12 @@ def undoing_arguments(step: Past, declared: Compensation) -> dict[str, Any]:
 
 
 def answer(result: Mapping[str, Any] | None) -> Any:
-    """What a tool answered, as a value: its structured answer, or its text where that is JSON."""
+    """What a tool answered, as a value: its structured answer, or its text where that is JSON.
+    What is kept in another form is taken as it is."""
     if not result:
         return {}
+    if not isinstance(result, Mapping):
+        return result
     if result.get("data") is not None:
         return result["data"]
     try:

@@ -33,6 +33,21 @@ class Turn:
     cursor: int
 
 
+def items_of(stored: Any) -> list[Mapping[str, Any]]:
+    """The items of a script as it is stored, whatever stands there: one that can't be read is empty
+    and keeps its place, and a call always names a tool."""
+    return [_item(item) for item in stored] if isinstance(stored, list) else []
+
+
+def _item(item: Any) -> Mapping[str, Any]:
+    if not isinstance(item, Mapping):
+        return {}
+    call = item.get("call")
+    if "call" not in item or (isinstance(call, Mapping) and isinstance(call.get("tool"), str)):
+        return item
+    return {**item, "call": {**(call if isinstance(call, Mapping) else {}), "tool": "?"}}
+
+
 def follow(items: Sequence[Mapping[str, Any]], cursor: int) -> Turn:
     """Walk from ``cursor`` to the next call or the end, collecting what is said on the way."""
     messages: list[tuple[str, str]] = []

@@ -12,6 +12,21 @@ from apps.kernel.errors import NotFoundError
 from apps.runs.models import AnswerBody, Step
 
 SHOWN_CHARS = 20_000
+MOST = 500  # parts and notes of one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece of an answer: its number among those that are kept, and what is kept about it."""
+
+    number: int
+    kind: str
+    media_type: str
+    name: str
+    annotations: str
+    size: int | None
+    sha256: str
+    kept: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +35,7 @@ class Shown:
 
     text: str
     is_cut: bool
-    parts: Sequence[Mapping[str, Any]]
+    parts: Sequence[Piece]
     notes: Sequence[str]
 
 
@@ -32,29 +47,66 @@ def shown(step: Step) -> Shown | None:
     result = step.result if isinstance(step.result, Mapping) else {"content": step.result}
     said = {key: value for key, value in result.items() if key not in {"parts", "notes"}}
     text = exactjson.dumps(said, indent=True)
-    parts = [part for part in result.get("parts") or () if isinstance(part, Mapping)]
-    notes = [str(note) for note in result.get("notes") or ()]
+    parts = [_piece(n, p) for n, p in enumerate(_pieces(result), 1) if isinstance(p, Mapping)]
+    notes = [_text(note) for note in _listed(result.get("notes"))]
     return Shown(text[:SHOWN_CHARS], len(text) > SHOWN_CHARS, parts, notes)
+
+
+def _piece(number: int, part: Mapping[str, Any]) -> Piece:
+    size = part.get("size")
+    return Piece(
+        number=number,
+        kind=_text(part.get("kind")),
+        media_type=_text(part.get("media_type")),
+        name=_text(part.get("name")),
+        annotations=_text(part.get("annotations")),
+        size=size if isinstance(size, int) and 0 <= size < 2**63 else None,
+        sha256=_text(part.get("sha256")),
+        kept=part.get("kept") is True,
+    )
+
+
+def _pieces(result: Mapping[str, Any]) -> Sequence[Any]:
+    return _listed(result.get("parts"))
+
+
+def _listed(stored: Any) -> list[Any]:
+    """A list as it is kept; one entry for what ought to be one."""
+    if isinstance(stored, list):
+        return stored[:MOST]
+    return [] if stored is None else [stored]
+
+
+def _text(stored: Any) -> str:
+    if stored is None:
+        return ""
+    return stored if isinstance(stored, str) else exactjson.dumps(stored)
 
 
 def whole(run_id: UUID, seq: int) -> bytes:
     """A step's answer as a JSON file, or ``NotFoundError``."""
-    return exactjson.dumps(_answer(run_id, seq), indent=True).encode()
+    return exactjson.dumps(_kept(run_id, seq), indent=True).encode()
 
 
 def file_of(run_id: UUID, seq: int, number: int) -> tuple[str, bytes]:
     """The name and the content of one part of a step's answer, counted from 1; ``NotFoundError``
     where that part isn't kept as a file."""
-    parts = _answer(run_id, seq).get("parts") or []
-    part = parts[number - 1] if 0 < number <= len(parts) else {}
-    row = AnswerBody.objects.filter(pk=part.get("sha256", "")).first() if part.get("kept") else None
+    parts = _pieces(_answer(run_id, seq))
+    found = parts[number - 1] if 0 < number <= len(parts) else None
+    part = _piece(number, found) if isinstance(found, Mapping) else None
+    row = AnswerBody.objects.filter(pk=part.sha256).first() if part and part.kept else None
     if row is None:
         raise NotFoundError("This part of the answer is not kept as a file.")
     return f"step-{seq}-part-{number}-{row.pk[:12]}", bytes(row.body)
 
 
 def _answer(run_id: UUID, seq: int) -> Mapping[str, Any]:
+    found = _kept(run_id, seq)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _kept(run_id: UUID, seq: int) -> Any:
     step = Step.objects.filter(run_id=run_id, seq=seq).first()
-    if step is None or not isinstance(step.result, Mapping):
+    if step is None or step.result is None:
         raise NotFoundError("No answer of this step is kept.")
     return step.result

@@ -12,13 +12,18 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps.accounts.domain.quantities import duration_words
+from apps.kernel.canonical import digest
 from apps.kernel.exactjson import NotCarriedError, dumps, loads, same
+from apps.policy.domain import told
 from apps.runs.domain.alignment import Compared, End, align, differences, divergence
 from apps.runs.models import Message, Run
 from apps.runs.selectors.detail import Detail, StepView, run_detail
 
 SUGGESTED = 12
 MOST_LEAVES = 20  # of two answers; beyond that the whole answers say it better
+MOST_ARGUMENTS = 200
+MOST_PATH = 1_000  # characters
+MOST_KEY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Row:
     arguments: tuple[Changed, ...] = ()
     answers: tuple[Changed, ...] = ()
     is_first: bool = False
+    more: int = 0  # arguments that differ as well
 
     @property
     def words(self) -> list[str]:
@@ -154,7 +160,7 @@ def _compared(view: StepView) -> Compared:
         digest=step.arguments_digest,
         became=view.word,
         gate=step.gate,
-        rules=tuple(str(rule.get("id")) for rule in last.rules) if last else None,
+        rules=tuple(rule.id for rule in told.reasons(last.rules)) if last else None,
         answer=_text(dict(_leaves(step.result))) if step.result is not None else step.error,
     )
 
@@ -169,13 +175,17 @@ def _row(
     changed: tuple[Changed, ...] = ()
     if left and right and "arguments" in differs:
         changed = tuple(_changed(left.step.arguments, right.step.arguments))
+    more = max(0, len(changed) - MOST_ARGUMENTS)
     answers: tuple[Changed, ...] = ()
     if left and right and "answer" in differs and left.step.result and right.step.result:
         answers = answers_that_differ(left.step.result, right.step.result)
-    return Row(left, right, differs, changed, answers, is_first)
+    return Row(left, right, differs, changed[:MOST_ARGUMENTS], answers, is_first, more)
 
 
-def _changed(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Changed]:
+def _changed(left: Any, right: Any) -> Iterator[Changed]:
+    """By name; what is no object stands under no name."""
+    left = left if isinstance(left, Mapping) else {"": left}
+    right = right if isinstance(right, Mapping) else {"": right}
     for name in {**left, **right}:
         if not same(left.get(name), right.get(name)) or (name in left) != (name in right):
             yield Changed(
@@ -192,19 +202,35 @@ def answers_that_differ(left: Any, right: Any) -> tuple[Changed, ...]:
     return changed if len(changed) <= MOST_LEAVES else ()
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that holds no other, with its path; JSON within a text is looked into."""
+def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value that holds no other, with its path; JSON within a text is looked into. Without
+    recursion, since JSON in texts may go down at will; what stands below a path without measure
+    stays in one piece."""
+    left = [(value, "")]
+    while left:
+        value, path = left.pop()
+        value, inner = (value, []) if len(path) >= MOST_PATH else _opened(value, path)
+        left += reversed(inner)
+        if not inner:
+            yield path or "answer", value
+
+
+def _opened(value: Any, path: str) -> tuple[Any, list[tuple[Any, str]]]:
+    """The value itself, read where it is JSON in a text, and those that it holds."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         with suppress(NotCarriedError):
             value = loads(value)
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list) and value:
-        for at, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{at}]")
-    else:
-        yield path or "answer", value
+    if isinstance(value, Mapping):
+        start = f"{path}." if path else ""
+        return value, [(v, f"{start}{_name(name)}") for name, v in value.items()]
+    if isinstance(value, list):
+        return value, [(v, f"{path}[{at}]") for at, v in enumerate(value)]
+    return value, []
+
+
+def _name(key: str) -> str:
+    """A key as far as a path holds it. Two that begin alike are told apart by their end."""
+    return key if len(key) <= MOST_KEY else f"{key[:MOST_KEY]}…{digest(key, purpose='key')[:8]}"
 
 
 def _text(value: Any) -> str:

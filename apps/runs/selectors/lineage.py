@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.forking import ENDED_WITHOUT_EFFECT, Cut, Mark, cut, obstacle
+from apps.runs.domain.script import items_of
 from apps.runs.models import Message, Run, RunScript, Step
 
 BRANCHES_SHOWN = 50
@@ -165,7 +166,7 @@ def plan(run_id: UUID, after_seq: int) -> Plan:
         after_seq=after_seq,
         steps=steps,
         upto=_upto(said, next((s for s in steps if s.seq == after_seq), None)),
-        script=cut(script.items, marks, after_seq, live=run.agent_kind == "model"),
+        script=cut(items_of(script.items), marks, after_seq, live=run.agent_kind == "model"),
         obstacle=obstacle(marks, after_seq),
     )
 

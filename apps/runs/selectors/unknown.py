@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.errors import NotFoundError
-from apps.runs.domain.finding import LOOKED_WORDS, Looked, Verdict
+from apps.runs.domain.finding import LOOKED_WORDS, Verdict
 from apps.runs.models import PARKED_UNTIL, Finding, LookUp, Step
 
 
@@ -87,7 +87,8 @@ def own_look_ups(step: Step) -> OwnLookUps | None:
     row = LookUp.objects.filter(step_id=step.pk, round=step.attempts_made).first()
     if row is None:
         return None
-    words = LOOKED_WORDS[Looked(row.word)] if row.word else "under way"
+    known = {looked.value: words for looked, words in LOOKED_WORDS.items()}
+    words = known.get(row.word, row.word) or "under way"
     next_at = step.not_before if step.not_before < PARKED_UNTIL else None
     return OwnLookUps(row.tries, words, row.said, row.at, next_at)
 
