@@ -8,6 +8,7 @@ from django import forms
 
 from apps.catalog.domain.contract import NO_RATE
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
+from apps.catalog.models import Domain
 from apps.kernel.fields import Field, Section
 
 _ABOUT = Section(
@@ -135,3 +136,15 @@ class JobFilter(forms.Form):
         self.is_valid()
         empty = {name: field.to_python("") for name, field in self.fields.items()}
         return {**empty, "size": 20, **self.cleaned_data}
+
+
+class BeginForm(forms.Form):
+    """A new job or policy set. Its slug is what contracts, runs and packs call it, for good."""
+
+    domain = forms.ModelChoiceField(Domain.objects.order_by("slug"), to_field_name="slug")
+    slug = forms.RegexField(
+        r"^[a-z0-9][a-z0-9_-]*$",
+        max_length=50,
+        error_messages={"invalid": "Use small letters, digits, - and _."},
+    )
+    name = forms.CharField(max_length=120)

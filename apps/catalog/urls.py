@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.catalog.views import drafts, pages
+from apps.catalog.views import beginning, drafts, pages
 
 app_name = "catalog"
 _DRAFT = "jobs/<slug:slug>/draft/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.index, name="index"),
+    path("new/job/", beginning.job, name="new_job"),
+    path("new/policy/", beginning.policy, name="new_policy"),
     path("jobs/<slug:slug>/", pages.job, name="job"),
     path("jobs/<slug:slug>/versions/<int:number>/", pages.version, name="version"),
     path("jobs/<slug:slug>/versions/<int:number>/roll-back/", pages.roll_back, name="roll_back"),

@@ -10,11 +10,13 @@ from apps.kernel.models import AppendOnly, JSONField
 
 
 class PolicySet(models.Model):
-    """A named set of Cedar policies; a contract names the set that judges its steps."""
+    """A named set of Cedar policies; a contract names the set that judges its steps. ``schema`` is
+    what its first version is checked against, where that is written in the browser."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     domain_slug = models.SlugField()
+    schema = JSONField(default=dict, db_default=models.Value({}, output_field=JSONField()))
     current_number = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:

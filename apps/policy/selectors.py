@@ -15,13 +15,15 @@ MUTATING = ("draft", "write", "irreversible")
 
 
 def slugs(domain: str) -> frozenset[str]:
-    """Slugs of the policy sets of a domain."""
-    return frozenset(PolicySet.objects.filter(domain_slug=domain).values_list("slug", flat=True))
+    """Slugs of the published policy sets of a domain."""
+    found = PolicySet.objects.filter(domain_slug=domain, current_number__gt=0)
+    return frozenset(found.values_list("slug", flat=True))
 
 
 def domains() -> dict[str, str]:
-    """The domain of each policy set, by its slug."""
-    return dict(PolicySet.objects.values_list("slug", "domain_slug"))
+    """The domain of each published policy set, by its slug."""
+    found = PolicySet.objects.filter(current_number__gt=0)
+    return dict(found.values_list("slug", "domain_slug"))
 
 
 def policy_sets() -> list[PolicySet]:

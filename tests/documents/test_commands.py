@@ -257,7 +257,7 @@ def test_a_contract_names_a_policy_of_its_own_domain(
     apply_toys(tmp_path)
     desk = desk_of("contract", people)
     policies = desk_of("policy", people).subject
-    type(policies).objects.create(slug="boats", name="Boats", domain_slug="boats")
+    type(policies).objects.create(slug="boats", name="Boats", domain_slug="boats", current_number=1)
     text = CONTRACT.replace("policy: toys", "policy: boats")
 
     said = desk.look(text).problems

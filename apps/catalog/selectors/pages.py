@@ -15,7 +15,6 @@ from apps.catalog.domain.contract import Contract, build
 from apps.catalog.domain.diff import Change, Kind, compare
 from apps.catalog.domain.schemadiff import names
 from apps.catalog.models import (
-    Agent,
     AgentVersion,
     ContractDraft,
     ContractVersion,
@@ -28,6 +27,7 @@ from apps.catalog.models import (
 from apps.catalog.selectors import pinned
 from apps.catalog.selectors.contracts import contract, tool_versions_for
 from apps.kernel.exactjson import dumps
+from apps.kernel.statements import fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,21 @@ def filter_choices() -> dict[str, list[str]]:
     }
 
 
+def begun() -> list[ContractDraft]:
+    """Drafts of jobs that were never published."""
+    found = ContractDraft.objects.filter(job__current_number=0).select_related("job", "author")
+    return list(found.order_by("job__slug")[:50])
+
+
+_COUNTS = """
+    SELECT (SELECT count(*) FROM catalog_job WHERE current_number > 0),
+        (SELECT count(*) FROM catalog_tool), (SELECT count(*) FROM catalog_agent),
+        (SELECT count(*) FROM catalog_prompt)"""
+
+
 def counts() -> dict[str, int]:
     """How many of each the catalog holds."""
-    return {
-        "jobs": Job.objects.filter(current_number__gt=0).count(),
-        "tools": Tool.objects.count(),
-        "agents": Agent.objects.count(),
-        "prompts": Prompt.objects.count(),
-    }
+    return dict(zip(("jobs", "tools", "agents", "prompts"), fetch(_COUNTS, [])[0], strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.catalog.services.applying import Applied, Report, apply_packs
+from apps.catalog.services.beginning import begin_job, begin_policy
 from apps.catalog.services.drafts import (
     CONTRACTS,
     check_text,
@@ -24,6 +25,8 @@ __all__ = [
     "PackError",
     "Report",
     "apply_packs",
+    "begin_job",
+    "begin_policy",
     "check_text",
     "discard",
     "known_for",

@@ -10,7 +10,7 @@ from apps.catalog.selectors import get_job as get
 from apps.catalog.services import CONTRACTS
 from apps.documents.views.editor import Editor
 
-editor = Editor(CONTRACTS, "catalog:draft", "catalog:job", "catalog/draft.html")
+editor = Editor(CONTRACTS, "catalog:draft", "catalog:job", "catalog:index", "catalog/draft.html")
 
 
 @require_GET

@@ -32,6 +32,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "choices": pages.filter_choices(),
         "criticalities": CRITICALITIES[::-1],
         "counts": pages.counts(),
+        "begun": pages.begun(),
         "is_filtered": any(chosen[k] for k in ("q", "domain", "owner", "criticality", "draft")),
     }
     return render(request, "catalog/index.html", context)
@@ -42,8 +43,8 @@ def index(request: HttpRequest) -> HttpResponse:
 def job(request: HttpRequest, slug: str) -> HttpResponse:
     found = selectors.get_job(slug)
     version = selectors.current_version(found)
-    if version is None:
-        raise NotFoundError(f"“{slug}” has no published contract.")
+    if version is None:  # its first draft is all there is
+        return redirect("catalog:draft", slug=slug)
     contract = selectors.contract(version.pk)
     effects = selectors.tool_effects(found.domain_id)
     context = {

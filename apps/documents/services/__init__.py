@@ -7,12 +7,14 @@ from apps.documents.services.drafting import (
     rebase,
     roll_back,
     save_draft,
+    start,
     submit_draft,
     take_over,
     withdraw,
 )
 from apps.documents.services.looking import Findings, look
 from apps.documents.services.publishing import UNPUBLISHED, publish_draft, publish_due
+from apps.documents.services.rows import require
 
 __all__ = [
     "UNPUBLISHED",
@@ -22,8 +24,10 @@ __all__ = [
     "publish_draft",
     "publish_due",
     "rebase",
+    "require",
     "roll_back",
     "save_draft",
+    "start",
     "submit_draft",
     "take_over",
     "withdraw",

@@ -31,7 +31,7 @@ def save_draft(kind: DocumentKind, subject: Any, *, text: str, revision: int, au
     require(kind, author)
     text = text.replace("\r\n", "\n").replace("\x00", "")
     if revision == 0:
-        return _start(kind, subject, text, author)
+        return start(kind, subject, text=text, author=author)
     draft = held(kind, subject)
     try:
         life = lives.saved(draft.life, revision=revision, by=author.pk)
@@ -53,8 +53,9 @@ def _kept(draft: Any) -> list[dict[str, Any]]:
 
 
 @participant
-def _start(kind: DocumentKind, subject: Any, text: str, author: Any, *, note: str = "") -> Any:
-    """The first draft; with a ``note`` it is in review at once."""
+def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str = "") -> Any:
+    """The first draft, of a subject that may have no version yet; with a ``note`` it is in review
+    at once. Raises ConflictError when there is one."""
     subject.refresh_from_db(fields=["current_number"])
     life = Life(
         author=author.pk,
@@ -102,8 +103,12 @@ def withdraw(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> 
 
 @command
 def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> None:
-    """Throw the draft away. Raises ConflictError when somebody saved it meanwhile."""
+    """Throw the draft away, and with it a subject that was never published. Raises ConflictError
+    when somebody saved it meanwhile."""
     require(kind, actor)
+    # A pack that publishes it at this moment waits, or is seen here.
+    type(subject).objects.select_for_update().get(pk=subject.pk)
+    subject.refresh_from_db(fields=["current_number"])
     draft = held(kind, subject)
     try:
         lives.discarded(draft.life, revision=revision)
@@ -111,6 +116,8 @@ def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> N
         raise conflict(kind, subject) from None
     draft.delete()
     note_down(kind, "draft_discarded", subject, actor.username, revision=revision)
+    if subject.current_number == 0:
+        type(subject).objects.filter(pk=subject.pk).delete()
 
 
 @command
@@ -162,6 +169,6 @@ def roll_back(kind: DocumentKind, subject: Any, *, number: int, actor: Any, note
         raise InvalidInputError("Say why: the second admin reads it.", field="note")
     require_publishable(kind, subject, version.text)
     reason = f"Roll back to v{number}: {note.strip()}"
-    draft = _start(kind, subject, version.text, actor, note=reason)
+    draft = start(kind, subject, text=version.text, author=actor, note=reason)
     note_down(kind, "rollback_proposed", subject, actor.username, to=number)
     return draft

@@ -49,6 +49,7 @@ class Editor:
     kind: DocumentKind
     draft_url: str
     done_url: str
+    index_url: str
     template: str
 
     def show(
@@ -216,8 +217,17 @@ class Editor:
         return self._acted(request, subject, act)
 
     def discard(self, request: HttpRequest, subject: Any) -> HttpResponse:
-        """Throw it away."""
+        """Throw it away; what was never published is gone with it."""
+        if subject.current_number == 0:
+            return self._discard_all(request, subject)
         return self._step(request, subject, services.discard, done=self.done_url)
+
+    def _discard_all(self, request: HttpRequest, subject: Any) -> HttpResponse:
+        try:
+            services.discard(self.kind, subject, revision=revision_of(request), actor=request.user)
+        except TowerError as error:
+            return self._refused(request, subject, error, None)
+        return redirect(self.index_url)
 
     def _step(
         self, request: HttpRequest, subject: Any, command: Callable[..., Any], *, done: str = ""

@@ -6,6 +6,7 @@ from apps.policy.services.comparing import compare_texts
 from apps.policy.services.deciding import Ask, Decided, decide_batch, judge_batch
 from apps.policy.services.drafting import (
     POLICIES,
+    begin,
     check_text,
     discard,
     publish_draft,
@@ -35,6 +36,7 @@ __all__ = [
     "RuleRow",
     "Simulation",
     "apply_policy",
+    "begin",
     "check_text",
     "compare_texts",
     "decide_batch",

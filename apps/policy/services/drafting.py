@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from apps.documents import services as documents
 from apps.documents.domain.changes import Change
 from apps.documents.domain.kinds import Case, Consequences, DocumentKind, Edition
 from apps.kernel.documents import Problem, load
-from apps.kernel.errors import NotFoundError
+from apps.kernel.errors import ConflictError
 from apps.kernel.fields import Section
+from apps.kernel.patching import scalar
 from apps.kernel.transactions import participant
 from apps.policy import selectors
+from apps.policy.domain.schema import cedar_schema
 from apps.policy.forms import policy_sections
 from apps.policy.models import PolicyDraft, PolicySet, PolicyVersion
 from apps.policy.services.comparing import compare_texts, moves
@@ -51,7 +54,7 @@ class PolicyKind:
         if not readable:
             line = "Recorded decisions are asked again when the text has no errors."
             return Consequences([line])
-        found = simulate(subject, text, limit=ASKED_AGAIN)
+        found = simulate(subject, text, schema=_schema(subject), limit=ASKED_AGAIN)
         counts = {f"{a} → {b}": n for (a, b), n in found.counts.items() if a != b}
         return Consequences(list(moves(found)), counts, [_case(c) for c in found.changed])
 
@@ -78,9 +81,39 @@ def _case(found: ChangedAnswer) -> Case:
 
 def _schema(policy_set: PolicySet) -> Json:
     published = selectors.current_version(policy_set.slug)
-    if published is None:
-        raise NotFoundError(f"The policy “{policy_set.slug}” was never published.")
-    return published.schema
+    return published.schema if published else policy_set.schema or cedar_schema(())
+
+
+FIRST = """\
+policy: {slug}
+name: {name}
+limits: {{}}
+policies: |
+  @id("tools-of-the-contract") @reason("The contract lists this tool")
+  @purpose("Agents use only what their contract names")
+  permit(principal, action, resource) when {{ resource.listed }};
+
+  @id("changes-are-looked-at")
+  @require_approval("operator") @votes("1") @risk("2")
+  @reason("It changes something")
+  @purpose("Until rules say more, a person looks at every change")
+  forbid(principal, action in [Action::"draft", Action::"write", Action::"irreversible"], resource)
+    unless {{ context.approvals.contains("operator") }};
+"""
+
+
+@participant
+def begin(*, slug: str, name: str, domain_slug: str, schema: Json, author: Any) -> PolicySet:
+    """A policy set that has no version yet, and its first draft, which holds every change. Raises
+    ConflictError when the slug is taken."""
+    made, is_new = PolicySet.objects.get_or_create(
+        slug=slug, defaults={"name": name, "domain_slug": domain_slug, "schema": dict(schema)}
+    )
+    if not is_new:
+        raise ConflictError(f"There is a policy set “{slug}” already.", code="slug_taken")
+    text = FIRST.format(slug=slug, name=scalar(name))
+    documents.start(POLICIES, made, text=text, author=author)
+    return made
 
 
 POLICIES: DocumentKind = PolicyKind()

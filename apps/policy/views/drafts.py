@@ -10,7 +10,7 @@ from apps.documents.views.editor import Editor
 from apps.policy.services import POLICIES
 from apps.policy.views.pages import get_set as get
 
-editor = Editor(POLICIES, "policy:draft", "policy:detail", "policy/draft.html")
+editor = Editor(POLICIES, "policy:draft", "policy:detail", "policy:index", "policy/draft.html")
 
 
 @require_GET

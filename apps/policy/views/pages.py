@@ -72,8 +72,8 @@ def index(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_set(slug)
     version = selectors.current_version(slug)
-    if version is None:
-        raise NotFoundError(f"“{slug}” was never published.")
+    if version is None:  # its first draft is all there is
+        return redirect("policy:draft", slug=slug)
     rules = [ShownRule(r, pieces(r.source)) for r in services.rules(version, since=_since())]
     context = {
         "set": found,
