@@ -138,3 +138,29 @@ def test_taking_it_back_as_its_time_comes_is_one_or_the_other(desk: Desk) -> Non
             return
         assert (taken.state, desk.number) == ("draft", 1)
         desk.discard(revision=taken.revision, actor=desk.people["admin"])
+
+
+def test_of_two_who_discard_a_beginning_at_once_one_does(desk: Desk) -> None:
+    """What was never published goes with its draft; the other is told, and so is who saves."""
+    model = type(desk.subject)
+    for _ in range(ROUNDS):
+        new = model.objects.get(pk=desk.subject.pk)
+        new.pk, new.slug, new.current_number = None, "toys-new", 0
+        new.save(force_insert=True)
+        admin = desk.people["admin"]
+        services.save_draft(desk.kind, new, text="x", revision=0, author=admin)
+        seen = [model.objects.get(pk=new.pk) for _ in range(3)]
+
+        results = together(
+            [
+                partial(services.discard, desk.kind, seen[0], revision=1, actor=admin),
+                partial(services.discard, desk.kind, seen[1], revision=1, actor=admin),
+                partial(
+                    services.save_draft, desk.kind, seen[2], text="y", revision=0, author=admin
+                ),
+            ]
+        )
+
+        assert codes(results).count("") == 1
+        assert set(codes(results)) <= {"", "draft_gone", "draft_moved"}
+        assert not model.objects.filter(slug="toys-new").exists()

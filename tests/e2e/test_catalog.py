@@ -40,6 +40,7 @@ PAGES = {
     "tools": "/catalog/tools/",
     "tool": "/catalog/tools/toys/refund/",
     "draft": DRAFT,
+    "new-job": "/catalog/new/job/",
     "policies": "/policies/",
     "policy": "/policies/toys/",
     "policy-draft": "/policies/toys/draft/",

@@ -15,7 +15,7 @@ from apps.documents.domain.life import Life, StaleRevisionError, State
 from apps.documents.domain.merging import Merged, merge
 from apps.documents.models import columns
 from apps.documents.services.looking import require_publishable
-from apps.documents.services.rows import conflict, held, note_down, require, write
+from apps.documents.services.rows import conflict, freshen, held, note_down, require, write
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command, participant
 
@@ -56,7 +56,7 @@ def _kept(draft: Any) -> list[dict[str, Any]]:
 def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str = "") -> Any:
     """The first draft, of a subject that may have no version yet; with a ``note`` it is in review
     at once. Raises ConflictError when there is one."""
-    subject.refresh_from_db(fields=["current_number"])
+    freshen(subject)
     life = Life(
         author=author.pk,
         base=subject.current_number,
@@ -106,10 +106,10 @@ def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> N
     """Throw the draft away, and with it a subject that was never published. Raises ConflictError
     when somebody saved it meanwhile."""
     require(kind, actor)
+    draft = held(kind, subject)
     # A pack that publishes it at this moment waits, or is seen here.
     type(subject).objects.select_for_update().get(pk=subject.pk)
-    subject.refresh_from_db(fields=["current_number"])
-    draft = held(kind, subject)
+    freshen(subject)
     try:
         lives.discarded(draft.life, revision=revision)
     except StaleRevisionError:
@@ -147,7 +147,7 @@ def take_over(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) ->
 def _rebased(kind: DocumentKind, subject: Any, revision: int, actor: Any) -> tuple[Any, Life]:
     require(kind, actor)
     draft = held(kind, subject)
-    subject.refresh_from_db(fields=["current_number"])
+    freshen(subject)
     base = subject.current_number
     try:
         life = lives.rebased(draft.life, revision=revision, by=actor.pk, current=base)

@@ -18,7 +18,7 @@ from apps.documents.domain.kinds import DocumentKind, Edition
 from apps.documents.domain.life import Approval, Life, StaleRevisionError, State
 from apps.documents.selectors import all_kinds
 from apps.documents.services.looking import require_publishable, weakens
-from apps.documents.services.rows import conflict, held, locked, note_down, require, write
+from apps.documents.services.rows import conflict, freshen, held, locked, note_down, require, write
 from apps.kernel.apart import Aside, deal
 from apps.kernel.errors import ConflictError, TowerError
 from apps.kernel.statements import database_now
@@ -50,7 +50,7 @@ def publish_draft(
     require(kind, approver)
     draft = held(kind, subject)
     now = database_now()
-    subject.refresh_from_db(fields=["current_number"])
+    freshen(subject)
     given = Approval(approver.pk, approver.display_name, note.strip(), now.isoformat())
     try:
         life = lives.approved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models.functions import Now
 
 from apps.audit.services import record
@@ -36,6 +37,16 @@ def held(kind: DocumentKind, subject: Any) -> Any:
     if draft is None:
         raise _gone()
     return draft
+
+
+@participant
+def freshen(subject: Any) -> None:
+    """Read which of its versions is in force, now. Raises ConflictError where it is gone: what was
+    never published goes with its draft."""
+    try:
+        subject.refresh_from_db(fields=["current_number"])
+    except ObjectDoesNotExist:
+        raise _gone() from None
 
 
 @participant
