@@ -20,19 +20,13 @@ from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.tiles import tiles
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.runs.domain.origin import WORDS, Origin
-from apps.runs.domain.states import State
+from apps.runs.domain.states import CANCELLABLE, State
 from apps.runs.selectors import health, troubles
 from apps.runs.selectors import outcomes as series
 from apps.runs.services import set_desk
 
 Context = dict[str, Any]
-LIVE = (
-    State.ACCEPTED,
-    State.QUEUED,
-    State.RUNNING,
-    State.WAITING_APPROVAL,
-    State.CONFIRMATION_UNKNOWN,
-)
+COUNTED_NOW = tuple(state for state in State if state in CANCELLABLE)
 
 
 def _needs(request: HttpRequest) -> Context:
@@ -43,7 +37,7 @@ def _counters(request: HttpRequest) -> Context:
     counts = series.standing().by_state
     origin, hour, urls = tower.hour()
     return {
-        "counters": [(str(s), counts.get(s, 0)) for s in LIVE],
+        "counters": [(str(s), counts.get(s, 0)) for s in COUNTED_NOW],
         "hour": hour,
         "hour_urls": urls,
         "origin": origin,

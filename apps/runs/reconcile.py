@@ -24,6 +24,7 @@ from apps.runs import course, dispatch, journal
 from apps.runs.domain import trouble
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer, stored_answer
 from apps.runs.domain.retry import Ending
+from apps.runs.domain.states import UNDOABLE
 from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import bodies, compensating, tickets, unknown
 from apps.runs.models import Finding
@@ -130,7 +131,7 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: str) -> 
 def _undo(step: unknown.Unknown, evidence: str, actor: str) -> None:
     """The step happened and is undone, with all that its run did: the run doesn't go on."""
     run = compensating.lock(step.run_id)
-    if run is None or undoing.is_undoing(run) or run.state not in undoing.BEGINS_FROM:
+    if run is None or undoing.is_undoing(run) or run.state not in UNDOABLE:
         raise ConflictError("The run has moved on meanwhile: reload to see how it stands.")
     result = {"content": f"Confirmed by a person: {evidence}", "data": None}
     _settle_happened(step, result, "person")

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from apps.catalog.selectors.contracts import OPEN_STATES
+from apps.runs.domain.states import CANCELLABLE, State
+
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "apps"
 MAX_MODULE_LINES = 500
@@ -147,6 +150,37 @@ def test_no_tool_of_the_practice_companies_is_known_by_name() -> None:
     product = [*modules(), *templates(), *sorted((ROOT / "static/js").glob("*.js"))]
 
     assert [name_of(path) for path in product if "transfer_to_human" in path.read_text()] == []
+
+
+# The index that a migration made, and a floor that stands below the states.
+OTHER_SETS = {"apps/runs/models/runs.py", "apps/catalog/selectors/contracts.py"}
+
+
+def sets_of_states(tree: ast.Module) -> Iterator[int]:
+    """Lines of collections that hold three states or more and nothing else."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            members = {_member(item) for item in node.elts}
+            if len(members) > 2 and members <= set(State):
+                yield node.lineno
+
+
+def _member(item: ast.expr) -> str:
+    if isinstance(item, ast.Constant):
+        return str(item.value)
+    return item.attr.lower() if isinstance(item, ast.Attribute) else ""
+
+
+def test_sets_of_states_are_named_once() -> None:
+    found = {
+        f"{name_of(path)}:{line}"
+        for path in modules()
+        if name_of(path) not in OTHER_SETS and path.name != "states.py"
+        for line in sets_of_states(ast.parse(path.read_text()))
+    }
+
+    assert found == set()
+    assert set(OPEN_STATES) == CANCELLABLE
 
 
 def test_kernel_stays_small() -> None:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from apps.runs.domain.states import State
+from apps.runs.domain.states import CANCELLABLE
 
 # The same words as the engine's barrier gives for a step that it parks itself.
 WAITS_FOR_RESUME = "the run is paused"
-
-OPEN = frozenset(
-    {
-        State.ACCEPTED,
-        State.QUEUED,
-        State.RUNNING,
-        State.WAITING_APPROVAL,
-        State.CONFIRMATION_UNKNOWN,
-    }
-)
+OPEN = CANCELLABLE  # whatever could be cancelled can be paused
 
 
 def may_pause(state: str, *, is_paused: bool) -> bool:

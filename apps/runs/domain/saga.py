@@ -20,11 +20,11 @@ from apps.catalog.domain.undoing import MissingError, read
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import loads
 from apps.runs.domain.finding import Verdict
+from apps.runs.domain.states import UNSETTLED
 
 PLAN_PURPOSE = "tower.undoing.v1"
 KEY_PURPOSE = "tower.undoing.key.v1"
 MUTATING = frozenset({"write", "irreversible"})
-UNSETTLED = frozenset({"queued", "running", "waiting_approval", "confirmation_unknown"})
 
 
 @dataclass(frozen=True, slots=True)

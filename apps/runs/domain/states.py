@@ -1,6 +1,7 @@
 """The states people see, and the one table of legal transitions.
 
-The database enforces the same table (trigger in migration 0002); a test compares the two.
+The database enforces the same table (trigger in migration 0002); a test compares the two. Sets of
+states that several places mean are named here, once.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 TERMINAL = frozenset({S.SUCCEEDED, S.FAILED, S.COMPENSATED, S.CANCELLED, S.SHED})
 NEEDS_A_PERSON = frozenset({S.WAITING_APPROVAL, S.CONFIRMATION_UNKNOWN})
+OPEN = frozenset(State) - TERMINAL
+CANCELLABLE = frozenset(s for s in State if S.CANCELLED in TRANSITIONS[s])  # pausable, too
+UNDER_WAY = frozenset({S.QUEUED, S.RUNNING})  # the engine has it
+LIVE = UNDER_WAY | {S.WAITING_APPROVAL}  # goes on by itself, or by a decision
+UNSETTLED = UNDER_WAY | NEEDS_A_PERSON  # of a step: how it ends isn't written yet
+UNDOABLE = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.CONFIRMATION_UNKNOWN})  # of a run
 
 
 def is_legal(old: State, new: State) -> bool:

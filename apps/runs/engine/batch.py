@@ -19,7 +19,7 @@ from apps.kernel.ids import new_id
 from apps.runs import course, journal, reconcile
 from apps.runs.course import Carriage
 from apps.runs.domain.retry import RetryDecision, Verdict
-from apps.runs.domain.states import State
+from apps.runs.domain.states import LIVE, UNDER_WAY, State
 from apps.runs.engine import asking, deciding, ending, inspecting, progress
 from apps.runs.journal import (
     barriers,
@@ -36,9 +36,6 @@ from apps.runs.journal import (
     withholding,
 )
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
-
-LIVE = {State.QUEUED, State.RUNNING, State.WAITING_APPROVAL}
-GOING = {State.QUEUED.value, State.RUNNING.value}
 
 
 class Batch:
@@ -151,7 +148,7 @@ class Batch:
         self.facts += [Fact("run.degraded", self.owner, "run", str(i), i, p) for i, p in marked]
         runs = {run_id: carried.run for run_id, carried in mine.items()}
         self.facts += ending.run_facts(path.runs, runs, moved, self.owner)
-        going = {i for i in moved if path.runs[i]["state"] in GOING}
+        going = {i for i in moved if path.runs[i]["state"] in UNDER_WAY}
         self.carriage.drop(i for i in mine if i not in going)
         follows = {s.work.run_id: s.work.follows or s.work.step_id for s in ended}
         return self._begin(path, moved, follows)

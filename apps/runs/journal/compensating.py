@@ -27,13 +27,13 @@ from apps.kernel.statements import fetch
 from apps.kernel.transactions import after_commit, is_of_a_row, participant
 from apps.runs import dispatch, journal
 from apps.runs.domain import saga
+from apps.runs.domain.states import UNSETTLED
 from apps.runs.models import Message, Run, Step
 from apps.runs.selectors import compensating as undoing
 
 logger = logging.getLogger(__name__)
 ARGUMENTS_PURPOSE = "tower.arguments.v1"
 URGENT = 0  # the most urgent priority; undoing is never shed
-LIVE = ("queued", "running", "waiting_approval", "confirmation_unknown")
 
 
 @participant
@@ -129,7 +129,7 @@ def stalled(*, limit: int = 100) -> list[UUID]:
               AND s.state = ANY(%s))
         LIMIT %s
         """,
-        [list(LIVE), limit],
+        [sorted(UNSETTLED), limit],
     )
     return [row[0] for row in rows]
 

@@ -11,11 +11,11 @@ from django.db.models import Q
 
 from apps.catalog.selectors import pinned as catalog
 from apps.runs.domain import saga
+from apps.runs.domain.states import UNDOABLE
 from apps.runs.models import Finding, Run, Step
 
 # Why a run in confirmation_unknown waits for a person: an undoing, not a step of its own.
 FAILED, UNKNOWN = "compensation_failed", "compensation_unknown"
-BEGINS_FROM = frozenset({"succeeded", "failed", "cancelled", "confirmation_unknown"})
 
 
 def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.Plan:
@@ -41,7 +41,7 @@ def plan_from(
 def can_begin(run: Run, plan: saga.Plan) -> bool:
     """Whether the undoing of this run can be begun now."""
     return (
-        run.state in BEGINS_FROM
+        run.state in UNDOABLE
         and not is_undoing(run)
         and not plan.unsettled
         and any(i.stage is saga.Stage.TO_DO for i in plan.items)

@@ -21,12 +21,11 @@ from apps.catalog.selectors.contracts import readable, targets
 from apps.kernel.moments import iso
 from apps.runs.domain.counting import BY_OUTCOME, CountsAs, Share
 from apps.runs.domain.origin import Origin
-from apps.runs.domain.states import State
+from apps.runs.domain.states import OPEN, State
 from apps.runs.domain.tally import DIMENSIONS, Cell, Key, Tally, Terms
 from apps.runs.models import Run
 from apps.runs.selectors.counted import by_outcome, not_forked, sums, timed
 
-OPEN = (State.ACCEPTED, State.QUEUED, State.RUNNING, State.WAITING_APPROVAL)
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)  # a Saturday's midnight: buckets up to a day align to it
 WEEK = timedelta(days=7)
 MOST_BUCKETS = 48
@@ -316,10 +315,9 @@ class Standing:
 
 def standing(scope: Scope | None = None) -> Standing:
     """Runs that are open now, by state, and since when the oldest needs a person."""
-    unfinished = (*OPEN, State.CONFIRMATION_UNKNOWN, State.COMPENSATING)
     rows = Run.objects.order_by() if scope is None else _unbounded(scope)
     found = list(
-        rows.filter(state__in=unfinished)
+        rows.filter(state__in=OPEN)
         .values_list("state")
         .annotate(n=Count("*"), oldest=Min("created_at"))
     )

@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from apps.runs.domain.counting import CountsAs
-from apps.runs.domain.states import NEEDS_A_PERSON, State
+from apps.runs.domain.states import NEEDS_A_PERSON, UNSETTLED, State
 from apps.runs.domain.tally import Tally
 from apps.runs.models import Run, Step
 from apps.runs.selectors.counted import counted_as, not_forked, shown, sums
@@ -212,7 +212,7 @@ def _before(rows: QuerySet[Run], cursor: Cursor | None) -> QuerySet[Run]:
 def _with_waits(runs: Sequence[Run]) -> list[RunRow]:
     open_steps = (
         Step.objects.filter(run_id__in=[r.id for r in runs])
-        .filter(state__in=["waiting_approval", "confirmation_unknown", "queued", "running"])
+        .filter(state__in=UNSETTLED)
         .order_by("run_id", "seq")
         .values_list("run_id", "state", "tool_name", "attempts_made", "gated_at", "created_at")
     )

@@ -16,6 +16,7 @@ from apps.catalog import selectors as catalog
 from apps.catalog.selectors import pages as listed
 from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.runs.domain.barrier import STAGES, Scope, next_stage
+from apps.runs.domain.states import LIVE, UNDER_WAY
 from apps.runs.models import PARKED_UNTIL, Step, Stop
 
 BANNER_S = 2.0  # how old the banner's knowledge may be
@@ -150,7 +151,7 @@ def _touched(scope: Scope) -> Q:
 
 def preview(scope: Scope, target: str) -> Preview:
     """What would finish and what would wait, in one query over the open steps."""
-    steps = _steps(scope, target).filter(state__in=["queued", "running", "waiting_approval"])
+    steps = _steps(scope, target).filter(state__in=LIVE)
     mine, queued = _touched(scope), Q(state="queued")
     parked = Q(not_before__gte=PARKED_UNTIL)
     found = steps.aggregate(
@@ -182,7 +183,7 @@ def one(stop_id: int) -> InForce | None:
 
 def _figures(stop: Stop) -> InForce:
     steps = _steps(Scope(stop.scope), stop.target).filter(_touched(Scope(stop.scope)))
-    now = steps.filter(state__in=["queued", "running"]).aggregate(
+    now = steps.filter(state__in=UNDER_WAY).aggregate(
         under_way=Count("pk", filter=Q(state="running")),
         waiting=Count("pk", filter=Q(state="queued", not_before__gte=PARKED_UNTIL)),
     )

@@ -33,6 +33,7 @@ from apps.runs.domain.admission import (
     Verdict,
     decide,
 )
+from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import intake
 from apps.runs.models import Run
 from apps.runs.selectors import load
@@ -219,7 +220,7 @@ def _begin(runs: Sequence[Run]) -> None:
     ids = [r.id for r in runs]
     intake.undefer(ids)
     path = course.plot(course.load(ids).values(), notes={})
-    ended = [i for i, row in path.runs.items() if row["state"] not in {"queued", "running"}]
+    ended = [i for i, row in path.runs.items() if row["state"] not in UNDER_WAY]
     intake.begin_at_once(ended)
     journal.update_runs(list(path.runs.values()))
     journal.add_messages(path.messages)

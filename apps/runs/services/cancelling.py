@@ -13,6 +13,7 @@ from apps.audit.services import Fact, record_many
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
 from apps.runs import journal
+from apps.runs.domain.states import CANCELLABLE
 from apps.runs.models import Run
 from apps.runs.selectors.compensating import FAILED, UNKNOWN
 
@@ -26,14 +27,13 @@ def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
     again (a double click, a retry whose answer was lost) changes nothing and is no conflict."""
     if not reason.strip():
         raise InvalidInputError("Say why the run is cancelled.", field="reason")
-    open_states = ["accepted", "queued", "running", "waiting_approval", "confirmation_unknown"]
     mine = Run.objects.filter(id=run_id)
     if not mine.exists():
         raise NotFoundError("There is no such run.")
     # A guarded update against the engine: whichever commits first decides.
     # A run whose undoing waits for a person isn't dropped: it is tried again, or said to stay.
     moved = (
-        mine.filter(state__in=open_states)
+        mine.filter(state__in=CANCELLABLE)
         .exclude(error_class__in=UNDOING)
         .update(
             state="cancelled",

@@ -27,6 +27,7 @@ from apps.kernel.transactions import command
 from apps.runs.domain import saga
 from apps.runs.domain.finding import Verdict, is_agreed
 from apps.runs.domain.sentence import render
+from apps.runs.domain.states import UNDOABLE
 from apps.runs.executor import ToolClient
 from apps.runs.journal import compensating, tickets
 from apps.runs.models import Finding, Run, Step
@@ -137,7 +138,7 @@ def _locked(run_id: UUID) -> Run:
 def _require_settled(run: Run, plan: saga.Plan) -> None:
     if undoing.is_undoing(run) or run.state == "compensated":
         raise ConflictError("Somebody has begun to undo this run already; reload to see how far.")
-    if run.state not in undoing.BEGINS_FROM:
+    if run.state not in UNDOABLE:
         raise ConflictError("The run is still at work: cancel it first, then undo what it did.")
     if plan.unsettled:
         numbers = ", ".join(str(n) for n in plan.unsettled)

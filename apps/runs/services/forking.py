@@ -18,6 +18,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.forking import taken_over
+from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import forking, tickets
 from apps.runs.models import Run, RunScript
 from apps.runs.selectors import lineage
@@ -147,7 +148,7 @@ def _begin(branch: Run) -> None:
     mine.filter(state="accepted").update(state="queued")
     path = course.plot(course.load([branch.pk]).values(), notes={})
     row = path.runs[branch.pk]
-    if row["state"] not in {"queued", "running"}:
+    if row["state"] not in UNDER_WAY:
         mine.filter(state="queued").update(state="running", started_at=Now())
         told = {"outcome": row["outcome"]}
         record_many([Fact(f"run.{row['state']}", "tower", "run", str(branch.pk), branch.pk, told)])

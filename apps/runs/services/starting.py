@@ -20,6 +20,7 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
 from apps.runs.domain.origin import origin_of
+from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import intake
 from apps.runs.models import Run
 from apps.runs.services.admitting import ended_fact, reading
@@ -198,7 +199,7 @@ def _moved(row: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _is_over(row: Mapping[str, Any]) -> bool:
-    return row["state"] not in {"queued", "running"}
+    return row["state"] not in UNDER_WAY
 
 
 def _fact(run: Run, verdict: Verdict, actor: str) -> Fact:

@@ -3,7 +3,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.states import NEEDS_A_PERSON, TERMINAL, TRANSITIONS, State, is_legal
+from apps.runs.domain.counting import BY_STATE, CountsAs
+from apps.runs.domain.states import (
+    CANCELLABLE,
+    LIVE,
+    NEEDS_A_PERSON,
+    OPEN,
+    TERMINAL,
+    TRANSITIONS,
+    UNDER_WAY,
+    UNDOABLE,
+    UNSETTLED,
+    State,
+    is_legal,
+)
 
 
 def test_every_state_has_a_row_in_the_table() -> None:
@@ -27,3 +40,10 @@ def test_every_open_state_can_reach_an_end() -> None:
         reached |= more
 
     assert reached == set(State)
+
+
+def test_named_sets_say_what_they_are_called() -> None:
+    assert {s for s, kind in BY_STATE.items() if kind is CountsAs.OPEN} == OPEN
+    assert OPEN - {State.COMPENSATING} == CANCELLABLE
+    assert UNDER_WAY < LIVE < UNSETTLED < OPEN
+    assert {s for s in State if is_legal(s, State.COMPENSATING)} == UNDOABLE | {State.RUNNING}
