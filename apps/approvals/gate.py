@@ -59,6 +59,7 @@ class Ask:
     approval_id: UUID | None = None
     must_hold: Doubt | None = None
     doubts: Sequence[Doubt] = ()
+    votes: int = 1  # that the contract wants for whatever is held
 
     @property
     def all_doubts(self) -> list[Doubt]:
@@ -111,8 +112,9 @@ def _asked(ask: Ask, approvals: Sequence[str]) -> policy.Ask:
 
 def _bound(ask: Ask, unknown: Sequence[Gap]) -> Mapping[str, Any]:
     """What an approval of this is bound to: the action, and what nobody knew about it."""
-    bound_to = ask.binding()
-    return {**bound_to, "unknown": bound(unknown)} if unknown else bound_to
+    bound_to = {**ask.binding(), **({"unknown": bound(unknown)} if unknown else {})}
+    # A contract that wants one vote says no more than every question does.
+    return {**bound_to, "votes": ask.votes} if ask.votes > 1 else bound_to
 
 
 def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
@@ -139,10 +141,20 @@ def _consume(
         for (a, now), verdict in zip(bound_to, verdicts, strict=True)
         if a.approval_id in asked and asked[a.approval_id].covers(_would_ask(a, verdict))
     ]
-    consumed = services.consume_batch(pairs)
+    votes = {
+        a.approval_id: _votes(a, verdict)
+        for a, verdict in zip(asks, verdicts, strict=True)
+        if a.approval_id
+    }
+    consumed = services.consume_batch(pairs, votes=votes)
     given = {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
     left = [(a, now) for a, now in bound_to if a.step_id not in given]
     return given, _changed(left) if left else {}
+
+
+def _votes(ask: Ask, verdict: Verdict) -> int:
+    """How many people have to agree: as many as contract or policy wants, whichever is more."""
+    return max(verdict.votes, ask.votes, 1)
 
 
 def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
@@ -181,6 +193,6 @@ def _question(ask: Ask, decided: policy.Decided, again: Doubt | None) -> service
         risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
         rules=_rules(ask, verdict, again),
         roles=verdict.roles,
-        votes_required=max(verdict.votes, 1),
+        votes_required=_votes(ask, verdict),
         shown=ask.question(),
     )

@@ -14,7 +14,8 @@ from typing import Any
 @dataclass
 class Model:
     """``answers``: a text, a list of (tool, arguments), an HTTP status to fail with, a whole
-    answer (a dict, or bytes as they are sent), or a status with headers."""
+    answer (a dict, or bytes as they are sent), a status with headers, or a function that gives
+    one of these."""
 
     answers: list[Any]
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -76,6 +77,7 @@ def serve(answers: Sequence[Any]) -> Iterator[Model]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             model.asked.append(body)
             answer = model.next()
+            answer = answer() if callable(answer) else answer
             status, headers = answer if isinstance(answer, tuple) else (answer, {})
             data = b'{"error": {"message": "no"}}'
             if not isinstance(status, int):

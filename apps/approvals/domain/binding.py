@@ -112,6 +112,7 @@ FIELD_WORDS = {
     "subject": "it is about somebody else",
     "tool": "it is another tool",
     "tool_fingerprint": "the tool was published anew",
+    "votes": "another number of people has to agree",
     "unknown": "what nobody could say about it changed",
 }
 LIVE = "live"

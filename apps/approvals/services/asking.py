@@ -91,7 +91,7 @@ def _row(ask: Question, now: datetime) -> Approval:
 
 CONSUME = """
 WITH asked AS (
-    SELECT id, digest FROM unnest(%s::uuid[], %s::text[]) AS a(id, digest)
+    SELECT id, digest, votes FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS a(id, digest, votes)
 ), held AS (  -- one order for all, so that two batches can't wait for each other
     SELECT a.id FROM approvals_approval a JOIN asked USING (id) ORDER BY a.id FOR UPDATE OF a
 )
@@ -104,7 +104,7 @@ WHERE a.id = asked.id AND a.id = held.id
     SELECT count(*) FROM approvals_vote v JOIN accounts_user u ON u.id = v.user_id
     WHERE v.approval_id = a.id AND v.approve AND v.digest = a.digest
       AND u.is_active AND a.roles @> to_jsonb(u.role)
-  ) >= a.votes_required
+  ) >= greatest(a.votes_required, asked.votes)
 RETURNING a.id, (
     SELECT array_agg(DISTINCT u.role::text ORDER BY u.role::text)
     FROM approvals_vote v JOIN accounts_user u ON u.id = v.user_id
@@ -114,14 +114,18 @@ RETURNING a.id, (
 
 
 @participant
-def consume_batch(pairs: Sequence[tuple[UUID, str]]) -> dict[UUID, list[str]]:
+def consume_batch(
+    pairs: Sequence[tuple[UUID, str]], *, votes: Mapping[UUID, int] | None = None
+) -> dict[UUID, list[str]]:
     """Use up approvals, each once: ``(id, digest)`` in, the roles that approved out, for those
     that hold. One guarded statement: two workers that bring the same approval can't both get it.
-    Who approved must still be allowed to when the answer is used, not only when it was given."""
+    Who approved must still be allowed to when the answer is used, not only when it was given, and
+    there must be as many of them as the question wanted and as ``votes`` says now."""
     if not pairs:
         return {}
+    wanted = [(votes or {}).get(i, 1) for i, _ in pairs]
     with connection.cursor() as cursor:
-        cursor.execute(CONSUME, [[str(i) for i, _ in pairs], [d for _, d in pairs]])
+        cursor.execute(CONSUME, [[str(i) for i, _ in pairs], [d for _, d in pairs], wanted])
         used = {row[0]: list(row[1]) for row in cursor.fetchall()}
     rows = Approval.objects.filter(id__in=used).only("id", "run_id", "step_id")
     audit.record_many([fact("consumed", row, "gate") for row in rows])

@@ -204,7 +204,12 @@ _SETS = {
         Kind.NEUTRAL,
         Kind.NEUTRAL,
     ),
-    "data.redact": ("{} is no longer hidden", "{} is now hidden", Kind.WEAKER, Kind.STRONGER),
+    "data.redact": (
+        "{} need no longer be hidden",
+        "{} is to be hidden",
+        Kind.WEAKER,
+        Kind.STRONGER,
+    ),
     "data.contracts": (
         "Data contract {} removed",
         "Data contract {} added",

@@ -11,6 +11,7 @@ from apps.accounts.authn import requires
 from apps.catalog import adapters, selectors, services
 from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.diff import Kind
+from apps.catalog.domain.terms import STATED
 from apps.catalog.forms import JobFilter
 from apps.catalog.selectors import pages, pinned
 from apps.kernel import exactjson
@@ -59,6 +60,7 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
         "open_runs": selectors.open_runs(slug),
         "input_rows": pages.arguments(dict(contract.input)),
         "output_rows": pages.arguments(dict(contract.output)),
+        "stated": {path.replace(".", "_"): words for path, words in STATED.items()},
     }
     return render(request, "catalog/job.html", context)
 

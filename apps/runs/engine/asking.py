@@ -156,6 +156,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         question=lambda: _question(work, document, said) if work.effect != "read" else {},
         approval_id=work.approval_id,
         doubts=[*_unheard(untried, work), *_clashing(work)],
+        votes=contract.decisions.votes,
     )
 
 

@@ -1,0 +1,167 @@
+"""Every field of a contract: who makes it true, and what proves it.
+
+A field that people read as a promise is somebody's duty. ``ENFORCED`` names the code that would
+have to be broken for the promise to break, and the test that would then fail. ``TOLD`` are words
+for people, which promise nothing. ``STATED`` are promises that nobody keeps yet: pages say so
+beside them. A test fails for a field of the schema that stands in none of the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """``by``: dotted name of the code. ``test``: file and name of the test, from ``tests`` on."""
+
+    by: str
+    test: str
+
+
+ENFORCED: Mapping[str, Enforced] = {
+    "input": Enforced(
+        "apps.api.services.running.new_run",
+        "api/rest/test_runs.py::test_what_was_refused_may_be_mended_under_the_same_key",
+    ),
+    "outcome.success": Enforced(
+        "apps.runs.domain.outcome.judge",
+        "runs/domain/test_outcome.py::test_a_run_is_judged_by_what_was_really_done",
+    ),
+    "outcome.when_any_of": Enforced(
+        "apps.runs.domain.outcome.judge",
+        "runs/domain/test_outcome.py::test_a_wanted_receipt_outweighs_a_refused_extra",
+    ),
+    "outcome.target": Enforced(
+        "apps.dashboards.kpis.target_of",
+        "dashboards/test_kpis.py::test_target_is_weighted_by_what_finished_under_each_version",
+    ),
+    "agent.slug": Enforced(
+        "apps.runs.engine.asking.think",
+        "engine/test_model.py::test_the_contracts_fallback_is_asked_when_the_model_fails",
+    ),
+    "agent.fallbacks": Enforced(
+        "apps.runs.domain.fallback.choose",
+        "engine/test_model.py::test_the_contracts_fallback_is_asked_when_the_model_fails",
+    ),
+    "agent.timeout_s": Enforced(
+        "apps.runs.agents.think",
+        "engine/test_terms.py::test_an_agents_turn_takes_no_longer_than_the_contract_allows",
+    ),
+    "agent.fallback_at": Enforced(
+        "apps.runs.domain.fallback.choose",
+        "engine/test_fallback.py::"
+        "test_when_most_of_a_budget_is_used_the_fallback_serves_and_the_run_says_so",
+    ),
+    "tools.name": Enforced(
+        "apps.approvals.gate.gate_batch",
+        "engine/test_drain.py::test_a_tool_outside_the_contract_is_denied_and_the_run_told",
+    ),
+    "tools.timeout_s": Enforced(
+        "apps.runs.executor.ToolClient",
+        "engine/test_terms.py::test_a_call_takes_no_longer_than_the_contract_allows",
+    ),
+    "tools.retry.attempts": Enforced(
+        "apps.runs.domain.retry.decide",
+        "engine/test_terms.py::test_a_call_is_tried_as_often_as_the_contract_allows",
+    ),
+    "tools.retry.base_s": Enforced(
+        "apps.runs.domain.retry.decide",
+        "runs/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
+    ),
+    "tools.retry.cap_s": Enforced(
+        "apps.runs.domain.retry.decide",
+        "runs/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
+    ),
+    "tools.concurrency": Enforced(
+        "apps.runs.engine.slots.Slots",
+        "engine/test_terms.py::test_no_more_calls_are_made_at_once_than_the_contract_allows",
+    ),
+    "tools.rate_per_minute": Enforced(
+        "apps.runs.journal.pressure.part",
+        "engine/test_pressure.py::test_a_rate_is_charged_with_the_claim_and_kept_for_all",
+    ),
+    "tools.repeatable": Enforced(
+        "apps.runs.course.plot",
+        "engine/test_terms.py::test_the_same_change_is_made_again_only_where_the_contract_says_so",
+    ),
+    "tools.errors": Enforced(
+        "apps.runs.engine.deciding.decided",
+        "engine/test_terms.py::test_an_error_means_what_the_contract_says",
+    ),
+    "tools.compensation": Enforced(
+        "apps.runs.services.compensate_run",
+        "engine/test_compensating.py::test_everything_is_put_back_from_the_last_to_the_first",
+    ),
+    "limits.deadline_s": Enforced(
+        "apps.runs.recovery.end_overdue_runs",
+        "engine/test_terms.py::test_a_run_ends_at_the_contracts_deadline",
+    ),
+    "limits.steps": Enforced(
+        "apps.runs.course.plot",
+        "engine/test_terms.py::test_a_run_makes_no_more_steps_than_the_contract_allows",
+    ),
+    "limits.tokens": Enforced(
+        "apps.runs.course.plot",
+        "engine/test_model.py::test_a_model_that_has_used_its_tokens_up_is_stopped",
+    ),
+    "limits.cost_usd": Enforced(
+        "apps.runs.course.plot",
+        "engine/test_terms.py::test_a_run_costs_no_more_than_the_contract_allows",
+    ),
+    "slo.latency_p95_s": Enforced(
+        "apps.dashboards.kpis.time_to_outcome",
+        "dashboards/test_kpis.py::test_time_is_held_against_the_strictest_promise",
+    ),
+    "slo.latency_budget_s": Enforced(
+        "apps.runs.selectors.spending.spending",
+        "engine/test_fallback.py::test_time_is_a_budget_too",
+    ),
+    "decisions.policy": Enforced(
+        "apps.approvals.gate.gate_batch",
+        "engine/test_terms.py::test_the_policy_that_the_contract_names_judges",
+    ),
+    "decisions.votes": Enforced(
+        "apps.approvals.gate.gate_batch",
+        "engine/test_terms.py::test_a_held_step_waits_for_as_many_people_as_the_contract_wants",
+    ),
+    "decisions.window_s": Enforced(
+        "apps.approvals.services.asking.request_batch",
+        "engine/test_terms.py::test_a_question_is_open_as_long_as_the_contract_says",
+    ),
+    "decisions.escalation": Enforced(
+        "apps.approvals.services.escalating.escalate_due",
+        "engine/test_escalating.py::test_it_is_escalated_stays_open_and_ends_with_its_run",
+    ),
+    "decisions.on_timeout": Enforced(
+        "apps.approvals.services.escalating.escalate_due",
+        "engine/test_escalating.py::test_it_is_escalated_stays_open_and_ends_with_its_run",
+    ),
+    "lane": Enforced(
+        "apps.runs.journal.claiming",
+        "engine/test_terms.py::test_a_run_is_worked_on_in_the_lane_and_order_of_its_contract",
+    ),
+    "priority": Enforced(
+        "apps.runs.journal.claiming",
+        "engine/test_terms.py::test_a_run_is_worked_on_in_the_lane_and_order_of_its_contract",
+    ),
+    "criticality": Enforced(
+        "apps.runs.domain.admission.class_of",
+        "runs/domain/test_admission.py::test_a_criticality_names_a_class_that_can_only_be_lowered",
+    ),
+    "signals": Enforced(
+        "apps.runs.domain.evidence.hearing",
+        "engine/test_drain.py::test_a_published_signal_that_cannot_be_tried_has_a_person_asked",
+    ),
+}
+
+TOLD = frozenset({"job", "name", "owner", "purpose", "failure_modes", "runbook"})
+
+STATED: Mapping[str, str] = {
+    "output": "What a run gives back is not compared with it yet.",
+    "data.contracts": "The data that the job reads is not held against them yet.",
+    "data.freshness_s": "The age of data is not looked at yet.",
+    "data.classification": "Nothing is kept from anybody or any model for it yet.",
+    "data.redact": "These values are shown and stored like any other; nothing is hidden yet.",
+}
