@@ -205,7 +205,7 @@ _SETS = {
         Kind.NEUTRAL,
     ),
     "data.redact": (
-        "{} need no longer be hidden",
+        "{} is to be no longer hidden",
         "{} is to be hidden",
         Kind.WEAKER,
         Kind.STRONGER,

@@ -33,6 +33,10 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.runs.domain.outcome.judge",
         "runs/domain/test_outcome.py::test_a_wanted_receipt_outweighs_a_refused_extra",
     ),
+    "outcome.hand_over": Enforced(
+        "apps.runs.domain.outcome.judge",
+        "engine/test_handing_over.py::test_a_run_that_hands_over_neither_fails_nor_resolves",
+    ),
     "outcome.target": Enforced(
         "apps.dashboards.kpis.target_of",
         "dashboards/test_kpis.py::test_target_is_weighted_by_what_finished_under_each_version",
