@@ -8,6 +8,7 @@ escaped ``-`` or ``@``, a lone ``}``), it is read as people mean it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 ANY, NONE = r"[\x{0}-\x{10FFFF}]", r"[^\x{0}-\x{10FFFF}]"
@@ -114,6 +115,19 @@ def _outside(ranges: Ranges) -> Ranges:
     return (*out, (following, _HIGHEST)) if following <= _HIGHEST else tuple(out)
 
 
+def _asserted(assertions: Iterable[str]) -> list[str]:
+    """Assertions of one place, each once."""
+    return sorted(dict.fromkeys(assertions), key=_order)
+
+
+def _order(assertion: str) -> int:
+    """Where an assertion stands among those of one place, which hold in any order. Edges are marks
+    that are read, so the beginning is looked for before them and the end after them."""
+    if assertion.endswith(("^", "^)")):
+        return 0
+    return 2 if "$" in assertion else 1
+
+
 class _Reader:
     def __init__(self, source: str, words: bool, marked: bool) -> None:
         self.source, self.words, self.marked = source, words, marked
@@ -151,7 +165,8 @@ class _Reader:
         return "|".join(parts)
 
     def sequence(self) -> str:
-        out = []
+        out: list[str] = []
+        asserted: list[str] = []  # at the place that has been reached
         while self.at < len(self.source) and self.source[self.at] not in "|)":
             start = self.at
             written, is_assertion = self.term()
@@ -159,8 +174,12 @@ class _Reader:
             if repeat and is_assertion:
                 self.at = start
                 raise self.wrong("An assertion can't be repeated.", "Leave the repetition out.")
-            out.append(written + repeat)
-        return "".join(out)
+            if is_assertion:
+                asserted.append(written)
+                continue
+            out += [*_asserted(asserted), written + repeat]
+            asserted = []
+        return "".join([*out, *_asserted(asserted)])
 
     def term(self) -> tuple[str, bool]:
         """The next term, and whether it asserts something without taking a character."""

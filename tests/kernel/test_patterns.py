@@ -164,6 +164,14 @@ WORDS = st.lists(
 ).map(lambda parts: "".join(a + ("" if a in ("^", "$", r"\b") else r) for a, r in parts))
 
 
+@pytest.mark.parametrize(
+    "source", [r"\b^", r"\b^é", r"^\bé", r"é$\b", r"é\b$", r"$\b", r"\b\b^é", r"(?m)\b^é$\b"]
+)
+def test_assertions_of_one_place_hold_in_any_order(source: str) -> None:
+    assert pattern(source, words=True).found_in("é")
+    assert not pattern(source, words=True).found_in("")
+
+
 @given(WORDS, st.text("aéB1 .-_ж\n", max_size=8))
 def test_a_signal_is_heard_as_python_would_hear_it(source: str, text: str) -> None:
     said = re.search(source.replace("$", r"\Z"), text, re.IGNORECASE)
