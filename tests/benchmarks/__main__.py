@@ -13,7 +13,7 @@ from tests.benchmarks import report
 from tests.benchmarks.ground import Ground, environment
 from tests.benchmarks.scale import SCALES
 
-CASES = ("throughput", "waiting", "latency", "policy", "live", "backlog")
+CASES = ("throughput", "waiting", "latency", "policy", "events", "live", "backlog")
 
 
 def main() -> int:

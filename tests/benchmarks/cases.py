@@ -13,6 +13,7 @@ from rich.markup import escape
 from tests.benchmarks import (
     backlog,
     environments,
+    events,
     latency,
     live,
     machine,
@@ -62,6 +63,7 @@ def run(
         ),
         "latency": ("Latency on an idle system", lambda: latency.measure(env, scale, say)),
         "policy": ("Policy decisions", lambda: policies.measure(scale, say)),
+        "events": ("Events delivered", lambda: events.measure(scale, say)),
         "live": ("Sockets under load", lambda: live.measure(env, scale, say)),
         "backlog": (
             "A backlog",

@@ -28,7 +28,7 @@ TARGETS = {
     "policy.ms_per_decision": ("<=", 0.3),
     "live.event_to_socket_p95_ms": ("<=", 500.0),
 }
-APART = ("policy", "live", "backlog")  # cases that are sections of their own
+APART = ("policy", "events", "live", "backlog")  # cases that are sections of their own
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
@@ -56,6 +56,7 @@ def document(found: Mapping[str, Any]) -> dict[str, Any]:
             "rss_mb": _round(waiting.get("rss_mb")),
         },
         "policy": cases.get("policy"),
+        "events": cases.get("events"),
         "live": cases.get("live"),
         "backlog": cases.get("backlog"),
         "detail": {k: cases.get(k) for k in ("throughput", "latency", "waiting")},

@@ -18,6 +18,7 @@ class Scale:
     policy_batches: int
     live_seconds: float
     live_sockets: int
+    events: int
 
 
 FULL = Scale(
@@ -32,6 +33,7 @@ FULL = Scale(
     policy_batches=60,
     live_seconds=60,
     live_sockets=200,
+    events=100_000,
 )
 QUICK = Scale(
     rounds=2,
@@ -45,5 +47,6 @@ QUICK = Scale(
     policy_batches=15,
     live_seconds=12,
     live_sockets=40,
+    events=10_000,
 )
 SCALES = {"full": FULL, "quick": QUICK}
