@@ -116,6 +116,9 @@ def test_a_text_without_measure_is_cut_and_says_so() -> None:
     assert html.count("x") == 49_999
     assert "and 10,001 more characters, not shown here" in html
     assert "not shown" not in render("{{ t|visible }}", t="x" * 50_000)
+    hiding = render("{{ t|exact }}", t="\u202ea" * 3_000)
+    assert hiding.count("U+202E") == 2_000
+    assert "and 2,001 more characters" in hiding
 
 
 def test_a_value_is_shown_as_json() -> None:

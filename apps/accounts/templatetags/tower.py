@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 register = template.Library()
 DASH = "\N{EM DASH}"
 MOST_SHOWN = 50_000  # characters of one text from outside; a page has many
+MOST_MARKS = 2_000  # of them that hide, each of which is a chip
 
 
 class Part(Node):
@@ -187,16 +188,20 @@ def money(cents: int | None) -> SafeString:
 
 def _shown(value: Any, keep: str) -> SafeString:
     text = _text(value)
-    left = len(text) - MOST_SHOWN
-    html = "".join(
-        format_html('<span class="ctl" title="{}">{}</span>', p.name, p.text)
-        if p.is_mark
-        else conditional_escape(p.text)
-        for p in untrusted.pieces(text[:MOST_SHOWN], keep=keep)
-    )
+    left, marks, html = len(text), 0, list[str]()
+    for piece in untrusted.pieces(text[:MOST_SHOWN], keep=keep):
+        if marks == MOST_MARKS:
+            break
+        marks += piece.is_mark
+        left -= 1 if piece.is_mark else len(piece.text)
+        html.append(_mark(piece) if piece.is_mark else conditional_escape(piece.text))
     if left > 0:
-        html += f'<span class="sub cut">… and {left:,} more characters, not shown here</span>'
-    return SafeString(html)
+        html.append(f'<span class="sub cut">… and {left:,} more characters, not shown here</span>')
+    return SafeString("".join(html))
+
+
+def _mark(piece: untrusted.Piece) -> SafeString:
+    return format_html('<span class="ctl" title="{}">{}</span>', piece.name, piece.text)
 
 
 def _text(value: Any) -> str:
