@@ -12,6 +12,7 @@ from typing import Any
 from tests.fuzz import corpus
 
 KINDS = ("arguments", "proposals", "facts", "previews", "results", "schemas", "replies", "inputs")
+WRITABLE = 120  # levels, by the library that writes the packs of the tests
 PLAIN_SCHEMA = {"type": "object", "properties": {"x": {}}}
 FACTS = {"amount_cents": "long", "owner": "string?", "flags": "set", "paid": "bool"}
 KNOWN = '{"amount_cents": 5, "owner": "ada", "flags": ["a"], "paid": true}'
@@ -73,8 +74,18 @@ def _stated(random: Random) -> Any:
             json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):
             continue
-        if len(text) < 200_000:
+        if len(text) < 200_000 and _levels(found) <= WRITABLE:
             return found
+
+
+def _levels(value: Any) -> int:
+    """How deeply a schema is nested, as far as it matters."""
+    levels, inner = 0, [value] if isinstance(value, dict | list) else []
+    while inner and levels <= WRITABLE:
+        parts = [v.values() if isinstance(v, dict) else v for v in inner]
+        inner = [p for whole in parts for p in whole if isinstance(p, dict | list)]
+        levels += 1
+    return levels
 
 
 def _more(random: Random, kind: str) -> dict[str, str]:
