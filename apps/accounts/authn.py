@@ -46,7 +46,7 @@ def requires(permission: str) -> Callable[[View], View]:
             user: Any = request.user
             if not user.is_authenticated and _brings_a_token(request):
                 log.warning("a token was brought to %s %s", request.method, request.path)
-                said = "This is for people. Tokens act through /api/v1/ alone.\n"
+                said = "This page is for people. Tokens work on /api/v1/ only.\n"
                 return HttpResponse(said, status=403, content_type="text/plain")
             if not user.is_authenticated:
                 return ask_to_log_in(request)

@@ -19,7 +19,7 @@ class LogInForm(AuthenticationForm):
     """User name and password; a wrong pair says no more than that."""
 
     error_messages = {
-        "invalid_login": "This user name and password don't belong together.",
+        "invalid_login": "Wrong user name or password.",
         "inactive": "This account is disabled. An administrator can enable it.",
     }
 

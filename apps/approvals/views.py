@@ -145,7 +145,10 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     form = forms.DecideForm(request.POST)
     typed = request.POST.get("reason", "")[: rules.REASON_MOST]
     if not form.is_valid():
-        error = {"error": "That answer was not complete: look again.", "fields": form.errors}
+        error = {
+            "error": "That answer was incomplete: reload the page and try again.",
+            "fields": form.errors,
+        }
         return _answered(request, _one(approval_id), status=422, typed=typed, **error)
     given = form.cleaned_data
     try:
@@ -216,7 +219,9 @@ def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     user, more, status = cast(User, request.user), dict[str, Any](), 200
     try:
         if not form.is_valid():
-            raise InvalidInputError("That was not complete: look again.", field="note")
+            raise InvalidInputError(
+                "That was incomplete: reload the page and try again.", field="note"
+            )
         services.escalate(approval_id=approval_id, user=user, **form.cleaned_data)
     except NotFoundError:
         raise

@@ -296,7 +296,7 @@ class _Walk:
         found = _pointed(self.root, pointer) if pointer[:1] in ("", "/") else None
         found = self.anchors.get(pointer) if found is None else found
         if not isinstance(found, dict | bool):
-            self.wrong(path, f"“{reference[:100]}” points at nothing.", "Mend the reference.")
+            self.wrong(path, f"“{reference[:100]}” points at nothing.", "Fix the reference.")
         return found
 
     def patterns(self, path: Path, schema: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class MomentField(forms.Field):
         if not value:
             return None
         if (found := moment(str(value))) is None:
-            raise forms.ValidationError("This is no moment between 1970 and 8999.")
+            raise forms.ValidationError("This is not a date and time between 1970 and 8999.")
         return found
 
 
@@ -142,7 +142,7 @@ class OnceForm(forms.Form):
     """A form that is carried out once, however often it is sent."""
 
     ticket = forms.UUIDField(
-        error_messages=dict.fromkeys(("required", "invalid"), "Reload the page and send it anew.")
+        error_messages=dict.fromkeys(("required", "invalid"), "Reload the page and send it again.")
     )
 
 

@@ -55,7 +55,7 @@ def examine(places: Places, screen: Screen) -> int:
             screen.fail(line)
             screen.say(f"  → {finding.mend}")
     screen.say("")
-    screen.say("All is well." if not wrong else f"{wrong} of these need mending.")
+    screen.say("All is well." if not wrong else f"{wrong} of these need fixing.")
     return 1 if wrong else 0
 
 

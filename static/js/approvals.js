@@ -117,7 +117,7 @@
     const form = $("#decide");
     if (!form) return "";
     const reason = $("#reason").value.trim();
-    if ($("#claim")?.dataset.anothers) return "Somebody else is on it: take it over first.";
+    if ($("#claim")?.dataset.anothers) return "Somebody else has claimed it: take over the claim first.";
     if (answer === "reject") return reason ? "" : "Say why you reject.";
     if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown.`;
     if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
@@ -348,7 +348,7 @@
   const onRow = () => rows().includes(document.activeElement);
   const openNote = () => {
     const details = $("details.escalate");
-    if (!details) { announce($("#escalation") ? "There is nobody left to escalate to" : "Nothing to escalate here"); return; }
+    if (!details) { announce($("#escalation") ? "There is no further escalation target" : "Nothing to escalate here"); return; }
     details.open = true;
     details.scrollIntoView({ block: "nearest" });
     $("#note").focus({ preventScroll: true });

@@ -102,7 +102,7 @@ def test_system_page_shows_a_silent_worker(client_as):
 
     page = client_as("auditor").get(reverse("api:system")).content.decode()
 
-    assert "No worker has been heard of" in page
+    assert "No worker has sent a heartbeat" in page
 
 
 def dead_letter() -> DeadLetter:

@@ -215,7 +215,7 @@ class TestByHand:
         given = {"approval_id": approval.pk, "user": people["operator"], "note": "n"}
 
         services.escalate(**given, rung=BEYOND)
-        with pytest.raises(ConflictError, match="nobody left"):
+        with pytest.raises(ConflictError, match="no further escalation target"):
             services.escalate(**given, rung=0)
 
         assert calls(approval) == [("admins", "by operator")]

@@ -356,7 +356,7 @@ def test_claims_in_the_panel(client_as: ClientAs) -> None:
     url = f"/approvals/{approval.pk}/claim/"
 
     assert "claimed by you" in text(mine.post(url, headers=HTMX))
-    assert "operator is on it" in text(other.get(f"/approvals/{approval.pk}/", headers=HTMX))
+    assert "operator has claimed it" in text(other.get(f"/approvals/{approval.pk}/", headers=HTMX))
     blocked = other.post(url, headers=HTMX)
     taken = other.post(url, {"reason": "operator is at lunch"}, headers=HTMX)
 

@@ -233,7 +233,7 @@ def test_what_a_server_only_hints_at_is_told_and_applied(tmp_path: Path, setting
         call_command("catalog", "apply", str(write_pack(tmp_path)), stdout=out)
 
     assert (
-        "tools[1].effect: “refund” is said to be irreversible, but the server's" in out.getvalue()
+        "tools[1].effect: “refund” is declared as irreversible, but the server's" in out.getvalue()
     )
     assert Domain.objects.exists()
 

@@ -53,7 +53,7 @@ def html(client: Client, url: str, **headers: str) -> str:
     [
         ("operator", ["1 approval waits for a decision", "2 runs have an unconfirmed effect"]),
         ("product_manager", ["Refund is under its target", "2 runs have an unconfirmed effect"]),
-        ("admin", ["No worker has been heard of", "Refund is under its target"]),
+        ("admin", ["No worker has sent a heartbeat", "Refund is under its target"]),
         ("auditor", ["2 runs have an unconfirmed effect"]),
     ],
 )

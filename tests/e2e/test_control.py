@@ -87,6 +87,6 @@ def test_workers_are_drained_and_let_work_again(page_as: PageAs) -> None:
 
     expect(page.get_by_text("Drained", exact=True)).to_be_visible()
     expect(page.get_by_text("Every worker is drained")).to_be_visible()
-    page.get_by_role("button", name="Let it work: tower-1-1").click()
+    page.get_by_role("button", name="Resume: tower-1-1").click()
     expect(page.get_by_text("Idle", exact=True)).to_be_visible()
     assert Worker.objects.get().draining_at is None

@@ -38,7 +38,7 @@ def test_a_wrong_password_says_so(page_as: PageAs, no_serious_violations: Check)
     page.get_by_label("Password").fill("wrong")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("alert")).to_contain_text("don't belong together")
+    expect(page.get_by_role("alert")).to_contain_text("Wrong user name or password")
     no_serious_violations(page)
 
 

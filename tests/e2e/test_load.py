@@ -47,7 +47,7 @@ def busy(site_people: dict[str, User]) -> None:
         state="shed",
         criticality_class=3,
         deferred_until=later,
-        admission_reason="20,312 runs wait that matter as much or more; the bound is 20,000",
+        admission_reason="Queue full: 20,312 runs of equal or higher priority (limit 20,000)",
     )
     told = {"limit": 3.6, "ceiling": 16, "in_use": 3, "waiting": 2, "drops": 7}
     name = "airline/cancel_reservation"

@@ -79,7 +79,7 @@ def test_a_stopped_worker_is_noticed(tower: Tower) -> None:
 
     tower.start([busy_script(1)])
 
-    assert noticed("worker", "No worker has been heard of").mend
+    assert noticed("worker", "No worker has sent a heartbeat").mend
     assert noticed("lane", "no live worker").mend
 
 
@@ -97,7 +97,7 @@ def test_a_work_horse_that_makes_no_progress_is_noticed_and_so_is_its_lane(tower
 
     found = noticed("horse", f"The work-horse {horse.pid}")
     assert f"kill -9 {horse.pid}" in found.mend
-    assert noticed("lane", "does not move").mend
+    assert noticed("lane", "is stalled").mend
 
 
 def test_a_stopped_sweeper_is_noticed(tower: Tower) -> None:

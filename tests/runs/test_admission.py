@@ -112,8 +112,8 @@ def test_batch_is_shed_before_normal_and_normal_before_interactive(
     assert shed == {"batch": 20, "normal": 30, "urgent": 0}
     told = Run.objects.filter(state="shed", criticality_class=3).first()
     assert told is not None
-    assert told.admission_reason == "5 runs wait that matter as much or more; the bound is 5"
-    assert told.summary.endswith("Come again in 60 s.")
+    assert told.admission_reason == "Queue full: 5 runs of equal or higher priority (limit 5)"
+    assert told.summary.endswith("Retry after 60 s.")
     assert told.deferred_until is not None
     assert told.deferred_until > timezone.now() + timedelta(seconds=30)
     assert told.finished_at is not None
@@ -246,7 +246,7 @@ def test_so_many_may_be_deferred_and_no_more(case: NewRun, scene: Scene) -> None
     assert [isinstance(a.verdict, Defer) for a in admitted] == [True] * 20 + [False] * 5
     last = admitted[-1].verdict
     assert isinstance(last, Shed)
-    assert "waiting for that" in last.reason
+    assert "deferral queue is full" in last.reason
 
 
 def test_samples_tell_how_fast_the_queue_moves_only_while_it_is_long() -> None:

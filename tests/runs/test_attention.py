@@ -46,5 +46,5 @@ def test_poison_is_told_to_whoever_can_do_something(client_as, role: str) -> Non
 
     page = needs(client_as(role))
 
-    assert "Poison: 1 run took workers down" in page
+    assert "Poison: 1 run crashed every worker that tried it" in page
     assert str(run.id) in page

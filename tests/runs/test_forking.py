@@ -493,7 +493,7 @@ def test_what_cannot_be_compared_is_said_plainly(client_as: Any) -> None:
     parent = parent_run()
     client = client_as("operator")
 
-    assert "is no run id" in compare(client, parent.id, "xyz", 422)
+    assert "is not a run id" in compare(client, parent.id, "xyz", 422)
     assert "There is no run" in compare(client, uuid4(), parent.id, 404)
     assert "Run A" in page(client, reverse("runs:compare"))
 

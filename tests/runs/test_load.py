@@ -65,7 +65,7 @@ def publish(*, window_s: int) -> None:
 def test_an_idle_tower_takes_everything_in(client_as: ClientAs) -> None:
     said = text(client_as("operator"))
     assert "Every class is taken in, and people keep up" in said
-    assert "Nothing is deferred, nothing was turned away" in said
+    assert "Nothing is deferred, no run was rejected" in said
     assert "No cap is set" in said
     assert "Nothing to draw yet" in said
 
@@ -77,9 +77,9 @@ def test_a_full_queue_is_told_with_its_bound_and_when_to_come_again(client_as: C
     said = text(client)
 
     assert "New work is being held back" in said
-    assert "C3 batch is shed, callers are told to come again in 60 s" in said
-    assert "6 runs wait that matter as much or more; the bound is 5" in said
-    assert "shed come again in 60 s" in row_of(client, "C3")
+    assert "C3 batch is shed, callers are told to retry in 60 s" in said
+    assert "Queue full: 6 runs of equal or higher priority (limit 5)" in said
+    assert "shed retry in 60 s" in row_of(client, "C3")
     assert "taken in" in row_of(client, "C2")
     assert "never shed" in row_of(client, "C0")
 
@@ -242,12 +242,12 @@ def test_a_run_page_says_why_it_waits_or_was_turned_away(client_as: ClientAs) ->
     later = timezone.now() + timedelta(minutes=4)
     told = {"admission_reason": "people are busy", "deferred_until": later}
     waiting = RunFactory.create(state="accepted", **told)
-    shed = RunFactory.create(state="shed", summary="Turned away: full.", **told)
+    shed = RunFactory.create(state="shed", summary="Rejected (overload): full.", **told)
     client = client_as("operator")
     said = text(client, f"/runs/{waiting.id}/")
     assert "Deferred: people are busy" in said
     assert Step.objects.count() == 0
-    assert "Turned away: full." in text(client, f"/runs/{shed.id}/")
+    assert "Rejected (overload): full." in text(client, f"/runs/{shed.id}/")
     assert Run.objects.filter(state="shed").exists()
     assert str(shed.id)[-8:] in text(client, "/runs/?state=shed")
 

@@ -128,9 +128,9 @@ def test_an_administrator_drains_from_the_system_page(client_as) -> None:
 
     shown = admin.get(reverse("api:system")).content.decode()
     assert "Drained" in shown
-    assert "Let it work" in shown
+    assert "Resume: w-1" in shown
     assert Event.objects.get().kind == "worker.draining"
-    assert "Let it work" not in client_as("operator").get(reverse("api:system")).content.decode()
+    assert "Resume: w-1" not in client_as("operator").get(reverse("api:system")).content.decode()
     assert client_as("operator").post(reverse("api:let_work")).status_code == 403
     assert admin.post(reverse("api:let_work"), {"name": "w-1"}).status_code == 302
     assert standings() == {"w-1": "idle"}

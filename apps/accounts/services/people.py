@@ -141,7 +141,7 @@ def _other(actor: User, user_id: int) -> User:
 
 def _keep_an_admin() -> None:
     if not User.objects.filter(role=Role.ADMIN, is_active=True).exists():
-        raise ConflictError("One administrator has to remain.", code="last_admin")
+        raise ConflictError("At least one administrator must remain.", code="last_admin")
 
 
 @participant

@@ -117,7 +117,7 @@ def present(secret: str) -> Principal | Refused:
     """Who presents this token, having spent one request of its bucket; or why it doesn't count.
     Reason codes: ``unknown_token``, ``disabled``, ``revoked``, ``expired``, ``too_many``."""
     if not tokens.is_sound(secret):
-        return Refused("unknown_token", "This is no token of this tower.")
+        return Refused("unknown_token", "This token is not valid.")
     digest = tokens.digest_of(secret)
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, [digest])
@@ -129,7 +129,7 @@ def present(secret: str) -> Principal | Refused:
 
 def _refusal(found: tuple[bool, bool, bool, float] | None) -> Refused:
     if found is None:
-        return Refused("unknown_token", "This is no token of this tower.")
+        return Refused("unknown_token", "This token is not valid.")
     disabled, revoked, expired, wait_s = found
     if disabled:
         return Refused("disabled", "The service account of this token is disabled.")
@@ -138,7 +138,7 @@ def _refusal(found: tuple[bool, bool, bool, float] | None) -> Refused:
     if expired:
         return Refused("expired", "This token has expired. An administrator can make a new one.")
     seconds = max(1, math.ceil(wait_s))
-    return Refused("too_many", "This token is used too often.", retry_after=seconds)
+    return Refused("too_many", "The token's rate limit is exceeded.", retry_after=seconds)
 
 
 def _open_account(account_id: int) -> ServiceAccount:

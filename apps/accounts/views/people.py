@@ -68,7 +68,7 @@ def create_service(request: HttpRequest) -> HttpResponse:
     except ConflictError as taken:
         form.add_error("name", str(taken))
         return _services_page(request, form=form, status=taken.status)
-    messages.success(request, f"{account.name} is there. Give it a token.")
+    messages.success(request, f"Service account {account.name} created. Add a token.")
     return redirect("accounts:services")
 
 
@@ -93,7 +93,7 @@ def create_token(request: HttpRequest, account_id: int) -> HttpResponse:
 @requires("users.manage")
 def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     token = services.revoke_token(actor=cast(User, request.user), token_id=token_id)
-    messages.success(request, f"{token.shown}… of {token.account.name} opens nothing any more.")
+    messages.success(request, f"Token {token.shown}… of {token.account.name} was revoked.")
     return redirect("accounts:services")
 
 

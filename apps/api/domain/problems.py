@@ -16,17 +16,17 @@ ABOUT = "https://datatracker.ietf.org/doc/html/rfc9457"
 LISTED = 20  # problems of one request that are told
 
 TITLES = {
-    400: "The request can't be read",
-    401: "Who are you?",
-    403: "Not allowed",
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not found",
-    405: "Not here",
-    409: "Something was first",
-    413: "Too large",
-    422: "Something in the request is wrong",
-    429: "Not now",
-    500: "Our fault",
-    503: "Not available",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Request too large",
+    422: "Invalid request",
+    429: "Too many requests",
+    500: "Internal server error",
+    503: "Service unavailable",
 }
 
 
@@ -46,7 +46,7 @@ def problem(
     """A problem document. ``code`` is stable: programs branch on it, people read ``detail``."""
     body: dict[str, Any] = {
         "type": f"urn:control-tower:problem:{code.replace('_', '-')}",
-        "title": TITLES.get(status, "It didn't work"),
+        "title": TITLES.get(status, "Request failed"),
         "status": status,
         "code": code,
         "detail": detail,
@@ -68,7 +68,7 @@ def input_problems(value: Any, schema: Mapping[str, Any], *, at: str) -> list[Wr
     schema = compiled(dict(schema))
     if schema.problems:
         message = f"The contract's input schema can't be used: {schema.problems[0]}"
-        return [Wrong(pointer([at]), shown(message), "An admin has to mend the contract.")]
+        return [Wrong(pointer([at]), shown(message), "An admin has to fix the contract.")]
     wrongs = [wrong for error in schema.misfits(value) for wrong in _wrongs(error, at)]
     return sorted(wrongs, key=lambda w: w.field)
 
@@ -84,9 +84,7 @@ def _wrongs(error: ValidationError, at: str) -> list[Wrong]:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = [k for k in error.instance if k not in known][:LISTED]
-        return [
-            Wrong(pointer([*path, k]), "It is not known here.", _near(k, known)) for k in unknown
-        ]
+        return [Wrong(pointer([*path, k]), "Unknown field.", _near(k, known)) for k in unknown]
     return [Wrong(pointer(path), shown(error.message[:200]), shown(_fix(error)))]
 
 

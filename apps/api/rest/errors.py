@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _FIXES = {
     "missing": "Add it.",
-    "extra_forbidden": "Leave it out, or look for a slip of the pen.",
+    "extra_forbidden": "Remove it, or check for a typo.",
     "string_type": "Send text.",
     "string_too_long": "Send less.",
     "string_too_short": "It must not be empty.",
@@ -54,7 +54,7 @@ def register(api: NinjaAPI) -> None:
         RequestDataTooBig: _too_large,
         Http404: _not_found,
         OperationalError: _unavailable,
-        Exception: _our_fault,
+        Exception: _internal_error,
     }
     for kind, handler in handlers.items():
         api.add_exception_handler(kind, handler)
@@ -63,7 +63,7 @@ def register(api: NinjaAPI) -> None:
 def _token_refused(request: HttpRequest, error: TokenRefused) -> HttpResponse:
     refused = error.refused
     if refused.retry_after is not None:
-        fix = f"Ask again after {refused.retry_after} s, or more slowly."
+        fix = f"Retry after {refused.retry_after} s, and send fewer requests."
         body = problem(
             429, refused.code, refused.sentence, fix=fix, retry_after=refused.retry_after
         )
@@ -75,7 +75,7 @@ def _token_refused(request: HttpRequest, error: TokenRefused) -> HttpResponse:
 
 def _nobody(request: HttpRequest, error: Exception) -> HttpResponse:
     fix = "Send “Authorization: Bearer twr_svc_…” with a token that an administrator made."
-    body = problem(401, "no_token", "This door opens to tokens of service accounts.", fix=fix)
+    body = problem(401, "no_token", "A service-account token is required.", fix=fix)
     return told(body, **{"WWW-Authenticate": REALM})
 
 
@@ -124,12 +124,12 @@ def _too_large(request: HttpRequest, error: Exception) -> HttpResponse:
     return told(problem(413, "too_large", "The request is too large.", fix="Send 1 MB at most."))
 
 
-def _our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
+def _internal_error(request: HttpRequest, error: Exception) -> HttpResponse:
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     body = problem(
         500,
         "our_fault",
-        "Something went wrong here, and was logged. Whether this was carried out is open.",
+        "Internal error, logged. The request may or may not have been applied.",
         fix="Send the same request with the same Idempotency-Key again, after half a minute.",
         retry_after=30,
     )
@@ -137,7 +137,7 @@ def _our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _not_found(request: HttpRequest, error: Exception) -> HttpResponse:
-    return told(problem(404, "not_found", "There is nothing here."))
+    return told(problem(404, "not_found", "There is no such resource."))
 
 
 @csrf_exempt  # there is no cookie to protect: whatever is asked, the answer is no
@@ -150,7 +150,9 @@ def nowhere(request: HttpRequest, rest: str) -> HttpResponse:
 def not_here(response: HttpResponse) -> HttpResponse:
     """The answer to a method that an address doesn't have."""
     allowed = response.headers.get("Allow", "")
-    body = problem(405, "no_such_method", "This address has no such method.", fix=f"Use {allowed}.")
+    body = problem(
+        405, "no_such_method", "This address doesn't support that method.", fix=f"Use {allowed}."
+    )
     return told(body, Allow=allowed)
 
 
@@ -158,7 +160,7 @@ def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     body = problem(
         503,
         "unavailable",
-        "The database is out of reach or too busy. Whether this was carried out is open.",
+        "The database is unreachable or overloaded. The request may or may not have been applied.",
         fix="Send the same request with the same Idempotency-Key again.",
         retry_after=5,
     )

@@ -102,8 +102,10 @@ def runs(
         fix = "Follow the address in “next” as it is."
         raise InvalidInputError("This cursor can't be read.", field="cursor", fix=fix)
     if numbers and since is None:
-        fix = "Say from when on runs are counted."
-        raise InvalidInputError("Numbers are of a stretch of time.", field="since", fix=fix)
+        fix = "Send “since”: the moment from which runs are counted."
+        raise InvalidInputError(
+            "“numbers” needs a start of the time range.", field="since", fix=fix
+        )
     wanted = listing.RunFilter(
         states=tuple(map(str, state)),
         counts_as=tuple(counts_as),

@@ -90,7 +90,7 @@ def _answer_of(run_id: UUID) -> Answer | None:
     told = problem(
         429,
         "shed",
-        run.admission_reason or "The tower has more work than it can do.",
+        run.admission_reason or "The tower is overloaded.",
         fix=f"Send the same request again after {seconds} s.",
         run=str(run_id),
         retry_after=seconds,
@@ -105,7 +105,7 @@ def new_run(wanted: RunRequest, *, account: str) -> NewRun:
     contract = catalog.contract(begins.contract_version_id)
     if wrongs := input_problems(wanted.input, contract.input, at="input"):
         raise InvalidInputError(
-            "The input is not what the job's contract asks for.",
+            "The input doesn't match the contract's input schema.",
             code="invalid_input",
             wrongs=wrongs,
         )
@@ -178,7 +178,7 @@ def _items(wanted: RunRequest) -> tuple[list[dict[str, Any]], str]:
         items = [{"hear": request}]
     if wanted.script is None and not items:
         raise InvalidInputError(
-            "Nobody has said anything that an agent could work on.",
+            "The request has no customer message to work on.",
             code="nothing_asked",
             field="/messages",
             fix="Send what the customer said, as messages or as input.request.",

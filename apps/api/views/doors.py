@@ -87,8 +87,10 @@ def system(request: HttpRequest) -> HttpResponse:
 def drain(request: HttpRequest) -> HttpResponse:
     """Have one worker, or all, finish what they hold and take nothing new."""
     drained = workers.drain_workers(request.user, names=_names(request))
-    noun = "worker drains" if len(drained) == 1 else "workers drain"
-    messages.success(request, f"{len(drained)} {noun}: what is held is finished.")
+    noun = "worker" if len(drained) == 1 else "workers"
+    messages.success(
+        request, f"{len(drained)} {noun} will finish current calls and take no new work."
+    )
     return redirect("api:system")
 
 
@@ -97,8 +99,8 @@ def drain(request: HttpRequest) -> HttpResponse:
 def let_work(request: HttpRequest) -> HttpResponse:
     """Let one drained worker, or all, take work again."""
     found = workers.let_work(request.user, names=_names(request))
-    noun = "worker takes" if len(found) == 1 else "workers take"
-    messages.success(request, f"{len(found)} {noun} work again.")
+    noun = "worker" if len(found) == 1 else "workers"
+    messages.success(request, f"{len(found)} {noun} resumed.")
     return redirect("api:system")
 
 

@@ -81,12 +81,15 @@ def refusal(standing: Standing, answer: Answer, now: datetime) -> Refusal | None
     if standing.state != "pending":
         return Refusal("decided", f"This was {standing.state} meanwhile.")
     if answer.digest != standing.digest:
-        return Refusal("digest", "What is asked here is not what you looked at. Look again.")
+        return Refusal("digest", "The request changed since you opened it. Review it again.")
     if not may_decide(answer.role, standing.roles):
         asked = " or ".join(standing.roles) or "operator"
-        return Refusal("role", f"This question is for {asked}.")
+        return Refusal("role", f"Only {asked} may decide this.")
     if is_claimed_by_other(standing, answer.user_id, now):
-        return Refusal("claimed", "Somebody else is on it. Take it over, with a reason, to decide.")
+        return Refusal(
+            "claimed",
+            "Somebody else has claimed it. Take over the claim, with a reason, to decide.",
+        )
     if answer.user_id in standing.approved_by:
         return Refusal("voted", "You have voted; the next vote has to be another person's.")
     if needs_reason(approve=answer.approve, risk=standing.risk) and not answer.reason.strip():

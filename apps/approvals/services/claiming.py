@@ -26,12 +26,12 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     standing = standing_of(approval, ())
     if approval.state != State.PENDING or now >= approval.until:
         code = "decided" if approval.state not in {State.PENDING, State.EXPIRED} else "expired"
-        raise error_of(rules.Refusal(code, "There is nothing left to decide here."), approval, "")
+        raise error_of(rules.Refusal(code, "This is no longer pending."), approval, "")
     if not rules.may_decide(user.role, approval.roles):
         raise NotPermittedError("Only those who may decide can claim.")
     taken = rules.is_claimed_by_other(standing, user.pk, now)
     if taken and not reason.strip():
-        sentence = "Somebody else is on it. Say why you take it over."
+        sentence = "Somebody else has claimed it. Give a reason to take over the claim."
         raise error_of(rules.Refusal("claimed", sentence), approval, "")
     is_new = approval.claimed_by_id != user.pk or not approval.claimed_until
     is_new = is_new or cast(datetime, approval.claimed_until) <= now

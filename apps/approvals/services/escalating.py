@@ -111,7 +111,7 @@ def escalate(*, approval_id: UUID, user: User, note: str, rung: int) -> Approval
         sentence = f"It was escalated to {first.words} meanwhile."
         raise ConflictError(sentence, code="escalated", who=who, when=first.at)
     if wanted is None or wanted.number != rung:
-        raise ConflictError("There is nobody left to call about this.", code="escalated")
+        raise ConflictError("There is no further escalation target.", code="escalated")
     made = Escalation(
         approval=approval,
         rung=wanted.number,

@@ -46,7 +46,7 @@ def findings(tools: Sequence[Mapping[str, Any]], served: Listing) -> list[Findin
             continue
         if theirs.problem:
             message = f"What the tool server says of “{name}” can't be read: {theirs.problem}"
-            out.append(Finding(name, "name", message, "Have the server mend it."))
+            out.append(Finding(name, "name", message, "Have the server fix it."))
             continue
         if name in served.twice:
             message = f"The tool server lists “{name}” twice: nobody can tell which is called."
@@ -69,7 +69,7 @@ def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
         yield Finding(
             name,
             "effect",
-            f"“{name}” is said to be read, but the server's own hint is {hint}: it changes"
+            f"“{name}” is declared as read, but the server's own hint is {hint}: it changes"
             " something.",
             "Set effect to draft, write or irreversible, or have the server correct its hint.",
         )
@@ -77,7 +77,7 @@ def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
         yield Finding(
             name,
             "effect",
-            f"“{name}” is said to be {effect}, but the server's own hint is readOnlyHint: true."
+            f"“{name}” is declared as {effect}, but the server's own hint is readOnlyHint: true."
             f" The tower treats it as {effect}.",
             "Have the server correct its hint, or set effect: read.",
             is_error=False,
@@ -86,7 +86,7 @@ def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
         yield Finding(
             name,
             "effect",
-            f"“{name}” is said to be {effect}, but the server's own hint is destructiveHint: true:"
+            f"“{name}” is declared as {effect}, but the server's own hint is destructiveHint: true:"
             " it may not be possible to change it back.",
             "Set effect: irreversible, or have the server correct its hint.",
             is_error=False,
@@ -102,7 +102,7 @@ def _repeating(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]
         yield Finding(
             name,
             "idempotency",
-            f"“{name}” is said to be keyed, but the server's own hint is idempotentHint: false.",
+            f"“{name}” is declared as keyed, but the server's own hint is idempotentHint: false.",
             "Try it with `manage.py tools check URL --try`, and have the server correct its hint.",
             is_error=False,
         )
@@ -110,7 +110,7 @@ def _repeating(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]
         yield Finding(
             name,
             "idempotency",
-            f"“{name}” is said to have no idempotency, but the server's own hint is"
+            f"“{name}” is declared without idempotency, but the server's own hint is"
             " idempotentHint: true.",
             "If it takes the idempotency key, set idempotency: keyed.",
             is_error=False,

@@ -161,12 +161,12 @@ def _times(source: Document) -> list[Problem]:
     deadline = _number(_at(source.value, "limits", "deadline_s")) or DEADLINE_S
     window = _number(_at(source.value, "decisions", "window_s"))
     if window is not None and window > deadline:
-        message = f"A person has {window:g} s, but the run ends after {deadline:g} s."
+        message = f"The approval window is {window:g} s, but the run ends after {deadline:g} s."
         path: Path = ("decisions", "window_s")
         fix = "Shorten the window or raise limits.deadline_s."
         out.append(source.problem(path, message, fix, severity="warning"))
     elif window == deadline and _at(source.value, "decisions", "on_timeout") == "escalate":
-        message = "The run ends with the window, so nothing is left to escalate into."
+        message = "The run's deadline ends with the approval window: no time is left to escalate."
         fix = "Shorten the window, raise limits.deadline_s, or write “reject”."
         at: Path = ("decisions", "on_timeout")
         out.append(source.problem(at, message, fix, severity="warning"))
@@ -193,19 +193,21 @@ def _escalation(source: Document) -> list[Problem]:
     for i in range(1, len(steps)):
         before, now = steps[i - 1], steps[i]
         if before is not None and now is not None and now <= before:
-            message = f"The ladder goes down: {now:g} comes after {before:g}."
+            message = f"The escalation steps are out of order: {now:g} after {before:g}."
             path: Path = ("decisions", "escalation", i, "at")
-            out.append(source.problem(path, message, "Each rung must be later than the last."))
-    return out + _nobodies(source, ladder)
+            out.append(
+                source.problem(path, message, "Each step must be later than the one before.")
+            )
+    return out + _unknown_targets(source, ladder)
 
 
-def _nobodies(source: Document, ladder: list[Any]) -> list[Problem]:
-    """Words that call nobody; an empty one is the schema's to find."""
+def _unknown_targets(source: Document, ladder: list[Any]) -> list[Problem]:
+    """Escalation targets that don't exist; an empty one is the schema's to find."""
     words = [(i, _at(rung, "to")) for i, rung in enumerate(ladder)]
     return [
         source.problem(
             ("decisions", "escalation", i, "to"),
-            f"“{to}” is nobody who can be called.",
+            f"“{to}” is not a valid escalation target.",
             f"{nearest(to, CALLED)} Choose one of: {', '.join(CALLED)}.".strip(),
         )
         for i, to in words

@@ -162,7 +162,7 @@ def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Pro
     out = schema_problems(source, (*path, "input_schema"), stated, of_object=True)
     out += _name_problems(source, (*path, "name"), tool["name"])
     if tool.get("idempotency") == "lookup" and "lookup" not in tool:
-        message = "It is found again by look-up, but names no look-up."
+        message = "“idempotency: lookup” needs a lookup tool."
         out.append(source.problem((*path, "idempotency"), message, "Add “lookup: <tool name>”."))
     amount = tool.get("amount", "")
     fact = amount.removeprefix("facts.")
@@ -172,7 +172,7 @@ def _tool_checks(source: Document, path: Path, tool: dict[str, Any]) -> list[Pro
         message = f"“{fact}” is not one of the tool's facts."
         out.append(source.problem((*path, "amount"), message, fix))
     if tool.get("preview_then") and "preview" not in tool:
-        message = "It is said to look ahead, but names no preview."
+        message = "“preview_then” needs a preview tool."
         fix = "Add “preview: <tool name>”, or leave preview_then out."
         out.append(source.problem((*path, "preview_then"), message, fix))
     if _lacks_preview(tool):

@@ -193,7 +193,7 @@ def _served_wrong(pack: Pack, index: int, found: SchemaProblem) -> Problem:
     """What is wrong in the schema that a tool server states, at the tool's line in the pack."""
     name = pack.tools[index]["name"]
     message = f"The server's schema of “{name}” can't be used: {found}"
-    fix = "Have the server mend it, or state input_schema in the pack."
+    fix = "Have the server fix it, or state input_schema in the pack."
     return pack.source.problem(("tools", index, "name"), message, fix)
 
 

@@ -231,12 +231,13 @@ def poisoned_runs() -> list[Need]:
     found = attention.poisoned()
     if not found.count:
         return []
+    runs, them = ("1 run", "it") if found.count == 1 else (f"{found.count} runs", "them")
     return [
         Need(
             "bad",
             "warning",
-            f"Poison: {found.count} {'run' if found.count == 1 else 'runs'} took workers down",
-            "A step killed each worker that tried it, alone. It waits for a person's decision.",
+            f"Poison: {runs} crashed every worker that tried {them}",
+            "The step was tried alone and crashed each worker. A person has to decide.",
             reverse("runs:detail", args=[found.run_id])
             if found.count == 1
             else address(reverse("runs:list"), {"error_class": "poison", "state": "failed"}),

@@ -341,7 +341,7 @@ def errors(reading: Reading) -> Panel:
     """Finished runs that did not succeed, by the outcome they had instead and the class of error.
     A run has one outcome: the gravest thing that kept it from what its contract counts. Runs that
     were properly handed over to a person did not fail, so they are not among them."""
-    panel = Panel("errors", "Why runs did not succeed", "What should be mended first?", [])
+    panel = Panel("errors", "Why runs did not succeed", "What should be fixed first?", [])
     panel.columns = ["Outcome", "Error class", "Runs", "Share of finished"]
     finished = [cell for cell in reading.cells if cell.is_finished]
     total = sum(cell.runs for cell in finished)
@@ -381,7 +381,9 @@ def rules(reading: Reading) -> Panel:
     """Runs in which a rule of policy held a step for a person, or denied it. A run counts once for
     each rule and answer, however often; in a denial only hard rules count. A denial without a rule
     means that nothing permitted the step."""
-    panel = Panel("rules", "Policy: held and denied, by rule", "Which rules bite?", [])
+    panel = Panel(
+        "rules", "Policy: held and denied, by rule", "Which rules hold or deny most often?", []
+    )
     panel.columns = ["Rule", "Why", "Runs held", "Runs denied", "Times held", "Times denied"]
     found: dict[str, dict[str, Any]] = {}
     for one in reading.rules:

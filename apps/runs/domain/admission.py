@@ -60,7 +60,7 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """Turned away. Coming back before ``retry_after_s`` seconds is of no use."""
+    """Rejected. Coming back before ``retry_after_s`` seconds is of no use."""
 
     reason: str
     retry_after_s: float
@@ -150,12 +150,12 @@ def decide(case: Case, queues: Queues, bounds: Mapping[Class, int], people: Peop
 def _machine(case: Case, queues: Queues, bounds: Mapping[Class, int]) -> Verdict:
     waiting, bound = queues.up_to(case.cls), bounds[case.cls]
     if waiting >= bound:
-        reason = f"{waiting:,} runs wait that matter as much or more; the bound is {bound:,}"
+        reason = f"Queue full: {waiting:,} runs of equal or higher priority (limit {bound:,})"
         return _turn_away(case, queues, bound, waiting - bound * CALM, reason)
     if queues.per_s and waiting / queues.per_s > case.deadline_s:
         most = queues.per_s * case.deadline_s
         reason = (
-            f"{waiting:,} runs wait and {queues.per_s:.3g} begin a second:"
+            f"{waiting:,} runs wait and {queues.per_s:.3g} start per second:"
             " its deadline would pass in the queue"
         )
         return _turn_away(case, queues, bound, waiting - most * CALM, reason)
@@ -174,7 +174,7 @@ def _people(case: Case, queues: Queues, bounds: Mapping[Class, int], people: Peo
         return Accept()
     reason = people_words(people, case.window_s)
     if queues.held_up_to(case.cls) >= bounds[case.cls]:
-        return Shed(f"{reason}; and as many runs as may are waiting for that", RETRY_MOST_S)
+        return Shed(f"{reason}; the deferral queue is full", RETRY_MOST_S)
     if people.wait_s == float("inf"):
         return Defer(RETRY_MOST_S, reason)
     over = people.wait_s - case.window_s

@@ -215,7 +215,9 @@ def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
     if owner["run_id"] != work.run_id:
         return _inherited(work, owner)
     if owner["disposition"] != "executed":
-        return end(work, "failed", "conflict", f"Step {owner['seq']} owns this very mutation.")
+        return end(
+            work, "failed", "conflict", f"Step {owner['seq']} already made this exact change."
+        )
     return Settled(
         work=work,
         disposition="deduplicated",
@@ -231,7 +233,7 @@ def _inherited(work: Claimed, owner: Mapping[str, Any]) -> Settled | None:
     if owner["state"] != State.SUCCEEDED:
         became = f"{owner['state'].replace('_', ' ')} there"
         run = str(owner["run_id"])[-8:]
-        said = f"Step {owner['seq']} of run {run} owns this very mutation and is {became}."
+        said = f"Step {owner['seq']} of run {run} already made this exact change and is {became}."
         return end(work, "failed", "conflict", said)
     return Settled(
         work=work,

@@ -102,7 +102,7 @@ def outcome(trace: Trace, started: float, *, why: str = "") -> CallResult:
     if trace.refused:
         return ended.as_(Ending.REJECTED, f"http_{trace.status}", _credentials(trace))
     if error_class := _come_again(trace):
-        said = f"The tool server said to come again later ({_status(trace)})."
+        said = f"The tool server said to retry later ({_status(trace)})."
         return ended.as_(Ending.TURNED_AWAY, error_class, said)
     if (reply := trace.answer) is not None:
         return ended.answered(reply)
@@ -129,10 +129,10 @@ def _unanswered(trace: Trace, ended: Ended, why: str) -> CallResult:
     if trace.too_large:
         return ended.as_(Ending.BROKEN, "too_large", f"The answer has more than {MANY}, or no end.")
     if trace.packed:
-        said = f"The answer is packed ({trace.packed}), which nobody asked for."
+        said = f"The answer is compressed ({trace.packed}), which the tower didn't ask for."
         return ended.as_(Ending.BROKEN, "packed", said)
     if trace.session_lost:
-        said = "The tool server knows our session no more, and the new one neither."
+        said = "The tool server rejected the session as unknown, and a new one too."
         return ended.as_(Ending.NOT_SENT, "session_lost", said)
     if status in NOT_TAKEN or status in ELSEWHERE:
         return ended.as_(Ending.REJECTED, f"http_{status}", _not_taken(trace))
@@ -140,11 +140,13 @@ def _unanswered(trace: Trace, ended: Ended, why: str) -> CallResult:
         said = f"The tool server answered {_status(trace)} and nothing that can be read."
         return ended.as_(Ending.BROKEN, f"http_{status}", said)
     if status >= 500:
-        said = f"The tool server broke down ({_status(trace)}). {trace.trouble}".strip()
+        said = f"The tool server failed ({_status(trace)}). {trace.trouble}".strip()
         return ended.as_(Ending.LOST, f"http_{status}", said)
     said = trace.reply.missing if trace.reply else trace.trouble or why
     if said and trace.status is not None and not _is_message(trace.content_type):
-        said = f"The answer is {trace.content_type or 'of no stated type'}, no MCP message: {said}"
+        said = (
+            f"The answer is {trace.content_type or 'of no stated type'}, not an MCP message: {said}"
+        )
         return ended.as_(Ending.BROKEN, "not_mcp", said)
     return ended.as_(Ending.LOST, "connection_lost", f"No answer can be trusted: {said}.")
 
@@ -156,12 +158,12 @@ def _is_message(content_type: str) -> bool:
 def _not_taken(trace: Trace) -> str:
     if trace.status in ELSEWHERE:
         return (
-            f"The tool server sends us to another address ({_status(trace)}), which is not "
+            f"The tool server redirects to another address ({_status(trace)}), which is not "
             "followed: set the right address."
         )
     if trace.status in {404, 405, 410}:
         return f"There is no MCP server at this address ({_status(trace)}): set the right one."
-    return f"The tool server does not take our requests ({_status(trace)})."
+    return f"The tool server refuses the tower's requests ({_status(trace)})."
 
 
 def _status(trace: Trace) -> str:

@@ -262,7 +262,7 @@ class Capped(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = LIMIT_BYTES
         if self._trace.too_large or self._trace.packed:
-            raise httpx2.ReadError("the answer is too large, or packed")
+            raise httpx2.ReadError("the answer is too large, or compressed")
         async for part in self._stream:
             left -= len(part)
             if left < 0:

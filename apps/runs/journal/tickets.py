@@ -31,7 +31,7 @@ def spend(ticket: UUID | None, *, use: str, subject: UUID, actor: str) -> bool:
     [spent] = fetch("SELECT use, subject, actor FROM runs_ticket WHERE id = %s", [ticket])
     if spent != mine:
         raise ConflictError(
-            "This form was sent for something else already. Reload the page and send it anew.",
+            "This form was sent for something else already. Reload the page and send it again.",
             code="ticket_spent",
         )
     return False

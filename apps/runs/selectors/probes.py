@@ -162,7 +162,7 @@ def _reading(error: Exception) -> Refusal:
     if state == NO_RIGHT:
         return Refusal(NO_RIGHTS, GRANT, detail)
     if state is None:
-        return Refusal("PostgreSQL can't be reached", "Start it, or mend DATABASE_URL.", detail)
+        return Refusal("PostgreSQL can't be reached", "Start it, or correct DATABASE_URL.", detail)
     return Refusal("PostgreSQL refuses what the tower writes", "See its log.", detail)
 
 

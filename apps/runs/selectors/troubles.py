@@ -48,7 +48,7 @@ def _parts(seen: Overview) -> Iterator[Trouble]:
 def _redis(seen: Overview) -> Iterator[Trouble]:
     if seen.redis_error:
         sentence = "Redis can't be reached: work waits, nothing is lost, pages poll"
-        yield Trouble("redis", sentence, "Start Redis, or mend REDIS_URL.", seen.redis_error)
+        yield Trouble("redis", sentence, "Start Redis, or correct REDIS_URL.", seen.redis_error)
 
 
 def _refused(seen: Overview) -> Iterator[Trouble]:
@@ -66,11 +66,11 @@ def _refused_by_database(*, writes: bool) -> Iterator[Trouble]:
 def _workers(seen: Overview) -> Iterator[Trouble]:
     if not seen.drainers_alive:
         patience = health.patience_s("worker")
-        sentence = f"No worker has been heard of for {patience:.0f} s: steps stay queued"
+        sentence = f"No worker has sent a heartbeat for {patience:.0f} s: steps stay queued"
         yield Trouble("worker", sentence, "Start one for each lane: manage.py worker --lane LANE.")
     elif not seen.takers:
         sentence = "Every worker is drained or ending: steps stay queued"
-        yield Trouble("worker", sentence, "Let one work (System → Workers), or start one.")
+        yield Trouble("worker", sentence, "Resume one (System → Workers), or start one.")
     elif max(w.engine_version for w in seen.takers) < settings.ENGINE_VERSION:
         sentence = f"No worker runs engine {settings.ENGINE_VERSION}, which new runs need"
         yield Trouble("worker", sentence, "Start a worker of this release.")
@@ -93,7 +93,7 @@ def _lanes(seen: Overview) -> Iterator[Trouble]:
 def _still(lane: LaneHealth, steps: str, here: list[WorkerHealth]) -> Trouble:
     held = sum(w.held for w in here)
     sentence = (
-        f"Lane “{lane.lane}” does not move: it has {steps}, the oldest has waited"
+        f"Lane “{lane.lane}” is stalled: it has {steps}, the oldest has waited"
         f" {lane.oldest_due_s or 0:.0f} s, and nothing was begun for {lane.still_s:.0f} s"
     )
     mend = (
@@ -148,7 +148,7 @@ def _replaces(other: WorkerHealth, worker: WorkerHealth) -> bool:
 
 def _sweeper(seen: Overview) -> Iterator[Trouble]:
     if seen.sweeper_age_s is None or seen.sweeper_age_s > health.patience_s("sweeper"):
-        sentence = "The sweeper isn't running: lost bells, expired leases and every duty wait"
+        sentence = "The sweeper isn't running: lost wake-ups, expired leases and every duty wait"
         yield Trouble("sweeper", sentence, "Start it: manage.py sweep.")
 
 
@@ -181,7 +181,7 @@ def _subscriptions(seen: Overview) -> Iterator[Trouble]:
         if one.dead:
             events = "1 event" if one.dead == 1 else f"{one.dead} events"
             sentence = f"{events} could not be delivered to “{one.title}”"
-            mend = "Mend the reason, then have them delivered again (System → Dead letters)."
+            mend = "Fix the cause, then have them delivered again (System → Dead letters)."
             yield Trouble("dead_letter", sentence, mend, is_grave=False)
 
 
@@ -193,7 +193,7 @@ def _set_aside(duty: DutyHealth) -> Trouble:
 
 
 _CAUSES = "The other duties go on."
-_MEND_DUTY = "The sweeper's log says where; restart the sweeper once that is mended."
+_MEND_DUTY = "The sweeper's log says where; restart the sweeper once that is fixed."
 
 
 def _leases(seen: Overview) -> Iterator[Trouble]:
@@ -220,7 +220,7 @@ def _breakers(seen: Overview) -> Iterator[Trouble]:
 def _tool_servers(seen: Overview) -> Iterator[Trouble]:
     for slug, why in servers.silent():
         sentence = f"The tool server “{slug}” does not answer"
-        mend = "Start it, or mend its address or credentials: see System → Tool servers."
+        mend = "Start it, or correct its address or credentials: see System → Tool servers."
         yield Trouble("tool_server", sentence, mend, why)
 
 
@@ -271,7 +271,9 @@ def readiness() -> Readiness:
     try:
         seen = health.overview()
     except (DatabaseError, InterfaceError):
-        away = Trouble("database", "PostgreSQL can't be reached", "Start it, or mend DATABASE_URL.")
+        away = Trouble(
+            "database", "PostgreSQL can't be reached", "Start it, or correct DATABASE_URL."
+        )
         return Readiness(False, not health.ping_redis()[1], False, (away,))
     except Exception:
         logger.exception("the overview can't be made")

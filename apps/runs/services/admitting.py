@@ -1,8 +1,8 @@
 """Admission: what is waiting, read at most once a second, and what follows for new runs.
 
-Several processes that take runs in at once each work with their own reading and with what they
-took in themselves since; a bound can be overstepped by what the others take in within that second,
-which is what a bound is allowed to cost nothing for.
+Several processes that admit runs at once each work with their own reading and with what they
+admitted since. So a bound may be exceeded by one second's intake of the other processes: the price
+of not locking.
 """
 
 from __future__ import annotations

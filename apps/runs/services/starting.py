@@ -67,7 +67,7 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What became of a case: its run, and why it waits or was turned away."""
+    """What became of a case: its run, and why it waits or was rejected."""
 
     run_id: UUID
     verdict: Verdict
@@ -172,7 +172,7 @@ def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
         wait_s, reason = verdict.for_s, verdict.reason
         return row | {"state": "accepted", "admission_reason": reason[:300], "begins_in_s": wait_s}
     if isinstance(verdict, Shed):
-        told = f"Turned away: {verdict.reason}. Come again in {verdict.retry_after_s:.0f} s."
+        told = f"Rejected (overload): {verdict.reason}. Retry after {verdict.retry_after_s:.0f} s."
         return row | {
             "state": "shed",
             "outcome": "shed",
@@ -186,7 +186,7 @@ def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
 
 
 def _items(case: NewRun, verdict: Verdict) -> list[Any]:
-    """What a run that was turned away would have said isn't kept: its load is shed too."""
+    """The conversation of a rejected run isn't kept: its load is shed too."""
     return [] if isinstance(verdict, Shed) else list(case.items)
 
 

@@ -144,7 +144,7 @@ def let_work(actor: Any, *, names: Sequence[str] = ()) -> list[str]:
         chosen = chosen.filter(name__in=names)
     found = sorted(chosen.values_list("name", flat=True))
     if names and len(found) < len(set(names)):
-        raise ConflictError("That worker is gone or takes work already: reload to see.")
+        raise ConflictError("That worker is gone or was resumed already: reload to see.")
     chosen.filter(name__in=found).update(draining_at=None, draining_by="")
     record_many([Fact("worker.let_work", str(actor), "worker", name) for name in found])
     return found

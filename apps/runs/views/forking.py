@@ -79,7 +79,7 @@ def _run(request: HttpRequest, name: str) -> UUID | None:
         UUID(text)
     except ValueError:
         raise InvalidInputError(
-            f"“{text[:60]}” is no run id. Copy the whole id from the run's page.", field=name
+            f"“{text[:60]}” is not a run id. Copy the whole id from the run's page.", field=name
         ) from None
     found = details.find_run(text)
     if found is None:

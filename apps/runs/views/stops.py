@@ -74,7 +74,7 @@ def stage(request: HttpRequest, stop_id: int) -> HttpResponse:
     """Let the next part of the runs go on, or none again."""
     if request.POST.get("hold"):
         control.hold_again(stop_id, person=request.user)
-        messages.success(request, "Nobody goes on: the stop holds all again.")
+        messages.success(request, "No run goes on: the stop holds all of them again.")
         return land(request, "stops:index")
     percent = control.let_go_on(stop_id, seen=_seen(request), person=request.user)
     messages.success(request, f"{percent} % of the runs go on.")

@@ -46,4 +46,4 @@ def test_a_policy_file_may_name_what_goes_without_facts() -> None:
 def test_looking_ahead_without_a_preview_is_refused() -> None:
     assert said(more=", preview: try_it, preview_then: true") == []
     (error,) = said(more=", preview_then: true")
-    assert "names no preview" in error
+    assert "needs a preview tool" in error

@@ -103,7 +103,7 @@ def test_batch_is_shed_first_with_a_reason_and_a_time() -> None:
     queues = Queues({Class.C2: 10, Class.C3: 12}, per_s=2.0)
     verdicts = {c: decide(Case(c, 3600), queues, BOUNDS, People()) for c in Class}
     assert verdicts[Class.C3] == Shed(
-        "22 runs wait that matter as much or more; the bound is 20", 5.0
+        "Queue full: 22 runs of equal or higher priority (limit 20)", 5.0
     )
     assert verdicts[Class.C2] == verdicts[Class.C1] == Accept()
 

@@ -96,7 +96,7 @@ def test_refused_credentials_are_told_in_words(status: int, at: str, settings: A
     [
         ({"status": "404 Not Found", "revision": PLAIN}, Ending.REJECTED, "no MCP server at"),
         ({"status": "405 No"}, Ending.REJECTED, "no MCP server at"),
-        ({"status": "413 Too Large"}, Ending.REJECTED, "does not take our requests"),
+        ({"status": "413 Too Large"}, Ending.REJECTED, "refuses the tower's requests"),
         (
             {"status": "307 Moved", "location": "http://169.254.169.254/x?token=1"},
             Ending.REJECTED,
@@ -110,10 +110,10 @@ def test_refused_credentials_are_told_in_words(status: int, at: str, settings: A
         ({"status": "302 Found", "location": "/elsewhere"}, Ending.BROKEN, "HTTP 302"),
         ({"status": "400 Bad Request"}, Ending.BROKEN, "HTTP 400"),
         ({"status": "409 Conflict"}, Ending.BROKEN, "HTTP 409"),
-        ({"status": "429 Slow Down", "retry-after": "7"}, Ending.TURNED_AWAY, "come again later"),
-        ({"status": "503 Busy", "retry-after": "7"}, Ending.LOST, "broke down (HTTP 503)"),
-        ({"status": "502 Bad Gateway"}, Ending.LOST, "broke down (HTTP 502)"),
-        ({"status": "501 Not Implemented"}, Ending.REJECTED, "does not take our requests"),
+        ({"status": "429 Slow Down", "retry-after": "7"}, Ending.TURNED_AWAY, "retry later"),
+        ({"status": "503 Busy", "retry-after": "7"}, Ending.LOST, "failed (HTTP 503)"),
+        ({"status": "502 Bad Gateway"}, Ending.LOST, "failed (HTTP 502)"),
+        ({"status": "501 Not Implemented"}, Ending.REJECTED, "refuses the tower's requests"),
         ({"status": "202 Accepted"}, Ending.LOST, "empty"),
         ({"status": "204 No Content"}, Ending.LOST, "empty"),
     ],

@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 )
         except ConflictError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write("\n".join(found) or "No worker is concerned.")
+        self.stdout.write("\n".join(found) or "No worker matches.")
         if options["wait"] and not options["undo"]:
             self._wait(options["wait"])
 
@@ -47,6 +47,6 @@ class Command(BaseCommand):
         end = time.monotonic() + seconds
         while held := health.held_by_draining():
             if time.monotonic() > end:
-                raise CommandError(f"{held} draining workers still finish what they hold.")
+                raise CommandError(f"{held} draining workers still have calls to finish.")
             time.sleep(0.2)
-        self.stdout.write("Nothing is held any more.")
+        self.stdout.write("No calls are left.")
