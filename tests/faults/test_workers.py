@@ -282,7 +282,7 @@ def test_40_no_memory_no_files_no_forks(proved: Plant) -> None:
 
 
 def test_41_poison(proved: Plant) -> None:
-    """A step that takes each worker with it ends by itself; its company is not blamed."""
+    """A step that takes each worker with it ends by itself; steps of its group are not blamed."""
     poison = proved.start_runs([shop.script(call("get_order_details", 0, order_id="#P"))])
     others = proved.start_runs([MOVE] * 8)
     for _ in range(2):

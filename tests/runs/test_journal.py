@@ -9,7 +9,7 @@ import pytest
 
 from apps.kernel.ids import new_id
 from apps.runs import journal
-from apps.runs.domain.suspicion import ALONE, FEW, MANY, MOST_LOSSES, Company
+from apps.runs.domain.suspicion import ALONE, FEW, MANY, MOST_LOSSES, ClaimGroup
 from apps.runs.journal import claiming, lost
 from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.work import Claimed
@@ -39,8 +39,8 @@ def step_row(run: Run, seq: int = 1, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def claim(*, limit: int, owner: str, lease_s: float, company: Company = MANY) -> list[Claimed]:
-    due = claiming.due("normal", limit=limit, engine_version=1, company=company)
+def claim(*, limit: int, owner: str, lease_s: float, group: ClaimGroup = MANY) -> list[Claimed]:
+    due = claiming.due("normal", limit=limit, engine_version=1, group=group)
     return claiming.lease(due, owner=owner, lease_s=lease_s)
 
 
@@ -237,9 +237,9 @@ def test_a_step_that_takes_workers_with_it_has_ever_less_company_and_is_poison(
     journal.add_steps([step_row(run)], owner="", lease_s=None)
     for mine in (MANY, MANY, FEW, ALONE, ALONE, ALONE):
         for other in {MANY, FEW, ALONE} - {mine}:
-            assert claim(limit=1, owner="w", lease_s=-1, company=other) == []
+            assert claim(limit=1, owner="w", lease_s=-1, group=other) == []
         assert claiming.suspects("normal") == (None if mine is MANY else mine)
-        claim(limit=1, owner="w", lease_s=-1, company=mine)
+        claim(limit=1, owner="w", lease_s=-1, group=mine)
         [row] = lost.expire_leases(most_losses=MOST_LOSSES)
 
     assert row.state == "failed"
@@ -254,8 +254,8 @@ def test_suspects_are_claimed_few_at_once_and_then_alone(scene: Scene) -> None:
     Step.objects.filter(seq__in=[21, 22]).update(lease_losses=ALONE.low)
 
     taken = []
-    while company := claiming.suspects("normal"):
-        taken.append(len(claim(limit=50, owner="w", lease_s=30, company=company)))
+    while group := claiming.suspects("normal"):
+        taken.append(len(claim(limit=50, owner="w", lease_s=30, group=group)))
 
     assert taken == [FEW.most, 20 - FEW.most, 1, 1]
     assert len(claim(limit=50, owner="w", lease_s=30)) == 18

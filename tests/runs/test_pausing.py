@@ -212,8 +212,8 @@ def test_a_person_has_a_poison_step_tried_again_alone() -> None:
     step.refresh_from_db()
     assert (step.state, step.disposition, step.error_class) == ("queued", "", "")
     assert step.run.state == "queued"
-    assert claim() == []  # not in company
-    alone = command(lambda: claiming.due("normal", limit=1, engine_version=1, company=ALONE))()
+    assert claim() == []  # not together with others
+    alone = command(lambda: claiming.due("normal", limit=1, engine_version=1, group=ALONE))()
     assert [w.step_id for w in alone] == [step.id]
     told = Event.objects.get(kind="step.tried_again")
     assert told.actor == "ida"

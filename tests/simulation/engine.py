@@ -18,7 +18,7 @@ from apps.runs.domain.outcome import StepEnd, judge
 from apps.runs.domain.retry import NOTHING_DONE, Ending, RetryDecision, Verdict, decide
 from apps.runs.domain.script import follow
 from apps.runs.domain.states import State
-from apps.runs.domain.suspicion import Company
+from apps.runs.domain.suspicion import ClaimGroup
 from tests.simulation.barriers import Bounds, Parked
 from tests.simulation.rows import Act, Approval, Done, End, Run, Step, Tool
 from tests.simulation.store import Store
@@ -72,9 +72,9 @@ class Engine:
 
     # --- transactions -------------------------------------------------------------------------
 
-    def claim(self, owner: str, *, limit: int, company: Company, lease_s: float) -> list[Act]:
+    def claim(self, owner: str, *, limit: int, group: ClaimGroup, lease_s: float) -> list[Act]:
         """``claim_and_commit``."""
-        due = self.store.due(limit=limit, company=company)
+        due = self.store.due(limit=limit, group=group)
         free, barred = self.bounds.part(due)
         free, parked = self.bounds.room(free)
         for one in (*barred, *parked):

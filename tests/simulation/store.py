@@ -18,7 +18,7 @@ from apps.runs.domain.barrier import Stop
 from apps.runs.domain.breaker import Breaker
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
-from apps.runs.domain.suspicion import ALONE, FEW, UNEXPLAINED, Company, Evidence
+from apps.runs.domain.suspicion import ALONE, FEW, UNEXPLAINED, ClaimGroup, Evidence
 from tests.simulation.lost import after_loss
 from tests.simulation.rows import FOR_EVER, Approval, Attempt, End, Run, Step
 
@@ -100,20 +100,20 @@ class Store:
 
     # --- leases -------------------------------------------------------------------------------
 
-    def suspects(self) -> Company | None:
+    def suspects(self) -> ClaimGroup | None:
         """``claiming.suspects``."""
-        return next((c for c in (FEW, ALONE) if self.due(limit=1, company=c)), None)
+        return next((c for c in (FEW, ALONE) if self.due(limit=1, group=c)), None)
 
-    def due(self, *, limit: int, company: Company) -> list[Step]:
+    def due(self, *, limit: int, group: ClaimGroup) -> list[Step]:
         """``claiming.due``."""
         now = self.clock()
         found = [
             s
             for s in self.by_state[S.QUEUED].values()
-            if s.not_before <= now and company.low <= s.losses <= company.high
+            if s.not_before <= now and group.low <= s.losses <= group.high
         ]
         found.sort(key=lambda s: (s.priority, s.not_before, s.id))
-        return found[: min(limit, company.most)]
+        return found[: min(limit, group.most)]
 
     def next_token(self) -> int:
         self.tokens += 1

@@ -30,7 +30,7 @@ def sweep(world: World) -> None:
     world.bounds.wake_freed()
     _admit_deferred(world)
     _look_up(world)
-    if store.due(limit=1, company=MANY) or store.suspects():
+    if store.due(limit=1, group=MANY) or store.suspects():
         world.ring(surely=True)
         world.want_sweep(world.now)
 

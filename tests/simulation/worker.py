@@ -130,20 +130,20 @@ class Worker:
             self._claim()
 
     def _claim(self) -> None:
-        """Suspects first, without other company; then as many as there is room for."""
+        """Suspects first, without steps of other groups; then as many as there is room for."""
         store = self.world.store
         if any(a.step.losses >= MANY.high + 1 for a in self.tasks.values()):
             return
-        company = None if self.tasks else store.suspects()
-        if company is None and store.due(limit=1, company=MANY):
-            company = MANY
+        group = None if self.tasks else store.suspects()
+        if group is None and store.due(limit=1, group=MANY):
+            group = MANY
         room = self.world.room - len(self.tasks)
-        if company is None or room <= 0:
+        if group is None or room <= 0:
             return
-        self.world.log(self.name, "claims", "" if company is MANY else f"{company.most} at most")
+        self.world.log(self.name, "claims", "" if group is MANY else f"{group.most} at most")
         self._transact(
             lambda: self.world.engine.claim(
-                self.owner, limit=min(room, CLAIM), company=company, lease_s=LEASE_S
+                self.owner, limit=min(room, CLAIM), group=group, lease_s=LEASE_S
             ),
             "after_lease",
         )

@@ -1,8 +1,8 @@
-"""Which step ended its worker? How much company a step may have, and when it is poison.
+"""Which step ended its worker? Which steps may be claimed together with it, and when it is poison.
 
 A worker that dies takes the leases of everything it held with it, and at most one of those steps is
-to blame. So the company shrinks with each loss (group testing: Dorfman, 1943): the many that are
-innocent are cleared in a few groups, and what is left is tried alone.
+to blame. So the group that is claimed together shrinks with each loss (group testing: Dorfman,
+1943): the many that are innocent are cleared in a few groups, and what is left is tried alone.
 
 Being lost proves nothing: machines are switched off, and workers are killed by people, by the
 kernel and by tests. A step is poison by evidence only: a worker that crashed or hung while it ran
@@ -20,7 +20,7 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class ClaimGroup:
     """Steps that may be tried together in one process: those that ``low`` to ``high`` workers were
     lost with, at most ``most`` of them."""
 
@@ -29,9 +29,9 @@ class Company:
     most: int
 
 
-MANY = Company(0, 1, 64)
-FEW = Company(2, 2, 16)
-ALONE = Company(3, 32_767, 1)  # the highest that a smallint column holds
+MANY = ClaimGroup(0, 1, 64)
+FEW = ClaimGroup(2, 2, 16)
+ALONE = ClaimGroup(3, 32_767, 1)  # the highest that a smallint column holds
 LOSSES_ALONE = 3
 MOST_LOSSES = ALONE.low + LOSSES_ALONE  # with this one a step that is to blame each time is poison
 UNEXPLAINED = 40  # losses without any evidence, after which nobody tries any more
@@ -40,8 +40,8 @@ CRASH_POINTS = GUILTY // LOSSES_ALONE
 KILL_POINTS = GUILTY // 8
 
 
-def company_of(losses: int) -> Company:
-    """The company in which a step may be tried after ``losses``."""
+def claim_group_of(losses: int) -> ClaimGroup:
+    """The claim group of a step after ``losses``."""
     return next(c for c in (MANY, FEW, ALONE) if losses <= c.high)
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from apps.audit.services import record_many
 from apps.kernel.transactions import single_command
 from apps.runs.course import Carriage
-from apps.runs.domain.suspicion import MANY, Company
+from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine.batch import Batch
 from apps.runs.journal import (
     barriers,
@@ -43,16 +43,16 @@ def claim_and_commit(
     limit: int,
     owner: str,
     lease_s: float,
-    company: Company = MANY,
+    group: ClaimGroup = MANY,
     lease: Callable[..., Leased] | None = None,
     begin: Callable[..., list[Action]] | None = None,
 ) -> tuple[int, list[Action]]:
-    """Claim due steps of a lane that may be tried in this company, and take them as far as they go
+    """Claim due steps of a lane that belong to this claim group, and take them as far as they go
     without the network. Returns how many were due, and what has to be done outside.
 
     In two transactions, ``lease`` and ``begin``: the leases are committed before any code looks at
     what the steps propose, so that a process which ends in the midst of that leaves a trace."""
-    held = (lease or lease_due)(lane, limit=limit, owner=owner, lease_s=lease_s, company=company)
+    held = (lease or lease_due)(lane, limit=limit, owner=owner, lease_s=lease_s, group=group)
     return held.found, (begin or take_up)(carriage, held.works, owner=owner, lease_s=lease_s)
 
 
@@ -63,12 +63,12 @@ def lease_due(
     limit: int,
     owner: str,
     lease_s: float,
-    company: Company = MANY,
+    group: ClaimGroup = MANY,
     chosen: Sequence[UUID] | None = None,
 ) -> Leased:
     """Lease due steps, only those that are ``chosen`` where some are; park what can't run now."""
     version = settings.ENGINE_VERSION
-    due = claiming.due(lane, limit=limit, engine_version=version, company=company, chosen=chosen)
+    due = claiming.due(lane, limit=limit, engine_version=version, group=group, chosen=chosen)
     free, barred = barriers.part(due)
     free, parked = pressure.part(free)
     claiming.park([*barred, *parked])

@@ -28,7 +28,7 @@ from apps.runs import agents
 from apps.runs.course import Carriage
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import Ending
-from apps.runs.domain.suspicion import MANY, Company
+from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import calling, inspecting, progress, sizes
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.isolating import Isolation
@@ -47,7 +47,7 @@ SUSPECTING = 0.25  # the part of a drain's time that suspects may take
 LOOK_S = 1.0  # how often calls that wait for a place are looked at for what stops them
 FEW_S = 0.1  # how long little room waits for more before a claim is worth it
 WAIT_S = 0.1  # how long at most the first call that ends is waited for, before looking round again
-GATHER_S = 0.004  # how long finished calls wait for company before they are committed
+GATHER_S = 0.004  # how long finished calls wait for others before they are committed
 TICK_S = 0.5  # how often the loop notes that it turns
 NOT_MADE = "The call could not be made: {why}."
 BROKE_OFF = "The call broke off, and nobody can tell what it did: {why}."
@@ -94,7 +94,7 @@ class Drain:
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
-        self._suspects: set[UUID] = set()  # the steps that are tried without other company
+        self._suspects: set[UUID] = set()  # the steps that are tried apart from all others
         self._renewed = self._looked = self._claimed = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
@@ -219,7 +219,7 @@ class Drain:
         return self._slots.of(name, action.concurrency)
 
     async def _gather(self, wait_s: float) -> tuple[list[Finished], list[Claimed]]:
-        """What has ended; when nothing has, wait a little for the first, and for its company. After
+        """What has ended; when nothing has, wait a little for the first, and for others. After
         a full claim nothing is waited for: more is due."""
         if wait_s and not self._ended and self._tasks:
             self._some.clear()
@@ -241,8 +241,8 @@ class Drain:
 
     async def _claim(self, tools: ToolClient) -> int:
         """Claim what there is room for. First of all, and for a part of the time only, suspects:
-        few or one at a time, with no other company, so that a step that kills its worker is found
-        out. They are also taken when nothing else is due."""
+        few or one at a time, without steps of other groups, so that a step that kills its worker
+        is found out. They are also taken when nothing else is due."""
         if any(action.work.step_id in self._suspects for action in self._tasks.values()):
             return 0
         if self._suspecting_until > time.monotonic():
@@ -261,17 +261,17 @@ class Drain:
         return await self._claim_suspects(tools)
 
     async def _claim_suspects(self, tools: ToolClient) -> int:
-        company = await self._in_db(lambda: claiming.suspects(self.lane))
-        return await self._claim_some(tools, self.in_flight, company) if company else 0
+        group = await self._in_db(lambda: claiming.suspects(self.lane))
+        return await self._claim_some(tools, self.in_flight, group) if group else 0
 
     def _is_worth_claiming(self, room: int) -> bool:
         """A claim is a transaction: little room is filled ten times a second at most."""
         return room >= self.in_flight // 8 or time.monotonic() - self._claimed >= FEW_S
 
-    async def _claim_some(self, tools: ToolClient, limit: int, company: Company) -> int:
-        found, actions = await self._in_db(lambda: self._isolation.claim(limit, company))
+    async def _claim_some(self, tools: ToolClient, limit: int, group: ClaimGroup) -> int:
+        found, actions = await self._in_db(lambda: self._isolation.claim(limit, group))
         reach("after_lease")
-        is_suspect = company is not MANY
+        is_suspect = group is not MANY
         self._suspects = {a.work.step_id for a in actions} if is_suspect else set()
         self._start(tools, actions)
         return found

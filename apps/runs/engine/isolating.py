@@ -29,7 +29,7 @@ from apps.runs import journal
 from apps.runs.course import Carriage
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import NOTHING_DONE, Ending
-from apps.runs.domain.suspicion import MANY, Company
+from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import commit as engine
 from apps.runs.engine import ending
 from apps.runs.engine.batch import Batch
@@ -62,7 +62,7 @@ class Isolation:
 
     # --- the two transactions -----------------------------------------------------------------
 
-    def claim(self, limit: int, company: Company = MANY) -> tuple[int, list[Action]]:
+    def claim(self, limit: int, group: ClaimGroup = MANY) -> tuple[int, list[Action]]:
         """``engine.claim_and_commit``; a step that makes it fail is ended."""
         found, actions = engine.claim_and_commit(
             self.carriage,
@@ -70,30 +70,28 @@ class Isolation:
             limit=limit,
             owner=self.owner,
             lease_s=self.lease_s,
-            company=company,
+            group=group,
             lease=self._lease,
             begin=self._begin,
         )
         return found, _committed(actions)
 
-    def _lease(self, lane: str, *, limit: int, company: Company, **options: Any) -> Leased:
+    def _lease(self, lane: str, *, limit: int, group: ClaimGroup, **options: Any) -> Leased:
         try:
             return self._patiently(
-                lambda: engine.lease_due(lane, limit=limit, company=company, **options)
+                lambda: engine.lease_due(lane, limit=limit, group=group, **options)
             )
         except BaseException as error:
             self._refuse_what_is_of_no_row(error)
             logger.warning("a claim failed; looking for the step that is to blame", exc_info=error)
         version = settings.ENGINE_VERSION
         ids = self._patiently(
-            lambda: claiming.due_ids(lane, limit=limit, engine_version=version, company=company)
+            lambda: claiming.due_ids(lane, limit=limit, engine_version=version, group=group)
         )
         self._patiently(self._look_at_the_rest)
 
         def act(some: Sequence[UUID]) -> list[Leased]:
-            return [
-                engine.lease_due(lane, limit=len(some), company=company, chosen=some, **options)
-            ]
+            return [engine.lease_due(lane, limit=len(some), group=group, chosen=some, **options)]
 
         found = self._in_halves(ids, act, self._end_queued)
         return Leased(sum(f.found for f in found), [w for f in found for w in f.works])

@@ -5,7 +5,7 @@ see the same step). What a breaker, a stop, a pause or a cap holds back leaves t
 with the reason and the time when it is looked at again, so that a claim costs the same however much
 waits. The rest gets a lease with a fencing token from a sequence.
 
-A step that was lost with two workers is a suspect. Suspects are claimed in small company, and after
+A step that was lost with two workers is a suspect. Suspects are claimed in small groups, and after
 one more loss alone, so that a step which takes its worker with it can be told from those that
 happened to be beside it.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.kernel.transactions import participant
-from apps.runs.domain.suspicion import ALONE, FEW, MANY, Company, company_of
+from apps.runs.domain.suspicion import ALONE, FEW, MANY, ClaimGroup, claim_group_of
 from apps.runs.journal import as_claimed, execute, fetch
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.work import Claimed
@@ -33,11 +33,11 @@ _COLUMNS = f"""
 """
 
 
-def _due(columns: str, company: Company, chosen: str = "") -> str:
+def _due(columns: str, group: ClaimGroup, chosen: str = "") -> str:
     return f"""
     SELECT {columns} FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     WHERE s.lane = %s AND s.state = 'queued' AND s.not_before <= clock_timestamp()
-      AND s.lease_losses >= {company.low} AND s.lease_losses <= {company.high}
+      AND s.lease_losses >= {group.low} AND s.lease_losses <= {group.high}
       AND r.engine_version <= %s {chosen}
     ORDER BY s.priority, s.not_before, s.id
     LIMIT %s
@@ -65,11 +65,11 @@ def is_due(lane: str) -> bool:
     return bool(fetch(_IS_DUE, [lane, FEW.low])[0][0])
 
 
-def suspects(lane: str) -> Company | None:
-    """The company in which the least suspected of the due suspects may be claimed, if there are
+def suspects(lane: str) -> ClaimGroup | None:
+    """The claim group in which the least suspected of the due suspects may be claimed, if there are
     any: innocent ones are many, and soon cleared."""
     losses = fetch(_SUSPECTS, [lane])[0][0]
-    return None if losses is None else company_of(losses)
+    return None if losses is None else claim_group_of(losses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +88,22 @@ def due(
     *,
     limit: int,
     engine_version: int,
-    company: Company = MANY,
+    group: ClaimGroup = MANY,
     chosen: Sequence[UUID] | None = None,
 ) -> list[Claimed]:
-    """Lock up to ``limit`` due steps of a lane that may be tried in this company, most urgent
+    """Lock up to ``limit`` due steps of a lane that may be tried in this claim group, most urgent
     first; only those that are ``chosen``, where some are. Runs that a later release of the engine
     began are left to its workers."""
-    most = min(limit, company.most)
+    most = min(limit, group.most)
     if chosen is None:
-        return as_claimed(fetch(_DUE[company], [lane, engine_version, most]))
-    return as_claimed(fetch(_CHOSEN[company], [lane, engine_version, list(chosen), most]))
+        return as_claimed(fetch(_DUE[group], [lane, engine_version, most]))
+    return as_claimed(fetch(_CHOSEN[group], [lane, engine_version, list(chosen), most]))
 
 
-def due_ids(lane: str, *, limit: int, engine_version: int, company: Company = MANY) -> list[UUID]:
+def due_ids(lane: str, *, limit: int, engine_version: int, group: ClaimGroup = MANY) -> list[UUID]:
     """The ids of what ``due`` would lock, without a lock and without anything that came from
     outside."""
-    rows = fetch(_IDS[company], [lane, engine_version, min(limit, company.most)])
+    rows = fetch(_IDS[group], [lane, engine_version, min(limit, group.most)])
     return [row[0] for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The company of suspects, and what is evidence against one."""
+"""The claim groups of suspects, and what is evidence against one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from apps.runs.domain.suspicion import (
     End,
     Evidence,
     after_loss,
-    company_of,
+    claim_group_of,
     end_of,
     verdict,
 )
@@ -31,14 +31,14 @@ STEPS = st.sampled_from([(), (ME,), (OTHER,), (ME, OTHER)])
 
 @given(st.integers(min_value=0, max_value=32_767))
 def test_every_step_has_one_company_and_ever_less_of_it(losses: int) -> None:
-    mine = company_of(losses)
+    mine = claim_group_of(losses)
 
     assert [c for c in (MANY, FEW, ALONE) if c.low <= losses <= c.high] == [mine]
-    assert losses == 32_767 or company_of(losses + 1).most <= mine.most
+    assert losses == 32_767 or claim_group_of(losses + 1).most <= mine.most
 
 
 def test_only_what_was_alone_is_poison() -> None:
-    assert company_of(MOST_LOSSES - 1) == company_of(MOST_LOSSES - 3) == ALONE
+    assert claim_group_of(MOST_LOSSES - 1) == claim_group_of(MOST_LOSSES - 3) == ALONE
     assert ALONE.most == 1
 
 
@@ -66,7 +66,7 @@ def test_a_crash_that_names_the_step_proves_it_in_three_workers(end: End) -> Non
         told = Evidence("p", end, (ME,))
         losses, blame = after_loss(told, ME, losses=losses, blame=blame, alone=alone)
         workers += 1
-        assert losses >= ALONE.low  # it has no company from the first crash on
+        assert losses >= ALONE.low  # it is alone from the first crash on
 
     assert workers == LOSSES_ALONE
 
