@@ -46,7 +46,7 @@ class Course:
     runs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
 
-class Carriage:
+class RunCache:
     """The runs that a worker carries, kept between its commits, so that going on reads nothing.
 
     Filled when a step is claimed; whoever loses or gives up a run's step drops the run. After a
@@ -103,17 +103,17 @@ _PAST = """
 """
 
 
-def plot(carried: Iterable[Carried], *, notes: Mapping[UUID, Sequence[str]]) -> Course:
+def advance_runs(carried: Iterable[Carried], *, notes: Mapping[UUID, Sequence[str]]) -> Course:
     """The next stretch of each run; what is carried moves with it. ``notes`` are remarks of the
     tower that go into the conversation first, such as a rejection that a recorded agent can't
     react to."""
     course = Course()
     for one in carried:
-        _plot_one(course, one, notes.get(one.run.id, ()))
+        _advance_run(course, one, notes.get(one.run.id, ()))
     return course
 
 
-def _plot_one(course: Course, carried: Carried, notes: Sequence[str]) -> None:
+def _advance_run(course: Course, carried: Carried, notes: Sequence[str]) -> None:
     """The next stretch of one run. A run whose script nobody can follow, or whose contract nobody
     can read, ends with the reason; only the database's own trouble is everybody's."""
     try:

@@ -187,7 +187,7 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
         return
     carried = course.load([step.run_id])
     run = carried[step.run_id].run
-    path = course.plot(carried.values(), notes={run.pk: notes})
+    path = course.advance_runs(carried.values(), notes={run.pk: notes})
     moved = journal.update_runs(list(path.runs.values()))
     journal.add_messages([m for m in path.messages if m["run_id"] in moved])
     journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)

@@ -52,7 +52,7 @@ class Claimed:
     follows: UUID | None = None  # the step that stands for this one, while it isn't committed
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    unborn: dict[str, Any] | None = None  # the row, while the step is not inserted yet
+    pending_row: dict[str, Any] | None = None  # the row, while the step is not inserted yet
     size: int = 0  # characters of its arguments, facts and preview, once it was looked at
 
     @property

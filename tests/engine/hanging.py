@@ -33,6 +33,6 @@ def _hangs(where: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    _hangs(asking, "misfit")
+    _hangs(asking, "schema_error")
     _hangs(ending, "settled")
     call_command(*sys.argv[1:])

@@ -12,7 +12,7 @@ from django.db import connections
 
 from apps.approvals.models import Approval
 from apps.catalog.models import ContractVersion
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.engine.commit import claim_and_commit
 from apps.runs.models import Intent, Receipt, Run, RunScript, Step
 from apps.runs.recovery import sweep
@@ -129,7 +129,7 @@ def claim_all_at_once(threads: int) -> list[Action]:
             found: list[Action] = []
             while True:
                 due, actions = claim_and_commit(
-                    Carriage(), "normal", limit=1, owner=str(name), lease_s=30
+                    RunCache(), "normal", limit=1, owner=str(name), lease_s=30
                 )
                 found += actions
                 if not due:

@@ -62,7 +62,7 @@ def company(tower: Tower) -> Company:
 
 PLACES = (
     (ending, "overdue"),  # preparing
-    (asking, "misfit"),
+    (asking, "schema_error"),
     (asking, "tool_document"),
     (asking, "_ask"),  # judging
     (asking, "tool_terms"),  # recording too
@@ -267,9 +267,9 @@ def test_large_answers_are_recorded_one_a_commit_and_small_ones_beside_them(
     sizes: list[list[int]] = []
     whole = commit.commit
 
-    def counted(carriage: Any, finished: Any, *rest: Any, **named: Any) -> Any:
+    def counted(cache: Any, finished: Any, *rest: Any, **named: Any) -> Any:
         sizes.append([len(d.result.content) for d in finished])
-        return whole(carriage, finished, *rest, **named)
+        return whole(cache, finished, *rest, **named)
 
     monkeypatch.setattr(commit, "commit", counted)
 

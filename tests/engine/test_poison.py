@@ -62,7 +62,7 @@ def test_a_step_whose_judging_hangs_is_ended_with_the_reason(tower: Tower) -> No
     tower.spawn("sweep")
     for _ in range(2):
         tower.spawn("worker", "--lane", "normal", program=("-m", "tests.engine.hanging"))
-    judged = tower.start([deadly("hang in misfit", "")])
+    judged = tower.start([deadly("hang in schema_error", "")])
     recorded = tower.start([deadly("hang in settled", "")])
     beside = tower.start([busy_script(3)] * 20)
 

@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.policy.models import Decision
 from apps.runs import reconcile
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain.finding import Looked, Verdict
 from apps.runs.domain.retry import Ending
 from apps.runs.engine.commit import claim_and_commit, commit
@@ -220,13 +220,13 @@ def test_a_service_that_is_away_leaves_the_sweep_calm(tower: Tower, settings: An
 @pytest.mark.unkeyed
 def test_the_call_s_own_answer_closes_it_though_its_worker_was_given_up(tower: Tower) -> None:
     tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
-    _, [action] = claim_and_commit(Carriage(), "normal", limit=9, owner="stopped", lease_s=0)
+    _, [action] = claim_and_commit(RunCache(), "normal", limit=9, owner="stopped", lease_s=0)
     assert take_back_leases() == 1
     assert Run.objects.get().state == "confirmation_unknown"
     result = CallResult(Ending.ANSWERED, content="moved", meta={"effect_id": "e1"})
 
     for _ in range(2):
-        commit(Carriage(), [Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)
+        commit(RunCache(), [Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)
 
     step = Step.objects.get()
     assert (step.disposition, step.result["content"]) == ("executed", "moved")
@@ -241,12 +241,12 @@ def test_a_late_answer_changes_nothing_once_a_person_has_spoken(
     tower: Tower, operator: User
 ) -> None:
     tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
-    _, [action] = claim_and_commit(Carriage(), "normal", limit=9, owner="stopped", lease_s=0)
+    _, [action] = claim_and_commit(RunCache(), "normal", limit=9, owner="stopped", lease_s=0)
     take_back_leases()
     say(Step.objects.get(), Verdict.GIVE_UP, operator)
 
     result = CallResult(Ending.ANSWERED, content="moved")
-    commit(Carriage(), [Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)
+    commit(RunCache(), [Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)
 
     assert Step.objects.get().disposition == "failed"
     assert not Receipt.objects.exists()

@@ -275,10 +275,10 @@ def test_a_change_whose_end_cant_be_recorded_is_no_surer_than_it_was(
     desk.answers["keyed"] = [first, GONE]
     whole = deciding.decided
 
-    def broken(finished: Any, carriage: Any) -> Any:
+    def broken(finished: Any, cache: Any) -> Any:
         if any(done.action.number == 2 for done in finished):
             raise KeyError("x")
-        return whole(finished, carriage)
+        return whole(finished, cache)
 
     monkeypatch.setattr(deciding, "decided", broken)
 

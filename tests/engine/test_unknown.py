@@ -117,9 +117,9 @@ def test_large_previews_are_taken_one_a_commit_and_small_ones_beside_them(
     taken: list[list[int]] = []
     whole = commit.commit
 
-    def counted(carriage: Any, finished: Any, inspected: Any, **named: Any) -> Any:
+    def counted(cache: Any, finished: Any, inspected: Any, **named: Any) -> Any:
         taken.append([len(str(work.facts)) for work in inspected])
-        return whole(carriage, finished, inspected, **named)
+        return whole(cache, finished, inspected, **named)
 
     monkeypatch.setattr(commit, "commit", counted)
     runs = start("add_data", {**large, **small})

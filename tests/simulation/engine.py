@@ -214,7 +214,7 @@ class Engine:
         return token
 
     def plot(self, run: Run) -> Step | None:
-        """``course.plot``: the run's next step, which isn't inserted yet, or its end."""
+        """``course.advance_runs``: the run's next step, which isn't inserted yet, or its end."""
         turn = follow(run.items, run.cursor)
         run.cursor = turn.cursor
         run.said += len(turn.messages)

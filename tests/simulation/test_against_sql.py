@@ -101,7 +101,7 @@ def test_what_may_have_happened_is_what_the_model_says(
 def test_a_key_is_made_as_the_product_makes_it(scene: Scene) -> None:
     arguments = {"n": 1, "why": "änderung"}
     run = scene.run([{"call": {"tool": "refund", "args": arguments}}])
-    [made] = course.plot(
+    [made] = course.advance_runs(
         [Carried(run, [{"call": {"tool": "refund", "args": arguments}}])], notes={}
     ).steps
 

@@ -87,7 +87,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_pressure.py::test_a_rate_is_charged_with_the_claim_and_kept_for_all",
     ),
     "tools.repeatable": Enforced(
-        "apps.runs.course.plot",
+        "apps.runs.course.advance_runs",
         "engine/test_terms.py::test_the_same_change_is_made_again_only_where_the_contract_says_so",
     ),
     "tools.errors": Enforced(
@@ -103,15 +103,15 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_terms.py::test_a_run_ends_at_the_contracts_deadline",
     ),
     "limits.steps": Enforced(
-        "apps.runs.course.plot",
+        "apps.runs.course.advance_runs",
         "engine/test_terms.py::test_a_run_makes_no_more_steps_than_the_contract_allows",
     ),
     "limits.tokens": Enforced(
-        "apps.runs.course.plot",
+        "apps.runs.course.advance_runs",
         "engine/test_model.py::test_a_model_that_has_used_its_tokens_up_is_stopped",
     ),
     "limits.cost_usd": Enforced(
-        "apps.runs.course.plot",
+        "apps.runs.course.advance_runs",
         "engine/test_terms.py::test_a_run_costs_no_more_than_the_contract_allows",
     ),
     "slo.latency_p95_s": Enforced(

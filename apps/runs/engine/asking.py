@@ -25,7 +25,7 @@ from apps.policy import selectors as policy
 from apps.policy.domain.mistyped import CAME
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain import evidence, forking, plan
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
@@ -54,7 +54,7 @@ def _tool_terms(contract_version_id: int, tool: str) -> ToolUse:
     return contract(contract_version_id).tool(tool) or ToolUse(tool)
 
 
-def misfit(work: Claimed) -> str:
+def schema_error(work: Claimed) -> str:
     """What is wrong with a step's arguments by the tool's schema; empty when they fit or nobody
     knows the schema. A schema that can't be used fits nothing. Never raises."""
     if not work.tool_version_id:
@@ -81,11 +81,11 @@ def dry_run(work: Claimed) -> str:
     return str(tool_document(work).get("preview") or "") if work.effect != "read" else ""
 
 
-def asks(works: Sequence[Claimed], carriage: Carriage) -> list[Ask]:
+def asks(works: Sequence[Claimed], cache: RunCache) -> list[Ask]:
     """The questions to the gate about these steps, in their order."""
     met = conflicts(works)
     digests, drifts = _Digests(), _Drifts()
-    asked = [_ask(w, carriage[w.run_id], digests, drifts) for w in progress.each(works)]
+    asked = [_ask(w, cache[w.run_id], digests, drifts) for w in progress.each(works)]
     if not met:
         return asked
     return [_with_conflict(a, w, met.get(w.step_id, ())) for a, w in zip(asked, works, strict=True)]

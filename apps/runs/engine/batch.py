@@ -1,6 +1,6 @@
 """What one commit of the engine does with its steps: record, go on, decide, open intents.
 
-A run's next step is decided before it is inserted (it is *unborn* until then), so that the usual
+A run's next step is decided before it is inserted (it is *pending* until then), so that the usual
 step, permitted at once, is written once. Whatever else becomes of it goes the way of any step.
 """
 
@@ -17,7 +17,7 @@ from apps.catalog import adapters as servers
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.runs import course, journal, reconcile
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain.retry import RetryDecision, Verdict
 from apps.runs.domain.states import LIVE, UNDER_WAY, State
 from apps.runs.engine import asking, deciding, ending, inspecting, progress
@@ -43,13 +43,13 @@ class Batch:
 
     def __init__(
         self,
-        carriage: Carriage,
+        cache: RunCache,
         *,
         owner: str,
         lease_s: float,
         go_on: bool,
     ) -> None:
-        self.carriage = carriage
+        self.cache = cache
         self.owner = owner
         self.lease_s = lease_s
         self.go_on = go_on
@@ -67,13 +67,13 @@ class Batch:
         if len(left) < len(finished):
             kept = {d.action.work.step_id for d in left}
             works = (d.action.work for d in finished)
-            self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
+            self.cache.drop(w.run_id for w in works if w.step_id not in kept)
         return left
 
     def record(self, finished: Sequence[Finished]) -> list[Settled]:
         """Write down how attempts ended. Returns the steps that ended with them."""
         settled, again = [], []
-        for done, decision in deciding.decided(finished, self.carriage):
+        for done, decision in deciding.decided(finished, self.cache):
             progress.board.db_runs(done.action.work.step_id.bytes)
             if decision.verdict is Verdict.RETRY:
                 again.append((done, decision))
@@ -102,7 +102,7 @@ class Batch:
         works = [d.action.work for d, _ in again]
         late = [w for w in works if w.step_id not in back]
         self.facts += ending.fenced_facts(late, self.owner)
-        self.carriage.drop(w.run_id for w in works)
+        self.cache.drop(w.run_id for w in works)
 
     def settle(self, settled: Sequence[Settled]) -> list[Settled]:
         """End steps. One that was fenced off meanwhile is dropped: its new owner speaks for it."""
@@ -115,14 +115,14 @@ class Batch:
         forking.inherit([s for s in kept if s.inherited_from])
         for step in kept:
             if step.work.kind == "tool":
-                self.carriage[step.work.run_id].steps.append(ending.past(step))
+                self.cache[step.work.run_id].steps.append(ending.past(step))
         self.facts += [ending.step_fact(s, self.owner) for s in kept]
         return kept
 
     def _fenced(self, late: Sequence[Settled]) -> None:
         reconcile.close_late(late)
         self.facts += ending.fenced_facts([s.work for s in late], self.owner)
-        self.carriage.drop(s.work.run_id for s in late)
+        self.cache.drop(s.work.run_id for s in late)
 
     # --- go on --------------------------------------------------------------------------------
 
@@ -132,12 +132,14 @@ class Batch:
         if not ended:
             return []
         self._append_thoughts(ended)
-        mine = {s.work.run_id: self.carriage[s.work.run_id] for s in ended}
+        mine = {s.work.run_id: self.cache[s.work.run_id] for s in ended}
         undone = [c.run.id for c in mine.values() if c.run.state == State.COMPENSATING]
         compensating.carry_on(undone, actor=self.owner)
         live = [c for c in mine.values() if c.run.state in LIVE]
         stuck = {s.work.run_id: why for s in ended if (why := ending.stuck(s))}
-        path = course.plot([c for c in live if c.run.id not in stuck], notes=ending.notes(ended))
+        path = course.advance_runs(
+            [c for c in live if c.run.id not in stuck], notes=ending.notes(ended)
+        )
         for carried in live:
             if carried.run.id in stuck:
                 row = course.run_row(carried.run, **stuck[carried.run.id])
@@ -149,7 +151,7 @@ class Batch:
         runs = {run_id: carried.run for run_id, carried in mine.items()}
         self.facts += ending.run_facts(path.runs, runs, moved, self.owner)
         going = {i for i in moved if path.runs[i]["state"] in UNDER_WAY}
-        self.carriage.drop(i for i in mine if i not in going)
+        self.cache.drop(i for i in mine if i not in going)
         follows = {s.work.run_id: s.work.follows or s.work.step_id for s in ended}
         return self._begin(path, moved, follows)
 
@@ -159,7 +161,7 @@ class Batch:
         for step in ended:
             if (thought := step.thought) is None:
                 continue
-            carried = self.carriage[step.work.run_id]
+            carried = self.cache[step.work.run_id]
             carried.items.extend(thought.items)
             carried.run.tokens_in += thought.tokens_in
             carried.run.tokens_out += thought.tokens_out
@@ -185,11 +187,11 @@ class Batch:
         rows = [s for s in path.steps if s["run_id"] in moved]
         if not self.go_on:
             journal.add_steps(rows, owner="", lease_s=None)
-            self.carriage.drop(row["run_id"] for row in rows)
+            self.cache.drop(row["run_id"] for row in rows)
             return []
         tokens = self._tokens(len(rows))
         works = [
-            ending.unborn(row, self.carriage[row["run_id"]].run, token, follows[row["run_id"]])
+            ending.pending_step(row, self.cache[row["run_id"]].run, token, follows[row["run_id"]])
             for row, token in zip(rows, tokens, strict=True)
         ]
         free, barred = barriers.part(works)
@@ -201,7 +203,7 @@ class Batch:
     def _tokens(self, count: int) -> list[int]:
         """Fencing tokens, fetched by the hundred. One that a rolled-back commit used is used
         again: nothing of that commit remained."""
-        pool = self.carriage.tokens
+        pool = self.cache.tokens
         if len(pool) < count:
             pool += journal.take_tokens(max(count, 256))
         taken, pool[:count] = pool[:count], []
@@ -209,21 +211,21 @@ class Batch:
 
     def _park(self, works: Sequence[Claimed], parked: Sequence[claiming.Parked]) -> None:
         """Insert next steps that can't run now as waiting ones."""
-        rows = {w.step_id: w.unborn for w in works if w.unborn}
+        rows = {w.step_id: w.pending_row for w in works if w.pending_row}
         waiting = [
             {**rows[p.step_id], "waits_for": p.waits_for[:160], "wait_s": p.retry_in_s}
             for p in parked
         ]
         journal.add_steps(waiting, owner="", lease_s=None)
-        self.carriage.drop(row["run_id"] for row in waiting)
+        self.cache.drop(row["run_id"] for row in waiting)
 
-    def _bear(self, works: Iterable[Claimed]) -> None:
-        """Insert those of the steps that are unborn, as what is known of them by now."""
-        unborn = [w for w in works if w.unborn is not None]
-        rows = [w.unborn for w in unborn if w.unborn is not None]
+    def _insert_pending(self, works: Iterable[Claimed]) -> None:
+        """Insert those of the steps that are pending, as what is known of them by now."""
+        pending = [w for w in works if w.pending_row is not None]
+        rows = [w.pending_row for w in pending if w.pending_row is not None]
         journal.add_steps(rows, owner=self.owner, lease_s=self.lease_s)
-        for work in unborn:
-            work.unborn = None
+        for work in pending:
+            work.pending_row = None
 
     # --- decide -------------------------------------------------------------------------------
 
@@ -239,9 +241,9 @@ class Batch:
                 continue
             server = _server(work)
             timeout_s = asking.tool_terms(work).timeout_s
-            later = inspecting.later_changes(work, self.carriage[work.run_id])
+            later = inspecting.later_changes(work, self.cache[work.run_id])
             looked_at.append(Inspect(work, server, preview, timeout_s, later))
-        self._bear(action.work for action in looked_at)
+        self._insert_pending(action.work for action in looked_at)
         self.actions += looked_at
         return ended, ready
 
@@ -264,7 +266,7 @@ class Batch:
                 ended.append(end)
             else:
                 left.append(work)
-        self._bear(e.work for e in ended)
+        self._insert_pending(e.work for e in ended)
         return self.settle(ended), self._await_others(left, owners)
 
     def _await_others(
@@ -272,10 +274,10 @@ class Batch:
     ) -> list[Claimed]:
         if not owners:
             return works
-        self._bear(w for w in works if (w.run_id, w.idempotency_key) in owners)
+        self._insert_pending(w for w in works if (w.run_id, w.idempotency_key) in owners)
         rest = forking.await_others(works, owners)
         kept = {w.step_id for w in rest}
-        self.carriage.drop(w.run_id for w in works if w.step_id not in kept)
+        self.cache.drop(w.run_id for w in works if w.step_id not in kept)
         return rest
 
     def keep(self, inspected: Sequence[Claimed]) -> list[Claimed]:
@@ -283,7 +285,7 @@ class Batch:
         kept = barriers.keep(parking.drop_cancelled(inspected))
         if len(kept) < len(inspected):
             going = {w.step_id for w in kept}
-            self.carriage.drop(w.run_id for w in inspected if w.step_id not in going)
+            self.cache.drop(w.run_id for w in inspected if w.step_id not in going)
         return kept
 
     def gate(self, works: Sequence[Claimed]) -> list[Settled]:
@@ -293,9 +295,9 @@ class Batch:
         fresh = [w for w in works if not w.intent_open and w.kind == "tool"]
         answers = self._ask(fresh)
         permitted = [w for w in fresh if answers[w.step_id].answer == "permit"]
-        own = self._own_unborn(permitted)
+        own = self._own_pending(permitted)
         self._start([*again, *own])
-        self._bear(works)
+        self._insert_pending(works)
         self._hold([w for w in fresh if answers[w.step_id].answer == "hold"], answers)
         sure = {w.step_id for w in own}
         owned, lost = self._own([w for w in permitted if w.step_id not in sure], answers)
@@ -309,36 +311,36 @@ class Batch:
     def _ask(self, fresh: Sequence[Claimed]) -> dict[UUID, Answer]:
         if not fresh:
             return {}
-        asks = asking.asks(fresh, self.carriage)
+        asks = asking.asks(fresh, self.cache)
         answers = {a.step_id: b for a, b in zip(asks, gate_batch(asks), strict=True)}
         born = []
         for work in fresh:
-            if work.unborn is None:
+            if work.pending_row is None:
                 born.append(ending.gate_row(work, answers[work.step_id]))
             else:
-                work.unborn |= ending.gate_row(work, answers[work.step_id])
+                work.pending_row |= ending.gate_row(work, answers[work.step_id])
         journal.note_gate(born)
         return answers
 
-    def _own_unborn(self, permitted: Sequence[Claimed]) -> list[Claimed]:
-        """Of the unborn steps among these, those that may be sent as soon as they are inserted:
+    def _own_pending(self, permitted: Sequence[Claimed]) -> list[Claimed]:
+        """Of the pending steps among these, those that may be sent as soon as they are inserted:
         reads, and mutations that nobody else owns. The unique (run, key) decides."""
-        unborn = [w for w in permitted if w.unborn is not None]
+        pending = [w for w in permitted if w.pending_row is not None]
         wanted = [
             {
                 "step_id": w.step_id,
-                "root_id": self.carriage[w.run_id].run.root_id or w.run_id,
+                "root_id": self.cache[w.run_id].run.root_id or w.run_id,
                 "key": w.idempotency_key,
                 "approval_id": None,
             }
-            for w in unborn
+            for w in pending
             if w.mutates
         ]
         taken = journal.take_intents(wanted)
-        for work in unborn:
-            if work.step_id in taken and work.unborn is not None:
-                work.unborn["intent_open"] = True
-        return [w for w in unborn if not w.mutates or w.step_id in taken]
+        for work in pending:
+            if work.step_id in taken and work.pending_row is not None:
+                work.pending_row["intent_open"] = True
+        return [w for w in pending if not w.mutates or w.step_id in taken]
 
     def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]) -> None:
         if not works:
@@ -354,7 +356,7 @@ class Batch:
         ]
         held = journal.hold(rows)
         self.facts += [ending.held_fact(w, self.owner) for w in works if w.step_id in held]
-        self.carriage.drop(w.run_id for w in works)
+        self.cache.drop(w.run_id for w in works)
 
     def _own(
         self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]
@@ -390,10 +392,10 @@ class Batch:
                 "worker": self.owner,
             }
             self._attempts.append(row)
-            if work.unborn is None:
+            if work.pending_row is None:
                 self._counted.append(row)
             else:
-                work.unborn["attempts_made"] = number
+                work.pending_row["attempts_made"] = number
             self.actions.append(_action(work, attempt_id, number))
 
     def _write_attempts(self) -> None:

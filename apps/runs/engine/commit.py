@@ -15,7 +15,7 @@ from django.conf import settings
 
 from apps.audit.services import record_many
 from apps.kernel.transactions import single_command
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine.batch import Batch
 from apps.runs.journal import (
@@ -37,7 +37,7 @@ class Leased:
 
 
 def claim_and_commit(
-    carriage: Carriage,
+    cache: RunCache,
     lane: str,
     *,
     limit: int,
@@ -53,7 +53,7 @@ def claim_and_commit(
     In two transactions, ``lease`` and ``begin``: the leases are committed before any code looks at
     what the steps propose, so that a process which ends in the midst of that leaves a trace."""
     held = (lease or lease_due)(lane, limit=limit, owner=owner, lease_s=lease_s, group=group)
-    return held.found, (begin or take_up)(carriage, held.works, owner=owner, lease_s=lease_s)
+    return held.found, (begin or take_up)(cache, held.works, owner=owner, lease_s=lease_s)
 
 
 @single_command
@@ -77,22 +77,22 @@ def lease_due(
 
 @single_command
 def take_up(
-    carriage: Carriage, works: Sequence[Claimed], *, owner: str, lease_s: float
+    cache: RunCache, works: Sequence[Claimed], *, owner: str, lease_s: float
 ) -> list[Action]:
     """Take leased steps as far as they go without the network."""
     if not works:
         return []
     works = parking.drop_cancelled(unsent.drop_late(works, actor=owner))
     works = claiming.still_ours(works)
-    carriage.fill([w.run_id for w in works], anew=True)
-    batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=True)
+    cache.fill([w.run_id for w in works], anew=True)
+    batch = Batch(cache, owner=owner, lease_s=lease_s, go_on=True)
     _run_to_actions(batch, ended=[], incoming=works, ready=[])
     return batch.actions
 
 
 @single_command
 def commit(
-    carriage: Carriage,
+    cache: RunCache,
     finished: Sequence[Finished],
     inspected: Sequence[Claimed],
     *,
@@ -103,8 +103,8 @@ def commit(
     """Record ``finished`` attempts, take ``inspected`` steps through the gate and carry all their
     runs on. Returns what has to be done outside. Repeating a commit whose reply was lost is
     harmless: every write names a lease that the first one has ended."""
-    carriage.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
-    batch = Batch(carriage, owner=owner, lease_s=lease_s, go_on=go_on)
+    cache.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
+    batch = Batch(cache, owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(batch.put_back(finished))
     ready = batch.keep(inspected)
     _run_to_actions(batch, ended=ended, incoming=[], ready=ready)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.engine import asking, ending
 from apps.runs.journal import unsent
 from apps.runs.work import Finished
 
 
-def decided(
-    finished: Sequence[Finished], carriage: Carriage
-) -> list[tuple[Finished, RetryDecision]]:
+def decided(finished: Sequence[Finished], cache: RunCache) -> list[tuple[Finished, RetryDecision]]:
     """What follows each of these attempts. A change whose last attempt certainly did nothing has
     failed only if none of its earlier ones may have done it: else nobody knows."""
-    found = [(done, _decide(done, carriage)) for done in finished]
+    found = [(done, _decide(done, cache)) for done in finished]
     tried = [d.action.work.step_id for d, decision in found if _is_open(d, decision)]
     doubtful = unsent.may_have_happened(tried) if tried else set()
     return [
@@ -31,9 +29,9 @@ def _is_open(done: Finished, decision: RetryDecision) -> bool:
     return failed and done.action.work.mutates and done.action.number > 1
 
 
-def _decide(done: Finished, carriage: Carriage) -> RetryDecision:
+def _decide(done: Finished, cache: RunCache) -> RetryDecision:
     work = done.action.work
-    if ending.is_spent(done, carriage[work.run_id].run):
+    if ending.is_spent(done, cache[work.run_id].run):
         return RetryDecision(Verdict.FAIL)
     terms = asking.tool_terms(work)
     return decide(

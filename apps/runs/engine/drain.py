@@ -25,7 +25,7 @@ from apps.approvals.domain import preview
 from apps.kernel.failpoints import reach
 from apps.kernel.transactions import is_of_a_row
 from apps.runs import agents
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, ClaimGroup
@@ -89,8 +89,8 @@ class Drain:
         self._tasks: dict[asyncio.Task[Any], Action] = {}
         self._ended: list[Finished | Claimed] = []
         self._some = asyncio.Event()
-        self._carriage = Carriage()  # touched by the database thread only
-        self._isolation = Isolation(self._carriage, self.lane, self.owner, self.lease_s)
+        self._cache = RunCache()  # touched by the database thread only
+        self._isolation = Isolation(self._cache, self.lane, self.owner, self.lease_s)
         self._slots = Slots()
         self._bell = Doorbell(self.lane)
         self._withheld: set[int] = set()
@@ -325,7 +325,7 @@ class Drain:
     async def _in_db(self, func: Callable[[], T]) -> T:
         """Run in the database thread; a database that went away is waited for."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._db, _noted, func, self._carriage.clear)
+        return await loop.run_in_executor(self._db, _noted, func, self._cache.clear)
 
 
 def _noted(func: Callable[[], T], forget: Callable[[], None]) -> T:

@@ -255,7 +255,7 @@ def malformed(work: Claimed) -> Settled | None:
         known = ", ".join(asking.terms(work).tool_names)
         said = f"This job has no tool of that name. It has: {known}."
         return end(work, "denied", "unlisted", said)
-    wrong = asking.misfit(work)
+    wrong = asking.schema_error(work)
     return end(work, "denied", "schema", wrong) if wrong else None
 
 
@@ -298,7 +298,7 @@ def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
     return notes
 
 
-def unborn(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Claimed:
+def pending_step(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Claimed:
     """A run's next step, held by this worker and not inserted yet."""
     row["lease_token"] = token
     return Claimed(
@@ -334,7 +334,7 @@ def unborn(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Claimed:
         steps_total=row["seq"],
         unreadable=row.get("error", ""),
         follows=follows,
-        unborn=row,
+        pending_row=row,
     )
 
 

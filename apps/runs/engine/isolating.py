@@ -26,7 +26,7 @@ from apps.audit.services import Fact, record_many
 from apps.kernel.apart import in_halves
 from apps.kernel.transactions import is_of_a_row, single_command
 from apps.runs import journal
-from apps.runs.course import Carriage
+from apps.runs.course import RunCache
 from apps.runs.domain import trouble
 from apps.runs.domain.retry import NOTHING_DONE, Ending
 from apps.runs.domain.suspicion import MANY, ClaimGroup
@@ -53,9 +53,9 @@ RUN_STOPPED = "Step {seq} ended with trouble, and the run could not go on: {why}
 
 @dataclass(slots=True)
 class Isolation:
-    """The transactions of one drain. ``carriage`` is what the drain keeps of its runs."""
+    """The transactions of one drain. ``cache`` is what the drain keeps of its runs."""
 
-    carriage: Carriage
+    cache: RunCache
     lane: str
     owner: str
     lease_s: float
@@ -65,7 +65,7 @@ class Isolation:
     def claim(self, limit: int, group: ClaimGroup = MANY) -> tuple[int, list[Action]]:
         """``engine.claim_and_commit``; a step that makes it fail is ended."""
         found, actions = engine.claim_and_commit(
-            self.carriage,
+            self.cache,
             self.lane,
             limit=limit,
             owner=self.owner,
@@ -96,9 +96,9 @@ class Isolation:
         found = self._in_halves(ids, act, self._end_queued)
         return Leased(sum(f.found for f in found), [w for f in found for w in f.works])
 
-    def _begin(self, carriage: Carriage, works: Sequence[Claimed], **options: Any) -> list[Action]:
+    def _begin(self, cache: RunCache, works: Sequence[Claimed], **options: Any) -> list[Action]:
         return self._in_halves(
-            works, lambda some: engine.take_up(carriage, some, **options), self._end_held
+            works, lambda some: engine.take_up(cache, some, **options), self._end_held
         )
 
     def commit(
@@ -135,7 +135,7 @@ class Isolation:
         self, finished: Sequence[Finished], inspected: Sequence[Claimed], go_on: bool
     ) -> list[Action]:
         return engine.commit(
-            self.carriage,
+            self.cache,
             finished,
             inspected,
             owner=self.owner,
@@ -146,7 +146,7 @@ class Isolation:
     # --- whose trouble ------------------------------------------------------------------------
 
     def _patiently(self, func: Callable[[], T]) -> T:
-        return patiently(func, self.carriage.clear)
+        return patiently(func, self.cache.clear)
 
     def _refuse_what_is_of_no_row(self, error: BaseException) -> None:
         if not is_of_a_row(error):
@@ -191,7 +191,7 @@ class Isolation:
         """A step that we hold, and that nobody can prepare or judge."""
         logger.error("step %s can't be judged and is ended", work.step_id, exc_info=error)
         why = trouble.words(error)
-        bare = replace(work, arguments={}, preview=None, facts={}, unborn=None, follows=None)
+        bare = replace(work, arguments={}, preview=None, facts={}, pending_row=None, follows=None)
         self._first_that_works(
             lambda: self._give_up_held(bare, why, carry_on=True),
             lambda: self._give_up_held(bare, why, carry_on=False),
@@ -248,8 +248,8 @@ class Isolation:
         if step.disposition == "failed" and step.work.mutates:
             step = _as_far_as_known(step)
         if carry_on:
-            self.carriage.fill([run_id], anew=True)
-            batch = Batch(self.carriage, owner=self.owner, lease_s=self.lease_s, go_on=False)
+            self.cache.fill([run_id], anew=True)
+            batch = Batch(self.cache, owner=self.owner, lease_s=self.lease_s, go_on=False)
             batch.advance(batch.settle([step]))
             record_many(batch.facts)
             return
@@ -268,7 +268,7 @@ class Isolation:
             outcome = {"outcome": "" if unknown else "error"}
             facts.append(Fact(f"run.{state}", self.owner, "run", str(run_id), run_id, outcome))
         record_many(facts)
-        self.carriage.drop([run_id])
+        self.cache.drop([run_id])
 
 
 def _committed(actions: list[Action]) -> list[Action]:
@@ -331,7 +331,7 @@ def as_it_ended(done: Finished) -> Settled:
 
 def _last_resort(done: Finished) -> Settled:
     """Only that it ended. Whether a change happened, a person has to find out."""
-    work = replace(done.action.work, arguments={}, preview=None, facts={}, unborn=None)
+    work = replace(done.action.work, arguments={}, preview=None, facts={}, pending_row=None)
     words = done.result.error[:500]
     if work.mutates and done.result.ending not in NOTHING_DONE:
         return _unknown(work, words)

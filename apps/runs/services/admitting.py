@@ -219,7 +219,7 @@ def _begin_apart(runs: Sequence[Run]) -> list[Run]:
 def _begin(runs: Sequence[Run]) -> None:
     ids = [r.id for r in runs]
     intake.undefer(ids)
-    path = course.plot(course.load(ids).values(), notes={})
+    path = course.advance_runs(course.load(ids).values(), notes={})
     ended = [i for i, row in path.runs.items() if row["state"] not in UNDER_WAY]
     intake.begin_at_once(ended)
     journal.update_runs(list(path.runs.values()))

@@ -146,7 +146,7 @@ def _begin(branch: Run) -> None:
     """Propose the first step of its own. A branch with nothing left to propose ends at once."""
     mine = Run.objects.filter(pk=branch.pk)
     mine.filter(state="accepted").update(state="queued")
-    path = course.plot(course.load([branch.pk]).values(), notes={})
+    path = course.advance_runs(course.load([branch.pk]).values(), notes={})
     row = path.runs[branch.pk]
     if row["state"] not in UNDER_WAY:
         mine.filter(state="queued").update(state="running", started_at=Now())

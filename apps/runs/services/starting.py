@@ -104,7 +104,7 @@ def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
         for case, run, verdict in zip(cases, runs, verdicts, strict=True)
         if isinstance(verdict, Accept)
     ]
-    path = course.plot(now, notes={})
+    path = course.advance_runs(now, notes={})
     intake.add_runs(
         [
             {**_row(run, verdict), "items": _items(case, verdict)} | _moved(path.runs.get(run.id))
