@@ -82,6 +82,12 @@ def from_json(value: Any) -> Any:
     return exactjson.read_stored(value) if isinstance(value, str | bytes) else value
 
 
+def from_json_whole(value: Any) -> Any:
+    """The same for what will be acted upon: raises ``NotCarriedError`` for what can't be read as it
+    was written."""
+    return exactjson.read_whole(value) if isinstance(value, str | bytes) else value
+
+
 def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     connection.ensure_connection()
     return psycopg.Cursor(connection.connection)

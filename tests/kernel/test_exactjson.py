@@ -250,3 +250,12 @@ def test_a_row_is_read_however_deeply_it_is_nested(depth: int, before: str, afte
     assert levels == min(depth, exactjson.STORED_DEPTH)
     left = depth - levels
     assert found == (before * left + "7" + after * left if left else 7)
+
+
+def test_what_is_acted_upon_is_read_as_it_was_written_or_not_at_all() -> None:
+    assert exactjson.read_whole('{"a": [1.50, 12345678901234567890]}') == {
+        "a": [Decimal("1.5"), 12345678901234567890]
+    }
+    for depth in (exactjson.MAX_DEPTH + 1, exactjson.STORED_DEPTH + 1, 100_000):
+        with pytest.raises(exactjson.NotCarriedError, match="levels"):
+            exactjson.read_whole("[" * depth + "]" * depth)

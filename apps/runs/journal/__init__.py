@@ -21,7 +21,7 @@ from apps.kernel.statements import (
     Row,
     execute,
     fetch,
-    from_json,
+    from_json_whole,
     to_json,
 )
 from apps.kernel.statements import rows_as_json as _json
@@ -51,7 +51,7 @@ def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
     for row in rows:
         values = list(row)
         try:
-            values[9] = from_json(values[9])
+            values[9] = from_json_whole(values[9])
         except Exception as error:  # whatever is wrong is this row's, and ends this step
             values[9] = {}
             values[-1] = f"The arguments can't be read: {trouble.words(error)}."
