@@ -17,11 +17,13 @@ from django.utils import timezone
 
 from apps.approvals.models import Approval
 from apps.audit.models import Event
+from apps.catalog.domain.contract import parse
 from apps.catalog.models import ContractVersion, ServerCheck, Tool, ToolServer, ToolVersion
 from apps.kernel.ids import new_id
 from apps.runs.models import Finding, Run, RunScript, Step
+from apps.runs.selectors.compensating import plan_of
 from apps.runs.selectors.detail import StepView
-from tests.factories.catalog import apply_toys
+from tests.factories.catalog import CONTRACT, apply_toys
 from tests.factories.runs import StepFactory, eventful_run
 from tests.fuzz import stored
 from tests.fuzz.pages import _of_run
@@ -41,16 +43,19 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return rung
 
 
-def a_run() -> Run:
+def a_run(undone_by: dict[str, Any] = UNDONE_BY) -> Run:
     """A run in which everything happened, and whose contract says how it is undone."""
     run = eventful_run()
     contract = run.contract_version
-    tools = [{"name": name} for name in ("cancel_reservation", "update_reservation_flights")]
-    document = {"tools": [{**tool, "compensation": UNDONE_BY} for tool in tools]}
+    parsed = parse(CONTRACT).document
+    terms = {**parsed["tools"][-1], "compensation": undone_by}
+    names = ("cancel_reservation", "update_reservation_flights", "book_reservation")
+    document = {**parsed, "tools": [{**terms, "name": name} for name in names]}
     number = ContractVersion.objects.count() + 10
     run.contract_version = ContractVersion.objects.create(
         job=contract.job, number=number, document=document, digest=str(number)
     )
+    run.steps_total = 9
     run.save()
     RunScript.objects.create(run=run, items=[])
     lost = run.steps.get(seq=6)
@@ -155,6 +160,38 @@ def _resolve(client: Client, run: Run) -> None:
 
     assert told.status_code == 302
     assert Finding.objects.filter(step=lost, word="give_up").exists()
+
+
+def _begin_over(run: Run) -> None:
+    """Nothing of the run is open any more."""
+    Approval.objects.filter(run_id=run.id).delete()
+    run.steps.exclude(state__in=["succeeded", "failed"]).delete()
+    for state in ("running", "succeeded"):
+        Run.objects.filter(pk=run.pk).update(state=state)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", VARIANTS[::2])
+def test_an_ended_run_can_be_forked_and_undone(client_as: ClientAs, number: int) -> None:
+    run, client = a_run({"tool": "book_reservation", "arguments": {}}), client_as("operator")
+    _begin_over(run)
+    stored.fill(number, stored.OF_RUNS)
+    Step.objects.filter(run=run).update(
+        tool_name="cancel_reservation", arguments={"x": 1}, idempotency_key="k"
+    )
+    said = {"reason": "wrong", "ticket": str(new_id())}
+
+    forked = client.post(
+        f"/runs/{run.id}/fork/start/", {**said, "after": 3, "contract": run.contract_version_id}
+    )
+    drawn(client, f"/runs/{run.id}/undo/", number)
+    plan = plan_of(Run.objects.get(pk=run.pk)).digest
+    undone = client.post(
+        f"/runs/{run.id}/undo/begin/", {**said, "ticket": str(new_id()), "plan": plan}
+    )
+
+    assert (forked.status_code, undone.status_code) == (302, 302)
+    assert Run.objects.get(pk=run.pk).state == "compensating"
 
 
 @pytest.mark.django_db(transaction=True)
