@@ -147,16 +147,17 @@ def read_stored(text: str | bytes) -> Json:
     return _read(_flattened(text)) if _is_deeper(text, value, STORED_DEPTH) else value
 
 
-def read_whole(text: str | bytes) -> Json:
-    """The same for what will be acted upon: raises ``NotCarriedError`` for what is nested more
-    deeply than we send, since a text in a container's place would be another value."""
+def read_whole(text: str | bytes, *, deepest: int = MAX_DEPTH) -> Json:
+    """The same for what will be acted upon, or vouched for: raises ``NotCarriedError`` for what is
+    nested more deeply than ``deepest`` (as deeply as we send), since a text in a container's place
+    would be another value."""
     if isinstance(text, bytes):
         text = text.decode()
     try:
         value = _read(text)
     except RecursionError as error:
         raise _too_deep() from error
-    if _is_deeper(text, value, MAX_DEPTH):
+    if _is_deeper(text, value, deepest):
         raise _too_deep()
     return value
 

@@ -20,6 +20,7 @@ DEEP = '{"v": ' + "[" * 300 + "1" + "]" * 300 + "}"
 DEEPER = '{"v": ' + "[" * 3000 + "1" + "]" * 3000 + "}"
 NOW = "2026-01-02 03:04:05.000006+00"
 ODD = {
+    "a level too deep": ('{"v": ' + "[" * 252 + "]" * 252 + "}", NOW),
     "deep": (DEEP, NOW),
     "deeper than Python reads": (DEEPER, NOW),
     "beyond the calendar": ("{}", "20000-01-01 00:00+00"),
@@ -29,7 +30,8 @@ ODD = {
 FINE = {
     "a number beyond all others": ('{"v": 1e131071, "w": -1e-16383}', NOW),
     "odd text": ('{"\\u0001": "\\ufffd\\ud83d\\ude00", "": []}', NOW),
-    "just deep enough": ('{"v": ' + "[" * 99 + "]" * 99 + "}", NOW),
+    "deeper than it is let in": ('{"v": ' + "[" * 99 + "]" * 99 + "}", NOW),
+    "just deep enough": ('{"v": ' + "[" * 251 + "]" * 251 + "}", NOW),
     "a text": ('"x"', NOW),
     "the first of days": ("{}", "0001-01-03 00:00+00"),
 }
