@@ -132,6 +132,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_rq",
     "apps.audit",
+    "apps.web",
     "apps.accounts",
     "apps.documents",
     "apps.policy",
@@ -174,7 +175,7 @@ TEMPLATES = [
                 "apps.approvals.selectors.waiting_context",
                 "apps.runs.selectors.stops.stops_context",
             ],
-            "builtins": ["apps.accounts.templatetags.tower"],
+            "builtins": ["apps.web.templatetags.tower"],
         },
     }
 ]

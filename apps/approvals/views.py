@@ -13,13 +13,13 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
 from apps.accounts.authn import requires
-from apps.accounts.domain.words import RISKS
 from apps.accounts.models import User
 from apps.approvals import forms, selectors, services
 from apps.approvals.domain import ladder, rules, showing
 from apps.approvals.models import Approval
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
+from apps.web.domain.words import RISKS
 
 
 @require_GET

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.accounts.domain import words
 from apps.approvals.models import Approval
 from apps.runs.domain.states import State
+from apps.web.domain import words
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = (ROOT / "static/css/tokens.css").read_text()

@@ -8,9 +8,9 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from apps.accounts.domain.untrusted import has_hidden, mixes_scripts
 from apps.approvals.domain.preview import captured
 from apps.kernel.exactjson import is_number, number_text
+from apps.web.domain.untrusted import has_hidden, mixes_scripts
 
 LONG_CHARACTERS = 400
 LONG_LINES = 8

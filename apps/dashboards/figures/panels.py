@@ -13,7 +13,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from apps.accounts.domain.words import state_look
 from apps.dashboards.figures import plot
 from apps.dashboards.figures.plot import Line, Mark, Series
 from apps.dashboards.figures.reading import Reading
@@ -34,6 +33,7 @@ from apps.runs.domain.counting import (
 from apps.runs.domain.outcome import HANDED_OVER
 from apps.runs.domain.states import State
 from apps.runs.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
+from apps.web.domain.words import state_look
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from apps.accounts.domain.quantities import duration_words
-from apps.accounts.domain.words import state_look
 from apps.runs.selectors.detail import Detail, StepView
 from apps.runs.selectors.runs import Bucket
+from apps.web.domain.quantities import duration_words
+from apps.web.domain.words import state_look
 
 # --- timeline -------------------------------------------------------------------------------------
 

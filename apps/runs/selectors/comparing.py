@@ -11,13 +11,13 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.accounts.domain.quantities import duration_words
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import NotCarriedError, dumps, loads, same
 from apps.policy.domain import told
 from apps.runs.domain.alignment import Compared, End, align, differences, divergence
 from apps.runs.models import Message, Run
 from apps.runs.selectors.detail import Detail, StepView, run_detail
+from apps.web.domain.quantities import duration_words
 
 SUGGESTED = 12
 MOST_LEAVES = 20  # of two answers; beyond that the whole answers say it better

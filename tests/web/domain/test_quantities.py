@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.accounts.domain import quantities as q
+from apps.web.domain import quantities as q
 
 
 @pytest.mark.parametrize(

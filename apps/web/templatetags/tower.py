@@ -17,8 +17,8 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
-from apps.accounts.domain import quantities, untrusted, words
 from apps.kernel import exactjson
+from apps.web.domain import quantities, untrusted, words
 
 log = logging.getLogger(__name__)
 register = template.Library()

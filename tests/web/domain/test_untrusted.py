@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.accounts.domain.untrusted import has_hidden, hides, mixes_scripts, name_of, pieces
+from apps.web.domain.untrusted import has_hidden, hides, mixes_scripts, name_of, pieces
 
 HIDING = [
     *range(0x20),
