@@ -1,6 +1,6 @@
 """Settings, read from the environment only; the sections stand in the order of the floors.
 
-Every variable is explained in ``controltower/deployment.md``.
+Every variable is explained in ``docs/deployment.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Photograph the running product for the README: ``make screenshots`` while ``make up`` runs.
 
 Logs in with the log-ins of ``var/logins.txt``, opens each page as the person whose page it is, and
-writes PNGs to ``controltower/tour/`` (or another folder given as the first argument).
+writes PNGs to ``docs/figures/`` (or another folder given as the first argument).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 VAR = ROOT / "var"
-TOUR = ROOT / "controltower" / "tour"
+TOUR = ROOT / "docs" / "figures"
 DESKTOP, PHONE = (1360, 850), (375, 760)
 
 

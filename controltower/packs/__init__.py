@@ -1,1 +1,1 @@
-"""Packs: jobs, tools and policies as files; see README.md in this folder."""
+"""Packs: jobs, tools and policies as files; see ``docs/packs.md``."""

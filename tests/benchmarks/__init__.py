@@ -2,5 +2,5 @@
 
 A command and not a test: it takes minutes, wants the machine for itself, and reports numbers
 instead of passing. What is measured, and what is equal and unequal between the peers, is written
-in ``controltower/benchmarks.md``.
+in ``docs/benchmarks.md``.
 """

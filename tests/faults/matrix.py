@@ -1,6 +1,6 @@
 """The table of faults: number, what goes wrong, by which means a test brings it about, which tests.
 
-``python -m tests.faults.matrix`` writes ``controltower/faults.md`` from it and from what the last
+``python -m tests.faults.matrix`` writes ``docs/faults.md`` from it and from what the last
 run of these tests found; a test compares the two, so that the page names no test that isn't there.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).resolve().parents[2] / "controltower" / "faults.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 RESULTS, CHAOS = Path("var") / "faults.json", Path("var") / "chaos.json"
 ENGINE, FAULTS = "tests/engine", "tests/faults"
 
