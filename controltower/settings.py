@@ -317,7 +317,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if ENV == "test"
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "controltower.staticfinder.ModuleStorage"
     },
 }
 WHITENOISE_USE_FINDERS = ENV == "test"

@@ -1,4 +1,5 @@
-"""Serve plotly.min.js from the Python package that ships it, and nothing else of that package."""
+"""How static files are found and named: plotly.min.js from the Python package that ships it (and
+nothing else of that package), and every file of ours by a name that changes with its content."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 import plotly
 from django.contrib.staticfiles.finders import BaseFinder
 from django.core.files.storage import FileSystemStorage
+from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class PlotlyFinder(BaseFinder):
@@ -33,3 +35,10 @@ class PlotlyFinder(BaseFinder):
 
     def list(self, ignore_patterns: Any) -> Iterator[tuple[str, FileSystemStorage]]:
         yield "plotly.min.js", self.storage
+
+
+class ModuleStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """Names by content also in the ``import`` lines of our modules (``js/``), not of packages'."""
+
+    _of_modules = CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]
+    patterns = (*CompressedManifestStaticFilesStorage.patterns, ("js/*.js", _of_modules))

@@ -64,6 +64,7 @@
     button.setAttribute("aria-label", label);
     button.title = label;
     const secure = location.protocol === "https:" ? "; secure" : "";
+    // biome-ignore lint/suspicious/noDocumentCookie: CookieStore is not there over plain HTTP
     document.cookie = `${name}=${next}; path=${body.dataset.prefix || "/"}; max-age=31536000; samesite=lax${secure}`;
     announce(label);
     document.dispatchEvent(new CustomEvent("tower:look", { detail: { [name]: next } }));

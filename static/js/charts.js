@@ -47,11 +47,11 @@
   // Every mark that leads somewhere, in reading order: by place, then from the bottom of a stack up.
   const marksOf = (figure) => {
     const found = [];
-    figure.data.forEach((trace, curveNumber) => (trace.customdata || []).forEach((data, pointNumber) => {
+    for (const [curveNumber, trace] of figure.data.entries()) for (const [pointNumber, data] of (trace.customdata || []).entries()) {
       const across = trace.orientation === "h" ? trace.y[pointNumber] : trace.x[pointNumber];
       const size = trace.type === "bar" ? (trace.orientation === "h" ? trace.x : trace.y)[pointNumber] : 1;
       if (size) found.push({ curveNumber, pointNumber, across, url: data[0], spoken: data[1] });
-    }));
+    }
     const rows = figure.layout.yaxis && figure.layout.yaxis.tickmode === "array";
     const place = (m) => rows ? figure.data[m.curveNumber].y[m.pointNumber] : m.across;
     return found.sort((a, b) => place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : a.curveNumber - b.curveNumber);
@@ -72,7 +72,7 @@
       el.dataset.ready = "1";
       if (before) return;
       el.on("plotly_click", (event) => {
-        const data = event.points[0] && event.points[0].customdata;
+        const data = event.points[0]?.customdata;
         if (data) go(data[0]);
       });
       el.on("plotly_hover", (event) => { el.style.cursor = event.points[0].customdata ? "pointer" : ""; });
@@ -133,7 +133,7 @@
     // Nothing is pulled away under a person's hands.
     if (document.querySelector(".how-card:popover-open, .more-filters[open]")) { event.detail.shouldSwap = false; return; }
     open = [...document.querySelectorAll("#outcomes .panel details[open]")].map((d) => `#${d.closest(".panel").id} .${d.classList[0]}`);
-    focused = document.activeElement && document.activeElement.matches("[data-chart]") ? document.activeElement.dataset.chart : "";
+    focused = document.activeElement?.matches("[data-chart]") ? document.activeElement.dataset.chart : "";
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target.id !== "outcomes") return;

@@ -248,7 +248,7 @@
     if (jump) goTo(Number(jump.dataset.line), Number(jump.dataset.column));
   });
   form.addEventListener("change", (event) => {
-    if (event.target.name && event.target.name.startsWith("f:")) check();
+    if (event.target.name?.startsWith("f:")) check();
   });
   form.addEventListener("submit", (event) => {
     sync();

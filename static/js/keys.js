@@ -32,7 +32,7 @@
     if (key === "?") { event.preventDefault(); open("help"); return; }
     for (const { within, map } of scopes) {
       const area = typeof within === "string" ? $(within) : within;
-      if (area && area.contains(event.target) && map[key]) {
+      if (area?.contains(event.target) && map[key]) {
         if (map[key](event) !== false) event.preventDefault();
         return;
       }

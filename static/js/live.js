@@ -1,8 +1,9 @@
 // Live updates: a hint that something changed, never the change itself. The page reads fragments
 // over HTTP; without a socket it asks every five seconds how far each stream has come, so that
 // nothing here is needed for the page to be right.
-(function () {
-  "use strict";
+"use strict";
+
+(() => {
   const BEAT_MS = 10000, POLL_MS = 5000, SETTLE_MS = 150, ECHO_MS = 2200, HIDDEN_MS = 60000, SKEW_MS = 2000;
   const BACKOFF_MS = [1000, 30000];
   const listeners = new Map(); // stream -> Set of callbacks
@@ -10,7 +11,7 @@
   const pending = new Map(); // stream -> the latest frame of those that settle
   const told = new Map(); // stream -> when the page was told last
   const echoes = new Map(); // stream -> timer of the echo
-  let socket = null, attempt = 0, retry = 0, poll = 0, lastHeard = Date.now(), dataOf = Date.now();
+  let socket = null, attempt = 0, retry = 0, lastHeard = Date.now(), dataOf = Date.now();
   let out = false, paused = false, missed = 0, hiddenSince = 0, lost = false, subscribed = "", failing = false;
 
   const body = document.body;
@@ -113,7 +114,9 @@
     }
     subscribed = streams.join(",");
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const mine = socket = new WebSocket(`${scheme}://${location.host}${body.dataset.prefix}/ws/live/?streams=${encodeURIComponent(subscribed)}`);
+    const url = `${scheme}://${location.host}${body.dataset.prefix}/ws/live/?streams=${encodeURIComponent(subscribed)}`;
+    const mine = new WebSocket(url);
+    socket = mine;
     mine.onopen = () => { catchUp(); };
     mine.onmessage = receive;
     mine.onclose = () => {
@@ -182,8 +185,7 @@
   // A part that was drawn at event n has seen everything up to n.
   for (const node of document.querySelectorAll("[data-live-seq]")) seen.set(node.dataset.live, Number(node.dataset.liveSeq));
 
-  const Tower = window.Tower = window.Tower || {};
-  Tower.live = {
+  window.tower.live = {
     on(stream, call) {
       if (!listeners.has(stream)) listeners.set(stream, new Set());
       listeners.get(stream).add(call);
@@ -209,7 +211,7 @@
   addEventListener("offline", show);
   document.addEventListener("htmx:afterSettle", refreshSubscription);
 
-  const watch = setInterval(() => {
+  setInterval(() => {
     // A socket that says nothing is as good as none.
     if (socket && socket.readyState === WebSocket.OPEN && Date.now() - lastHeard > BEAT_MS) socket.close();
     // A page that nobody looks at gives its socket back: a person may hold only a few.
@@ -217,7 +219,7 @@
     show();
   }, 1000);
   let polls = 0;
-  poll = setInterval(() => {
+  setInterval(() => {
     if (out || socket && socket.readyState === WebSocket.OPEN) { polls = 0; return; }
     catchUp();
     // Heads can't tell of an event that committed late under an older number: now and then, all.

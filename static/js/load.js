@@ -14,7 +14,7 @@
     scrolled = places().map((el) => [el.getAttribute("aria-label"), el.scrollLeft, el.scrollTop]);
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
-    const id = event.detail.elt && event.detail.elt.id;
+    const id = event.detail.elt?.id;
     if (id !== "load" && id !== "load-charts") return;
     heard = Date.now();
     for (const name of open) document.querySelector(`#${name} details`)?.setAttribute("open", "");

@@ -35,7 +35,7 @@
   };
 
   window.addEventListener("DOMContentLoaded", () => {
-    window.Tower?.live?.on("runs", () => {
+    window.tower?.live?.on("runs", () => {
       // An empty page is drawn anew when the first run comes; an empty answer to a filter stays.
       if (!list) { if (!location.search) location.reload(); return; }
       clearTimeout(timer);

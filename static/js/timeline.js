@@ -125,13 +125,13 @@
   // A step that is parked or let go writes no event: while one is queued, the head asks by itself.
   const QUEUED_MS = 5000;
   setInterval(() => {
-    const live = window.Tower?.live;
+    const live = window.tower?.live;
     if (document.hidden || live?.paused || live?.failing || !$("#run-head[data-queued]")) return;
     document.body.dispatchEvent(new CustomEvent(`tick:run:${drawer.dataset.run}`));
   }, QUEUED_MS);
   let timer = 0;
   window.addEventListener("DOMContentLoaded", () => {
-    window.Tower?.live?.on(`run:${drawer.dataset.run}`, () => { clearTimeout(timer); timer = setTimeout(follow, 500); });
+    window.tower?.live?.on(`run:${drawer.dataset.run}`, () => { clearTimeout(timer); timer = setTimeout(follow, 500); });
   });
   // What can be done about the run follows it too, but not while somebody is doing it.
   document.body.addEventListener("htmx:oobBeforeSwap", (event) => {

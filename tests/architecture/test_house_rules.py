@@ -147,7 +147,7 @@ def test_app_states_its_charter(charter: Path) -> None:
 
 def test_no_tool_of_the_practice_companies_is_known_by_name() -> None:
     """What a tool means for a run's outcome stands in the contract."""
-    product = [*modules(), *templates(), *sorted((ROOT / "static/js").glob("*.js"))]
+    product = [*modules(), *templates(), *sorted((ROOT / "static/js").rglob("*.js"))]
 
     assert [name_of(path) for path in product if "transfer_to_human" in path.read_text()] == []
 

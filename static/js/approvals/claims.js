@@ -1,0 +1,26 @@
+// Claims: taken quietly by whoever begins to answer, and renewed while that person is here.
+const { $ } = window.tower;
+const RENEW_MS = 60000;
+
+let isClaiming = false;
+
+const claim = (url) => window.htmx.ajax("POST", url, { target: "#claim", swap: "outerHTML" });
+
+export const claimQuietly = async () => {
+  const { mine, anothers } = $("#claim")?.dataset ?? {};
+  const button = $("[data-claim-url]");
+  if (mine || anothers || !button || isClaiming) return;
+  isClaiming = true;
+  try {
+    await claim(button.dataset.claimUrl);
+  } finally {
+    isClaiming = false;
+  }
+};
+
+export const renewClaims = () => {
+  setInterval(() => {
+    if (!$("#claim")?.dataset.mine || document.hidden || !document.hasFocus()) return;
+    claim($("#decide").getAttribute("action").replace("decide/", "claim/"));
+  }, RENEW_MS);
+};

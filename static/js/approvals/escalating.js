@@ -1,0 +1,25 @@
+// Escalating: a note to whoever is called next, and what happens after it was sent.
+import { focusBack } from "./rows.js";
+
+const { $, announce } = window.tower;
+
+export const openNote = () => {
+  const details = $("details.escalate");
+  if (!details) {
+    announce($("#escalation") ? "There is no further escalation target" : "Nothing to escalate here");
+    return;
+  }
+  details.open = true;
+  details.scrollIntoView({ block: "nearest" });
+  $("#note").focus({ preventScroll: true });
+};
+
+export const escalated = () => {
+  if ($("#escalate-error")) {
+    $("#note")?.focus();
+    return;
+  }
+  if (document.activeElement !== document.body) return;
+  announce($("#escalation .calls strong")?.textContent || "Escalated");
+  focusBack();
+};

@@ -1,0 +1,125 @@
+// Live: new rows gather behind a button, shown ones are marked, nothing moves under the reader.
+import { area, current, focusRow, onRow, rowOf, rows, select, shownId, strike } from "./rows.js";
+
+const { $, announce } = window.tower;
+const REST_MS = 400;
+const FIRST_MS = 1500; // what happened between drawing the page and listening
+const QUIET_MS = 5000;
+
+let waiting = 0;
+let lastSaid = 0;
+let timer = 0;
+
+const timeOf = (at) => (at ? new Date(at).toLocaleTimeString([], { hour12: false }) : "");
+const write = (cell, text) => {
+  if (cell && cell.textContent !== text) cell.textContent = text;
+};
+const redraw = (url, part) =>
+  window.htmx.ajax("GET", url, { target: part, select: part, swap: "outerHTML" });
+
+const ask = async () => {
+  const url = new URL(area.dataset.changes, location.href);
+  url.search = location.search;
+  url.searchParams.delete("open");
+  url.searchParams.delete("after");
+  url.searchParams.set("since", $("#list").dataset.since);
+  url.searchParams.set("ids", rows().map((row) => row.dataset.id).join(","));
+  try {
+    const headers = { Accept: "application/json" };
+    const answer = await fetch(url, { headers, redirect: "error", cache: "no-store" });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+};
+
+// The row stays where it is and says that somebody was called; the order is made anew on request.
+const sayCalled = (row, { calls, escalated }) => {
+  row.dataset.calls = String(calls);
+  row.dataset.escalated = "";
+  const { to, at, why } = escalated;
+  write(row.querySelector("[data-called]"), `Escalated to ${to} ${timeOf(at)} (${why})`);
+};
+
+const mark = (row, told) => {
+  if (told.state !== "pending") {
+    strike(row, `${told.state}${told.by ? ` by ${told.by}` : ""} ${timeOf(told.at)}`.trim());
+    return;
+  }
+  if (row.dataset.gone) return;
+  write(row.querySelector("[data-claimed]"), told.claimed);
+  write(row.querySelector("[data-votes]"), told.votes);
+  if (told.escalated && row.dataset.calls !== String(told.calls)) sayCalled(row, told);
+};
+
+const whose = (name) => (name === "you" || !name ? name : "another");
+const claimShown = () => {
+  const { mine, anothers } = $("#claim")?.dataset ?? {};
+  return mine ? "you" : anothers ? "another" : "";
+};
+
+const bringPanelUpToDate = (told) => {
+  const place = rowOf(told.id).dataset.url;
+  if (told.state !== "pending" && $("#panel").dataset.state === "pending") {
+    announce(`This was ${told.state}${told.by ? ` by ${told.by}` : ""} meanwhile`);
+    window.htmx.ajax("GET", place, { target: "#review", swap: "innerHTML" });
+  } else if (whose(told.claimed) !== claimShown()) {
+    redraw(place, "#claim");
+  }
+  const calls = $("#escalation");
+  if (calls && calls.dataset.calls !== String(told.calls) && !$("#note")?.value) {
+    redraw(place, "#escalation");
+  }
+};
+
+const tell = (found) => {
+  const critical = found.critical ? `, ${found.critical} critical` : "";
+  const parts = [];
+  if (found.new) parts.push(`${found.new} new${critical}`);
+  if (found.called) parts.push(`${found.called} escalated to you`);
+  $("#news").hidden = !parts.length;
+  $("#news-text").textContent = `${parts.join(", ")} –`;
+  if (found.new > waiting && Date.now() - lastSaid > QUIET_MS) {
+    lastSaid = Date.now();
+    announce(`${found.new} new approval${found.new > 1 ? "s" : ""}${critical}`);
+  }
+  waiting = found.new;
+};
+
+const refresh = async () => {
+  if (!$("#list") || document.hidden) return;
+  const found = await ask();
+  const tab = new URLSearchParams(location.search).get("tab") || "waiting";
+  if (!found || tab !== "waiting") return;
+  const told = new Map(found.rows.map((row) => [row.id, row]));
+  for (const row of rows()) if (told.has(row.dataset.id)) mark(row, told.get(row.dataset.id));
+  const open = told.get(shownId());
+  if (open && rowOf(open.id)) bringPanelUpToDate(open);
+  tell(found);
+  if (!rows().length && found.new) showNew();
+};
+
+export const showNew = async () => {
+  const keep = current()?.dataset.id;
+  const had = onRow() || document.activeElement.closest("#news");
+  const here = location.pathname + location.search;
+  await window.htmx.ajax("GET", here, { target: "#list", swap: "outerHTML" });
+  $("#news").hidden = true;
+  waiting = 0;
+  select(shownId());
+  if (had) focusRow(rowOf(keep) || rows()[0]);
+};
+
+export const listen = () => {
+  area.addEventListener("click", (event) => {
+    if (event.target.closest("[data-show-new]")) showNew();
+  });
+  document.body.addEventListener("tick:approvals", () => {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, REST_MS);
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) refresh();
+  });
+  setTimeout(refresh, FIRST_MS);
+};

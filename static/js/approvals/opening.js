@@ -1,0 +1,72 @@
+// Opening a row's question: beside the list, or on its own page where there is no room.
+import { area, current, focusRow, isBeside, onRow, rows, select, shownId } from "./rows.js";
+
+const { $ } = window.tower;
+const FOLLOW_MS = 180;
+
+let loading = null; // the row on its way and its promise: asked twice, it is fetched once
+let following = 0;
+
+export const load = (row) => {
+  clearTimeout(following);
+  if (!isBeside()) {
+    location.href = row.dataset.url;
+    return Promise.resolve();
+  }
+  if (loading?.id === row.dataset.id) return loading.done;
+  if (!loading && shownId() === row.dataset.id) return Promise.resolve(); // what is typed there stays
+  const mine = { id: row.dataset.id };
+  loading = mine;
+  mine.done = fetchRow(row).finally(() => {
+    if (loading === mine) loading = null;
+  });
+  return mine.done;
+};
+
+const fetchRow = async (row) => {
+  select(row.dataset.id);
+  $("#panel")?.classList.add("busy");
+  await window.htmx.ajax("GET", row.dataset.url, { target: "#review", swap: "innerHTML" });
+  const url = new URL(location.href);
+  url.searchParams.set("open", row.dataset.id);
+  history.replaceState(history.state, "", url);
+};
+
+// The question follows the row, once the keys rest; never over a typed reason.
+const follow = () => {
+  clearTimeout(following);
+  if (!isBeside() || $("#reason")?.value) return;
+  following = setTimeout(() => {
+    const row = current();
+    if (onRow() && shownId() !== row.dataset.id && !$("#reason")?.value) load(row);
+  }, FOLLOW_MS);
+};
+
+export const move = (by) => {
+  const all = rows();
+  const at = all.indexOf(current());
+  const next = onRow() ? Math.min(Math.max(at + by, 0), all.length - 1) : Math.max(at, 0);
+  focusRow(all[next]);
+  follow();
+};
+
+// The question of the row that has the focus, before a key acts on it.
+export const ensure = async () => {
+  clearTimeout(following);
+  const row = current();
+  if (row && onRow() && shownId() !== row.dataset.id) await load(row);
+};
+
+export const openOnClick = () => {
+  area.addEventListener("click", (event) => {
+    const row = event.target.closest("#grid tbody tr");
+    if (!row || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    if (!isBeside()) {
+      if (!event.target.closest("a")) location.href = row.dataset.url;
+      return;
+    }
+    event.preventDefault();
+    focusRow(row);
+    load(row);
+  });
+};

@@ -1,0 +1,92 @@
+// The queue of approvals: puts its parts together and gives them their keys.
+import { step, takeAnswers } from "./answering.js";
+import { renewClaims } from "./claims.js";
+import { escalated, openNote } from "./escalating.js";
+import { listen, showNew } from "./news.js";
+import { ensure, load, move, openOnClick } from "./opening.js";
+import { gate, measureSeeing, panelReady } from "./panel.js";
+import { area, current, focusRow, isBeside, onRow, rowOf, rows, shownId } from "./rows.js";
+
+const { $, now } = window.tower;
+
+const bindKeys = () => {
+  window.tower.keys(area, {
+    j: () => move(1),
+    k: () => move(-1),
+    a: () => step("approve"),
+    r: () => step("reject"),
+    c: async () => {
+      await ensure();
+      $("[data-claim]")?.click();
+    },
+    "!": async () => {
+      await ensure();
+      openNote();
+    },
+    ".": () => showNew(),
+    "/": () => $("#q")?.focus(),
+  });
+  const acts = {
+    ArrowDown: () => move(1),
+    ArrowUp: () => move(-1),
+    Home: () => focusRow(rows()[0]),
+    End: () => focusRow(rows().at(-1)),
+    Enter: () => load(current()),
+    " ": () => load(current()),
+  };
+  const isPlain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
+  area.addEventListener("keydown", (event) => {
+    if (!onRow() || !isPlain(event) || !acts[event.key]) return;
+    event.preventDefault();
+    acts[event.key]();
+  });
+  // The keys of the list also work while nothing at all has the focus.
+  const fromNowhere = {
+    j: () => focusRow(current()),
+    k: () => focusRow(current()),
+    ArrowDown: () => focusRow(current()),
+    ArrowUp: () => focusRow(current()),
+    "/": () => $("#q")?.focus(),
+    ".": () => showNew(),
+  };
+  document.addEventListener("keydown", (event) => {
+    const isFree = event.target === document.body && document.body.dataset.keys !== "off";
+    if (!isFree || !isPlain(event) || !fromNowhere[event.key] || $("dialog[open]")) return;
+    event.preventDefault();
+    fromNowhere[event.key]();
+  });
+};
+
+const afterSettle = (event) => {
+  const is = (id) => event.target.id === id || event.detail.elt?.id === id;
+  if (event.target.id === "review") {
+    panelReady();
+    if ($("#decide-error")) $("#reason")?.focus();
+  }
+  if (is("claim")) gate();
+  if (is("escalation")) escalated();
+};
+
+// Keys act where the focus is; a question that stands alone takes it.
+const focusFirst = () => {
+  if (document.activeElement !== document.body) return;
+  if (!$("#grid")) $("#panel-title")?.focus({ preventScroll: true });
+  else if (now() && isBeside()) {
+    focusRow(rowOf(shownId()) || current());
+    if (!$("#panel") && current()) load(current());
+  }
+};
+
+if (area) {
+  openOnClick();
+  measureSeeing();
+  takeAnswers();
+  renewClaims();
+  listen();
+  bindKeys();
+  document.body.addEventListener("htmx:afterSettle", afterSettle);
+  const help = $("#page-keys");
+  if (help) $("#help-keys")?.append(help.content.cloneNode(true));
+  panelReady();
+  focusFirst();
+}
