@@ -15,7 +15,7 @@ http = get_asgi_application()
 from django.conf import settings  # noqa: E402, I001  # Django must be set up before its models load
 from apps.api.live.routing import websocket_urlpatterns  # noqa: E402
 from controltower.below import App, Below  # noqa: E402
-from controltower.environment import live_origins  # noqa: E402
+from apps.kernel.environment import live_origins  # noqa: E402
 
 application: App = ProtocolTypeRouter(
     {

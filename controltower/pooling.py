@@ -17,7 +17,7 @@ from django.core.checks import CheckMessage, Error
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from psycopg import sql
 
-from controltower.databases import LIMITS, STATEMENT_POOLING, Pooling, pooling
+from apps.kernel.databases import LIMITS, STATEMENT_POOLING, Pooling, pooling
 
 ADVICE = (
     "Set TOWER_POOLER=transaction for every process of the tower, or name PostgreSQL itself in"

@@ -15,8 +15,9 @@ from typing import Any
 from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
-from controltower import databases
-from controltower.environment import (
+from apps.catalog.domain.servers import read_entries
+from apps.kernel import databases
+from apps.kernel.environment import (
     choice,
     count,
     live_origins,
@@ -24,7 +25,6 @@ from controltower.environment import (
     origin,
     prefix,
     seconds,
-    servers,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -142,6 +142,7 @@ INSTALLED_APPS = [
     "apps.dashboards",
     "apps.api",
     "controltower.apps.ControlTower",
+    "controltower.practice",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -292,7 +293,9 @@ RELEASE = os.environ.get("TOWER_RELEASE") or str(
 FINISH_SECONDS = seconds("TOWER_FINISH_SECONDS", 25)  # after SIGTERM
 # Read entry by entry, by apps.catalog.adapters.addresses: one that is wrong stops its server only.
 TOOL_SERVERS: dict[str, Any]
-TOOL_SERVERS, TOOL_SERVERS_PROBLEM = servers("TOWER_TOOL_SERVERS")
+TOOL_SERVERS, TOOL_SERVERS_PROBLEM = read_entries(
+    os.environ.get("TOWER_TOOL_SERVERS", "").strip() or "{}"
+)
 TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 # How often each is asked for its tools: that it is away, or a tool changed, is seen after so long
 # and five seconds more.

@@ -5,5 +5,6 @@ Hides: how values are made canonical, how identifiers are made, how a transactio
 Offers: exactjson (the door for JSON from outside), models.JSONField, canonical.digest,
 ids.new_id, moments.moment, errors.TowerError, transactions.command/participant,
 documents.load (strict YAML), patching.patch and fields.take (a form on a document), textdiff,
+databases (which PostgreSQL and Redis), environment (settings that are more than text),
 patterns.pattern and schemas.misfit (regular expressions and JSON Schemas from outside).
 """

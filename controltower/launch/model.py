@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from controltower import localmodel
 from controltower.launch import files, ports, programs
 from controltower.launch.places import Places
 from controltower.launch.processes import READY_SECONDS, wait_until
 from controltower.launch.supervisor import Program
+from controltower.practice import localmodel
 
 LOCAL = "local"
 HOW = "TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY, or `make up MODEL=local`"
@@ -41,7 +41,7 @@ def address(places: Places, *, port: int) -> dict[str, str]:
 
 def program(*, places: Places, env: Mapping[str, str], port: int) -> Program:
     """The process; its port is fixed, since workers keep its address."""
-    arguments = ["-m", "controltower.localmodel", "--port", str(port)]
+    arguments = ["-m", "controltower.practice.localmodel", "--port", str(port)]
     arguments += ["--announce", str(places.run / "model.json")]
     own = {name: env[name] for name in ("TOWER_MODEL_KEY",) if name in env}
     return programs.program("model", arguments, places=places, env=programs.bare(env) | own)

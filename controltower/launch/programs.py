@@ -57,7 +57,7 @@ def tool_server(
     domain: str, *, places: Places, env: Mapping[str, str], listener: Listener
 ) -> Program:
     """A company's system of record, which answers only callers that bring the tower's secret."""
-    arguments = ["-m", "controltower.world", "--domain", domain]
+    arguments = ["-m", "controltower.practice.world", "--domain", domain]
     arguments += ["--fd", str(listener.descriptor)]
     arguments += ["--token-file", str(places.key("tools"))]
     arguments += ["--db", str(places.var / "world" / f"{domain}.sqlite")]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import psycopg
 import redis
 
-from controltower import databases
+from apps.kernel import databases
 from controltower.launch import files
 from controltower.launch.places import Places
 from controltower.launch.postgres import EmbeddedPostgres

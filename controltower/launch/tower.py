@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from controltower import databases
+from apps.kernel import databases
 from controltower.launch import files, model, ports, programs, servers
 from controltower.launch.answers import await_own, warm_up
 from controltower.launch.listening import Listener
@@ -40,8 +40,8 @@ from controltower.launch.processes import (
 from controltower.launch.screen import Detail, Screen
 from controltower.launch.supervisor import Program, Supervisor
 from controltower.launch.valkey import EmbeddedValkey
-from controltower.world import loading
-from controltower.world.errors import PackMissingError
+from controltower.practice.world import loading
+from controltower.practice.world.errors import PackMissingError
 
 ATTEMPTS = 30
 TOLD = (
@@ -62,7 +62,7 @@ TOLD = (
 )
 PROBE = """
 import sys
-from controltower.world import errors, loading
+from controltower.practice.world import errors, loading
 for domain in sys.argv[1:]:
     try:
         loading.load_world(domain)
@@ -388,7 +388,7 @@ def load_packs(
     domains: Sequence[str] = DOMAINS,
 ) -> list[str]:
     """Apply packs to the catalog and name them; applying one twice changes nothing."""
-    packs = Path("controltower") / "packs"
+    packs = Path("controltower") / "practice" / "packs"
     present = [domain for domain in domains if (ROOT / packs / domain).is_dir()]
     if not present:
         return []

@@ -23,8 +23,10 @@ KERNEL = {
     "__init__",
     "apart",
     "canonical",
+    "databases",
     "documents",
     "ecma",
+    "environment",
     "errors",
     "exactjson",
     "failpoints",
@@ -185,6 +187,19 @@ def test_sets_of_states_are_named_once() -> None:
 
 def test_kernel_stays_small() -> None:
     assert {path.stem for path in (APPS / "kernel").rglob("*.py")} == KERNEL
+
+
+GUESTS = {"practice", "launch"}
+MOST_WIRING_LINES = 600
+
+
+def test_beside_its_guests_the_composition_root_holds_wiring_only() -> None:
+    root = ROOT / "controltower"
+    own = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in GUESTS]
+    folders = {path.name for path in root.iterdir() if path.is_dir()}
+
+    assert folders - {"__pycache__"} == GUESTS
+    assert sum(path.read_text().count("\n") for path in own) <= MOST_WIRING_LINES
 
 
 DOTTED_ARGUMENT = re.compile(r"\|\w+:[a-z_]\w*\.\w")

@@ -30,7 +30,7 @@ from apps.runs.executor import ToolClient
 from apps.runs.models import Run
 from apps.runs.services import NewRun, start_runs
 from tests.engine.shop import write_shop
-from tests.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
+from tests.practice.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
 
 ENDED = {"succeeded", "failed", "cancelled", "confirmation_unknown"}
 
@@ -135,8 +135,16 @@ def service(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The retail tool service over the tiny world, with fault switches."""
     folder = tmp_path_factory.mktemp("service")
     announce = folder / "retail.json"
-    command = [sys.executable, "-m", "controltower.world", "--domain", "retail", "--port", "0"]
-    command += ["--db", str(folder / "r.sqlite"), "--announce", str(announce), "--allow-faults"]
+    command = [sys.executable, "-m", "controltower.practice.world", "--domain", "retail"]
+    command += [
+        "--port",
+        "0",
+        "--db",
+        str(folder / "r.sqlite"),
+        "--announce",
+        str(announce),
+        "--allow-faults",
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command,

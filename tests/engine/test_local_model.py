@@ -18,7 +18,7 @@ from django.conf import settings as django_settings
 from apps.approvals.models import Approval
 from apps.approvals.services import decide
 from apps.runs.models import Attempt, Run, Step
-from controltower import localmodel
+from controltower.practice import localmodel
 from tests.engine.conftest import ENDED, Tower
 from tests.engine.test_drain import drain
 from tests.factories.accounts import UserFactory
@@ -39,7 +39,7 @@ ASK = "My user id is ada_byron_1. Please cancel my pending order #A, I no longer
 def model_url(tmp_path: Path) -> Iterator[str]:
     """The process that `make up MODEL=local` starts."""
     announced = tmp_path / "model.json"
-    command = [sys.executable, "-m", "controltower.localmodel", "--port", "0"]
+    command = [sys.executable, "-m", "controltower.practice.localmodel", "--port", "0"]
     with (tmp_path / "model.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--announce", str(announced)],

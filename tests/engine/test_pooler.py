@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from apps.kernel import databases
+from apps.kernel.databases import Pooling, pooling
 from apps.runs.models import Run
-from controltower import databases
-from controltower.databases import Pooling, pooling
 from controltower.launch import servers
 from controltower.launch.places import ROOT
 from tests import pooler

@@ -59,7 +59,7 @@ from tests.faults.evidence import Evidence, database_now  # noqa: E402
 from tests.faults.nemesis import Load, Nemesis, resumed_in, soak  # noqa: E402
 from tests.faults.people import answer, person  # noqa: E402
 from tests.faults.plant import LEASE_S, Plant, joined  # noqa: E402
-from tests.world.conftest import tiny_retail  # noqa: E402
+from tests.practice.world.conftest import tiny_retail  # noqa: E402
 
 OUT = Path("var") / "chaos.json"
 RESUME_P95_S, RESUME_MOST_S = 35.0, 60.0

@@ -16,7 +16,7 @@ from typing import Any
 from apps.approvals.domain.binding import binding_digest, exact
 from apps.audit.domain.chain import first_break
 from apps.runs.domain.states import TERMINAL, TRANSITIONS, State
-from controltower.world.records import args_digest
+from controltower.practice.world.records import args_digest
 from tests.faults.evidence import Evidence, Row
 
 DEAD_LEASE = timedelta(seconds=35)

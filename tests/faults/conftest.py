@@ -13,7 +13,7 @@ from tests.faults.checker import check
 from tests.faults.evidence import Evidence, database_now
 from tests.faults.matrix import NAMES, keep
 from tests.faults.plant import Plant, joined
-from tests.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
+from tests.practice.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
 
 _results: dict[str, str] = {}
 

@@ -194,7 +194,7 @@ class Plant:
     def start_service(self) -> None:
         """The tool service, on its one port."""
         self._world.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "controltower.world", "--domain", "retail"]
+        command = [sys.executable, "-m", "controltower.practice.world", "--domain", "retail"]
         command += ["--port", str(self.service_port), "--allow-faults"]
         command += ["--db", str(self._world.with_suffix(".sqlite"))]
         self.service = spawn(

@@ -15,7 +15,7 @@ import pytest
 from apps.approvals.domain.binding import binding, binding_digest
 from apps.audit.domain.chain import GENESIS, link
 from apps.runs.domain.states import TRANSITIONS
-from controltower.world.records import args_digest
+from controltower.practice.world.records import args_digest
 from tests.faults.checker import INVARIANTS, check
 from tests.faults.evidence import Evidence
 from tests.faults.proxy import Arrival, CallReader

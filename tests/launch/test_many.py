@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.launch import many
-from tests.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
+from tests.practice.world.conftest import tiny_pack as tiny_pack  # a fixture of its name
 
 
 @pytest.mark.slow

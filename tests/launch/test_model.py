@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from controltower import localmodel
 from controltower.launch import model
 from controltower.launch.places import Places
 from controltower.launch.screen import Screen
 from controltower.launch.tower import Tower
+from controltower.practice import localmodel
 
 
 @pytest.mark.parametrize(

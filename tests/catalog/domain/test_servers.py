@@ -126,6 +126,21 @@ def test_a_text_that_cannot_be_read_says_where(text: str, said: str) -> None:
     assert said in problem
 
 
+@pytest.mark.parametrize("text", ['{"a": {"token": "s3cret"', "[1]", "s3cret"])
+def test_a_text_that_cannot_be_read_is_told_without_its_secrets(text: str) -> None:
+    found, problem = read_entries(text)
+
+    assert found == {}
+    assert "line 1" in problem
+    assert "s3cret" not in problem
+
+
+def test_entries_are_read_one_by_one() -> None:
+    entries = '{"a": "http://x/", "b": 5}'
+
+    assert read_entries(entries) == ({"a": "http://x/", "b": 5}, "")
+
+
 def test_a_key_that_is_written_twice_is_told_of_its_server_only() -> None:
     text = '{"a": "http://127.0.0.1/", "b": {"url": "http://127.0.0.1/", "url": "http://[::1]/"}}'
     entries, problem = read_entries(text)

@@ -1,0 +1,122 @@
+"""Settings that come from the environment as more than text, with errors that name the variable."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def seconds(
+    name: str, default: float, *, least: float | None = None, most: float | None = None
+) -> float:
+    """A time in seconds, above 0 and within the bounds. Raises ``ImproperlyConfigured``."""
+    text = os.environ.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9 or (least is not None and value < least):
+        value = math.nan
+    if math.isnan(value) or (most is not None and value > most):
+        bounds = "above 0" if least is None else f"from {least:g} on"
+        bounds = bounds if most is None else f"from {least or 0:g} to {most:g}"
+        raise ImproperlyConfigured(
+            f"{name} must be seconds {bounds}, like {default:g}; is {text!r}."
+        )
+    return value
+
+
+def count(name: str, default: int) -> int:
+    """A whole number, at least 1. Raises ``ImproperlyConfigured``."""
+    text = os.environ.get(name, "")
+    if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number above 0, like {default}; is {text!r}."
+        )
+    return int(text) if text else default
+
+
+def choice(name: str, *known: str) -> str:
+    """One of the known words, the first if the variable is not set. Raises
+    ``ImproperlyConfigured``."""
+    text = os.environ.get(name, known[0])
+    if text not in known:
+        words = " or ".join(word or "empty" for word in known)
+        raise ImproperlyConfigured(f"{name} must be {words}; is {text!r}.")
+    return text
+
+
+def origin(name: str, default: str) -> str:
+    """Scheme, host and port as browsers see them. Raises ``ImproperlyConfigured``."""
+    text = os.environ.get(name) or default
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in text
+        _ = parts.port
+    except ValueError:
+        is_one = False
+    if not is_one or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ImproperlyConfigured(
+            f"{name} must be scheme, host and port alone, like {default}; is {text!r}."
+            " What follows them is TOWER_PREFIX."
+        )
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def loopback_names(origin: str) -> list[str]:
+    """The origin, and of this machine's own one its other name as well: both reach one tower."""
+    parts = urlsplit(origin)
+    names = ["127.0.0.1", "localhost"]
+    if parts.hostname not in names:
+        return [origin]
+    port = f":{parts.port}" if parts.port else ""
+    others = [f"{parts.scheme}://{name}{port}" for name in names]
+    return [origin, *(other for other in others if other != origin)]
+
+
+def live_origins(origin: str, *, production: bool) -> list[str]:
+    """Pages of which origins may hold a live connection."""
+    return [origin] if production else loopback_names(origin)
+
+
+# First parts of the site's own addresses: a proxy that strips such a prefix could not be told from
+# one that doesn't.
+OWN_ADDRESSES = {
+    *("accounts", "api", "approvals", "audit", "catalog", "events", "healthz", "load"),
+    *("policies", "readyz", "runs", "static", "stops", "system", "ws"),
+}
+
+
+def prefix(name: str) -> str:
+    """The path below which the whole site lies, like ``/tower``; empty for none. Raises
+    ``ImproperlyConfigured``."""
+    text = os.environ.get(name, "").rstrip("/")
+    if text and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", text):
+        raise ImproperlyConfigured(
+            f"{name} must be a path like /tower, of letters, digits and - . _ ~; is {text!r}."
+        )
+    if text.split("/")[1:2] and text.split("/")[1] in OWN_ADDRESSES:
+        raise ImproperlyConfigured(
+            f"{name} can't begin with {'/' + text.split('/')[1]}: the site has pages there. Choose"
+            " another name."
+        )
+    return text
+
+
+def mapping(name: str, kind: type, example: str) -> dict[str, Any]:
+    """A JSON object whose values are all of ``kind``; empty when the variable is not set. Raises
+    ``ImproperlyConfigured``."""
+    text = os.environ.get(name, "")
+    try:
+        value = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict) or not all(type(v) is kind for v in value.values()):
+        raise ImproperlyConfigured(f"{name} must be a JSON object like {example}; is {text!r}.")
+    return value

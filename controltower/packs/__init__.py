@@ -1,1 +1,0 @@
-"""Packs: jobs, tools and policies as files; see ``docs/packs.md``."""
