@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Permission, Role, allows
+from apps.audit.domain.actors import Actor
 from apps.kernel.models import JSONField
 
 
@@ -31,6 +32,11 @@ class User(AbstractUser):
     @property
     def display_name(self) -> str:
         return self.get_full_name() or self.username
+
+    @property
+    def actor(self) -> Actor:
+        """How events and rows name this person."""
+        return Actor.user(self.username)
 
     def may(self, permission: str) -> bool:
         """Whether this person's role allows ``permission``; never for a disabled account."""

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
 from apps.audit import registry
+from apps.audit.domain.actors import Actor
 from apps.audit.domain.chain import AS_TEXTS, Texts
 from apps.audit.domain.streams import streams_of
 from apps.audit.models import DeadLetter, Event
@@ -105,7 +106,8 @@ def feed(after: int, *, kinds: tuple[str, ...], run_id: UUID | None, limit: int)
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """What of the log is asked for; every field is optional."""
+    """What of the log is asked for; every field is optional. ``actor`` is any text that means one
+    (see ``Actor.parse``): its events are found under every form that any release stored."""
 
     kind: str = ""
     actor: str = ""
@@ -118,7 +120,7 @@ class LogFilter:
     def rows(self) -> QuerySet[Event]:
         """Matching events, newest first."""
         exact: dict[str, Any] = {
-            "actor": self.actor,
+            "actor__in": Actor.parse(self.actor).stored_forms() if self.actor else (),
             "subject_type": self.subject_type,
             "subject_id": self.subject_id,
             "run_id": self.run_id,
@@ -186,7 +188,8 @@ def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
 
 
 def _plain(row: Event) -> dict[str, Any]:
-    plain = content(row) | {"position": row.position, "hash": row.hash}
+    who = Actor.parse(row.actor).text  # beside the stored form, which the hash covers
+    plain = content(row) | {"who": who, "position": row.position, "hash": row.hash}
     return plain | ({"sealed_as": row.sealed_as} if row.sealed_as else {})
 
 

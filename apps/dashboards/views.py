@@ -101,7 +101,7 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
 def desk(request: HttpRequest, domain: str) -> HttpResponse:
     """Open or close a desk."""
     is_open = request.POST.get("open") == "1"
-    set_desk(domain, is_open, cast(Any, request.user).username)
+    set_desk(domain, is_open, cast(Any, request.user).actor)
     told = "is open: new cases arrive" if is_open else "is closed: no new case arrives"
     messages.success(request, f"The {domain} desk {told}.")
     return redirect("dashboards:home")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from apps.accounts.domain.roles import Permission
+from apps.audit.domain.actors import SWEEPER, TOWER, Actor
 from apps.audit.services import Fact, record_many
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 LOOK_UP_TIMEOUT_S = 8.0  # a person waits for it
 SWEEP_TIMEOUT_S = 2.0  # the rest of the sweep waits for it
-SWEEPER = "sweeper"
 PROOF_PURPOSE = "tower.proof.v1"
 UNDONE = "A person found that step {seq}, “{tool}”, did not happen: {evidence}"
 
@@ -64,7 +64,7 @@ def resolve(
         raise NotPermittedError("Only operators may undo what a run did.")
     if not evidence.strip():
         raise InvalidInputError("Say how you know.", field="evidence")
-    if not tickets.spend(ticket, use="reconcile", subject=step_id, actor=str(person)):
+    if not tickets.spend(ticket, use="reconcile", subject=step_id, actor=person.actor):
         return Finding.objects.get(pk=ticket).settled
     step = _lock(step_id, round_number)
     if verdict is Verdict.TRY_AGAIN and not step.in_time:
@@ -82,8 +82,8 @@ def resolve(
     )
     kind = "step.reconciled" if settles else "step.finding"
     if settles:
-        _act(step, verdict, evidence.strip(), str(person))
-    record_many([_fact(kind, step, str(person), verdict, finding)])
+        _act(step, verdict, evidence.strip(), person.actor)
+    record_many([_fact(kind, step, person.actor, verdict, finding)])
     return settles
 
 
@@ -103,7 +103,7 @@ def _lock(step_id: UUID, round_number: int) -> unknown.Unknown:
 
 
 @participant
-def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: str) -> None:
+def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: Actor) -> None:
     if verdict is Verdict.HAPPENED:
         _succeed(step, {"content": f"Confirmed by a person: {evidence}", "data": None}, "person")
     elif verdict is Verdict.GIVE_UP:
@@ -128,7 +128,7 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: str) -> 
 
 
 @participant
-def _undo(step: unknown.Unknown, evidence: str, actor: str) -> None:
+def _undo(step: unknown.Unknown, evidence: str, actor: Actor) -> None:
     """The step happened and is undone, with all that its run did: the run doesn't go on."""
     run = compensating.lock(step.run_id)
     if run is None or undoing.is_undoing(run) or run.state not in UNDOABLE:
@@ -181,7 +181,7 @@ def _settle_happened(
 def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     """Carry the run on from the step that is known now, or its undoing from the undoing that is
     known now. One that was cancelled stays so."""
-    if compensating.resume(step.run_id, actor="tower"):
+    if compensating.resume(step.run_id, actor=TOWER):
         return
     if not unknown.reopen_run(step.run_id, "running"):
         return
@@ -193,7 +193,7 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)
     row = path.runs[run.pk]
     fact = {"outcome": row["outcome"], "step": step.seq}
-    record_many([Fact(f"run.{row['state']}", "tower", "run", str(run.pk), run.pk, fact)])
+    record_many([Fact(f"run.{row['state']}", TOWER, "run", str(run.pk), run.pk, fact)])
     after_commit(partial(dispatch.ring, step.lane))
 
 
@@ -220,7 +220,7 @@ def _find(
     )
 
 
-def _fact(kind: str, step: unknown.Unknown, actor: str, word: str, finding: Finding) -> Fact:
+def _fact(kind: str, step: unknown.Unknown, actor: Actor, word: str, finding: Finding) -> Fact:
     payload = {
         "seq": step.seq,
         "tool": step.tool_name,
@@ -336,7 +336,7 @@ def _write_down(target: known.Target, looked: Looked, result: CallResult, person
         content, data = stored_answer(result.document.get("result"))
         _succeed(step, {"content": content, "data": data}, "lookup")
     kind = "step.reconciled" if settles else "step.finding"
-    record_many([_fact(kind, step, str(person or SWEEPER), looked, finding)])
+    record_many([_fact(kind, step, person.actor if person else SWEEPER, looked, finding)])
 
 
 @participant
@@ -352,4 +352,4 @@ def close_late(steps: Sequence[Settled]) -> None:
             finding = _find(step, round_number, Looked.LATE, evidence="", settled=True)
             _succeed(step, late.result, "answer", late.receipt)
             bodies.keep([late.bodies])
-            record_many([_fact("step.reconciled", step, "tower", Looked.LATE, finding)])
+            record_many([_fact("step.reconciled", step, TOWER, Looked.LATE, finding)])

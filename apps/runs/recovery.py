@@ -15,6 +15,7 @@ from django.db import connection
 
 from apps.approvals import services as approvals
 from apps.audit import services as audit
+from apps.audit.domain.actors import SWEEPER
 from apps.audit.services import Fact, record_many
 from apps.catalog.services import watch_servers
 from apps.documents import services as documents
@@ -96,12 +97,12 @@ def _take_back(
     unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     reasons = {r.run_id: f"Step {r.seq}, {r.tool}: {r.words}" for r in rows if r.state == "failed"}
     failed = lost.fail_runs(reasons, error_class="poison")
-    compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor="sweeper")
+    compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor=SWEEPER)
     record_many(
         [
             Fact(
                 f"step.{'lease_lost' if r.state == 'queued' else r.state}",
-                "sweeper",
+                SWEEPER,
                 "step",
                 str(r.step_id),
                 r.run_id,
@@ -126,7 +127,7 @@ def _give_up(step_id: UUID, error: BaseException) -> list[UUID]:
     ended = troubled.end_run(
         run_id, state=state, error_class="engine", summary=f"Step {seq}: {words}"
     )
-    facts = [Fact(f"step.{state}", "sweeper", "step", str(step_id), run_id, {"why": words})]
+    facts = [Fact(f"step.{state}", SWEEPER, "step", str(step_id), run_id, {"why": words})]
     if ended:
         outcome = "error" if ended == "failed" else ""
         facts.append(_fact_of_run(ended, run_id, outcome=outcome))
@@ -170,7 +171,7 @@ def _take_back_one_by_one(process: str, evidence: Evidence | None) -> int:
 
 
 def _fact_of_run(state: str, run_id: UUID, *, outcome: str) -> Fact:
-    return Fact(f"run.{state}", "sweeper", "run", str(run_id), run_id, {"outcome": outcome})
+    return Fact(f"run.{state}", SWEEPER, "run", str(run_id), run_id, {"outcome": outcome})
 
 
 def wake_decided() -> int:
@@ -208,7 +209,7 @@ def _fail_overdue(run_ids: Sequence[UUID]) -> list[UUID]:
     ended, steps = lost.end_overdue(run_ids)
     late = {"disposition": "failed", "error_class": "deadline"}
     record_many(
-        [Fact("step.failed", "sweeper", "step", str(s), run, late) for s, run in steps]
+        [Fact("step.failed", SWEEPER, "step", str(s), run, late) for s, run in steps]
         + [_fact_of_run("failed", i, outcome="timed_out") for i in ended]
     )
     return ended
@@ -218,7 +219,7 @@ def _fail_overdue(run_ids: Sequence[UUID]) -> list[UUID]:
 def carry_on_undoing() -> int:
     """Carry on the undoing of runs in which none is under way; returns how many there were."""
     found = compensating.stalled()
-    compensating.carry_on(found, actor="sweeper")
+    compensating.carry_on(found, actor=SWEEPER)
     return len(found)
 
 

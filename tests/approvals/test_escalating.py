@@ -83,7 +83,7 @@ def test_the_sweep_calls_each_rung_once_and_says_so() -> None:
     (event,) = facts(half)
     assert (event.kind, event.actor, event.run_id) == (
         "approval.escalated",
-        "sweeper",
+        "system:sweeper",
         half.run_id,
     )
     said = {"to": "operators", "role": "operator", "rung": 0, "share": 0.5}

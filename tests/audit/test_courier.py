@@ -22,6 +22,7 @@ from django.db import connection, connections
 
 from apps.audit import registry, services
 from apps.audit.courier import Courier
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event, Subscription
 from apps.kernel.transactions import command
 from tests.audit.courier_process import NAMES, SUBSCRIBERS
@@ -43,7 +44,10 @@ def until(is_so: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def happen(start: int, count: int) -> None:
-    facts = [services.Fact("flow.ran", "t", "thing", str(n)) for n in range(start, start + count)]
+    facts = [
+        services.Fact("flow.ran", Actor.user("t"), "thing", str(n))
+        for n in range(start, start + count)
+    ]
     command(services.record_many)(facts)
 
 

@@ -10,6 +10,7 @@ from django.db import connection, connections
 from django.utils.module_loading import import_string
 
 from apps.audit import registry, selectors, services
+from apps.audit.domain.actors import Actor
 from apps.audit.domain.subscriber import MOST_PAUSE_S, MOST_TRIES, Subscriber, pause_s
 from apps.audit.models import DeadLetter, Event, Subscription
 from apps.kernel.errors import ConflictError, NotFoundError
@@ -39,7 +40,7 @@ def heard_table() -> Iterator[None]:
 
 
 def happen(*subjects: str, kind: str = "flow.ran") -> None:
-    facts = [services.Fact(kind, "tests", "thing", subject) for subject in subjects]
+    facts = [services.Fact(kind, Actor.user("tests"), "thing", subject) for subject in subjects]
     command(services.record_many)(facts)
     services.seal()
 
@@ -83,7 +84,7 @@ def test_a_subscriber_hears_what_happens_from_its_beginning_on_in_order() -> Non
 def test_what_is_not_sealed_is_not_delivered() -> None:
     one = subscriber("tests.one")
     begin(one)
-    command(services.record_many)([services.Fact("flow.ran", "t", "thing", "a")])
+    command(services.record_many)([services.Fact("flow.ran", Actor.user("t"), "thing", "a")])
 
     services.deliver(one)
     assert HEARD == []
@@ -237,16 +238,16 @@ def test_a_dead_letter_is_delivered_again_once_and_that_is_written_down() -> Non
     letter = DeadLetter.objects.get()
 
     with pytest.raises(ConflictError, match="Nobody is subscribed"):
-        services.deliver_again(letter.pk, actor="user:ida")
+        services.deliver_again(letter.pk, actor=Actor.user("ida"))
     with registry.also(one):
         with pytest.raises(ConflictError, match="failed again: ValueError: no a"):
-            services.deliver_again(letter.pk, actor="user:ida")
+            services.deliver_again(letter.pk, actor=Actor.user("ida"))
         REFUSED.clear()
-        services.deliver_again(letter.pk, actor="user:ida")
+        services.deliver_again(letter.pk, actor=Actor.user("ida"))
         with pytest.raises(ConflictError, match="meanwhile"):
-            services.deliver_again(letter.pk, actor="user:ida")
+            services.deliver_again(letter.pk, actor=Actor.user("ida"))
     with pytest.raises(NotFoundError):
-        services.deliver_again(letter.pk + 1, actor="user:ida")
+        services.deliver_again(letter.pk + 1, actor=Actor.user("ida"))
 
     assert [subject for subject, _ in HEARD] == ["a"]
     assert selectors.dead_letters() == ([], None)
@@ -257,10 +258,10 @@ def test_a_hint_is_given_at_once_and_its_failure_is_left_to_the_delivery() -> No
     one = Subscriber("tests.hint", "x", ("flow.",), f"{subscribing.__name__}.hear", hint=True)
     begin(one)
     with registry.also(one):
-        command(services.record_many)([services.Fact("flow.ran", "t", "thing", "a")])
+        command(services.record_many)([services.Fact("flow.ran", Actor.user("t"), "thing", "a")])
         assert HEARD == [("a", 0)]
         REFUSED.add("b")
-        command(services.record_many)([services.Fact("flow.ran", "t", "thing", "b")])
+        command(services.record_many)([services.Fact("flow.ran", Actor.user("t"), "thing", "b")])
         REFUSED.clear()
         services.seal()
         services.deliver_all()

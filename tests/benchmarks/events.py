@@ -11,6 +11,7 @@ from typing import Any
 
 from apps.audit import registry, services
 from apps.audit.courier import Courier
+from apps.audit.domain.actors import Actor
 from apps.audit.domain.subscriber import Subscriber
 from apps.audit.services import Fact, Notice
 from apps.kernel.transactions import command
@@ -111,4 +112,4 @@ def _wait(count: int) -> None:
 
 @command
 def _happen(subjects: Sequence[str]) -> None:
-    services.record_many([Fact("bench.event", "bench", "thing", s) for s in subjects])
+    services.record_many([Fact("bench.event", Actor.user("bench"), "thing", s) for s in subjects])

@@ -16,6 +16,7 @@ import django_rq
 from django.core.management import call_command
 from django.db import connection
 
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.kernel.ids import new_id
 from apps.runs.services import NewRun, start_runs
@@ -76,7 +77,7 @@ def start(scripts: Sequence[list[Item]], *, job: str = "bench-steps") -> list[UU
         )
         for items in scripts
     ]
-    return start_runs(cases, actor="bench")
+    return start_runs(cases, actor=Actor.user("bench"))
 
 
 def start_many(script: list[Item], count: int, *, job: str = "bench-steps") -> list[UUID]:

@@ -24,6 +24,7 @@ from django.db import connections, transaction
 
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
+from apps.audit.domain.actors import Actor
 from apps.catalog.models import Tool
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
@@ -182,4 +183,4 @@ def _start(calls: list[dict[str, Any]]) -> Any:
         contract_number=contract.number,
         customer="bela",
     )
-    return start_runs([new], actor="test")[0]
+    return start_runs([new], actor=Actor.user("test"))[0]

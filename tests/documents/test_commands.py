@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from apps.audit.domain.actors import PACK
 from apps.audit.models import Event
 from apps.documents import services
 from apps.documents.domain.kinds import Edition
@@ -116,7 +117,7 @@ def test_it_is_published_at_its_time_by_the_sweep(desk: Desk) -> None:
     version = desk.version()
     assert (version.number, version.text) == (2, desk.stronger)
     assert version.approver == desk.people["admin2"]
-    assert Event.objects.filter(kind=f"{desk.kind.name}.published", actor="admin2").exists()
+    assert Event.objects.filter(kind=f"{desk.kind.name}.published", actor="user:admin2").exists()
     assert services.publish_due() == 0
 
 
@@ -292,7 +293,7 @@ def test_what_was_published_meanwhile_is_taken_over(
     desk.save_draft(text=mine, revision=0, author=desk.people["admin"])
     with transaction.atomic():
         told = desk.people["admin2"].pk, desk.people["admin3"].pk
-        edition = Edition(desk.stronger, "", (), "pack", *told)
+        edition = Edition(desk.stronger, "", (), PACK, *told)
         desk.kind.publish(desk.subject, edition)
     address = f"/{'catalog/jobs/toys-refund' if desk.kind.name == 'contract' else 'policies/toys'}"
     page = client_as("admin").get(f"{address}/draft/").content.decode()
@@ -312,7 +313,7 @@ def test_where_both_changed_a_line_the_drafts_stays_and_it_is_said(
     desk.save_draft(text=desk.weaker, revision=0, author=desk.people["admin"])
     with transaction.atomic():
         told = desk.people["admin2"].pk, desk.people["admin3"].pk
-        desk.kind.publish(desk.subject, Edition(desk.stronger, "", (), "pack", *told))
+        desk.kind.publish(desk.subject, Edition(desk.stronger, "", (), PACK, *told))
     address = f"/{'catalog/jobs/toys-refund' if desk.kind.name == 'contract' else 'policies/toys'}"
 
     page = client_as("admin").post(

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.runs import services
 from apps.runs.models import Run, Worker
@@ -64,10 +65,10 @@ def test_paused_poisoned_and_drained_pages_are_accessible_and_fit(
     page_as: PageAs, no_serious_violations: Check, theme: str, phone: bool
 ) -> None:
     paused, poisoned = RunFactory.create(), poisoned_run()
-    services.pause_run(paused.id, actor="ida", reason="the warehouse is being counted")
+    services.pause_run(paused.id, actor=Actor.user("ida"), reason="the warehouse is being counted")
     for number in range(3):
         workers.beat(f"tower-1-{number}", "worker", "normal", 1 - number % 2, 0)
-    workers.drain_workers("ida", names=["tower-1-0", "tower-1-1"])
+    workers.drain_workers(Actor.user("ida"), names=["tower-1-0", "tower-1-1"])
     Worker.objects.filter(name="tower-1-2").update(seen_at=timezone.now() - timedelta(minutes=5))
     page = page_as("admin", phone=phone, theme=theme)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from apps.audit.domain.actors import Actor
 from apps.runs.models import Run, RunScript, Step
 from apps.runs.services import fork_run
 from tests.e2e.conftest import PageAs
@@ -21,7 +22,7 @@ def two_that_part() -> tuple[Run, Run]:
     """A run and its branch, which proposed another reason and was held."""
     parent = parent_run()
     branch = Run.objects.get(
-        pk=fork_run(parent.id, 2, None, actor="x", reason="y", label="another reason")
+        pk=fork_run(parent.id, 2, None, actor=Actor.user("x"), reason="y", label="another reason")
     )
     arguments = {**ARGUMENTS, "reason": "cancelled by the airline"}
     mine = Step.objects.filter(run=branch, seq=3)

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from apps.audit.domain.actors import Actor
 from apps.runs import services
 from apps.runs.models import Cap, Run
 from tests.e2e.conftest import PageAs
@@ -48,7 +49,7 @@ def test_a_conflict_is_told_in_the_dialog_and_keeps_the_reason(page_as: PageAs) 
     page = page_as("operator")
     page.goto(f"/runs/{run.id}/")
     page.get_by_role("button", name="Pause…").click()
-    services.pause_run(run.id, actor="ida", reason="the warehouse is being counted")
+    services.pause_run(run.id, actor=Actor.user("ida"), reason="the warehouse is being counted")
     page.get_by_label("Reason, shown on the page").fill("A recall")
     page.get_by_role("button", name="Pause the run").click()
 

@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
+from apps.audit.domain.actors import ENGINE
 from apps.audit.services import record
 from apps.runs.models import Run, Step
 from tests.e2e.conftest import PageAs
@@ -19,7 +20,7 @@ def finish(run: Run) -> None:
     with transaction.atomic():
         Run.objects.filter(pk=run.pk).update(state="succeeded", outcome="resolved")
         record(
-            kind="run.finished", actor="engine", subject_type="run", subject_id=run.pk,
+            kind="run.finished", actor=ENGINE, subject_type="run", subject_id=run.pk,
             run_id=run.pk,
         )  # fmt: skip
 
@@ -77,7 +78,7 @@ def test_the_last_of_many_events_is_seen(page_as: PageAs) -> None:
         with page.expect_response(f"**/runs/{run.id}/state/"), transaction.atomic():
             StepFactory.create(run=run, seq=seq, state="queued")
             record(
-                kind="step.queued", actor="engine", subject_type="step", subject_id=seq,
+                kind="step.queued", actor=ENGINE, subject_type="step", subject_id=seq,
                 run_id=run.pk,
             )  # fmt: skip
 

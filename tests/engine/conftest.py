@@ -22,6 +22,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
@@ -102,7 +103,7 @@ class Tower:
             )
             for items in scripts
         ]
-        return start_runs(cases, actor="test")
+        return start_runs(cases, actor=Actor.user("test"))
 
     def wait(
         self,

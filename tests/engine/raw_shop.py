@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
@@ -80,5 +81,5 @@ def start(
             )
             for tool in tools
         ],
-        actor="test",
+        actor=Actor.user("test"),
     )

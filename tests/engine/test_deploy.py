@@ -15,6 +15,7 @@ import pytest
 from django.core.management import call_command
 from ruamel.yaml import YAML
 
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.catalog.selectors import pinned
 from apps.runs.models import Attempt, Run, Step, Worker
@@ -105,12 +106,12 @@ def test_a_drained_worker_takes_nothing_until_it_is_let_work(tower: Tower) -> No
     assert "Every worker is drained" in " ".join(map(str, troubles.troubles(health.overview())))
     assert not Attempt.objects.exists()
     assert process.poll() is None
-    workers.let_work("ida", names=[row(process).name])
+    workers.let_work(Actor.user("ida"), names=[row(process).name])
     tower.wait(runs, states={"succeeded"})
     drained = Event.objects.filter(kind__startswith="worker.").order_by("id")
     assert list(drained.values_list("kind", "actor")) == [
-        ("worker.draining", "manage.py drain"),
-        ("worker.let_work", "ida"),
+        ("worker.draining", "system:manage.py drain"),
+        ("worker.let_work", "user:ida"),
     ]
 
 
@@ -121,7 +122,7 @@ def test_a_worker_drained_at_work_finishes_and_stays(tower: Tower) -> None:
     until(on_its_way, "the move is on its way")
     horse = horse_of(process.pid)
 
-    workers.drain_workers("ida", names=[row(process).name])
+    workers.drain_workers(Actor.user("ida"), names=[row(process).name])
 
     until(lambda: not horse.is_running(), "the work-horse ends")
     [move] = Step.objects.filter(tool_name=MOVE)

@@ -13,6 +13,7 @@ from psycopg.errors import DeadlockDetected
 
 from apps.approvals.models import Approval
 from apps.approvals.services import decide
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.audit.services import seal, verify
 from apps.catalog.models import ContractVersion, ToolVersion
@@ -196,7 +197,7 @@ def test_a_rejected_step_is_not_carried_out_and_the_run_goes_on(tower: Tower) ->
 def test_a_cancelled_run_asks_nobody_and_does_nothing_more(tower: Tower) -> None:
     approval = held(tower)
 
-    cancel_run(Run.objects.get().id, actor="ops", reason="customer called back")
+    cancel_run(Run.objects.get().id, actor=Actor.user("ops"), reason="customer called back")
     drain()
 
     approval.refresh_from_db()

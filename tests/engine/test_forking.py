@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connections
 
 from apps.approvals.models import Approval
+from apps.audit.domain.actors import Actor
 from apps.catalog.models import ContractVersion
 from apps.runs.course import RunCache
 from apps.runs.engine.commit import claim_and_commit
@@ -28,7 +29,7 @@ TOOL = "modify_user_address"
 
 
 def fork(run_id: UUID, after: int, version: int | None = None, **changes: Any) -> Run:
-    values = {"actor": "user:ada", "reason": "to see what happens", **changes}
+    values = {"actor": Actor.user("ada"), "reason": "to see what happens", **changes}
     return Run.objects.get(pk=fork_run(run_id, after, version, **values))
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from apps.audit.domain.actors import Actor
 from apps.runs import services
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.models import Attempt, Run, Step
@@ -29,7 +30,7 @@ def at_work(tower: Tower) -> Run:
 def test_a_call_on_its_way_is_recorded_and_nothing_further_begins(
     tower: Tower, at_work: Run
 ) -> None:
-    services.pause_run(at_work.id, actor="ida", reason="the shop moves")
+    services.pause_run(at_work.id, actor=Actor.user("ida"), reason="the shop moves")
 
     parked = Step.objects.filter(state="queued", waits_for=WAITS_FOR_RESUME)
     until(parked.exists, "the step after the move is parked")
@@ -39,7 +40,7 @@ def test_a_call_on_its_way_is_recorded_and_nothing_further_begins(
     time.sleep(1.5)  # three sweeps: time enough to begin something by mistake
     assert Attempt.objects.count() == begun
     assert set(effects(tower, [at_work.id]).values()) == {1}
-    services.resume_run(at_work.id, actor="ida")
+    services.resume_run(at_work.id, actor=Actor.user("ida"))
     tower.wait([at_work.id], states={"succeeded"})
     witnessed = effects(tower, [at_work.id])
     assert len(witnessed) == 3
@@ -47,7 +48,7 @@ def test_a_call_on_its_way_is_recorded_and_nothing_further_begins(
 
 
 def test_the_deadline_of_a_paused_run_counts(tower: Tower, at_work: Run) -> None:
-    services.pause_run(at_work.id, actor="ida", reason="the shop moves")
+    services.pause_run(at_work.id, actor=Actor.user("ida"), reason="the shop moves")
     until(lambda: not on_its_way(), "the move is recorded")
     Run.objects.update(deadline_at=Run.objects.values("created_at")[:1])
 

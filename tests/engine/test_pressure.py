@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.kernel.ids import new_id
 from apps.runs import journal
@@ -219,7 +220,7 @@ def test_a_job_waits_for_the_people_and_begins_when_they_have_caught_up(bounded:
     assert (run.state, run.steps.count()) == ("accepted", 0)
     assert "longer than its window of 10 min: 6 questions ahead" in run.admission_reason
     for run_id in first[:3]:
-        cancel_run(run_id, actor="test", reason="the customer changed their mind")
+        cancel_run(run_id, actor=Actor.user("test"), reason="the customer changed their mind")
     assert sweep().admitted == 1
     tower.wait(late, states={"waiting_approval"})
     run.refresh_from_db()

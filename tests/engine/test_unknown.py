@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from apps.approvals.models import Approval
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.policy.models import Decision, PolicySet
 from apps.policy.services import simulate
@@ -72,7 +73,7 @@ def start(tool: str, dry_runs: Mapping[str, Any]) -> dict[str, UUID]:
             )
             for line in dry_runs
         ],
-        actor="test",
+        actor=Actor.user("test"),
     )
     return dict(zip(dry_runs, runs, strict=True))
 

@@ -30,6 +30,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 
 from apps.audit import fanout
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
@@ -346,7 +347,7 @@ class Plant:
             )
             for items in scripts
         ]
-        told = start_runs(cases, actor="test")
+        told = start_runs(cases, actor=Actor.user("test"))
         self.accepted += told
         return told
 

@@ -25,6 +25,7 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from apps.accounts.domain.tokens import Scope
 from apps.accounts.services import create_account, create_token
 from apps.approvals.models import Approval
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
@@ -144,12 +145,12 @@ class Ground:
     def _ordinary(self, count: int) -> list[UUID]:
         calls = [{"call": {"tool": t["name"], "args": {"n": 1}, "ref": "0"}} for t in PLAIN]
         new = _new_run([{"hear": "Please."}, *calls, {"done": "done"}])
-        return start_runs([new] * count, actor="test")
+        return start_runs([new] * count, actor=Actor.user("test"))
 
     def _send(self, case: Case) -> UUID | None:
         if case.kind == "replies":
             heard = [{"hear": f"Please do case-{case.tool}."}]
-            return start_runs([_new_run(heard, "model")], actor="test")[0]
+            return start_runs([_new_run(heard, "model")], actor=Actor.user("test"))[0]
         if case.kind == "proposals":
             return self._propose(case)
         call = f'{{"call": {{"tool": "{case.tool}", "args": {case.arguments}}}}}'
@@ -163,7 +164,7 @@ class Ground:
             arguments = json.loads(case.arguments)
             call = {"call": {"tool": case.tool, "args": arguments, "ref": "0"}}
             put = {"call": {"tool": "put", "args": {"n": 1}, "ref": "1"}}
-            return start_runs([_new_run([call, put, {"done": "x"}])], actor="test")[0]
+            return start_runs([_new_run([call, put, {"done": "x"}])], actor=Actor.user("test"))[0]
         except (ValueError, RecursionError, TowerError) as error:
             self.ends[f"proposals: {type(error).__name__}"] += 1
             return None

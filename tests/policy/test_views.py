@@ -9,6 +9,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from apps.audit.domain.actors import Actor
 from apps.kernel.ids import new_id
 from apps.policy.domain.request import Request
 from apps.policy.models import PolicyDraft, PolicySet, PolicyVersion
@@ -120,7 +121,7 @@ def test_the_page_lists_what_may_go_without_facts(toys: PolicySet, client_as: As
     assert "May go without facts" not in text_of(client_as("operator").get(url("detail", "toys")))
     text = TEXT.replace("policies: |", "may_go_without_facts:\n  refund: Coins only.\npolicies: |")
     with transaction.atomic():
-        publish(toys, text=text, schema=PolicyVersion.objects.get().schema, actor="x")
+        publish(toys, text=text, schema=PolicyVersion.objects.get().schema, actor=Actor.user("x"))
 
     page = text_of(client_as("operator").get(url("detail", "toys")))
 

@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from apps.approvals.models import Approval
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.runs.domain.admission import Accept, Class, Defer, Shed
 from apps.runs.models import LoadSample, Message, Run, Step
@@ -66,7 +67,7 @@ def kinds(run: Run) -> list[str]:
 
 
 def test_a_run_that_is_taken_in_stands_queued_with_its_first_step(case: NewRun) -> None:
-    [run_id] = start_runs([replace(case, tenant="acme")], actor="ida")
+    [run_id] = start_runs([replace(case, tenant="acme")], actor=Actor.user("ida"))
 
     run = Run.objects.get(id=run_id)
     assert (run.state, run.steps_total, run.criticality_class) == ("queued", 1, 2)
@@ -80,7 +81,7 @@ def test_a_run_that_is_taken_in_stands_queued_with_its_first_step(case: NewRun) 
 
 def test_a_case_that_asks_for_nothing_is_answered_on_the_spot(case: NewRun) -> None:
     quiet = replace(case, items=[{"hear": "Hello."}, {"say": "Good day."}, {"done": "greeted"}])
-    [run_id] = start_runs([quiet], actor="ida")
+    [run_id] = start_runs([quiet], actor=Actor.user("ida"))
     run = Run.objects.get(id=run_id)
     assert run.state in {"succeeded", "failed"}
     assert run.started_at is not None
@@ -91,9 +92,9 @@ def test_a_case_that_asks_for_nothing_is_answered_on_the_spot(case: NewRun) -> N
 def test_starting_many_costs_a_fixed_number_of_statements(
     case: NewRun, django_assert_max_num_queries: Any
 ) -> None:
-    start_runs([case], actor="ida")
+    start_runs([case], actor=Actor.user("ida"))
     with django_assert_max_num_queries(8):  # with the transaction's own, and room for a reading
-        start_runs([case] * 15, actor="ida")
+        start_runs([case] * 15, actor=Actor.user("ida"))
 
 
 def test_batch_is_shed_before_normal_and_normal_before_interactive(
@@ -107,7 +108,7 @@ def test_batch_is_shed_before_normal_and_normal_before_interactive(
         ("normal", [normal] * 50),
         ("urgent", [urgent] * 9),
     ):
-        shed[name] = sum(a.is_shed for a in admit_runs(some, actor="ida"))
+        shed[name] = sum(a.is_shed for a in admit_runs(some, actor=Actor.user("ida")))
 
     assert shed == {"batch": 20, "normal": 30, "urgent": 0}
     told = Run.objects.filter(state="shed", criticality_class=3).first()
@@ -126,7 +127,7 @@ def test_interactive_work_is_deferred_and_begun_when_the_queue_is_short_again(
     case: NewRun, scene: Scene
 ) -> None:
     urgent = of_class(case, Class.C1, scene)
-    admitted = admit_runs([urgent] * 42, actor="ida")
+    admitted = admit_runs([urgent] * 42, actor=Actor.user("ida"))
     late = [a for a in admitted if isinstance(a.verdict, Defer)]
     assert len(late) == 2
     run = Run.objects.get(id=late[0].run_id)
@@ -148,7 +149,7 @@ def test_interactive_work_is_deferred_and_begun_when_the_queue_is_short_again(
 def test_a_deferred_run_that_cannot_begin_waits_on_and_holds_up_no_other(
     case: NewRun, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admitted = admit_runs([of_class(case, Class.C1, scene)] * 43, actor="ida")
+    admitted = admit_runs([of_class(case, Class.C1, scene)] * 43, actor=Actor.user("ida"))
     odd, late, other = (a.run_id for a in admitted if isinstance(a.verdict, Defer))
     Run.objects.filter(id__in=[a.run_id for a in admitted[:20]]).update(state="cancelled")
     load_all, judge = admitting.course.load, admitting.Reading.verdict
@@ -181,12 +182,12 @@ def test_a_deferred_run_that_cannot_begin_waits_on_and_holds_up_no_other(
 
 
 def test_a_replay_is_never_turned_away(case: NewRun) -> None:
-    admitted = admit_runs([replace(case, source="replay")] * 50, actor="ida")
+    admitted = admit_runs([replace(case, source="replay")] * 50, actor=Actor.user("ida"))
     assert {a.verdict for a in admitted} == {Accept()}
 
 
 def test_a_caller_may_make_a_run_matter_less(case: NewRun) -> None:
-    admitted = admit_runs([replace(case, criticality_class=3)] * 6, actor="ida")
+    admitted = admit_runs([replace(case, criticality_class=3)] * 6, actor=Actor.user("ida"))
     assert [a.is_shed for a in admitted] == [False] * 5 + [True]
 
 
@@ -205,7 +206,7 @@ def test_a_job_waits_for_people_and_goes_on_when_they_have_caught_up(
     hold_share(scene, 0.5)
     ask(121)  # a window of four hours, and one decision in two minutes
 
-    [admitted] = admit_runs([case], actor="ida")
+    [admitted] = admit_runs([case], actor=Actor.user("ida"))
 
     assert isinstance(admitted.verdict, Defer)
     run = Run.objects.get(id=admitted.run_id)
@@ -221,20 +222,20 @@ def test_a_job_waits_for_people_and_goes_on_when_they_have_caught_up(
 def test_runs_under_way_count_as_questions_to_come(case: NewRun, scene: Scene) -> None:
     hold_share(scene, 1.0)
     ask(110)
-    admitted = admit_runs([case] * 15, actor="ida")
+    admitted = admit_runs([case] * 15, actor=Actor.user("ida"))
     assert sum(isinstance(a.verdict, Defer) for a in admitted) == 4  # 110 + 11 > 120
 
 
 def test_a_job_that_asks_nobody_does_not_wait_for_people(case: NewRun, scene: Scene) -> None:
     hold_share(scene, 0.0)
     ask(500)
-    assert admit_runs([case], actor="ida")[0].verdict == Accept()
+    assert admit_runs([case], actor=Actor.user("ida"))[0].verdict == Accept()
 
 
 def test_a_deferred_run_still_has_its_deadline(case: NewRun, scene: Scene) -> None:
     hold_share(scene, 1.0)
     ask(500)
-    [admitted] = admit_runs([case], actor="ida")
+    [admitted] = admit_runs([case], actor=Actor.user("ida"))
     run = Run.objects.get(id=admitted.run_id)
     assert run.deadline_at < run.created_at + timedelta(hours=4, seconds=5)
 
@@ -242,7 +243,7 @@ def test_a_deferred_run_still_has_its_deadline(case: NewRun, scene: Scene) -> No
 def test_so_many_may_be_deferred_and_no_more(case: NewRun, scene: Scene) -> None:
     hold_share(scene, 1.0)
     ask(500)
-    admitted = admit_runs([case] * 25, actor="ida")
+    admitted = admit_runs([case] * 25, actor=Actor.user("ida"))
     assert [isinstance(a.verdict, Defer) for a in admitted] == [True] * 20 + [False] * 5
     last = admitted[-1].verdict
     assert isinstance(last, Shed)
@@ -262,7 +263,7 @@ def test_samples_tell_how_fast_the_queue_moves_only_while_it_is_long() -> None:
 
 def test_the_sweep_keeps_samples_and_forgets_old_ones(case: NewRun) -> None:
     LoadSample.objects.create(at=timezone.now() - timedelta(hours=2), runs=7)
-    start_runs([case] * 3, actor="ida")
+    start_runs([case] * 3, actor=Actor.user("ida"))
     tend_queue()
     sample = LoadSample.objects.get()
     assert (sample.queued, sample.runs) == ({"2": 3}, 10)
@@ -274,6 +275,6 @@ def test_the_sweep_keeps_samples_and_forgets_old_ones(case: NewRun) -> None:
     ("source", "origin"), [("desk", "practice"), ("replay", "replay"), ("api", "real")]
 )
 def test_a_run_keeps_where_it_came_from(case: NewRun, source: str, origin: str) -> None:
-    [run_id] = start_runs([replace(case, source=source)], actor="ida")
+    [run_id] = start_runs([replace(case, source=source)], actor=Actor.user("ida"))
 
     assert Run.objects.get(pk=run_id).origin == origin

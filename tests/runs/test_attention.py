@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from apps.audit.domain.actors import Actor
 from apps.runs import services
 from apps.runs.selectors import attention
 from apps.runs.selectors.attention import Standing
@@ -27,13 +28,13 @@ def test_nothing_paused_and_no_poison_is_no_news() -> None:
 def test_a_paused_run_is_not_forgotten(client_as) -> None:
     first, second = RunFactory.create(), RunFactory.create()
     for run in (first, second):
-        services.pause_run(run.id, actor="ida", reason="x")
+        services.pause_run(run.id, actor=Actor.user("ida"), reason="x")
 
     assert "2 runs are paused" in needs(client_as("operator"))
     assert attention.paused().run_id == first.id
     assert "Paused by ida" in client_as("operator").get("/runs/").content.decode()
-    services.resume_run(first.id, actor="ida")
-    services.cancel_run(second.id, actor="ida", reason="x")
+    services.resume_run(first.id, actor=Actor.user("ida"))
+    services.cancel_run(second.id, actor=Actor.user("ida"), reason="x")
     assert attention.paused() == Standing(0)
 
 

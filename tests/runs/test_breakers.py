@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.runs import journal
 from apps.runs.journal import barriers, breakers, claiming
@@ -177,8 +178,8 @@ def test_a_failed_probe_opens_it_again() -> None:
 
 
 def test_one_that_a_person_opened_parks_steps_until_a_person_closes_it(scene: Scene) -> None:
-    assert breakers.hold_open(NAME, reason="moving house", actor="Ida")
-    assert not breakers.hold_open(NAME, reason="again", actor="Bo")
+    assert breakers.hold_open(NAME, reason="moving house", actor=Actor.user("Ida"))
+    assert not breakers.hold_open(NAME, reason="again", actor=Actor.user("Bo"))
     barriers.forget()
     note(OK, FAILED)
     works = queue(scene, 1)
@@ -188,20 +189,20 @@ def test_one_that_a_person_opened_parks_steps_until_a_person_closes_it(scene: Sc
 
     assert (breakers.half_open_due(), breaker().actor, breaker().reason) == (
         0,
-        "Ida",
+        "user:Ida",
         "moving house",
     )
     assert Step.objects.get().not_before >= PARKED_UNTIL
     assert barriers.wake_freed() == []
-    assert breakers.let_probe(NAME, reason="moved", actor="Bo")
-    assert not breakers.let_probe(NAME, reason="again", actor="Ida")
+    assert breakers.let_probe(NAME, reason="moved", actor=Actor.user("Bo"))
+    assert not breakers.let_probe(NAME, reason="again", actor=Actor.user("Ida"))
     assert barriers.wake_freed() == ["normal"]
     assert Step.objects.get().waits_for == ""
 
 
 def test_one_opened_before_any_host_was_known_is_closed_by_probes_of_whichever_comes() -> None:
-    breakers.hold_open((TOOL, ""), reason="no address yet", actor="Ida")
-    breakers.let_probe((TOOL, ""), reason="it has one", actor="Ida")
+    breakers.hold_open((TOOL, ""), reason="no address yet", actor=Actor.user("Ida"))
+    breakers.let_probe((TOOL, ""), reason="it has one", actor=Actor.user("Ida"))
     barriers.forget()
 
     assert note(OK, OK) == [TOOL]

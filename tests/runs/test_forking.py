@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals import gate
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.catalog.models import ContractVersion, Tool, ToolServer, ToolVersion
 from apps.kernel.canonical import digest
@@ -136,7 +137,7 @@ def parent_run(**changes: Any) -> Run:
 
 
 def fork(run: Run, after: int, version: int | None = None, **changes: Any) -> Run:
-    given = {"actor": "user:dana", "reason": "to try it", **changes}
+    given = {"actor": Actor.user("dana"), "reason": "to try it", **changes}
     return Run.objects.get(pk=fork_run(run.id, after, version, **given))
 
 
@@ -251,7 +252,7 @@ def test_a_fork_needs_a_reason_and_a_run() -> None:
     with pytest.raises(InvalidInputError):
         fork(parent_run(), 1, reason="  ")
     with pytest.raises(NotFoundError):
-        fork_run(uuid4(), 0, None, actor="x", reason="y")
+        fork_run(uuid4(), 0, None, actor=Actor.user("x"), reason="y")
 
 
 def test_two_branches_cannot_both_own_a_change() -> None:

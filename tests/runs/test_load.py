@@ -156,7 +156,7 @@ def test_an_administrator_caps_and_lifts(client_as: ClientAs) -> None:
     assert client.post("/load/caps/set/", {**form, "max_in_flight": "3"}).status_code == 302
 
     cap = Cap.objects.get()
-    assert (cap.max_in_flight, cap.per_minute, cap.changed_by) == (3, None, "admin")
+    assert (cap.max_in_flight, cap.per_minute, cap.changed_by) == (3, None, "user:admin")
     assert f"Job {JOB} 3 0 of 3 — a slow week" in text(client)
 
     gone = {"scope": "job", "key": JOB}

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
@@ -69,26 +70,26 @@ def test_the_engines_barrier_says_what_the_pause_says() -> None:
 def test_nothing_of_a_paused_run_is_claimed_until_it_is_resumed() -> None:
     step, other = queued_step(), queued_step()
 
-    services.pause_run(step.run_id, actor="ida", reason="the shop moves")
+    services.pause_run(step.run_id, actor=Actor.user("ida"), reason="the shop moves")
 
     assert claim() == [other.id]
     step.refresh_from_db()
     assert (step.state, step.waits_for) == ("queued", WAITS_FOR_RESUME)
-    services.resume_run(step.run_id, actor="ola")
+    services.resume_run(step.run_id, actor=Actor.user("ola"))
     assert claim() == [step.id]
     step.refresh_from_db()
     assert step.waits_for == ""
     assert kinds(step.run) == ["run.paused", "run.resumed"]
     paused = Event.objects.get(kind="run.paused")
-    assert (paused.actor, paused.payload["reason"]) == ("ida", "the shop moves")
+    assert (paused.actor, paused.payload["reason"]) == ("user:ida", "the shop moves")
 
 
 def test_a_step_that_waits_for_its_next_attempt_keeps_its_time() -> None:
     later = timezone.now() + timedelta(minutes=10)
     step = queued_step(not_before=later)
 
-    services.pause_run(step.run_id, actor="ida", reason="x")
-    services.resume_run(step.run_id, actor="ida")
+    services.pause_run(step.run_id, actor=Actor.user("ida"), reason="x")
+    services.resume_run(step.run_id, actor=Actor.user("ida"))
 
     step.refresh_from_db()
     assert step.not_before == later
@@ -96,14 +97,14 @@ def test_a_step_that_waits_for_its_next_attempt_keeps_its_time() -> None:
 
 def test_a_step_whose_next_attempt_comes_while_its_run_is_paused_is_parked_then() -> None:
     step = queued_step()
-    services.pause_run(step.run_id, actor="ida", reason="x")
+    services.pause_run(step.run_id, actor=Actor.user("ida"), reason="x")
     Step.objects.filter(id=step.id).update(not_before=Now(), waits_for="")  # a retry, meanwhile
 
     assert claim() == []
 
     step.refresh_from_db()
     assert step.waits_for == WAITS_FOR_RESUME
-    services.resume_run(step.run_id, actor="ida")
+    services.resume_run(step.run_id, actor=Actor.user("ida"))
     assert claim() == [step.id]
 
 
@@ -112,50 +113,50 @@ def test_a_run_that_is_over_is_not_paused(state: State) -> None:
     run = RunFactory.create(state=state)
 
     with pytest.raises(ConflictError, match="ended meanwhile"):
-        services.pause_run(run.id, actor="ida", reason="x")
+        services.pause_run(run.id, actor=Actor.user("ida"), reason="x")
     assert kinds(run) == []
 
 
 def test_of_two_who_pause_the_second_is_told_of_the_first() -> None:
     run = RunFactory.create()
-    services.pause_run(run.id, actor="ida", reason="the shop moves")
+    services.pause_run(run.id, actor=Actor.user("ida"), reason="the shop moves")
 
     with pytest.raises(ConflictError, match=r"ida paused the run already.*the shop moves"):
-        services.pause_run(run.id, actor="ola", reason="y")
-    services.resume_run(run.id, actor="ida")
+        services.pause_run(run.id, actor=Actor.user("ola"), reason="y")
+    services.resume_run(run.id, actor=Actor.user("ida"))
     with pytest.raises(ConflictError, match="somebody has resumed it already"):
-        services.resume_run(run.id, actor="ola")
+        services.resume_run(run.id, actor=Actor.user("ola"))
 
 
 def test_a_pause_wants_a_reason_and_a_run() -> None:
     with pytest.raises(InvalidInputError):
-        services.pause_run(RunFactory.create().id, actor="ida", reason=" ")
+        services.pause_run(RunFactory.create().id, actor=Actor.user("ida"), reason=" ")
     with pytest.raises(NotFoundError):
-        services.pause_run(uuid4(), actor="ida", reason="x")
+        services.pause_run(uuid4(), actor=Actor.user("ida"), reason="x")
     with pytest.raises(NotFoundError):
-        services.resume_run(uuid4(), actor="ida")
+        services.resume_run(uuid4(), actor=Actor.user("ida"))
 
 
 def test_an_approval_of_a_paused_run_may_be_decided_but_the_step_waits_on() -> None:
     run = RunFactory.create(state="waiting_approval")
     approval_id = uuid4()
     step = StepFactory.create(run=run, state="waiting_approval", approval_id=approval_id)
-    services.pause_run(run.id, actor="ida", reason="x")
+    services.pause_run(run.id, actor=Actor.user("ida"), reason="x")
 
     assert services.wake([approval_id]) == 1
 
     step.refresh_from_db()
     assert (step.state, step.waits_for) == ("queued", WAITS_FOR_RESUME)
     assert claim() == []
-    services.resume_run(run.id, actor="ida")
+    services.resume_run(run.id, actor=Actor.user("ida"))
     assert claim() == [step.id]
 
 
 def test_a_paused_run_can_be_cancelled() -> None:
     step = queued_step()
-    services.pause_run(step.run_id, actor="ida", reason="x")
+    services.pause_run(step.run_id, actor=Actor.user("ida"), reason="x")
 
-    services.cancel_run(step.run_id, actor="ida", reason="no use")
+    services.cancel_run(step.run_id, actor=Actor.user("ida"), reason="no use")
 
     step.refresh_from_db()
     assert step.state == step.run.state == "cancelled"
@@ -164,7 +165,7 @@ def test_a_paused_run_can_be_cancelled() -> None:
 def test_the_sweep_lets_go_what_was_parked_while_its_run_was_resumed() -> None:
     lost = queued_step(not_before=PARKED_UNTIL, waits_for=WAITS_FOR_RESUME)
     paused = queued_step()
-    services.pause_run(paused.run_id, actor="ida", reason="x")
+    services.pause_run(paused.run_id, actor=Actor.user("ida"), reason="x")
 
     assert services.unpark_resumed() == 1
 
@@ -176,7 +177,7 @@ def test_a_held_step_of_a_cancelled_run_ends_unless_it_is_on_its_way() -> None:
     works = claim_works()
     Step.objects.filter(id=sent.id).update(intent_open=True)
     for step in (cancelled, sent):
-        services.cancel_run(step.run_id, actor="ida", reason="x")
+        services.cancel_run(step.run_id, actor=Actor.user("ida"), reason="x")
 
     kept = command(lambda: parking.drop_cancelled(works))()
 
@@ -207,7 +208,9 @@ def poison_step(**changes) -> Step:
 def test_a_person_has_a_poison_step_tried_again_alone() -> None:
     step = poison_step()
 
-    services.try_poison_again(step.run_id, step.seq, actor="ida", reason="the tool was mended")
+    services.try_poison_again(
+        step.run_id, step.seq, actor=Actor.user("ida"), reason="the tool was mended"
+    )
 
     step.refresh_from_db()
     assert (step.state, step.disposition, step.error_class) == ("queued", "", "")
@@ -216,21 +219,21 @@ def test_a_person_has_a_poison_step_tried_again_alone() -> None:
     alone = command(lambda: claiming.due("normal", limit=1, engine_version=1, group=ALONE))()
     assert [w.step_id for w in alone] == [step.id]
     told = Event.objects.get(kind="step.tried_again")
-    assert told.actor == "ida"
+    assert told.actor == "user:ida"
     assert told.payload == {
         "seq": step.seq,
         "workers_lost": 5,
         "reason": "the tool was mended",
     }
     with pytest.raises(ConflictError, match="isn't poison any more"):
-        services.try_poison_again(step.run_id, step.seq, actor="ola", reason="me too")
+        services.try_poison_again(step.run_id, step.seq, actor=Actor.user("ola"), reason="me too")
 
 
 def test_poison_is_not_tried_again_after_the_deadline() -> None:
     step = poison_step(deadline_at=timezone.now() - timedelta(seconds=1))
 
     with pytest.raises(ConflictError, match="deadline"):
-        services.try_poison_again(step.run_id, step.seq, actor="ida", reason="x")
+        services.try_poison_again(step.run_id, step.seq, actor=Actor.user("ida"), reason="x")
 
 
 def test_the_database_refuses_to_queue_any_other_failure_again() -> None:

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.catalog.models import ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
@@ -83,7 +84,7 @@ def test_it_happened_settles_the_step_and_the_run_goes_on(
     assert Step.objects.get(seq=2).state == "queued"
     assert rung == ["normal"]
     event = Event.objects.get(kind="step.reconciled")
-    assert (event.actor, event.payload["word"]) == (str(people["operator"]), "happened")
+    assert (event.actor, event.payload["word"]) == ("user:operator", "happened")
 
 
 def test_the_last_step_of_a_script_ends_its_run(scene: Scene, people: dict[str, User]) -> None:
@@ -184,7 +185,7 @@ def test_an_ended_run_is_not_tried_again_but_its_step_can_be_resolved(
     scene: Scene, people: dict[str, User]
 ) -> None:
     step = lost_step(scene)
-    cancel_run(step.run_id, actor="ops", reason="customer called back")
+    cancel_run(step.run_id, actor=Actor.user("ops"), reason="customer called back")
 
     with pytest.raises(ConflictError):
         say(step, people["operator"], Verdict.TRY_AGAIN)
@@ -256,7 +257,7 @@ def test_cancelling_and_trying_again_at_once_never_leaves_work_in_a_cancelled_ru
 
         race(
             lambda s=step: say(s, people["operator"], Verdict.TRY_AGAIN),
-            lambda s=step: cancel_run(s.run_id, actor="ops", reason="x"),
+            lambda s=step: cancel_run(s.run_id, actor=Actor.user("ops"), reason="x"),
         )
 
         assert after(step).run.state == "cancelled"

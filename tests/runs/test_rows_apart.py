@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
 from apps.audit import services as audit
+from apps.audit.domain.actors import Actor
 from apps.audit.domain.subscriber import MOST_TRIES
 from apps.audit.models import DeadLetter, Event, Subscription
 from apps.audit.services import Fact
@@ -243,7 +244,7 @@ def test_a_decision_that_cant_be_heard_leaves_the_others_to_be() -> None:
     audit.deliver(DECISIONS)  # from here on
     decided = [ApprovalFactory.create(state="approved") for _ in range(5)]
     steps = [StepFactory.create(state="waiting_approval", approval_id=a.pk) for a in decided]
-    facts = [Fact("approval.approved", "user:ida", "approval", str(a.pk)) for a in decided]
+    facts = [Fact("approval.approved", Actor.user("ida"), "approval", str(a.pk)) for a in decided]
     with refused("runs_step", is_one_of([steps[3].pk])):
         command(audit.record_many)(facts)
         audit.seal()

@@ -69,7 +69,7 @@ def test_a_stop_parks_what_is_due_and_lifting_lets_it_go(scene: Scene, people: P
 
     assert {w.tool_name for w in due()} == {"look", "refund"}
     facts = [(e.kind, e.actor) for e in Event.objects.order_by("id")]
-    assert facts == [("stop.placed", "operator"), ("stop.lifted", "operator2")]
+    assert facts == [("stop.placed", "user:operator"), ("stop.lifted", "user:operator2")]
 
 
 @pytest.mark.parametrize(

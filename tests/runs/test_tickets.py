@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
 from apps.kernel.ids import new_id
@@ -60,7 +61,9 @@ def test_a_fork_that_is_sent_many_times_is_one_branch() -> None:
     parent, ticket = parent_run(), new_id()
 
     branches = at_once(
-        lambda: services.fork_run(parent.id, 2, None, actor="dana", reason="x", ticket=ticket)
+        lambda: services.fork_run(
+            parent.id, 2, None, actor=Actor.user("dana"), reason="x", ticket=ticket
+        )
     )
 
     assert branches == [ticket] * AT_ONCE

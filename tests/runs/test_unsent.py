@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.kernel.transactions import command
 from apps.runs import journal
@@ -47,7 +48,7 @@ def overdue() -> dict:
 def claim() -> list:
     due = claiming.due("normal", limit=10, engine_version=1)
     works = claiming.lease(due, owner="w", lease_s=30)
-    return unsent.drop_late(works, actor="w")
+    return unsent.drop_late(works, actor=Actor.user("w"))
 
 
 @pytest.mark.parametrize("attempts", [(), (TURNED_AWAY,), (NOT_REACHED, TURNED_AWAY)])

@@ -11,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
 from apps.runs.models import Attempt, Step, Worker
@@ -34,7 +35,7 @@ def test_a_beat_notes_release_and_engine_and_hears_of_a_drain(settings) -> None:
     settings.RELEASE, settings.ENGINE_VERSION = "2.1", 3
 
     assert workers.beat("w-1", "worker", "normal", 0, 0) is False
-    workers.drain_workers("ida", names=["w-1"])
+    workers.drain_workers(Actor.user("ida"), names=["w-1"])
 
     assert workers.beat("w-1", "worker", "normal", 1, 0) is True
     row = Worker.objects.get()
@@ -59,7 +60,7 @@ def test_a_drain_stands_under_its_worker(monkeypatch) -> None:
 def test_silent_draining_drained_and_ending_workers_are_told_apart() -> None:
     for name in ("idle", "busy", "silent", "ending"):
         workers.beat(name, "worker", "normal", int(name == "busy"), 0)
-    workers.drain_workers("ida", names=["idle", "busy"])
+    workers.drain_workers(Actor.user("ida"), names=["idle", "busy"])
     silence("silent")
     workers.note_stopping("ending")
 
@@ -102,12 +103,12 @@ def test_only_an_older_engine_is_drained_when_asked_so(settings) -> None:
 
 def test_draining_what_is_gone_is_a_conflict() -> None:
     workers.beat("w-1", "worker", "normal", 0, 0)
-    workers.drain_workers("ida", names=["w-1"])
+    workers.drain_workers(Actor.user("ida"), names=["w-1"])
 
     with pytest.raises(ConflictError):
-        workers.drain_workers("ola", names=["w-1"])
+        workers.drain_workers(Actor.user("ola"), names=["w-1"])
     with pytest.raises(ConflictError):
-        workers.let_work("ola", names=["nobody"])
+        workers.let_work(Actor.user("ola"), names=["nobody"])
     with pytest.raises(CommandError, match="gone, ending or draining"):
         call_command("drain", "nobody")
 

@@ -13,6 +13,8 @@ import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from apps.audit.domain.actors import Actor
+
 START = "twr_svc_"
 RANDOM_BYTES = 20
 RANDOM_LENGTH = 27
@@ -53,9 +55,9 @@ class Principal:
         return str(scope) in self.scopes
 
     @property
-    def actor(self) -> str:
+    def actor(self) -> Actor:
         """How the audit log names it."""
-        return f"service:{self.name}"
+        return Actor.service(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from django.db import IntegrityError
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import User
 from apps.audit import services as audit
+from apps.audit.domain.actors import SETUP, Actor
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command, participant
 
@@ -36,13 +37,13 @@ def create_user(*, actor: User, username: str, role: str, full_name: str) -> tup
     """A new log-in with a generated password, returned once. ConflictError if the name is taken."""
     password = new_password()
     try:
-        return _create(str(actor.username), username, role, full_name, password), password
+        return _create(actor.actor, username, role, full_name, password), password
     except IntegrityError as error:  # the unique name decides between two who create it at once
         raise ConflictError(f"The user name {username} is taken.", code="name_taken") from error
 
 
 @command
-def _create(actor: str, username: str, role: str, full_name: str, password: str) -> User:
+def _create(actor: Actor, username: str, role: str, full_name: str, password: str) -> User:
     first, _, last = full_name.partition(" ")
     user = User(username=username, role=role, first_name=first, last_name=last)
     user.set_password(password)
@@ -60,7 +61,7 @@ def change_role(*, actor: User, user_id: int, role: str) -> User:
     old, user.role = user.role, role
     user.save(update_fields=["role"])
     _keep_an_admin()
-    _record("user.role_changed", actor.username, user, old=old, new=role)
+    _record("user.role_changed", actor.actor, user, old=old, new=role)
     return user
 
 
@@ -73,7 +74,7 @@ def disable_user(*, actor: User, user_id: int) -> User:
     user.set_unusable_password()
     user.save(update_fields=["is_active", "password"])
     _keep_an_admin()
-    _record("user.disabled", actor.username, user)
+    _record("user.disabled", actor.actor, user)
     return user
 
 
@@ -85,7 +86,7 @@ def reset_password(*, actor: User, user_id: int, kind: str = "user.password_rese
     user.is_active = True
     user.set_password(password)
     user.save(update_fields=["is_active", "password"])
-    _record(kind, actor.username, user)
+    _record(kind, actor.actor, user)
     return password
 
 
@@ -109,7 +110,7 @@ def create_first_logins(passwords_file: Path) -> list[str]:
         user = User(username=username, role=role)
         user.set_password(password)
         user.save(force_insert=True)
-        _record("user.created", "setup", user, role=role.value)
+        _record("user.created", SETUP, user, role=role.value)
         lines.append(f"{role.value}  {username}  {password}\n")
         created.append(username)
     if lines:
@@ -145,10 +146,10 @@ def _keep_an_admin() -> None:
 
 
 @participant
-def _record(kind: str, actor: str, user: User, **payload: Any) -> None:
+def _record(kind: str, actor: Actor, user: User, **payload: Any) -> None:
     audit.record(
         kind=kind,
-        actor=f"user:{actor}" if actor != "setup" else actor,
+        actor=actor,
         subject_type="user",
         subject_id=user.pk,
         payload={"username": user.username, **payload},

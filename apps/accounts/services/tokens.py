@@ -154,7 +154,7 @@ def _open_account(account_id: int) -> ServiceAccount:
 def _record(kind: str, actor: User, account: ServiceAccount, **payload: Any) -> None:
     audit.record(
         kind=kind,
-        actor=f"user:{actor.username}",
+        actor=actor.actor,
         subject_type="service",
         subject_id=account.pk,
         payload={"account": account.name, **payload},

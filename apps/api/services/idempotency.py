@@ -16,6 +16,7 @@ from uuid import UUID
 from apps.api.domain import idempotency as rules
 from apps.api.domain.idempotency import Known, Verdict
 from apps.api.models import Idempotency
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
 from apps.kernel.failpoints import reach
@@ -32,7 +33,7 @@ class Request:
     """What was asked, by whom, under which key."""
 
     account_id: int
-    actor: str
+    actor: Actor
     key: str
     operation: str
     fingerprint: str

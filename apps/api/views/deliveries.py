@@ -28,7 +28,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
 def deliver_again(request: HttpRequest, letter_id: int) -> HttpResponse:
     """Deliver one of them now."""
     try:
-        services.deliver_again(letter_id, actor=f"user:{request.user.get_username()}")
+        services.deliver_again(letter_id, actor=request.user.actor)
     except ConflictError as error:
         messages.error(request, str(error))
     else:

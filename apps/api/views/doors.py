@@ -86,7 +86,7 @@ def system(request: HttpRequest) -> HttpResponse:
 @requires("workers.control")
 def drain(request: HttpRequest) -> HttpResponse:
     """Have one worker, or all, finish what they hold and take nothing new."""
-    drained = workers.drain_workers(request.user, names=_names(request))
+    drained = workers.drain_workers(request.user.actor, names=_names(request))
     noun = "worker" if len(drained) == 1 else "workers"
     messages.success(
         request, f"{len(drained)} {noun} will finish current calls and take no new work."
@@ -98,7 +98,7 @@ def drain(request: HttpRequest) -> HttpResponse:
 @requires("workers.control")
 def let_work(request: HttpRequest) -> HttpResponse:
     """Let one drained worker, or all, take work again."""
-    found = workers.let_work(request.user, names=_names(request))
+    found = workers.let_work(request.user.actor, names=_names(request))
     noun = "worker" if len(found) == 1 else "workers"
     messages.success(request, f"{len(found)} {noun} resumed.")
     return redirect("api:system")

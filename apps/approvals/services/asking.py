@@ -14,6 +14,7 @@ from apps.approvals.domain.binding import binding_digest
 from apps.approvals.models import Approval
 from apps.approvals.services.rows import State, fact, make_void, set_next
 from apps.audit import services as audit
+from apps.audit.domain.actors import GATE
 from apps.kernel.ids import new_id
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import participant
@@ -50,7 +51,7 @@ def request_batch(asks: Sequence[Question]) -> list[UUID]:
     rows = Approval.objects.bulk_create([_row(ask, now) for ask in asks])
     audit.record_many(
         [
-            fact("requested", row, "gate", tool=row.tool_name, risk=row.risk, digest=row.digest)
+            fact("requested", row, GATE, tool=row.tool_name, risk=row.risk, digest=row.digest)
             for row in rows
         ]
     )
@@ -128,7 +129,7 @@ def consume_batch(
         cursor.execute(CONSUME, [[str(i) for i, _ in pairs], [d for _, d in pairs], wanted])
         used = {row[0]: list(row[1]) for row in cursor.fetchall()}
     rows = Approval.objects.filter(id__in=used).only("id", "run_id", "step_id")
-    audit.record_many([fact("consumed", row, "gate") for row in rows])
+    audit.record_many([fact("consumed", row, GATE) for row in rows])
     return used
 
 

@@ -10,7 +10,7 @@ from apps.accounts.models import User
 from apps.approvals.domain import rules
 from apps.approvals.models import Approval
 from apps.approvals.services.deciding import error_of, standing_of
-from apps.approvals.services.rows import State, actor, fact, locked
+from apps.approvals.services.rows import State, fact, locked
 from apps.audit import services as audit
 from apps.kernel.errors import NotPermittedError
 from apps.kernel.statements import database_now
@@ -42,7 +42,7 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     if is_new:  # a renewal changes nothing that others see, so it rings no bell
         more = {"from": previous, "reason": reason} if taken else {}
         kind = "taken_over" if taken else "claimed"
-        audit.record_many([fact(kind, approval, actor(user), **more)])
+        audit.record_many([fact(kind, approval, user.actor, **more)])
     approval.refresh_from_db()
     return approval
 
@@ -56,5 +56,5 @@ def release(*, approval_id: UUID, user: User) -> Approval:
     )
     approval = locked(approval_id)
     if given_back:
-        audit.record_many([fact("released", approval, actor(user))])
+        audit.record_many([fact("released", approval, user.actor)])
     return approval

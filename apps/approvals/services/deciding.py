@@ -15,7 +15,6 @@ from apps.approvals.models import Approval, Vote
 from apps.approvals.services.rows import (
     ClockTimestamp,
     State,
-    actor,
     fact,
     in_time,
     locked,
@@ -71,10 +70,10 @@ def _decide(
     state = rules.outcome(standing, answer)
     if state == State.PENDING:
         Approval.objects.filter(pk=approval.pk).update(claimed_by=None, claimed_until=None)
-        audit.record_many([fact("voted", approval, actor(user), **_said(answer, dwell_ms))])
+        audit.record_many([fact("voted", approval, user.actor, **_said(answer, dwell_ms))])
     else:
         _settle(approval, user, answer, state=state, now=now, votes=votes)
-        audit.record_many([fact(state, approval, actor(user), **_said(answer, dwell_ms))])
+        audit.record_many([fact(state, approval, user.actor, **_said(answer, dwell_ms))])
     return approval
 
 

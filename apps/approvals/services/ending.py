@@ -16,6 +16,7 @@ from apps.approvals.services.rows import (
     make_void,
 )
 from apps.audit import services as audit
+from apps.audit.domain.actors import SWEEPER
 from apps.kernel.apart import Aside, deal
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
@@ -49,7 +50,7 @@ def _expire(rows: QuerySet[Approval]) -> int:
     Approval.objects.filter(pk__in=[row.pk for row in found], state=State.PENDING).update(
         state=State.EXPIRED, decided_at=database_now(), claimed_by=None, claimed_until=None
     )
-    audit.record_many([fact("expired", row, "sweeper") for row in found])
+    audit.record_many([fact("expired", row, SWEEPER) for row in found])
     return len(found)
 
 

@@ -21,7 +21,6 @@ from apps.approvals.services.deciding import error_of
 from apps.approvals.services.rows import (
     ClockTimestamp,
     State,
-    actor,
     fact,
     in_time,
     locked,
@@ -29,6 +28,7 @@ from apps.approvals.services.rows import (
     set_next,
 )
 from apps.audit import services as audit
+from apps.audit.domain.actors import SWEEPER
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, is_of_a_row, participant
@@ -168,6 +168,6 @@ def _write(made: Sequence[Escalation]) -> None:
 
 
 def _fact(e: Escalation) -> audit.Fact:
-    by = actor(e.by) if e.by else "sweeper"
+    by = e.by.actor if e.by else SWEEPER
     said = {"note": e.note} if e.by else {"share": e.share}
     return fact("escalated", e.approval, by, to=e.to, role=e.role, rung=e.rung, **said)

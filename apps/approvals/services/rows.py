@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, Func, Q, QuerySet
 
-from apps.accounts.models import User
 from apps.approvals.domain import ladder
 from apps.approvals.domain.ladder import Rung
 from apps.approvals.models import Approval
 from apps.audit import services as audit
+from apps.audit.domain.actors import TOWER, Actor
 from apps.kernel.errors import NotFoundError
 from apps.kernel.transactions import participant
 
@@ -51,7 +51,7 @@ def make_void(rows: QuerySet[Approval]) -> int:
         Approval.objects.filter(pk__in=[row.pk for row in found]).update(
             state=State.VOID, claimed_by=None, claimed_until=None
         )
-        audit.record_many([fact("void", row, "tower") for row in found])
+        audit.record_many([fact("void", row, TOWER) for row in found])
     return len(found)
 
 
@@ -67,12 +67,7 @@ def set_next(approval: Approval, climbed: Collection[int]) -> None:
     )
 
 
-def actor(user: User) -> str:
-    """How the audit log names a person."""
-    return f"user:{user.username}"
-
-
-def fact(kind: str, approval: Approval, by: str, **payload: Any) -> audit.Fact:
+def fact(kind: str, approval: Approval, by: Actor, **payload: Any) -> audit.Fact:
     """An event about one approval."""
     return audit.Fact(
         kind=f"approval.{kind}",

@@ -21,6 +21,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from apps.audit import registry, selectors
+from apps.audit.domain.actors import Actor
 from apps.audit.domain.subscriber import MOST_TRIES, Subscriber, pause_s
 from apps.audit.models import DeadLetter
 from apps.audit.services.recording import Notice, record
@@ -125,7 +126,7 @@ def _handle(subscriber: Subscriber, notices: Sequence[Notice]) -> None:
 def _notice(row: Any) -> Notice:
     return Notice(
         row.kind,
-        row.actor,
+        Actor.parse(row.actor),
         row.subject_type,
         row.subject_id,
         row.run_id,
@@ -174,7 +175,7 @@ def _note_failure(name: str, after: int, failed: int, why: str) -> None:
 
 
 @command
-def deliver_again(letter_id: int, *, actor: str) -> None:
+def deliver_again(letter_id: int, *, actor: Actor) -> None:
     """Deliver a dead letter once more, now and out of order. Raises ``NotFoundError``, or
     ``ConflictError`` if it was delivered meanwhile or fails again: it then stays where it is."""
     # Two people press at once: the row's lock lets one of them wait and see that it is done.
@@ -196,7 +197,7 @@ def deliver_again(letter_id: int, *, actor: str) -> None:
     execute(
         "UPDATE audit_deadletter SET delivered_at = clock_timestamp(), delivered_by = %s"
         " WHERE id = %s",
-        [actor[:128], letter_id],
+        [actor.text, letter_id],
     )
     record(
         kind="subscription.delivered_again",

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.utils.module_loading import import_string
 
 from apps.audit import fanout, registry
+from apps.audit.domain.actors import Actor
 from apps.audit.domain.streams import streams_of
 from apps.kernel.statements import fetch, rows_as_json
 from apps.kernel.transactions import after_commit, command, participant
@@ -28,7 +29,7 @@ class Fact:
     """One event to record. ``payload`` holds ids, numbers and short words, never secrets."""
 
     kind: str
-    actor: str
+    actor: Actor
     subject_type: str
     subject_id: str
     run_id: UUID | None = None
@@ -57,7 +58,7 @@ _RECORD = """
 def record(
     *,
     kind: str,
-    actor: str,
+    actor: Actor,
     subject_type: str,
     subject_id: object,
     run_id: UUID | None = None,
@@ -78,7 +79,7 @@ def record_many(facts: Sequence[Fact]) -> list[int]:
         {
             "n": n,
             "kind": f.kind,
-            "actor": f.actor,
+            "actor": _text(f.actor),
             "subject_type": f.subject_type,
             "subject_id": f.subject_id,
             "run_id": f.run_id,
@@ -89,6 +90,13 @@ def record_many(facts: Sequence[Fact]) -> list[int]:
     ids = [row[0] for row in fetch(_RECORD, [rows_as_json(rows)])]
     after_commit(partial(_ring, list(zip(ids, facts, strict=True))))
     return ids
+
+
+def _text(actor: Actor) -> str:
+    """A bare string would be a second form of the same actor, for ever."""
+    if not isinstance(actor, Actor):
+        raise TypeError(f"an event's actor is an Actor, not {type(actor).__name__}")
+    return actor.text
 
 
 def _ring(numbered: list[tuple[int, Fact]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from apps.audit.domain.actors import CATALOG, Actor
 from apps.audit.services import record
 from apps.catalog.domain.contract import Contract, Parsed, build
 from apps.catalog.domain.diff import compare
@@ -68,7 +69,7 @@ def apply_packs(
     *,
     dry_run: bool = False,
     force: bool = False,
-    actor: str = "system:catalog",
+    actor: Actor = CATALOG,
 ) -> Report:
     """Make the catalog what the packs say. Raises PackError with every problem, having changed
     nothing. Tool servers are asked before the transaction opens."""
@@ -79,7 +80,7 @@ def apply_packs(
 
 
 @command
-def _write(packs: list[PackFiles], *, dry_run: bool, force: bool, actor: str) -> Report:
+def _write(packs: list[PackFiles], *, dry_run: bool, force: bool, actor: Actor) -> Report:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPLY_LOCK])
     report = Report(dry_run)
@@ -96,7 +97,7 @@ def _write(packs: list[PackFiles], *, dry_run: bool, force: bool, actor: str) ->
 class _Writer:
     """Writes one pack. Lives inside the transaction of ``_write``."""
 
-    def __init__(self, files: PackFiles, report: Report, *, force: bool, actor: str) -> None:
+    def __init__(self, files: PackFiles, report: Report, *, force: bool, actor: Actor) -> None:
         self.files, self.report, self.force, self.actor = files, report, force, actor
 
     @participant

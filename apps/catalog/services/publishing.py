@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import F
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.catalog.domain.contract import Contract
 from apps.catalog.models import AgentVersion, ContractVersion, Job, ToolVersion
@@ -50,7 +51,7 @@ def publish_version(
     text: str,
     resolved: dict[str, Any],
     note: str,
-    actor: str,
+    actor: Actor,
     author_id: int | None = None,
     approver_id: int | None = None,
     notes: Sequence[Mapping[str, Any]] = (),

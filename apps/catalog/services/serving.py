@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.approvals import services as approvals
+from apps.audit.domain.actors import WATCH
 from apps.audit.services import Fact, record_many
 from apps.catalog import adapters
 from apps.catalog.domain.checks import findings
@@ -31,7 +32,6 @@ from apps.kernel.transactions import command, participant
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
-ACTOR = "watch"
 MOST_LISTED = 50
 
 Answer = Listing | UnavailableError
@@ -132,7 +132,7 @@ def _compare(tool: Tool, version: ToolVersion | None, live: Mapping[str, Any]) -
         said = changes(version.served, live) if version.served else []
         kind = "tool.changed_at_server" if said else "tool.as_published"
         subject = f"{tool.domain.slug}/{tool.name}"
-        record_many([Fact(kind, ACTOR, "tool", subject, None, {"changes": said})])
+        record_many([Fact(kind, WATCH, "tool", subject, None, {"changes": said})])
 
 
 @participant

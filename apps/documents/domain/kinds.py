@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from apps.audit.domain.actors import Actor
 from apps.documents.domain.changes import Change
 from apps.kernel.documents import Problem
 from apps.kernel.fields import Section
@@ -20,7 +21,7 @@ class Edition:
     text: str
     note: str
     notes: Sequence[Mapping[str, Any]]
-    actor: str
+    actor: Actor
     author_id: int
     approver_id: int
 

@@ -69,7 +69,7 @@ def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str
     )
     if not made:
         raise conflict(kind, subject)
-    note_down(kind, "draft_started", subject, author.username, base=life.base)
+    note_down(kind, "draft_started", subject, author.actor, base=life.base)
     return selectors.draft_of(kind, subject)
 
 
@@ -84,7 +84,7 @@ def submit_draft(kind: DocumentKind, subject: Any, *, revision: int, author: Any
         life = lives.submitted(draft.life, revision=revision, note=note)
     except StaleRevisionError:
         raise conflict(kind, subject) from None
-    note_down(kind, "submitted", subject, author.username, revision=revision)
+    note_down(kind, "submitted", subject, author.actor, revision=revision)
     return write(kind, draft, life, trouble="")
 
 
@@ -97,7 +97,7 @@ def withdraw(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> 
         life = lives.withdrawn(draft.life, revision=revision)
     except StaleRevisionError:
         raise conflict(kind, subject) from None
-    note_down(kind, "withdrawn", subject, actor.username, revision=revision)
+    note_down(kind, "withdrawn", subject, actor.actor, revision=revision)
     return write(kind, draft, life, trouble="")
 
 
@@ -115,7 +115,7 @@ def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> N
     except StaleRevisionError:
         raise conflict(kind, subject) from None
     draft.delete()
-    note_down(kind, "draft_discarded", subject, actor.username, revision=revision)
+    note_down(kind, "draft_discarded", subject, actor.actor, revision=revision)
     if subject.current_number == 0:
         type(subject).objects.filter(pk=subject.pk).delete()
 
@@ -153,7 +153,7 @@ def _rebased(kind: DocumentKind, subject: Any, revision: int, actor: Any) -> tup
         life = lives.rebased(draft.life, revision=revision, by=actor.pk, current=base)
     except StaleRevisionError:
         raise conflict(kind, subject) from None
-    note_down(kind, "draft_rebased", subject, actor.username, base=base)
+    note_down(kind, "draft_rebased", subject, actor.actor, base=base)
     return draft, life
 
 
@@ -170,5 +170,5 @@ def roll_back(kind: DocumentKind, subject: Any, *, number: int, actor: Any, note
     require_publishable(kind, subject, version.text)
     reason = f"Roll back to v{number}: {note.strip()}"
     draft = start(kind, subject, text=version.text, author=actor, note=reason)
-    note_down(kind, "rollback_proposed", subject, actor.username, to=number)
+    note_down(kind, "rollback_proposed", subject, actor.actor, to=number)
     return draft

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from apps.accounts.models import User
+from apps.audit.domain.actors import SWEEPER
 from apps.documents.domain import life as lives
 from apps.documents.domain.kinds import DocumentKind, Edition
 from apps.documents.domain.life import Approval, Life, StaleRevisionError, State
@@ -64,14 +65,14 @@ def publish_draft(
     except StaleRevisionError:
         raise conflict(kind, subject) from None
     require_publishable(kind, subject, draft.text)
-    note_down(kind, "approved", subject, approver.username, revision=revision, note=given.note)
+    note_down(kind, "approved", subject, approver.actor, revision=revision, note=given.note)
     if not lives.is_complete(life, is_weaker=weakens(kind, subject, draft.text)):
         write(kind, draft, life, touched=False)
         return None
     if life.publish_at is not None:
         write(kind, draft, lives.scheduled(life), touched=False)
         moment = life.publish_at.isoformat()
-        note_down(kind, "scheduled", subject, approver.username, at=moment, revision=revision)
+        note_down(kind, "scheduled", subject, approver.actor, at=moment, revision=revision)
         return None
     return _publish(kind, subject, draft, life)
 
@@ -123,7 +124,7 @@ def _return(key: Due, error: BaseException) -> list[Any]:
         why = str(error) if isinstance(error, TowerError) else f"An error: {type(error).__name__}"
         subject = getattr(draft, kind.subject_field)
         write(kind, draft, lives.returned(draft.life), trouble=why)
-        note_down(kind, "publication_failed", subject, "sweeper", why=why)
+        note_down(kind, "publication_failed", subject, SWEEPER, why=why)
     return []
 
 
@@ -140,7 +141,7 @@ def _publish(kind: DocumentKind, subject: Any, draft: Any, life: Life) -> Any:
         text=draft.text,
         note=last.note,
         notes=_notes(draft, life),
-        actor=User.objects.values_list("username", flat=True).get(pk=last.person),
+        actor=User.objects.get(pk=last.person).actor,
         author_id=life.author,
         approver_id=last.person,
     )

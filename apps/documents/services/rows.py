@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models.functions import Now
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.documents import selectors
 from apps.documents.domain.kinds import DocumentKind
@@ -81,7 +82,7 @@ def _gone() -> ConflictError:
 
 
 @participant
-def note_down(kind: DocumentKind, act: str, subject: Any, actor: str, /, **payload: Any) -> None:
+def note_down(kind: DocumentKind, act: str, subject: Any, actor: Actor, /, **payload: Any) -> None:
     """One event of a subject's draft."""
     record(
         kind=f"{kind.name}.{act}",

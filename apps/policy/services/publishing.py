@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.accounts.domain.roles import Permission, Role, allows
+from apps.audit.domain.actors import PACK, Actor
 from apps.audit.services import record
 from apps.kernel.canonical import digest
 from apps.kernel.documents import Problem
@@ -65,7 +66,7 @@ def publish(
     *,
     text: str,
     schema: Json,
-    actor: str,
+    actor: Actor,
     author_id: int | None = None,
     approver_id: int | None = None,
     note: str = "",
@@ -113,7 +114,7 @@ def apply_policy(
     text: str,
     schema: Json,
     note: str = "",
-    actor: str = "pack",
+    actor: Actor = PACK,
     force: bool = False,
 ) -> str:
     """Bring a pack's document into force: ``new``, ``changed``, ``unchanged``, or ``kept`` when

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from apps.approvals import services as approvals
 from apps.approvals.gate import Answer, gate_batch
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
 from apps.catalog import adapters as servers
 from apps.catalog.selectors import pinned as catalog
@@ -51,6 +52,7 @@ class Batch:
     ) -> None:
         self.cache = cache
         self.owner = owner
+        self.actor = Actor.worker(owner)
         self.lease_s = lease_s
         self.go_on = go_on
         self.actions: list[Action] = []
@@ -101,7 +103,7 @@ class Batch:
         )
         works = [d.action.work for d, _ in again]
         late = [w for w in works if w.step_id not in back]
-        self.facts += ending.fenced_facts(late, self.owner)
+        self.facts += ending.fenced_facts(late, self.actor)
         self.cache.drop(w.run_id for w in works)
 
     def settle(self, settled: Sequence[Settled]) -> list[Settled]:
@@ -116,12 +118,12 @@ class Batch:
         for step in kept:
             if step.work.kind == "tool":
                 self.cache[step.work.run_id].steps.append(ending.past(step))
-        self.facts += [ending.step_fact(s, self.owner) for s in kept]
+        self.facts += [ending.step_fact(s, self.actor) for s in kept]
         return kept
 
     def _fenced(self, late: Sequence[Settled]) -> None:
         reconcile.close_late(late)
-        self.facts += ending.fenced_facts([s.work for s in late], self.owner)
+        self.facts += ending.fenced_facts([s.work for s in late], self.actor)
         self.cache.drop(s.work.run_id for s in late)
 
     # --- go on --------------------------------------------------------------------------------
@@ -134,7 +136,7 @@ class Batch:
         self._append_thoughts(ended)
         mine = {s.work.run_id: self.cache[s.work.run_id] for s in ended}
         undone = [c.run.id for c in mine.values() if c.run.state == State.COMPENSATING]
-        compensating.carry_on(undone, actor=self.owner)
+        compensating.carry_on(undone, actor=self.actor)
         live = [c for c in mine.values() if c.run.state in LIVE]
         stuck = {s.work.run_id: why for s in ended if (why := ending.stuck(s))}
         path = course.advance_runs(
@@ -147,9 +149,9 @@ class Batch:
         self._count(path.runs, ended)
         moved = journal.update_runs(list(path.runs.values()))
         marked = degrading.note(ended)
-        self.facts += [Fact("run.degraded", self.owner, "run", str(i), i, p) for i, p in marked]
+        self.facts += [Fact("run.degraded", self.actor, "run", str(i), i, p) for i, p in marked]
         runs = {run_id: carried.run for run_id, carried in mine.items()}
-        self.facts += ending.run_facts(path.runs, runs, moved, self.owner)
+        self.facts += ending.run_facts(path.runs, runs, moved, self.actor)
         going = {i for i in moved if path.runs[i]["state"] in UNDER_WAY}
         self.cache.drop(i for i in mine if i not in going)
         follows = {s.work.run_id: s.work.follows or s.work.step_id for s in ended}
@@ -355,7 +357,7 @@ class Batch:
             for w in works
         ]
         held = journal.hold(rows)
-        self.facts += [ending.held_fact(w, self.owner) for w in works if w.step_id in held]
+        self.facts += [ending.held_fact(w, self.actor) for w in works if w.step_id in held]
         self.cache.drop(w.run_id for w in works)
 
     def _own(

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record_many
 from apps.kernel.transactions import single_command
 from apps.runs.course import RunCache
@@ -82,7 +83,7 @@ def take_up(
     """Take leased steps as far as they go without the network."""
     if not works:
         return []
-    works = parking.drop_cancelled(unsent.drop_late(works, actor=owner))
+    works = parking.drop_cancelled(unsent.drop_late(works, actor=Actor.worker(owner)))
     works = claiming.still_ours(works)
     cache.fill([w.run_id for w in works], anew=True)
     batch = Batch(cache, owner=owner, lease_s=lease_s, go_on=True)

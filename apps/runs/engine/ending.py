@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.approvals.gate import Answer
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
 from apps.kernel.canonical import digest
 from apps.runs import journal
@@ -338,23 +339,23 @@ def pending_step(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Cl
     )
 
 
-def step_fact(step: Settled, owner: str) -> Fact:
+def step_fact(step: Settled, actor: Actor) -> Fact:
     work = step.work
     payload = {"seq": work.seq, "tool": work.tool_name, "disposition": step.disposition}
-    return Fact(f"step.{step.state}", owner, "step", str(work.step_id), work.run_id, payload)
+    return Fact(f"step.{step.state}", actor, "step", str(work.step_id), work.run_id, payload)
 
 
-def held_fact(work: Claimed, owner: str) -> Fact:
+def held_fact(work: Claimed, actor: Actor) -> Fact:
     payload = {"step": work.seq, "tool": work.tool_name}
-    return Fact("run.waiting_approval", owner, "run", str(work.run_id), work.run_id, payload)
+    return Fact("run.waiting_approval", actor, "run", str(work.run_id), work.run_id, payload)
 
 
-def fenced_facts(late: Sequence[Claimed], owner: str) -> list[Fact]:
+def fenced_facts(late: Sequence[Claimed], actor: Actor) -> list[Fact]:
     """Calls that ended after their lease had been taken back, so that nothing of how they ended was
     written."""
     taken = lost.fenced([w.step_id for w in late], [w.lease_token for w in late]) if late else []
     return [
-        Fact("step.fenced", owner, "step", str(step_id), run_id, {"token": token})
+        Fact("step.fenced", actor, "step", str(step_id), run_id, {"token": token})
         for step_id, run_id, token in taken
     ]
 
@@ -363,10 +364,10 @@ def run_facts(
     rows: Mapping[UUID, Mapping[str, Any]],
     runs: Mapping[UUID, Run],
     moved: set[UUID],
-    owner: str,
+    actor: Actor,
 ) -> list[Fact]:
     return [
-        Fact(f"run.{row['state']}", owner, "run", str(run_id), run_id, {"outcome": row["outcome"]})
+        Fact(f"run.{row['state']}", actor, "run", str(run_id), run_id, {"outcome": row["outcome"]})
         for run_id, row in rows.items()
         if run_id in moved and row["state"] != runs[run_id].state
     ]

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.kernel.apart import in_halves
 from apps.kernel.transactions import is_of_a_row, single_command
@@ -263,10 +264,11 @@ class Isolation:
             error_class=step.error_class[:40] or "engine",
             summary=RUN_STOPPED.format(seq=step.work.seq, why=why),
         )
-        facts = [ending.step_fact(step, self.owner)]
+        actor = Actor.worker(self.owner)
+        facts = [ending.step_fact(step, actor)]
         if state:
             outcome = {"outcome": "" if unknown else "error"}
-            facts.append(Fact(f"run.{state}", self.owner, "run", str(run_id), run_id, outcome))
+            facts.append(Fact(f"run.{state}", actor, "run", str(run_id), run_id, outcome))
         record_many(facts)
         self.cache.drop([run_id])
 

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from datetime import datetime
 from threading import Lock
 
+from apps.audit.domain.actors import ENGINE, Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import adapters as servers
 from apps.kernel.errors import UnavailableError
@@ -155,7 +156,7 @@ def _note_one(
     after = rules.after(
         after, successes=successes, failures=failures, timeouts=timeouts, now=now, jitter=jitter
     )
-    return _write(name, before, after, now=now, actor="engine", by_person=False)
+    return _write(name, before, after, now=now, actor=ENGINE, by_person=False)
 
 
 def _lock(name: Name) -> tuple[rules.Breaker, datetime]:
@@ -176,14 +177,14 @@ def _write(
     after: rules.Breaker,
     *,
     now: datetime,
-    actor: str,
+    actor: Actor,
     by_person: bool,
 ) -> Fact | None:
     """Write the breaker whose row is locked. The fact to record, if its state changed."""
     if after == before:
         return None
     changed = after.state != before.state or after.manual != before.manual
-    values = asdict(after) | {"tool": name[0], "host": name[1], "now": now, "actor": actor}
+    values = asdict(after) | {"tool": name[0], "host": name[1], "now": now, "actor": actor.text}
     values |= {"changed": changed, "opens": changed and after.state == "open"}
     execute(_CHANGE, values | {"by_person": by_person})  # type: ignore[arg-type]  # named ones
     _memory.until = 0.0
@@ -194,7 +195,7 @@ def _write(
     return _fact(kind, name, actor, reason=reason, manual=by_person)
 
 
-def _fact(kind: str, name: Name, actor: str, *, reason: str, manual: bool) -> Fact:
+def _fact(kind: str, name: Name, actor: Actor, *, reason: str, manual: bool) -> Fact:
     payload = {"host": name[1], "reason": reason, "manual": manual}
     return Fact(kind, actor, "breaker", name[0], None, payload)
 
@@ -219,7 +220,7 @@ def begin_probing(tool: str, host: str) -> bool:
 
 def _turn_half_open(name: Name, before: rules.Breaker, now: datetime) -> None:
     after = rules.half_opened(before)
-    fact = _write(name, before, after, now=now, actor="engine", by_person=False)
+    fact = _write(name, before, after, now=now, actor=ENGINE, by_person=False)
     record_many([fact] if fact else [])
 
 
@@ -245,7 +246,7 @@ def half_open_due() -> int:
 
 
 @participant
-def hold_open(name: Name, *, reason: str, actor: str) -> bool:
+def hold_open(name: Name, *, reason: str, actor: Actor) -> bool:
     """A person opens the breaker until a person closes it. ``False``: one has done so already."""
     before, now = _lock(name)
     if before.manual:
@@ -257,7 +258,7 @@ def hold_open(name: Name, *, reason: str, actor: str) -> bool:
 
 
 @participant
-def let_probe(name: Name, *, reason: str, actor: str) -> bool:
+def let_probe(name: Name, *, reason: str, actor: Actor) -> bool:
     """A person lets an open breaker be tried now. ``False``: it isn't open."""
     before, now = _lock(name)
     if before.state != "open":

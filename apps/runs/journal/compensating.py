@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Greatest, Now
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog.selectors import contract as contract_of
 from apps.kernel.canonical import digest
@@ -43,7 +44,7 @@ def lock(run_id: UUID) -> Run | None:
 
 
 @participant
-def begin(run: Run, plan: saga.Plan, *, actor: str, reason: str) -> None:
+def begin(run: Run, plan: saga.Plan, *, actor: Actor, reason: str) -> None:
     """Move a run that we have locked to compensating and queue the first undoing. Its deadline is
     the contract's, counted from now: the undoing of yesterday's run must not be late at once."""
     was = {"state": run.state, "outcome": run.outcome, "error_class": run.error_class}
@@ -64,7 +65,7 @@ def begin(run: Run, plan: saga.Plan, *, actor: str, reason: str) -> None:
 
 
 @participant
-def carry_on(run_ids: Sequence[UUID], *, actor: str) -> None:
+def carry_on(run_ids: Sequence[UUID], *, actor: Actor) -> None:
     """Take these runs a step further in their undoing: queue the next one when the last is done,
     stop for a person when it failed or nobody knows, end the run when nothing is left. Runs that
     aren't compensating, or whose undoing is under way, are left alone."""
@@ -76,7 +77,7 @@ def carry_on(run_ids: Sequence[UUID], *, actor: str) -> None:
 
 
 @participant
-def reopen(run_id: UUID, *, actor: str, **payload: Any) -> bool:
+def reopen(run_id: UUID, *, actor: Actor, **payload: Any) -> bool:
     """Let the undoing of a run go on that had stopped for a person; whether it had."""
     run = lock(run_id)
     if run is None or run.state == "compensating" or not undoing.is_undoing(run):
@@ -89,7 +90,7 @@ def reopen(run_id: UUID, *, actor: str, **payload: Any) -> bool:
 
 
 @participant
-def resume(run_id: UUID, *, actor: str) -> bool:
+def resume(run_id: UUID, *, actor: Actor) -> bool:
     """As ``reopen``, and take the next step. Whether the run was being undone."""
     if not reopen(run_id, actor=actor):
         return False
@@ -98,7 +99,7 @@ def resume(run_id: UUID, *, actor: str) -> bool:
 
 
 @participant
-def again(run: Run, item: saga.Item, *, actor: str, reason: str) -> None:
+def again(run: Run, item: saga.Item, *, actor: Actor, reason: str) -> None:
     """Queue another try of an undoing that failed, in a run that we have locked. The failed one
     gives its key up: it is known not to have happened."""
     if item.by is None or item.stage is not saga.Stage.FAILED:
@@ -134,7 +135,7 @@ def stalled(*, limit: int = 100) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-def _go_on_apart(run: Run, actor: str) -> None:
+def _go_on_apart(run: Run, actor: Actor) -> None:
     """Take one run a step further; one whose undoing nobody can plan stops for a person, and the
     others don't notice."""
     try:
@@ -147,7 +148,7 @@ def _go_on_apart(run: Run, actor: str) -> None:
         _move(run, actor, "confirmation_unknown", error_class=undoing.FAILED)
 
 
-def _go_on(run: Run, actor: str) -> None:
+def _go_on(run: Run, actor: Actor) -> None:
     plan = undoing.plan_of(run)
     item = plan.next
     if item is None:
@@ -161,7 +162,7 @@ def _go_on(run: Run, actor: str) -> None:
         _move(run, actor, "confirmation_unknown", error_class=undoing.UNKNOWN)
 
 
-def _move(run: Run, actor: str, state: str, **changes: Any) -> None:
+def _move(run: Run, actor: Actor, state: str, **changes: Any) -> None:
     if state == "compensated":
         changes["finished_at"] = Now()
     Run.objects.filter(pk=run.pk, state="compensating").update(state=state, **changes)
@@ -169,7 +170,7 @@ def _move(run: Run, actor: str, state: str, **changes: Any) -> None:
     record_many([Fact(f"run.{state}", actor, "run", str(run.pk), run.pk, payload)])
 
 
-def _queue(run: Run, item: saga.Item, actor: str) -> None:
+def _queue(run: Run, item: saga.Item, actor: Actor) -> None:
     """A step that undoes another: queued as the most urgent of its lane, judged by the gate like
     any step."""
     version = undoing.tool_of(run, item.tool)

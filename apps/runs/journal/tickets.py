@@ -9,27 +9,28 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from apps.audit.domain.actors import Actor
 from apps.kernel.errors import ConflictError
 from apps.kernel.transactions import participant
 from apps.runs.journal import execute, fetch
 
 
 @participant
-def spend(ticket: UUID | None, *, use: str, subject: UUID, actor: str) -> bool:
+def spend(ticket: UUID | None, *, use: str, subject: UUID, actor: Actor) -> bool:
     """Whether the form with this ticket is to be carried out now; ``False`` when it was already.
     Without a ticket it always is: for callers that are no forms. Raises ``ConflictError`` for a
     ticket that another form was sent with."""
     if ticket is None:
         return True
-    mine = (use, subject, actor[:150])
+    mine = (use, subject, actor)
     if execute(
         "INSERT INTO runs_ticket (id, use, subject, actor) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (id) DO NOTHING",
-        [ticket, *mine],
+        [ticket, use, subject, actor.text],
     ):
         return True
     [spent] = fetch("SELECT use, subject, actor FROM runs_ticket WHERE id = %s", [ticket])
-    if spent != mine:
+    if (*spent[:2], Actor.parse(spent[2])) != mine:
         raise ConflictError(
             "This form was sent for something else already. Reload the page and send it again.",
             code="ticket_spent",

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.kernel.statements import execute, fetch
 from apps.kernel.transactions import participant
@@ -76,7 +77,7 @@ def free(step_ids: Sequence[UUID]) -> None:
 
 
 @participant
-def drop_late(works: Sequence[Claimed], *, actor: str) -> list[Claimed]:
+def drop_late(works: Sequence[Claimed], *, actor: Actor) -> list[Claimed]:
     """Of steps that were just claimed, end those that must not begin any more; they give their
     mutations up. Returns the others. Costs nothing where none had begun before."""
     begun = [w for w in works if w.intent_open and w.mutates]

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.approvals.selectors import Asked
+from apps.audit.domain.actors import SWEEPER, Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
 from apps.kernel.transactions import command, is_of_a_row
@@ -226,15 +227,15 @@ def _begin(runs: Sequence[Run]) -> None:
     journal.add_messages(path.messages)
     journal.add_steps(path.steps, owner="", lease_s=None)
     facts = [_begun(r.id, r.job_slug) for r in runs]
-    record_many([*facts, *(ended_fact(i, path.runs[i], "sweeper") for i in ended)])
+    record_many([*facts, *(ended_fact(i, path.runs[i], SWEEPER) for i in ended)])
 
 
 def _begun(run_id: UUID, job: str) -> Fact:
     payload = {"job": job, "was": "deferred"}
-    return Fact("run.accepted", "sweeper", "run", str(run_id), run_id, payload)
+    return Fact("run.accepted", SWEEPER, "run", str(run_id), run_id, payload)
 
 
-def ended_fact(run_id: UUID, row: dict, actor: str) -> Fact:
+def ended_fact(run_id: UUID, row: dict, actor: Actor) -> Fact:
     """That a run was answered on the spot."""
     payload = {"outcome": row["outcome"]}
     return Fact(f"run.{row['state']}", actor, "run", str(run_id), run_id, payload)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Now
 
 from apps.approvals import services as approvals
 from apps.audit import selectors as log
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
@@ -21,7 +21,7 @@ UNDOING = (FAILED, UNKNOWN)
 
 
 @command
-def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
+def cancel_run(run_id: UUID, *, actor: Actor, reason: str) -> None:
     """Stop a run for good. What is already on its way to a tool is finished and recorded; nothing
     further starts. Losing the race against the run's own end is told as a conflict; the same order
     again (a double click, a retry whose answer was lost) changes nothing and is no conflict."""
@@ -44,22 +44,24 @@ def cancel_run(run_id: UUID, *, actor: Any, reason: str) -> None:
         )
     )
     if not moved:
-        if _is_done_already(run_id, str(actor), reason):
+        if _is_done_already(run_id, actor, reason):
             return
         raise ConflictError("The run has ended meanwhile; reload to see how.", code="run_ended")
     steps = journal.cancel_waiting_steps(run_id)
     approvals.void_for_run(run_id)
     why = {"reason": reason}
     record_many(
-        [Fact("step.cancelled", str(actor), "step", str(i), run_id, why) for i in steps]
-        + [Fact("run.cancelled", str(actor), "run", str(run_id), run_id, why)]
+        [Fact("step.cancelled", actor, "step", str(i), run_id, why) for i in steps]
+        + [Fact("run.cancelled", actor, "run", str(run_id), run_id, why)]
     )
 
 
-def _is_done_already(run_id: UUID, actor: str, reason: str) -> bool:
+def _is_done_already(run_id: UUID, actor: Actor, reason: str) -> bool:
     """Whether this very order was carried out. Whoever waited for the run's row while the first of
     two identical orders held it, reads here what that one committed."""
     return any(
-        e.kind == "run.cancelled" and e.actor == actor and e.payload.get("reason") == reason
+        e.kind == "run.cancelled"
+        and Actor.parse(e.actor) == actor
+        and e.payload.get("reason") == reason
         for e in log.events_of("run", run_id)
     )

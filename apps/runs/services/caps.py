@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from django.db.models.functions import Now
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.kernel.transactions import after_commit, command
@@ -23,7 +23,7 @@ def set_cap(
     max_in_flight: int | None,
     per_minute: int | None,
     reason: str,
-    actor: Any,
+    actor: Actor,
 ) -> None:
     """Allow one tool, job, agent or tenant so much in all workers together, from the next claim
     on; what is under way goes on. A cap that is there already is replaced."""
@@ -35,20 +35,20 @@ def set_cap(
     Cap.objects.update_or_create(
         scope=scope,
         key=key,
-        defaults={**bounds, "reason": reason, "changed_by": str(actor), "changed_at": Now()},
+        defaults={**bounds, "reason": reason, "changed_by": actor.text, "changed_at": Now()},
     )
     payload = {**bounds, "reason": reason}
-    record(kind="cap.set", actor=str(actor), subject_type=scope, subject_id=key, payload=payload)
+    record(kind="cap.set", actor=actor, subject_type=scope, subject_id=key, payload=payload)
     after_commit(pressure.forget_caps)
 
 
 @command
-def remove_cap(scope: str, key: str, *, actor: Any) -> None:
+def remove_cap(scope: str, key: str, *, actor: Actor) -> None:
     """Lift a cap: what it held back is looked at again within seconds."""
     gone, _ = Cap.objects.filter(scope=scope, key=key).delete()
     if not gone:
         raise NotFoundError("There is no such cap; somebody may have lifted it meanwhile.")
-    record(kind="cap.removed", actor=str(actor), subject_type=scope, subject_id=key)
+    record(kind="cap.removed", actor=actor, subject_type=scope, subject_id=key)
     after_commit(pressure.forget_caps)
     for lane in pressure.look_again(scope, key):
         after_commit(partial(dispatch.ring, lane))

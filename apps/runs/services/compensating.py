@@ -46,7 +46,7 @@ def compensate_run(
     ``ticket`` begins it once: sent again it changes nothing and is no conflict."""
     _may(actor)
     _given(reason, "reason", "Say why: it is written to the audit log.")
-    if not tickets.spend(ticket, use="undo", subject=run_id, actor=str(actor)):
+    if not tickets.spend(ticket, use="undo", subject=run_id, actor=actor.actor):
         return
     run = _locked(run_id)
     plan = undoing.plan_of(run)
@@ -56,7 +56,7 @@ def compensate_run(
             "What would be undone has changed meanwhile. Nothing was begun: look at it again.",
             code="plan_changed",
         )
-    compensating.begin(run, plan, actor=str(actor), reason=reason.strip())
+    compensating.begin(run, plan, actor=actor.actor, reason=reason.strip())
 
 
 @command
@@ -66,10 +66,10 @@ def try_undoing_again(
     """Try to undo once more what step ``seq`` failed to undo; once for one form's ``ticket``."""
     _may(actor)
     _given(reason, "reason", "Say why: it is written to the audit log.")
-    if not tickets.spend(ticket, use=f"undo again {seq}", subject=run_id, actor=str(actor)):
+    if not tickets.spend(ticket, use=f"undo again {seq}", subject=run_id, actor=actor.actor):
         return
     run, item = _stopped(run_id, seq)
-    compensating.again(run, item, actor=str(actor), reason=reason.strip())
+    compensating.again(run, item, actor=actor.actor, reason=reason.strip())
 
 
 @command
@@ -89,7 +89,7 @@ def settle_failed_undoing(
     _given(evidence, "evidence", "Say how you know, or why it may stay.")
     if verdict not in {Verdict.HAPPENED, Verdict.GIVE_UP}:
         raise InvalidInputError("Choose what you found out.", field="verdict")
-    if not tickets.spend(ticket, use=f"settle {seq}", subject=run_id, actor=str(person)):
+    if not tickets.spend(ticket, use=f"settle {seq}", subject=run_id, actor=person.actor):
         return Finding.objects.get(pk=ticket).settled
     run, item = _stopped(run_id, seq)
     step = Step.objects.get(run_id=run_id, seq=seq)
@@ -112,9 +112,9 @@ def settle_failed_undoing(
         "finding": finding.pk.hex,
     }
     kind = "step.reconciled" if settles else "step.finding"
-    record_many([Fact(kind, str(person), "step", str(step.pk), run_id, payload)])
+    record_many([Fact(kind, person.actor, "step", str(step.pk), run_id, payload)])
     if settles:
-        compensating.resume(run.pk, actor=str(person))
+        compensating.resume(run.pk, actor=person.actor)
     return settles
 
 

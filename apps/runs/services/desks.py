@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Now
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.kernel.errors import NotFoundError
 from apps.kernel.transactions import command
@@ -15,16 +15,16 @@ from apps.runs.models import Desk
 
 
 @command
-def set_desk(domain_slug: str, is_open: bool, actor: Any) -> None:
+def set_desk(domain_slug: str, is_open: bool, actor: Actor) -> None:
     """Open or close the desk: whether new cases arrive by themselves."""
     changed = Desk.objects.filter(domain_slug=domain_slug).update(
-        is_open=is_open, changed_by=str(actor), changed_at=Now(), next_case_at=Now()
+        is_open=is_open, changed_by=actor.text, changed_at=Now(), next_case_at=Now()
     )
     if not changed:
         raise NotFoundError(f"There is no desk “{domain_slug}”.")
     record(
         kind="desk.opened" if is_open else "desk.closed",
-        actor=str(actor),
+        actor=actor,
         subject_type="desk",
         subject_id=domain_slug,
     )

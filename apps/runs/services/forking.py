@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models.functions import Now
 
+from apps.audit.domain.actors import TOWER, Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
 from apps.catalog.selectors import pinned
@@ -37,7 +38,7 @@ def fork_run(
     after_seq: int,
     contract_version_id: int | None,
     *,
-    actor: Any,
+    actor: Actor,
     reason: str,
     label: str = "",
     ticket: UUID | None = None,
@@ -55,7 +56,7 @@ def fork_run(
     parent = Run.objects.filter(pk=run_id).only("root_id").first()
     if parent is None:
         raise NotFoundError("There is no such run.")
-    if not tickets.spend(ticket, use="fork", subject=run_id, actor=str(actor)):
+    if not tickets.spend(ticket, use="fork", subject=run_id, actor=actor):
         return ticket
     # Locks the root against every transaction that is just opening an intent, before we look.
     root_id = forking.root_of(run_id, parent.root_id)
@@ -65,7 +66,7 @@ def fork_run(
     branch = _branch(found, contract_version_id, root_id=root_id, label=label)
     branch.id = branch.trace_id = ticket or branch.id
     _take_over(found, branch)
-    _tell(found, branch, actor=str(actor), reason=reason)
+    _tell(found, branch, actor=actor, reason=reason)
     _begin(branch)
     after_commit(partial(dispatch.ring, branch.lane))
     return branch.id
@@ -123,7 +124,7 @@ def _take_over(found: lineage.Plan, branch: Run) -> None:
 
 
 @participant
-def _tell(found: lineage.Plan, branch: Run, *, actor: str, reason: str) -> None:
+def _tell(found: lineage.Plan, branch: Run, *, actor: Actor, reason: str) -> None:
     parent = found.run
     told = {
         "parent": str(parent.id),
@@ -151,7 +152,7 @@ def _begin(branch: Run) -> None:
     if row["state"] not in UNDER_WAY:
         mine.filter(state="queued").update(state="running", started_at=Now())
         told = {"outcome": row["outcome"]}
-        record_many([Fact(f"run.{row['state']}", "tower", "run", str(branch.pk), branch.pk, told)])
+        record_many([Fact(f"run.{row['state']}", TOWER, "run", str(branch.pk), branch.pk, told)])
     journal.update_runs([row])
     journal.add_messages(path.messages)
     journal.add_steps(path.steps, owner="", lease_s=None)

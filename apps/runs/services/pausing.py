@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import after_commit, command
@@ -18,12 +19,12 @@ from apps.runs.models import Run
 
 
 @command
-def pause_run(run_id: UUID, *, actor: Any, reason: str) -> None:
+def pause_run(run_id: UUID, *, actor: Actor, reason: str) -> None:
     """Let nothing further of a run begin until it is resumed. A call on its way is finished and
     recorded; its deadline goes on counting. Pausing a run that is paused or over is a conflict."""
     said = _said(reason, "Say why the run is paused.")
     moved = Run.objects.filter(id=run_id, state__in=OPEN, paused_at=None).update(
-        paused_at=Now(), paused_by=str(actor)[:150], pause_reason=said
+        paused_at=Now(), paused_by=actor.text, pause_reason=said
     )
     if not moved:
         raise _not_paused_by_us(run_id)
@@ -32,7 +33,7 @@ def pause_run(run_id: UUID, *, actor: Any, reason: str) -> None:
 
 
 @command
-def resume_run(run_id: UUID, *, actor: Any) -> None:
+def resume_run(run_id: UUID, *, actor: Actor) -> None:
     """Let a paused run go on where it stopped. A run that isn't paused is a conflict."""
     # Whoever clears ``paused_at`` has resumed it; a second person finds it cleared.
     moved = Run.objects.filter(id=run_id, state__in=OPEN, paused_at__isnull=False).update(
@@ -59,7 +60,7 @@ def unpark_resumed() -> int:
 
 
 @command
-def try_poison_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None:
+def try_poison_again(run_id: UUID, seq: int, *, actor: Actor, reason: str) -> None:
     """Have a step tried again that took several workers with it. It is tried alone, so that nothing
     else suffers. The run goes on from there; its deadline is as it was."""
     said = _said(reason, "Say why it may work now.")
@@ -77,7 +78,7 @@ def try_poison_again(run_id: UUID, seq: int, *, actor: Any, reason: str) -> None
     payload = {"seq": seq, "workers_lost": losses, "reason": said}
     record(
         kind="step.tried_again",
-        actor=str(actor),
+        actor=actor,
         subject_type="step",
         subject_id=step_id,
         run_id=run_id,
@@ -104,15 +105,16 @@ def _not_paused_by_us(run_id: UUID) -> ConflictError:
     run = _run(run_id)
     if run.paused_at and run.state in OPEN:
         since = run.paused_at.strftime("%H:%M:%S UTC")
-        said = f"{run.paused_by} paused the run already, at {since}: “{run.pause_reason}”."
+        who = Actor.parse(run.paused_by)
+        said = f"{who} paused the run already, at {since}: “{run.pause_reason}”."
         return ConflictError(said, code="already_paused")
     return ConflictError("The run has ended meanwhile; reload to see how.", code="run_ended")
 
 
-def _record(kind: str, run_id: UUID, actor: Any, **payload: Any) -> None:
+def _record(kind: str, run_id: UUID, actor: Actor, **payload: Any) -> None:
     record(
         kind=kind,
-        actor=str(actor),
+        actor=actor,
         subject_type="run",
         subject_id=run_id,
         run_id=run_id,

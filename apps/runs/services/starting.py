@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models.expressions import DatabaseDefault
 from django.utils import timezone
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
 from apps.kernel.ids import new_id
@@ -78,25 +79,25 @@ class Admitted:
 
 
 @command
-def admit_runs(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
+def admit_runs(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
     """Take cases in, each as the load allows: queued, deferred (``accepted`` without a step; the
     sweep begins it when the pressure has gone) or shed, with the reason and the time at which to
     come again. All are recorded or none; in the order given."""
     return _start(cases, actor=actor)
 
 
-def start_runs(cases: Sequence[NewRun], *, actor: str) -> list[UUID]:
+def start_runs(cases: Sequence[NewRun], *, actor: Actor) -> list[UUID]:
     """As ``admit_runs``; returns the runs' ids, whose states say what became of them."""
     return [a.run_id for a in admit_runs(cases, actor=actor)]
 
 
-def start_run(case: NewRun, *, actor: str) -> UUID:
+def start_run(case: NewRun, *, actor: Actor) -> UUID:
     """Take one case in; see ``start_runs``."""
     return start_runs([case], actor=actor)[0]
 
 
 @participant
-def _start(cases: Sequence[NewRun], *, actor: str) -> list[Admitted]:
+def _start(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
     runs = [_run(case) for case in cases]
     verdicts = [_verdict(case, run) for case, run in zip(cases, runs, strict=True)]
     now = [
@@ -202,7 +203,7 @@ def _is_over(row: Mapping[str, Any]) -> bool:
     return row["state"] not in UNDER_WAY
 
 
-def _fact(run: Run, verdict: Verdict, actor: str) -> Fact:
+def _fact(run: Run, verdict: Verdict, actor: Actor) -> Fact:
     payload: dict[str, Any] = {"job": run.job_slug}
     kind = "run.accepted"
     if isinstance(verdict, Defer):

@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Permission
+from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
 from apps.kernel.transactions import after_commit, command, participant
@@ -40,7 +41,7 @@ def place_stop(scope: Scope, target: str, *, reason: str, person: Any) -> int:
             "INSERT INTO runs_stop (scope, target, reason, placed_by, percent, stage_by,"
             " lifted_by, lift_reason) VALUES (%s, %s, %s, %s, 0, '', '', '')"
             " ON CONFLICT DO NOTHING RETURNING id",
-            [scope.value, target, said, str(person)[:150]],
+            [scope.value, target, said, person.actor.text],
         )
         row = cursor.fetchone()
     if row is None:
@@ -57,9 +58,9 @@ def _stopped_already(scope: Scope, target: str) -> ConflictError:
         return ConflictError("Somebody lifted a stop of this at this moment: try again.")
     what = known.what_words(scope, target)
     return ConflictError(
-        f"{what} is stopped already, by {first.placed_by}: {first.reason}",
+        f"{what} is stopped already, by {Actor.parse(first.placed_by)}: {first.reason}",
         code="stopped",
-        who=first.placed_by,
+        who=Actor.parse(first.placed_by).shown,
         when=first.placed_at,
     )
 
@@ -74,7 +75,7 @@ def let_go_on(stop_id: int, *, seen: int, person: Any) -> int:
         raise InvalidInputError("After this stage the stop is lifted for all.", field="percent")
     # The guard names the stage that was seen, so that two clicks are one stage.
     moved = Stop.objects.filter(pk=stop_id, lifted_at=None, percent=seen).update(
-        percent=percent, stage_by=str(person)[:150], stage_at=Now()
+        percent=percent, stage_by=person.actor.text, stage_at=Now()
     )
     if not moved:
         raise _moved_meanwhile(stop_id)
@@ -89,7 +90,7 @@ def hold_again(stop_id: int, *, person: Any) -> None:
     """Back to a full stop, from whatever stage: what was let go on didn't fare well."""
     stop = _stop(stop_id, person)
     moved = Stop.objects.filter(pk=stop_id, lifted_at=None, percent__gt=0).update(
-        percent=0, stage_by=str(person)[:150], stage_at=Now()
+        percent=0, stage_by=person.actor.text, stage_at=Now()
     )
     if not moved:
         raise _moved_meanwhile(stop_id)
@@ -104,7 +105,7 @@ def lift_stop(stop_id: int, *, reason: str, person: Any) -> None:
     stop = _stop(stop_id, person)
     said = _said(reason, "Say why it can go on: it is written to the audit log.")
     moved = Stop.objects.filter(pk=stop_id, lifted_at=None).update(
-        lifted_at=Now(), lifted_by=str(person)[:150], lift_reason=said
+        lifted_at=Now(), lifted_by=person.actor.text, lift_reason=said
     )
     if not moved:
         raise _moved_meanwhile(stop_id)
@@ -126,15 +127,16 @@ def _moved_meanwhile(stop_id: int) -> ConflictError:
     stop = Stop.objects.get(pk=stop_id)
     if stop.lifted_at:
         return ConflictError(
-            f"{stop.lifted_by} has lifted this stop meanwhile.",
+            f"{Actor.parse(stop.lifted_by)} has lifted this stop meanwhile.",
             code="lifted",
-            who=stop.lifted_by,
+            who=Actor.parse(stop.lifted_by).shown,
             when=stop.lifted_at,
         )
+    who = Actor.parse(stop.stage_by or stop.placed_by).shown
     return ConflictError(
-        f"{stop.stage_by or stop.placed_by} has set this stop to {stop.percent} % meanwhile.",
+        f"{who} has set this stop to {stop.percent} % meanwhile.",
         code="stage_moved",
-        who=stop.stage_by or stop.placed_by,
+        who=who,
         when=stop.stage_at or stop.placed_at,
     )
 
@@ -146,7 +148,7 @@ def _moved_meanwhile(stop_id: int) -> ConflictError:
 def open_breaker(tool: str, host: str, *, reason: str, person: Any) -> None:
     """Keep a tool's breaker open until a person closes it."""
     said = _said(reason, "Say why: it is shown wherever a run waits for this tool.")
-    if not breakers.hold_open((tool, host), reason=said, actor=str(person)[:150]):
+    if not breakers.hold_open((tool, host), reason=said, actor=person.actor):
         raise ConflictError("A person keeps this breaker open already; reload to see who.")
     barriers.park_due()
     _changed()
@@ -156,7 +158,7 @@ def open_breaker(tool: str, host: str, *, reason: str, person: Any) -> None:
 def close_breaker(tool: str, host: str, *, reason: str, person: Any) -> None:
     """Let an open breaker be tried now: two calls go through, and if they succeed it closes."""
     said = _said(reason, "Say why it can be tried: it is written to the audit log.")
-    if not breakers.let_probe((tool, host), reason=said, actor=str(person)[:150]):
+    if not breakers.let_probe((tool, host), reason=said, actor=person.actor):
         raise ConflictError("This breaker isn't open any more; reload to see how it stands.")
     barriers.forget()
     _ring([*barriers.wake_freed(), *barriers.wake_probers([tool])])
@@ -192,7 +194,7 @@ def _ring(lanes: Iterable[str]) -> None:
 
 @participant
 def _record(kind: str, stop_id: int, person: Any, payload: dict[str, Any]) -> None:
-    record(kind=kind, actor=str(person), subject_type="stop", subject_id=stop_id, payload=payload)
+    record(kind=kind, actor=person.actor, subject_type="stop", subject_id=stop_id, payload=payload)
     _changed()
 
 

@@ -9,13 +9,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.kernel.errors import ConflictError
 from apps.kernel.transactions import after_commit, command
@@ -62,7 +62,8 @@ def give_back(owner: str) -> int:
     """Let others take at once what ``owner`` holds and has caused nothing with; a mutation that was
     intended keeps its lease. Returns how many steps were given back."""
     back = parking.release(owner)
-    record_many([Fact("step.released", owner, "step", str(step), run) for step, run, _ in back])
+    actor = Actor.worker(owner)
+    record_many([Fact("step.released", actor, "step", str(step), run) for step, run, _ in back])
     for lane in {lane for _, _, lane in back}:
         after_commit(lambda lane=lane: dispatch.ring(lane))
     return len(back)
@@ -118,7 +119,7 @@ def leave(name: str) -> None:
 
 
 @command
-def drain_workers(actor: Any, *, names: Sequence[str] = (), before_engine: int = 0) -> list[str]:
+def drain_workers(actor: Actor, *, names: Sequence[str] = (), before_engine: int = 0) -> list[str]:
     """Have workers finish what they hold and take nothing new: those named, or those of an engine
     before ``before_engine``, or all. Each sees it within a few seconds and stays up, idle, until it
     is restarted or let work again. Returns their names; a named one that is gone or draining
@@ -131,13 +132,13 @@ def drain_workers(actor: Any, *, names: Sequence[str] = (), before_engine: int =
     found = sorted(chosen.values_list("name", flat=True))
     if names and len(found) < len(set(names)):
         raise ConflictError("That worker is gone, ending or draining already: reload to see.")
-    chosen.filter(name__in=found).update(draining_at=Now(), draining_by=str(actor)[:150])
-    record_many([Fact("worker.draining", str(actor), "worker", name) for name in found])
+    chosen.filter(name__in=found).update(draining_at=Now(), draining_by=actor.text)
+    record_many([Fact("worker.draining", actor, "worker", name) for name in found])
     return found
 
 
 @command
-def let_work(actor: Any, *, names: Sequence[str] = ()) -> list[str]:
+def let_work(actor: Actor, *, names: Sequence[str] = ()) -> list[str]:
     """Let drained workers take work again: those named, or all."""
     chosen = Worker.objects.filter(kind="worker", draining_at__isnull=False)
     if names:
@@ -146,7 +147,7 @@ def let_work(actor: Any, *, names: Sequence[str] = ()) -> list[str]:
     if names and len(found) < len(set(names)):
         raise ConflictError("That worker is gone or was resumed already: reload to see.")
     chosen.filter(name__in=found).update(draining_at=None, draining_by="")
-    record_many([Fact("worker.let_work", str(actor), "worker", name) for name in found])
+    record_many([Fact("worker.let_work", actor, "worker", name) for name in found])
     return found
 
 

@@ -23,7 +23,7 @@ from apps.runs.views.landing import land
 @requires("runs.control")
 def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Stop a run. A run that has ended meanwhile is a conflict, told with how it ended."""
-    services.cancel_run(run_id, actor=request.user, reason=_reason(CancelForm(request.POST)))
+    services.cancel_run(run_id, actor=request.user.actor, reason=_reason(CancelForm(request.POST)))
     return land(request, "runs:detail", run_id)
 
 
@@ -31,7 +31,7 @@ def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
 @requires("runs.control")
 def pause(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Let nothing further of a run begin until it is resumed."""
-    services.pause_run(run_id, actor=request.user, reason=_reason(PauseForm(request.POST)))
+    services.pause_run(run_id, actor=request.user.actor, reason=_reason(PauseForm(request.POST)))
     messages.success(request, "Paused: nothing further of this run begins until it is resumed.")
     return land(request, "runs:detail", run_id)
 
@@ -40,7 +40,7 @@ def pause(request: HttpRequest, run_id: UUID) -> HttpResponse:
 @requires("runs.control")
 def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Let a paused run go on."""
-    services.resume_run(run_id, actor=request.user)
+    services.resume_run(run_id, actor=request.user.actor)
     messages.success(request, "Resumed: the run goes on where it stopped.")
     return land(request, "runs:detail", run_id)
 
@@ -50,7 +50,7 @@ def resume(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def try_again(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """Have a step tried again that took several workers with it."""
     reason = _reason(AgainForm(request.POST))
-    services.try_poison_again(run_id, seq, actor=request.user, reason=reason)
+    services.try_poison_again(run_id, seq, actor=request.user.actor, reason=reason)
     messages.success(request, f"Step {seq} is tried again, alone in a worker of its own.")
     return _to_step(request, run_id, seq)
 

@@ -48,7 +48,7 @@ def start_fork(request: HttpRequest, run_id: UUID) -> HttpResponse:
         run_id,
         said["after"],
         said["contract"],
-        actor=request.user,
+        actor=request.user.actor,
         reason=said["reason"],
         label=said["label"],
         ticket=said["ticket"],

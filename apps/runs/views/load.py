@@ -101,7 +101,7 @@ def set_cap(request: HttpRequest) -> HttpResponse:
         context = {**_now(), **_charts(), **_cap_form(form)}
         return render(request, "runs/load.html", context, status=422)
     said = form.cleaned_data
-    caps.set_cap(**said, actor=request.user)
+    caps.set_cap(**said, actor=request.user.actor)
     messages.success(request, f"Capped: {said['scope']} {said['key']}.")
     return land(request, "load:index")
 
@@ -129,6 +129,6 @@ def _cap_form(form: CapForm) -> dict[str, Any]:
 def remove_cap(request: HttpRequest) -> HttpResponse:
     """Lift a cap."""
     scope, key = request.POST.get("scope", ""), request.POST.get("key", "")
-    caps.remove_cap(scope, key, actor=request.user)
+    caps.remove_cap(scope, key, actor=request.user.actor)
     messages.success(request, f"The cap of {scope} {key} is lifted.")
     return land(request, "load:index")

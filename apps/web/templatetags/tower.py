@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
+from apps.audit.domain.actors import Actor
 from apps.kernel import exactjson
 from apps.web.domain import quantities, untrusted, words
 
@@ -219,6 +220,12 @@ def visible(value: Any) -> SafeString:
     """Untrusted prose: line ends and tabs stay, everything that hides becomes a chip. What is very
     long is cut, and says so."""
     return _shown(_text(value).replace("\r\n", "\n"), "\n\t")
+
+
+@register.filter
+def who(stored: Any) -> str:
+    """The one name of an actor, whichever release stored it."""
+    return Actor.parse(_text(stored)).shown
 
 
 @register.filter

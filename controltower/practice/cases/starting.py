@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
 
+from apps.audit.domain.actors import Actor
 from apps.catalog.domain.replaying import choose_job
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import UnavailableError
@@ -14,7 +15,7 @@ from apps.runs.services import NewRun, start_runs
 from controltower.practice.cases.scripts import Case, narrowest_job
 
 
-def start_cases(cases: Sequence[Case], *, source: str, actor: str) -> list[UUID]:
+def start_cases(cases: Sequence[Case], *, source: str, actor: Actor) -> list[UUID]:
     """Accept cases, all or none. Raises ``UnavailableError`` when a domain has no job yet."""
     return start_runs([new_run(case, source=source) for case in cases], actor=actor)
 

@@ -16,6 +16,7 @@ from django.db import DatabaseError
 from apps.accounts.domain.roles import Role
 from apps.approvals import services as approvals
 from apps.approvals.models import Approval
+from apps.audit.domain.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.kernel.ids import new_id
@@ -30,6 +31,7 @@ from controltower.practice.replay.scoring import Done, Played, labelled
 CHUNK = 20
 SETTLED = {"succeeded", "failed", "cancelled", "compensated", "shed", "confirmation_unknown"}
 REVIEWER = "replay-reviewer"
+REPLAY = Actor.system("replay")
 Progress = Callable[[int, int], None]
 
 
@@ -83,7 +85,7 @@ class Replay:
             for n, e in enumerate(chunk)
         ]
         try:
-            ids = start_cases(cases, source="replay", actor="replay")
+            ids = start_cases(cases, source="replay", actor=REPLAY)
         except UnavailableError:
             raise  # the tower lacks something, whatever the episode
         except (TowerError, DatabaseError, ValueError, TypeError) as error:
@@ -162,7 +164,7 @@ class Replay:
         waiting = Run.objects.filter(id__in=self.runs, state="waiting_approval")
         for run_id in (left := list(waiting.values_list("id", flat=True))):
             with suppress(ConflictError):  # decided or expired in this very moment
-                cancel_run(run_id, actor="replay", reason="The replay ended without a reviewer.")
+                cancel_run(run_id, actor=REPLAY, reason="The replay ended without a reviewer.")
         return len(left)
 
     def ledgers(self) -> dict[str, str]:

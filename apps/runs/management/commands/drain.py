@@ -8,9 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.audit.domain.actors import Actor
 from apps.kernel.errors import ConflictError
 from apps.runs.selectors import health
 from apps.runs.services import workers
+
+BY_HAND = Actor.system("manage.py drain")
 
 
 class Command(BaseCommand):
@@ -32,11 +35,9 @@ class Command(BaseCommand):
         before = settings.ENGINE_VERSION if options["older"] else 0
         try:
             if options["undo"]:
-                found = workers.let_work("manage.py drain", names=options["names"])
+                found = workers.let_work(BY_HAND, names=options["names"])
             else:
-                found = workers.drain_workers(
-                    "manage.py drain", names=options["names"], before_engine=before
-                )
+                found = workers.drain_workers(BY_HAND, names=options["names"], before_engine=before)
         except ConflictError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("\n".join(found) or "No worker matches.")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 from rich.progress import Progress
 
+from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import TowerError
 from apps.runs import agents
@@ -81,7 +82,7 @@ class Command(BaseCommand):
             # The first cases are played while somebody waits; a model takes its time, and may cost.
             live = agents.label() if agents.is_configured() and not at_once else ""
             case = case_number(domain, index, live=live)
-            return start_cases([case], source="desk", actor="desk")
+            return start_cases([case], source="desk", actor=Actor.system("desk"))
         except (PackMissingError, TowerError) as error:
             self.stderr.write(f"{domain}: {error}")
             return []
