@@ -139,6 +139,7 @@ INSTALLED_APPS = [
     "apps.approvals",
     "apps.catalog",
     "apps.runs",
+    "apps.ops",
     "apps.dashboards",
     "apps.api",
     "controltower.apps.ControlTower",

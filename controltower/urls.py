@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from apps.runs.urls import load_patterns, stop_patterns
+from apps.ops.urls import load_patterns, stop_patterns
 
 handler500 = "apps.api.views.outages.broken"
 urlpatterns = [
     path("", include("apps.dashboards.urls")),
     path("accounts/", include("apps.accounts.urls")),
     path("approvals/", include("apps.approvals.urls")),
-    path("runs/", include("apps.runs.urls")),
+    path("runs/", include("apps.ops.urls")),
     path("stops/", include((stop_patterns, "stops"))),
     path("load/", include((load_patterns, "load"))),
     path("catalog/", include("apps.catalog.urls")),

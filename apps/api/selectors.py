@@ -13,8 +13,8 @@ from apps.runs.domain.tally import Tally
 
 if TYPE_CHECKING:
     from apps.audit.models import Event
+    from apps.ops.selectors.detail import StepView
     from apps.runs.models import Receipt, Run
-    from apps.runs.selectors.detail import StepView
 
 
 def run_document(run: Run) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.catalog.models import ContractVersion, Domain, Job
-from apps.runs.forms import RunFilterForm
+from apps.ops.forms import RunFilterForm
 from tests.conftest import BACKEND
 from tests.factories.catalog import apply_toys
 from tests.factories.runs import JOB, eventful_run

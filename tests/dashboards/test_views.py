@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.audit.models import Event
 from apps.dashboards.views import PARTS
-from apps.runs.forms import RunFilterForm
+from apps.ops.forms import RunFilterForm
 from apps.runs.models import Desk
 from tests.dashboards.rows import Shop
 

@@ -15,7 +15,7 @@ from apps.runs.models import Breaker, Budget, Cap, LoadSample, Worker
 from tests.e2e.conftest import PageAs
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import JOB, RunFactory, StepFactory
-from tests.runs.test_load import publish
+from tests.ops.test_load import publish
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Check = Callable[[Page], None]

@@ -18,8 +18,8 @@ from ruamel.yaml import YAML
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.catalog.selectors import pinned
+from apps.ops.selectors import health, troubles
 from apps.runs.models import Attempt, Run, Step, Worker
-from apps.runs.selectors import health, troubles
 from apps.runs.services import workers
 from tests.engine.conftest import Tower, _apply
 from tests.engine.shop import CONTRACT, busy_script

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from django.db import connection
 
+from apps.ops.selectors import troubles
+from apps.ops.selectors.health import Trouble
 from apps.runs.models import Duty, Worker
-from apps.runs.selectors import troubles
-from apps.runs.selectors.health import Trouble
 from controltower.launch import doctor
 from tests.engine.conftest import Tower
 from tests.engine.shop import busy_script

@@ -13,8 +13,8 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.kernel.ids import new_id
+from apps.ops.views.pages import TABS
 from apps.runs.models import Step
-from apps.runs.views.pages import TABS
 from tests.factories.accounts import UserFactory
 from tests.fuzz.ground import BrokenError, Ground
 

@@ -20,9 +20,9 @@ from apps.audit.models import Event
 from apps.catalog.domain.contract import parse
 from apps.catalog.models import ContractVersion, ServerCheck, Tool, ToolServer, ToolVersion
 from apps.kernel.ids import new_id
+from apps.ops.selectors.detail import StepView
 from apps.runs.models import Finding, Run, RunScript, Step
 from apps.runs.selectors.compensating import plan_of
-from apps.runs.selectors.detail import StepView
 from tests.factories.catalog import CONTRACT, apply_toys
 from tests.factories.runs import StepFactory, eventful_run
 from tests.fuzz import stored

@@ -15,10 +15,10 @@ from apps.catalog.domain import drift
 from apps.catalog.domain.contract import Compensation
 from apps.catalog.selectors import pages
 from apps.kernel import exactjson
+from apps.ops.selectors import answers, comparing
 from apps.policy.domain import told
 from apps.runs.domain import forking, saga, script
 from apps.runs.models import Step
-from apps.runs.selectors import answers, comparing
 from tests.fuzz import stored
 
 VARIANTS = range(0, len(stored.JSON), max(1, stored.EVERY // 4))

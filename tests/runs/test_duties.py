@@ -16,12 +16,12 @@ from django.utils import timezone
 from apps.audit import services as audit
 from apps.audit.models import Event
 from apps.kernel.apart import MOST_AT_ONCE
+from apps.ops.selectors import health, troubles
 from apps.runs import recovery
 from apps.runs.domain.duties import Duty
 from apps.runs.models import Duty as Row
 from apps.runs.models import Worker
 from apps.runs.recovery import sweep
-from apps.runs.selectors import health, troubles
 from apps.runs.services import beat
 from apps.runs.services.duties import go_on_beside, perform, perform_all
 from tests.factories.accounts import UserFactory

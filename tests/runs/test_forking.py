@@ -20,12 +20,13 @@ from apps.catalog.models import ContractVersion, Tool, ToolServer, ToolVersion
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
+from apps.ops.selectors import comparing
 from apps.policy.domain.decision import Answer, Verdict
 from apps.runs import course, journal
 from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
-from apps.runs.selectors import comparing, lineage
 from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import lineage
 from apps.runs.services import fork_run
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from apps.ops.selectors.runs import RunFilter
 from apps.runs.selectors import outcomes
 from apps.runs.selectors.outcomes import Cell, Durations, Scope, Terms
-from apps.runs.selectors.runs import RunFilter
 from tests.dashboards.rows import NOON, Shop
 
 pytestmark = pytest.mark.django_db

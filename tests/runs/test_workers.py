@@ -14,8 +14,8 @@ from django.urls import reverse
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
+from apps.ops.selectors import health
 from apps.runs.models import Attempt, Step, Worker
-from apps.runs.selectors import health
 from apps.runs.services import workers
 from apps.runs.services.workers import Notice
 from tests.factories.runs import RunFactory, StepFactory

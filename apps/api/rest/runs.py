@@ -18,11 +18,11 @@ from apps.api.rest import schemas
 from apps.api.rest.auth import Bearer
 from apps.api.rest.idempotent import HEADER, keyed, respond
 from apps.kernel.errors import InvalidInputError
+from apps.ops.selectors import detail
+from apps.ops.selectors import runs as listing
 from apps.runs.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
-from apps.runs.selectors import detail
-from apps.runs.selectors import runs as listing
 
 router = Router(tags=["runs"])
 MOST_CONTRACT = 2**31 - 1

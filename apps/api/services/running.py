@@ -21,9 +21,9 @@ from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import pinned
 from apps.catalog.selectors.pinned import Beginning
 from apps.kernel.errors import InvalidInputError, NotFoundError, UnavailableError
+from apps.ops.selectors.detail import run_by_id
 from apps.runs.domain.admission import Class
 from apps.runs.domain.naming import given_label, live_label
-from apps.runs.selectors.detail import run_by_id
 from apps.runs.services import NewRun, cancel_run, start_run
 
 SHED_RETRY_S = 60  # when a shed run doesn't say itself when to come back

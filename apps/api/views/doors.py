@@ -15,7 +15,7 @@ from apps.accounts.authn import requires
 from apps.api.live import streams
 from apps.audit import selectors as log
 from apps.catalog import adapters as servers
-from apps.runs.selectors import health, troubles
+from apps.ops.selectors import health, troubles
 from apps.runs.services import workers
 
 

@@ -1,1 +1,1 @@
-"""Reads of runs: lists, one run in detail, health of the machinery, outcomes."""
+"""Reads of runs that the engine and its services stand on."""

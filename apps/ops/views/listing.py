@@ -13,13 +13,13 @@ from django.views.decorators.http import require_GET
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.kernel.streaming import csv_lines, download
-from apps.runs import figures
+from apps.ops import figures
+from apps.ops.forms import RunFilterForm
+from apps.ops.selectors import detail as details
+from apps.ops.selectors import runs
 from apps.runs.domain.counting import WORDS as COUNTED
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
-from apps.runs.forms import RunFilterForm
-from apps.runs.selectors import detail as details
-from apps.runs.selectors import runs
 
 CSV_FIELDS = (
     *("id", "domain_slug", "job_slug", "contract_number", "agent_label", "source", "origin"),

@@ -7,9 +7,9 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.audit.domain.actors import Actor
+from apps.ops.selectors import attention
+from apps.ops.selectors.attention import Standing
 from apps.runs import services
-from apps.runs.selectors import attention
-from apps.runs.selectors.attention import Standing
 from tests.factories.runs import RunFactory
 
 pytestmark = pytest.mark.django_db

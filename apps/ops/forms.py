@@ -9,13 +9,13 @@ from django import forms
 from django.http import QueryDict
 
 from apps.kernel.moments import moment
+from apps.ops.selectors.runs import RunFilter
 from apps.runs.domain.counting import WORDS as COUNTED
 from apps.runs.domain.counting import CountsAs
 from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 from apps.runs.models import Cap
-from apps.runs.selectors.runs import RunFilter
 
 WORD = 200
 ASKED = ("any", "pending", "approved", "rejected", "expired", "void")

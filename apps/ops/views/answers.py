@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
-from apps.runs.selectors import answers
+from apps.ops.selectors import answers
 
 
 @require_GET

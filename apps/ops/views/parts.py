@@ -13,11 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
+from apps.ops.selectors import runs
+from apps.ops.views import stops
 from apps.runs.domain.counting import FINISHED, VERDICTS, CountsAs
 from apps.runs.domain.origin import WORDS, Origin
-from apps.runs.selectors import outcomes, runs
+from apps.runs.selectors import outcomes
 from apps.runs.selectors.outcomes import JobStats, Scope
-from apps.runs.views import stops
 
 SLUGS_AT_ONCE = 200
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.runs.views import (
+from apps.ops.views import (
     answers,
     compensating,
     control,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from apps.runs.selectors.detail import Detail, StepView
-from apps.runs.selectors.runs import Bucket
+from apps.ops.selectors.detail import Detail, StepView
+from apps.ops.selectors.runs import Bucket
 from apps.web.domain.quantities import duration_words
 from apps.web.domain.words import state_look
 

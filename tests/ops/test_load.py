@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.audit.models import Event
+from apps.ops.figures.load import multiples
 from apps.runs import journal
-from apps.runs.figures.load import multiples
 from apps.runs.journal import intake, pressure
 from apps.runs.models import Breaker, Budget, Cap, LoadSample, Run, Step, Worker
 from apps.runs.services.admitting import forget_reading

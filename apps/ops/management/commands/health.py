@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.runs.selectors.troubles import readiness
+from apps.ops.selectors.troubles import readiness
 
 
 class Command(BaseCommand):

@@ -15,12 +15,13 @@ from django.utils import timezone
 
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
+from apps.ops.selectors.answers import Shown, shown
+from apps.ops.selectors.runs import cost_words
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.saga import Plan, Stage
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors.answers import Shown, shown
 from apps.runs.selectors.lineage import (
     Lineage,
     Origin,
@@ -29,7 +30,6 @@ from apps.runs.selectors.lineage import (
     origins,
     undone_since,
 )
-from apps.runs.selectors.runs import cost_words
 from apps.runs.selectors.unknown import OwnLookUps, findings_of, look_up_tool, own_look_ups
 
 SHOWN_LOSSES = 50

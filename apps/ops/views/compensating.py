@@ -13,12 +13,12 @@ from django_htmx.http import reswap, retarget
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import ConflictError, InvalidInputError
+from apps.ops.forms import UndoAgainForm, UndoForm, UndoneForm
+from apps.ops.selectors import detail as details
+from apps.ops.views.landing import land
 from apps.runs import services
 from apps.runs.domain.finding import Verdict
-from apps.runs.forms import UndoAgainForm, UndoForm, UndoneForm
 from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors import detail as details
-from apps.runs.views.landing import land
 
 
 @require_GET

@@ -7,8 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.runs import figures
-from apps.runs.selectors import detail, health, runs, troubles
+from apps.ops import figures
+from apps.ops.selectors import detail, health, runs, troubles
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import RunFactory, StepFactory, eventful_run, step_done
 

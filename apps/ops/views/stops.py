@@ -12,11 +12,12 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.authn import requires
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError, NotFoundError
+from apps.ops.selectors import breakers
+from apps.ops.views.landing import land
 from apps.runs.domain.barrier import Scope
 from apps.runs.journal.breakers import host_of
-from apps.runs.selectors import breakers, stops
+from apps.runs.selectors import stops
 from apps.runs.services import stops as control
-from apps.runs.views.landing import land
 
 
 @require_GET

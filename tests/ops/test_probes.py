@@ -12,7 +12,7 @@ import redis
 from django.db import connection
 from django.test import Client
 
-from apps.runs.selectors import probes
+from apps.ops.selectors import probes
 
 USES = ["+@all", "-@dangerous", "+info"]
 

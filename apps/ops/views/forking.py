@@ -11,11 +11,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError, NotFoundError
+from apps.ops.forms import ForkForm
+from apps.ops.selectors import comparing
+from apps.ops.selectors import detail as details
+from apps.ops.views.landing import land
 from apps.runs import services
-from apps.runs.forms import ForkForm
-from apps.runs.selectors import comparing, lineage
-from apps.runs.selectors import detail as details
-from apps.runs.views.landing import land
+from apps.runs.selectors import lineage
 
 
 @require_GET

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals.models import Approval
+from apps.ops.selectors.runs import Cursor
 from apps.runs.domain.counting import DASH
 from apps.runs.models import Run
-from apps.runs.selectors.runs import Cursor
 from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done
 
 pytestmark = pytest.mark.django_db

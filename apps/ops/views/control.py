@@ -12,11 +12,11 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError
+from apps.ops.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
+from apps.ops.views.landing import land
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, Looked, Verdict
-from apps.runs.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
 from apps.runs.selectors import unknown
-from apps.runs.views.landing import land
 
 
 @require_POST

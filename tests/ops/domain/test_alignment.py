@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain import alignment
-from apps.runs.domain.alignment import Compared, End, Key, align, differences, divergence
+from apps.ops.domain import alignment
+from apps.ops.domain.alignment import Compared, End, Key, align, differences, divergence
 
 KEYS = st.tuples(st.sampled_from("xyz"), st.sampled_from("12"))
 RUNS = st.lists(KEYS, max_size=8)

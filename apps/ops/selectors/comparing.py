@@ -13,10 +13,10 @@ from django.db.models import Q
 
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import NotCarriedError, dumps, loads, same
+from apps.ops.domain.alignment import Compared, End, align, differences, divergence
+from apps.ops.selectors.detail import Detail, StepView, run_detail
 from apps.policy.domain import told
-from apps.runs.domain.alignment import Compared, End, align, differences, divergence
 from apps.runs.models import Message, Run
-from apps.runs.selectors.detail import Detail, StepView, run_detail
 from apps.web.domain.quantities import duration_words
 
 SUGGESTED = 12

@@ -13,12 +13,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError
-from apps.runs.figures.load import multiples
-from apps.runs.forms import CapForm
+from apps.ops.figures.load import multiples
+from apps.ops.forms import CapForm
+from apps.ops.selectors import outlook
+from apps.ops.views.landing import land
 from apps.runs.models import Cap
 from apps.runs.selectors import load, stops
-from apps.runs.services import admitting, caps, outlook
-from apps.runs.views.landing import land
+from apps.runs.services import admitting, caps
 
 CHARTED_S = 900
 SAMPLES_LATE_S = 30.0

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.audit.domain.actors import Actor
 from apps.kernel.errors import ConflictError
-from apps.runs.selectors import health
+from apps.ops.selectors import health
 from apps.runs.services import workers
 
 BY_HAND = Actor.system("manage.py drain")

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_GET
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.kernel import exactjson
-from apps.runs import figures
+from apps.ops import figures
+from apps.ops.selectors import detail as details
 from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors import detail as details
 
 TABS = {
     "timeline": "Timeline",
