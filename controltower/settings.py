@@ -139,6 +139,7 @@ INSTALLED_APPS = [
     "apps.approvals",
     "apps.catalog",
     "apps.runs",
+    "apps.outcomes",
     "apps.ops",
     "apps.dashboards",
     "apps.api",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.urls import reverse
 
-from apps.runs.domain.counting import counts_as
-from apps.runs.domain.tally import Tally
+from apps.outcomes.domain.counting import counts_as
+from apps.outcomes.domain.tally import Tally
 
 if TYPE_CHECKING:
     from apps.audit.models import Event

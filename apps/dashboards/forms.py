@@ -12,11 +12,15 @@ from django.urls import reverse
 
 from apps.kernel.moments import iso as iso
 from apps.kernel.moments import moment
+from apps.outcomes.domain.tally import DIMENSIONS
+from apps.outcomes.selectors.outcomes import (
+    Scope,
+    bucket_width,
+    floor_to,
+    latest,
+    next_second,
+)
 from apps.runs.domain.origin import ALL, WORDS, Origin
-from apps.runs.domain.tally import DIMENSIONS
-from apps.runs.selectors.outcomes import MOST_BUCKETS as MOST_BUCKETS
-from apps.runs.selectors.outcomes import WIDTHS as WIDTHS
-from apps.runs.selectors.outcomes import Scope, bucket_width, floor_to, latest, next_second
 
 RANGES: dict[str, tuple[str, timedelta]] = {
     "15m": ("15 min", timedelta(minutes=15)),

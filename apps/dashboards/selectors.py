@@ -19,10 +19,10 @@ from django.db.models.fields import DurationField, FloatField
 from django.db.models.functions import Extract, Now
 from django.utils import timezone
 
-from apps.dashboards.kpis import Human
-from apps.runs.domain.tally import Tally
-from apps.runs.selectors.counted import not_forked, sums, timed
-from apps.runs.selectors.outcomes import Scope
+from apps.outcomes.domain.tally import Tally
+from apps.outcomes.kpis import Human
+from apps.outcomes.selectors.counted import not_forked, sums, timed
+from apps.outcomes.selectors.outcomes import Scope
 
 HOLD, DENY = "hold", "deny"
 MOST_MARKS = 200

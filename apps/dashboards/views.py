@@ -20,9 +20,9 @@ from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.tiles import tiles
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.ops.selectors import health, troubles
+from apps.outcomes.selectors import outcomes as series
 from apps.runs.domain.origin import WORDS, Origin
 from apps.runs.domain.states import CANCELLABLE, State
-from apps.runs.selectors import outcomes as series
 from apps.runs.services import set_desk
 
 Context = dict[str, Any]

@@ -10,8 +10,8 @@ from django.http import QueryDict
 
 from apps.kernel.moments import moment
 from apps.ops.selectors.runs import RunFilter
-from apps.runs.domain.counting import WORDS as COUNTED
-from apps.runs.domain.counting import CountsAs
+from apps.outcomes.domain.counting import WORDS as COUNTED
+from apps.outcomes.domain.counting import CountsAs
 from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State

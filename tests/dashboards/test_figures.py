@@ -18,7 +18,7 @@ from apps.dashboards.figures.panels import PANELS, build
 from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.table import Panel, Value
 from apps.dashboards.forms import Query
-from apps.dashboards.kpis import TOO_FEW
+from apps.outcomes.kpis import TOO_FEW
 from tests.dashboards.rows import NOON, Shop
 
 HOSTILE = '<img src=x onerror=alert(1)><a href="javascript:alert(2)">b</a>'

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from apps.catalog.models import ContractVersion, Domain, Job
 from apps.dashboards import selectors
-from apps.dashboards.kpis import Human
 from apps.dashboards.selectors import RuleCount
+from apps.outcomes.kpis import Human
+from apps.outcomes.selectors.outcomes import Scope
 from apps.runs.models import Desk
-from apps.runs.selectors.outcomes import Scope
 from tests.dashboards.rows import NOON, Shop, contract_document
 
 pytestmark = pytest.mark.django_db

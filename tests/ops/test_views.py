@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.approvals.models import Approval
 from apps.ops.selectors.runs import Cursor
-from apps.runs.domain.counting import DASH
+from apps.outcomes.domain.counting import DASH
 from apps.runs.models import Run
 from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done
 

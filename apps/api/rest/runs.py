@@ -20,7 +20,7 @@ from apps.api.rest.idempotent import HEADER, keyed, respond
 from apps.kernel.errors import InvalidInputError
 from apps.ops.selectors import detail
 from apps.ops.selectors import runs as listing
-from apps.runs.domain.counting import CountsAs
+from apps.outcomes.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from apps.runs.domain.counting import CountsAs
+from apps.outcomes.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]

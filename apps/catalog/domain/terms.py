@@ -38,7 +38,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_handing_over.py::test_a_run_that_hands_over_neither_fails_nor_resolves",
     ),
     "outcome.target": Enforced(
-        "apps.dashboards.kpis.target_of",
+        "apps.outcomes.kpis.target_of",
         "dashboards/test_kpis.py::test_target_is_weighted_by_what_finished_under_each_version",
     ),
     "agent.slug": Enforced(
@@ -115,7 +115,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_terms.py::test_a_run_costs_no_more_than_the_contract_allows",
     ),
     "slo.latency_p95_s": Enforced(
-        "apps.dashboards.kpis.time_to_outcome",
+        "apps.outcomes.kpis.time_to_outcome",
         "dashboards/test_kpis.py::test_time_is_held_against_the_strictest_promise",
     ),
     "slo.latency_budget_s": Enforced(

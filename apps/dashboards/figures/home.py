@@ -14,11 +14,11 @@ from apps.approvals import selectors as approvals
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.ops.selectors import attention, health, outlook, troubles
-from apps.runs.domain.counting import FINISHED, VERDICTS, CountsAs, Share, percent
+from apps.outcomes.domain.counting import FINISHED, VERDICTS, CountsAs, Share, percent
+from apps.outcomes.domain.tally import Tally, Terms, tally_by
+from apps.outcomes.selectors import outcomes
+from apps.outcomes.selectors.outcomes import WEEK, Scope, latest, next_second
 from apps.runs.domain.origin import Origin
-from apps.runs.domain.tally import Tally, Terms, tally_by
-from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import WEEK, Scope, latest, next_second
 
 RISKS = {4: "critical", 3: "high", 2: "medium", 1: "low"}
 

@@ -18,21 +18,13 @@ from apps.dashboards.figures.plot import Line, Mark, Series
 from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.table import Panel, Value, number
 from apps.dashboards.forms import BY, address, iso
-from apps.dashboards.kpis import KPIS, MICRO, seconds_words, usd_words
 from apps.dashboards.selectors import DENY, HOLD
+from apps.outcomes.domain.counting import DASH, FINISHED, TIMED, CountsAs, Share, percent, shown_as
+from apps.outcomes.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
+from apps.outcomes.kpis import KPIS, MICRO, seconds_words, usd_words
 from apps.policy.domain.unknown import NAMES, SENTENCE
-from apps.runs.domain.counting import (
-    DASH,
-    FINISHED,
-    TIMED,
-    CountsAs,
-    Share,
-    percent,
-    shown_as,
-)
 from apps.runs.domain.outcome import HANDED_OVER
 from apps.runs.domain.states import State
-from apps.runs.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
 from apps.web.domain.words import state_look
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from functools import cached_property
 
 from apps.dashboards import selectors
 from apps.dashboards.forms import Query
-from apps.dashboards.kpis import Human, Numbers
-from apps.runs.domain.tally import Cell, Terms, tally, tally_by
-from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import Counts, DurationSeries, Scope, Standing
+from apps.outcomes.domain.tally import Cell, Terms, tally, tally_by
+from apps.outcomes.kpis import Human, Numbers
+from apps.outcomes.selectors import outcomes
+from apps.outcomes.selectors.outcomes import Counts, DurationSeries, Scope, Standing
 
 
 class Reading:

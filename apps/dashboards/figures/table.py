@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.dashboards.figures.plot import Mark
-from apps.dashboards.kpis import DASH
+from apps.outcomes.kpis import DASH
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from apps.dashboards.figures import plot
 from apps.dashboards.figures.panels import counted_url, runs_url
 from apps.dashboards.figures.reading import Reading
-from apps.dashboards.kpis import KPIS, change
-from apps.runs.domain.counting import FINISHED, TIMED
+from apps.outcomes.domain.counting import FINISHED, TIMED
+from apps.outcomes.kpis import KPIS, change
 
 log = logging.getLogger(__name__)
 TIMED_RUNS = {"state": [str(s) for s in TIMED], "counts_as": [str(k) for k in FINISHED]}

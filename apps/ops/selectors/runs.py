@@ -13,11 +13,11 @@ from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from apps.runs.domain.counting import CountsAs
+from apps.outcomes.domain.counting import CountsAs
+from apps.outcomes.domain.tally import Tally
+from apps.outcomes.selectors.counted import counted_as, not_forked, shown, sums
 from apps.runs.domain.states import NEEDS_A_PERSON, UNSETTLED, State
-from apps.runs.domain.tally import Tally
 from apps.runs.models import Run, Step
-from apps.runs.selectors.counted import counted_as, not_forked, shown, sums
 
 PAGE = 50
 COUNT_LIMIT = 10_000

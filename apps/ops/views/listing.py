@@ -17,7 +17,7 @@ from apps.ops import figures
 from apps.ops.forms import RunFilterForm
 from apps.ops.selectors import detail as details
 from apps.ops.selectors import runs
-from apps.runs.domain.counting import WORDS as COUNTED
+from apps.outcomes.domain.counting import WORDS as COUNTED
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 

@@ -15,10 +15,10 @@ from django.views.decorators.http import require_GET
 from apps.accounts.authn import requires
 from apps.ops.selectors import runs
 from apps.ops.views import stops
-from apps.runs.domain.counting import FINISHED, VERDICTS, CountsAs
+from apps.outcomes.domain.counting import FINISHED, VERDICTS, CountsAs
+from apps.outcomes.selectors import outcomes
+from apps.outcomes.selectors.outcomes import JobStats, Scope
 from apps.runs.domain.origin import WORDS, Origin
-from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import JobStats, Scope
 
 SLUGS_AT_ONCE = 200
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.counting import BY_STATE, CountsAs
+from apps.outcomes.domain.counting import BY_STATE, CountsAs
 from apps.runs.domain.states import (
     CANCELLABLE,
     LIVE,

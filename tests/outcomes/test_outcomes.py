@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from apps.ops.selectors.runs import RunFilter
-from apps.runs.selectors import outcomes
-from apps.runs.selectors.outcomes import Cell, Durations, Scope, Terms
+from apps.outcomes.selectors import outcomes
+from apps.outcomes.selectors.outcomes import Cell, Durations, Scope, Terms
 from tests.dashboards.rows import NOON, Shop
 
 pytestmark = pytest.mark.django_db

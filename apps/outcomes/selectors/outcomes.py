@@ -19,12 +19,12 @@ from django.db.models.fields import DateTimeField, FloatField
 
 from apps.catalog.selectors.contracts import readable, targets
 from apps.kernel.moments import iso
-from apps.runs.domain.counting import BY_OUTCOME, CountsAs, Share
+from apps.outcomes.domain.counting import BY_OUTCOME, CountsAs, Share
+from apps.outcomes.domain.tally import DIMENSIONS, Cell, Key, Tally, Terms
+from apps.outcomes.selectors.counted import by_outcome, not_forked, sums, timed
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import OPEN, State
-from apps.runs.domain.tally import DIMENSIONS, Cell, Key, Tally, Terms
 from apps.runs.models import Run
-from apps.runs.selectors.counted import by_outcome, not_forked, sums, timed
 
 ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)  # a Saturday's midnight: buckets up to a day align to it
 WEEK = timedelta(days=7)

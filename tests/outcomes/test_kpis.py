@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.dashboards import kpis
-from apps.dashboards.kpis import KPIS, Human, Measure, Numbers, Share, change, wilson
-from apps.runs.selectors.outcomes import Cell, Durations, DurationSeries, Terms
+from apps.outcomes import kpis
+from apps.outcomes.kpis import KPIS, Human, Measure, Numbers, Share, change, wilson
+from apps.outcomes.selectors.outcomes import Cell, Durations, DurationSeries, Terms
 
 TERMS = {1: Terms(0.8, 60, 300), 2: Terms(0.9, 30, 100)}
 counts = st.integers(0, 5000).flatmap(

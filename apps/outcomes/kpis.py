@@ -9,13 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.runs.domain.counting import DASH, CountsAs, percent
-from apps.runs.domain.counting import TOO_FEW as TOO_FEW
-from apps.runs.domain.counting import Share as Share
-from apps.runs.domain.counting import wilson as wilson
-from apps.runs.domain.tally import Tally, Terms, target_of
-from apps.runs.domain.tally import tally as tally
-from apps.runs.selectors.outcomes import DurationSeries
+from apps.outcomes.domain.counting import DASH, CountsAs, percent
+from apps.outcomes.domain.tally import Tally, Terms, target_of
+from apps.outcomes.selectors.outcomes import DurationSeries
 
 MICRO = 1_000_000
 

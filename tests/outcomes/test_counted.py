@@ -8,11 +8,11 @@ import pytest
 from django.db.models import QuerySet
 
 from apps.ops.selectors.runs import RunFilter
-from apps.runs.domain.counting import BY_OUTCOME, CountsAs, counts_as, is_timed, shown_as
+from apps.outcomes.domain.counting import BY_OUTCOME, CountsAs, counts_as, is_timed, shown_as
+from apps.outcomes.selectors.counted import by_outcome, counted_as, shown, timed
+from apps.outcomes.selectors.outcomes import TOLD
 from apps.runs.domain.states import State
 from apps.runs.models import Run
-from apps.runs.selectors.counted import by_outcome, counted_as, shown, timed
-from apps.runs.selectors.outcomes import TOLD
 from tests.dashboards.rows import Shop
 
 OUTCOMES = ("", "resolved", "handed_over", "denied", "cancelled")

@@ -8,7 +8,7 @@ from operator import or_
 
 from django.db.models import BooleanField, Case, Count, ExpressionWrapper, F, Q, When
 
-from apps.runs.domain.counting import BY_OUTCOME, BY_STATE, FINISHED, TIMED, CountsAs
+from apps.outcomes.domain.counting import BY_OUTCOME, BY_STATE, FINISHED, TIMED, CountsAs
 
 FORK = "fork"  # the source of runs that people made to try something (decision record 0021)
 

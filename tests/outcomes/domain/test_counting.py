@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.counting import (
+from apps.outcomes.domain.counting import (
     BY_OUTCOME,
     BY_STATE,
     FINISHED,
@@ -18,8 +18,8 @@ from apps.runs.domain.counting import (
     is_timed,
     shown_as,
 )
+from apps.outcomes.domain.tally import Cell, tally
 from apps.runs.domain.states import TERMINAL, State
-from apps.runs.domain.tally import Cell, tally
 
 OUTCOMES = ("", "resolved", "handed_over", "denied", "escalated", "compensated", "cancelled")
 cells = st.lists(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from apps.runs.domain.counting import FINISHED, CountsAs, Share, counts_as
+from apps.outcomes.domain.counting import FINISHED, CountsAs, Share, counts_as
 from apps.runs.domain.states import State
 
 K = TypeVar("K")

@@ -1,0 +1,1 @@
+"""Reads of cohorts of runs: what came of them, and how long they took."""
