@@ -13,6 +13,8 @@ from django.urls import reverse
 from apps.kernel.moments import iso as iso
 from apps.kernel.moments import moment
 from apps.outcomes.domain.tally import DIMENSIONS
+from apps.outcomes.selectors.outcomes import MOST_BUCKETS as MOST_BUCKETS
+from apps.outcomes.selectors.outcomes import WIDTHS as WIDTHS
 from apps.outcomes.selectors.outcomes import (
     Scope,
     bucket_width,

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.outcomes.domain.counting import DASH, CountsAs, percent
+from apps.outcomes.domain.counting import TOO_FEW as TOO_FEW
+from apps.outcomes.domain.counting import Share as Share
+from apps.outcomes.domain.counting import wilson as wilson
 from apps.outcomes.domain.tally import Tally, Terms, target_of
+from apps.outcomes.domain.tally import tally as tally
 from apps.outcomes.selectors.outcomes import DurationSeries
 
 MICRO = 1_000_000

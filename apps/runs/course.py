@@ -13,12 +13,12 @@ from django.db import Error as DatabaseError
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
+from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
+from apps.kernel import trouble
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import check, loads
 from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch, from_json
-from apps.runs.domain import trouble
-from apps.runs.domain.evidence import MAX_ANSWER, PastStep
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State

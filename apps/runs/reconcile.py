@@ -17,16 +17,16 @@ from uuid import UUID
 from apps.accounts.domain.roles import Permission
 from apps.audit.domain.actors import SWEEPER, TOWER, Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult, ToolClient
+from apps.kernel import trouble
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.domain import trouble
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer, stored_answer
-from apps.runs.domain.retry import Ending
 from apps.runs.domain.states import UNDOABLE
-from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import bodies, compensating, tickets, unknown
 from apps.runs.models import Finding
 from apps.runs.selectors import compensating as undoing

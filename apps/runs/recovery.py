@@ -19,10 +19,10 @@ from apps.audit.domain.actors import SWEEPER
 from apps.audit.services import Fact, record_many
 from apps.catalog.services import watch_servers
 from apps.documents import services as documents
+from apps.kernel import trouble
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.runs import dispatch, journal, reconcile
-from apps.runs.domain import trouble
 from apps.runs.domain.duties import Duty
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
 from apps.runs.journal import breakers, compensating, lost, troubled

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.runs.domain.evidence import PastStep
+from apps.calls.domain.turn import Question, Thought
+from apps.calls.executor import CallResult
+from apps.evidence.domain.evidence import PastStep
 from apps.runs.domain.plan import Later
-from apps.runs.executor import CallResult
 from apps.runs.models import Run
 
 
@@ -108,29 +109,10 @@ class Think:
     work: Claimed
     attempt_id: UUID
     number: int
-    models: Sequence[str]
-    prompt: str
-    tools: Sequence[Mapping[str, Any]]
-    history: Sequence[Mapping[str, Any]]
-    timeout_s: float
-    preferred: str = ""  # the agent's own model, if another is asked first
-    reason: str = ""  # why another is
+    question: Question
 
 
 Action = Inspect | Call | Think
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """A live agent's turn: script items to append, and what it cost."""
-
-    items: Sequence[Mapping[str, Any]]
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost_microusd: int | None = None
-    model: str = ""
-    degraded: bool = False
-    degraded_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from apps.catalog.domain.replaying import choose_job
+from apps.evidence.domain.evidence import PastStep, conversation_facts, run_facts
 from apps.kernel import exactjson
 from apps.policy.adapters import Evaluator
 from apps.policy.domain.decision import Verdict
 from apps.policy.domain.document import read_document
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
-from apps.runs.domain.evidence import PastStep, conversation_facts, run_facts
 from controltower.practice.replay import counting
 from controltower.practice.replay.counting import Proposal
 from controltower.practice.replay.reading import BadLine, left_out, recordings

@@ -42,6 +42,7 @@ KERNEL = {
     "streaming",
     "textdiff",
     "transactions",
+    "trouble",
 }
 UNSAFE_TEMPLATE = re.compile(r"\|\s*safe\b|\|\s*safeseq\b|{%\s*autoescape\s+off|\son\w+=\"")
 BARE_SCRIPT = re.compile(r"<script(?![^>]*\bnonce=)[^>]*>")

@@ -23,11 +23,11 @@ from django.conf import settings
 from django.db import connection, connections
 
 from apps.audit.domain.actors import Actor
+from apps.calls.executor import ToolClient
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
 from apps.kernel.ids import new_id
-from apps.runs.executor import ToolClient
 from apps.runs.models import Run
 from apps.runs.services import NewRun, start_runs
 from tests.engine.shop import write_shop

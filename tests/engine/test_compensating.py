@@ -17,11 +17,11 @@ from ruamel.yaml import YAML
 from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.audit.models import Event
+from apps.calls.executor import ToolClient
 from apps.kernel.errors import ConflictError
 from apps.kernel.failpoints import VARIABLE
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import Verdict
-from apps.runs.executor import ToolClient
 from apps.runs.models import Receipt, Run, Step
 from apps.runs.selectors.compensating import plan_of
 from tests.engine.conftest import Tower, _apply

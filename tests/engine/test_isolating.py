@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from django.db import DataError, connection
 
+from apps.calls.executor import ToolClient
 from apps.runs.engine import asking, batch, commit, ending
 from apps.runs.engine.drain import Drain
-from apps.runs.executor import ToolClient
 from apps.runs.journal import barriers, breakers
 from apps.runs.models import Receipt, Run, RunScript, Step
 from tests.engine.conftest import Tower

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from apps.calls import agents
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned
-from apps.runs import agents, course
+from apps.runs import course
 from apps.runs.engine import asking
 from apps.runs.models import Message, Run, Step
 from tests.engine.conftest import Tower

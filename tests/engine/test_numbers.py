@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from apps.accounts.domain.tokens import Scope
 from apps.accounts.services import create_account, create_token
 from apps.approvals.models import Approval
+from apps.calls.executor import CallResult, ToolClient
 from apps.kernel import exactjson
-from apps.runs.executor import CallResult, ToolClient
 from apps.runs.models import Step
+from tests.calls.executor.raw_server import Answer, RawServer, Request, always, http, rpc, serving
 from tests.engine import raw_shop
 from tests.engine.test_drain import answer, drain
 from tests.factories.accounts import UserFactory
@@ -38,7 +39,6 @@ from tests.kernel.numerals import (
     parsed_values,
     texts,
 )
-from tests.runs.executor.raw_server import Answer, RawServer, Request, always, http, rpc, serving
 
 RULES = (
     raw_shop.PERMIT

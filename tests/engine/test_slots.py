@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from apps.runs.domain.limiter import Ended
-from apps.runs.engine.slots import Slots
+from apps.calls.domain.limiter import Ended
+from apps.calls.executor.slots import Slots
 
 
 async def hold(slots: Slots, name: str, ceiling: int, log: list[int], n: int) -> None:

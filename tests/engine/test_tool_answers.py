@@ -22,9 +22,9 @@ from apps.catalog.models import Tool, ToolServer
 from apps.catalog.selectors import pinned
 from apps.runs.journal import breakers
 from apps.runs.models import Breaker, Receipt, Run, Step
+from tests.calls.executor.raw_server import Answer, RawServer, Request, http, rpc, serving, text
 from tests.engine import raw_shop
 from tests.engine.test_drain import drain
-from tests.runs.executor.raw_server import Answer, RawServer, Request, http, rpc, serving, text
 
 ATTEMPTS = 3
 KINDS = ("read", "unkeyed", "keyed")

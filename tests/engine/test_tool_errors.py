@@ -18,17 +18,17 @@ import pytest
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult, ToolClient
 from apps.kernel import exactjson
 from apps.runs import reconcile
 from apps.runs.domain.finding import MOST_LOOK_UPS
-from apps.runs.domain.retry import Ending
 from apps.runs.engine import deciding
-from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import breakers
 from apps.runs.models import PARKED_UNTIL, AnswerBody, Intent, LookUp, Receipt, Step
+from tests.calls.executor.raw_server import Answer, RawServer, Request, http, rpc, serving, text
 from tests.engine import raw_shop
 from tests.engine.test_drain import drain
-from tests.runs.executor.raw_server import Answer, RawServer, Request, http, rpc, serving, text
 
 PNG = b"\x89PNG" + bytes(1000)
 BIG = "3.14159265358979323846264338327950288419716939937510"

@@ -31,11 +31,11 @@ from django.db import DatabaseError, connection, connections
 
 from apps.audit import fanout
 from apps.audit.domain.actors import Actor
+from apps.calls.executor import ToolClient
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
 from apps.kernel.ids import new_id
-from apps.runs.executor import ToolClient
 from apps.runs.models import Run, Step
 from apps.runs.services import NewRun, start_runs
 from controltower.launch import files, ports

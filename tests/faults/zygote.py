@@ -23,7 +23,7 @@ from django.core.management import call_command
 
 django.setup()
 
-from apps.runs.executor import ToolClient  # noqa: E402  # Django is set up before its models load
+from apps.calls.executor import ToolClient  # noqa: E402  # Django is set up before its models load
 
 LIMITS = {
     "nofile": resource.RLIMIT_NOFILE,

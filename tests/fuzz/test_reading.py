@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from apps.calls.domain.content import read_result
+from apps.calls.domain.envelope import is_legible, read
+from apps.calls.executor import wire
 from apps.kernel import exactjson
-from apps.runs.domain.content import read_result
-from apps.runs.domain.envelope import is_legible, read
-from apps.runs.executor import wire
 from tests.fuzz import cases, corpus
 
 LONGEST = 200_000  # that it takes seconds only

@@ -17,13 +17,13 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult
 from apps.catalog.models import ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.runs import reconcile
 from apps.runs.domain.finding import Looked, Verdict
-from apps.runs.domain.retry import Ending
-from apps.runs.executor import CallResult
 from apps.runs.models import Finding, Intent, Message, Receipt, Run, Step
 from apps.runs.selectors import unknown
 from apps.runs.services import cancel_run
@@ -277,7 +277,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, data: Any) -> list[dict[str, Any]
             return CallResult(Ending.NOT_SENT, error="nobody there")
         return CallResult(Ending.ANSWERED, content="text", data=data)
 
-    monkeypatch.setattr("apps.runs.executor.ToolClient.call", call)
+    monkeypatch.setattr("apps.calls.executor.ToolClient.call", call)
     return asked
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.content import Part
-from apps.runs.domain.retry import Ending
+from apps.calls.domain.content import Part
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult
 from apps.runs.engine import sizes
-from apps.runs.executor import CallResult
 from apps.runs.work import Finished
 
 K = 1024

@@ -10,12 +10,12 @@ from datetime import datetime
 from random import Random
 from uuid import UUID
 
+from apps.calls.domain.retry import Ending
 from apps.runs.domain import barrier, breaker, budget
 from apps.runs.domain.barrier import Barriers, Shut
 from apps.runs.domain.breaker import Breaker
 from apps.runs.domain.caps import Cap, Pace, Rooms, Who, own_pace
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
-from apps.runs.domain.retry import Ending
 from apps.runs.domain.states import State
 from tests.simulation.rows import FOR_EVER, Done, Step
 from tests.simulation.store import BEGAN, OVER, Store

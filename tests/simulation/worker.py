@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from apps.runs.domain.limiter import Ended, Limiter, ended, fresh
-from apps.runs.domain.retry import Ending
+from apps.calls.domain.limiter import Ended, Limiter, ended, fresh
+from apps.calls.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, End, Evidence
 from tests.simulation.rows import Act, Done, Reply, Tool
 from tests.simulation.sweep import take_back_from

@@ -15,11 +15,11 @@ from typing import Any
 from uuid import UUID
 
 from apps.approvals.domain.binding import binding, binding_digest
+from apps.calls.domain.limiter import LEAST, Limiter
 from apps.catalog.domain.contract import NO_RATE, Compensation, RetryPolicy, ToolUse
 from apps.runs.domain.admission import Accept, Class, Defer
 from apps.runs.domain.barrier import Scope
 from apps.runs.domain.caps import Cap
-from apps.runs.domain.limiter import LEAST, Limiter
 from apps.runs.domain.states import State
 from tests.simulation import sweep as sweeping
 from tests.simulation.barriers import Bounds

@@ -50,7 +50,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_model.py::test_the_contracts_fallback_is_asked_when_the_model_fails",
     ),
     "agent.timeout_s": Enforced(
-        "apps.runs.agents.think",
+        "apps.calls.agents.think",
         "engine/test_terms.py::test_an_agents_turn_takes_no_longer_than_the_contract_allows",
     ),
     "agent.fallback_at": Enforced(
@@ -63,23 +63,23 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_drain.py::test_a_tool_outside_the_contract_is_denied_and_the_run_told",
     ),
     "tools.timeout_s": Enforced(
-        "apps.runs.executor.ToolClient",
+        "apps.calls.executor.ToolClient",
         "engine/test_terms.py::test_a_call_takes_no_longer_than_the_contract_allows",
     ),
     "tools.retry.attempts": Enforced(
-        "apps.runs.domain.retry.decide",
+        "apps.calls.domain.retry.decide",
         "engine/test_terms.py::test_a_call_is_tried_as_often_as_the_contract_allows",
     ),
     "tools.retry.base_s": Enforced(
-        "apps.runs.domain.retry.decide",
+        "apps.calls.domain.retry.decide",
         "runs/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
     ),
     "tools.retry.cap_s": Enforced(
-        "apps.runs.domain.retry.decide",
+        "apps.calls.domain.retry.decide",
         "runs/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
     ),
     "tools.concurrency": Enforced(
-        "apps.runs.engine.slots.Slots",
+        "apps.calls.executor.slots.Slots",
         "engine/test_terms.py::test_no_more_calls_are_made_at_once_than_the_contract_allows",
     ),
     "tools.rate_per_minute": Enforced(
@@ -155,7 +155,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "runs/domain/test_admission.py::test_a_criticality_names_a_class_that_can_only_be_lowered",
     ),
     "signals": Enforced(
-        "apps.runs.domain.evidence.hearing",
+        "apps.evidence.domain.evidence.hearing",
         "engine/test_drain.py::test_a_published_signal_that_cannot_be_tried_has_a_person_asked",
     ),
 }

@@ -15,9 +15,9 @@ from django.db import DatabaseError, InterfaceError
 
 from apps.audit import selectors as log
 from apps.catalog.selectors import servers
+from apps.kernel import trouble
 from apps.ops.selectors import health, probes
 from apps.ops.selectors.health import DutyHealth, LaneHealth, Overview, Trouble, WorkerHealth
-from apps.runs.domain import trouble
 
 logger = logging.getLogger(__name__)
 LATE_SECONDS = 60  # a due step older than this is worth a sentence, though its lane moves

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from apps.calls.domain.envelope import clean
 from apps.kernel import exactjson
 from apps.kernel.canonical import canonical_bytes
-from apps.runs.domain.envelope import clean
 
 LOOK_AGAIN_S = 30.0  # after the first look-up of the tower's own, then twice as long each time
 LOOK_AGAIN_LONGEST_S = 3600.0

@@ -12,8 +12,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from apps.evidence.domain.evidence import resource_of
 from apps.kernel.exactjson import Number, dumps, same
-from apps.runs.domain.evidence import resource_of
 
 INHERITABLE = frozenset({"succeeded", "failed"})  # how a step must have ended to be taken over
 ENDED_WITHOUT_EFFECT = frozenset({"failed", "cancelled"})

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.kernel.trouble import storable
 from apps.runs.domain.script import Call, follow
-from apps.runs.domain.trouble import storable
 
 RULE = "plan-clash"
 MOST_AHEAD = 10  # later changes that are looked at

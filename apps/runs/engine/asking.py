@@ -15,10 +15,12 @@ from uuid import UUID
 from apps.approvals.domain import preview
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask, Doubt
+from apps.calls.domain.turn import Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
+from apps.evidence.domain import evidence
 from apps.kernel.errors import UnavailableError
 from apps.kernel.schemas import Schema, compiled
 from apps.policy import selectors as policy
@@ -26,7 +28,7 @@ from apps.policy.domain.mistyped import CAME
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
 from apps.runs.course import RunCache
-from apps.runs.domain import evidence, forking, plan
+from apps.runs.domain import forking, plan
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.sentence import look_up, render
@@ -287,10 +289,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
     used = spending(work.run_id, terms(work), failures=number - 1)
     models = _models(agent, terms(work).agent.fallbacks)
     chosen = choose(models, used, at=terms(work).agent.fallback_at)
-    return Think(
-        work=work,
-        attempt_id=attempt_id,
-        number=number,
+    question = Question(
         models=chosen.models,
         preferred=chosen.preferred,
         reason=chosen.reason,
@@ -303,6 +302,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
         history=_transcript(work.run_id),
         timeout_s=terms(work).agent.timeout_s,
     )
+    return Think(work, attempt_id, number, question)
 
 
 def _models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ...]:

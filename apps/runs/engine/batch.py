@@ -14,12 +14,12 @@ from apps.approvals import services as approvals
 from apps.approvals.gate import Answer, gate_batch
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
+from apps.calls.domain.retry import RetryDecision, Verdict
 from apps.catalog import adapters as servers
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.runs import course, journal, reconcile
 from apps.runs.course import RunCache
-from apps.runs.domain.retry import RetryDecision, Verdict
 from apps.runs.domain.states import LIVE, UNDER_WAY, State
 from apps.runs.engine import asking, deciding, ending, inspecting, progress
 from apps.runs.journal import (

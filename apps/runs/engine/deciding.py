@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from apps.calls.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.course import RunCache
-from apps.runs.domain.retry import RetryDecision, Verdict, decide
 from apps.runs.engine import asking, ending
 from apps.runs.journal import unsent
 from apps.runs.work import Finished

@@ -22,19 +22,19 @@ from uuid import UUID
 from django.db import connection
 
 from apps.approvals.domain import preview
+from apps.calls import agents
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult, ToolClient
+from apps.calls.executor.slots import Slot, Slots, told
+from apps.kernel import trouble
 from apps.kernel.failpoints import reach
 from apps.kernel.transactions import is_of_a_row
-from apps.runs import agents
 from apps.runs.course import RunCache
-from apps.runs.domain import trouble
-from apps.runs.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import calling, inspecting, progress, sizes
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.isolating import Isolation
 from apps.runs.engine.patience import patiently
-from apps.runs.engine.slots import Slot, Slots, told
-from apps.runs.executor import CallResult, ToolClient
 from apps.runs.journal import claiming, pressure
 from apps.runs.journal.withholding import WITHHELD
 from apps.runs.services.workers import beat, give_back, notice, renew_leases
@@ -201,7 +201,7 @@ class Drain:
         if isinstance(action, Inspect):
             return await inspecting.inspect(tools, action)
         if isinstance(action, Think):
-            result, thought = await agents.think(action)
+            result, thought = await agents.think(action.question)
             return Finished(action, result, thought)
         async with self._slot(action) as slot:
             if action.work.lease_token in self._withheld:

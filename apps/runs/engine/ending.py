@@ -11,15 +11,15 @@ from uuid import UUID
 from apps.approvals.gate import Answer
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
+from apps.calls.domain.envelope import clean
+from apps.calls.domain.retry import ANSWERS, Ending, Verdict
+from apps.calls.executor import CallResult
+from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
 from apps.runs import journal
 from apps.runs.domain import budget, forking
-from apps.runs.domain.envelope import clean
-from apps.runs.domain.evidence import MAX_ANSWER, PastStep
-from apps.runs.domain.retry import ANSWERS, Ending, Verdict
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
-from apps.runs.executor import CallResult
 from apps.runs.journal import breakers, lost, unsent
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run

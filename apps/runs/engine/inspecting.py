@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.approvals.domain import preview
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult, ToolClient
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import dumps
@@ -19,13 +21,11 @@ from apps.runs.course import ARGUMENTS_PURPOSE
 from apps.runs.domain import plan
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.plan import Later
-from apps.runs.domain.retry import Ending
 from apps.runs.domain.script import Call
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, calling
 from apps.runs.engine.sizes import weighed
-from apps.runs.executor import CallResult, ToolClient
 from apps.runs.work import Carried, Claimed, Inspect
 
 MOST_S = 10.0  # for the preview and the look ahead together

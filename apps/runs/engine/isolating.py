@@ -24,12 +24,12 @@ from django.conf import settings
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain.retry import NOTHING_DONE, Ending
+from apps.kernel import trouble
 from apps.kernel.apart import in_halves
 from apps.kernel.transactions import is_of_a_row, single_command
 from apps.runs import journal
 from apps.runs.course import RunCache
-from apps.runs.domain import trouble
-from apps.runs.domain.retry import NOTHING_DONE, Ending
 from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import commit as engine
 from apps.runs.engine import ending

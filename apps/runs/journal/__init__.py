@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from apps.kernel import trouble
 from apps.kernel.statements import (
     Row,
     execute,
@@ -26,7 +27,6 @@ from apps.kernel.statements import (
 )
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
-from apps.runs.domain import trouble
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents

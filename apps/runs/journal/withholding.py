@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import CallResult
 from apps.kernel.transactions import participant
-from apps.runs.domain.retry import Ending
-from apps.runs.executor import CallResult
 from apps.runs.journal import barriers, breakers, execute
 from apps.runs.work import Claimed, Finished
 

@@ -21,9 +21,9 @@ from apps.approvals.selectors import Asked
 from apps.audit.domain.actors import SWEEPER, Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
+from apps.kernel import trouble
 from apps.kernel.transactions import command, is_of_a_row
 from apps.runs import course, dispatch, journal
-from apps.runs.domain import trouble
 from apps.runs.domain.admission import (
     Accept,
     Case,

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from apps.accounts.domain.roles import Permission
 from apps.audit.services import Fact, record_many
+from apps.calls.executor import ToolClient
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.errors import (
     ConflictError,
@@ -28,7 +29,6 @@ from apps.runs.domain import saga
 from apps.runs.domain.finding import Verdict, is_agreed
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import UNDOABLE
-from apps.runs.executor import ToolClient
 from apps.runs.journal import compensating, tickets
 from apps.runs.models import Finding, Run, Step
 from apps.runs.selectors import compensating as undoing

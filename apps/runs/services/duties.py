@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from django.db import DatabaseError, InterfaceError, connection
 
+from apps.kernel import trouble
 from apps.kernel.statements import execute
-from apps.runs.domain import trouble
 from apps.runs.domain.duties import Done, Duty
 
 logger = logging.getLogger(__name__)

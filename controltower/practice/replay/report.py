@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from apps.calls.domain.retry import Ending
+from apps.calls.executor import ToolClient
 from apps.policy import services as policy
 from apps.policy.models import Decision
-from apps.runs.domain.retry import Ending
-from apps.runs.executor import ToolClient
 from apps.runs.models import Run, Step
 from controltower.practice.replay.running import Replay
 from controltower.practice.replay.scoring import LABELS, OUTCOMES, Played, labelled

@@ -12,9 +12,9 @@ from django.db import DatabaseError, connection
 from rich.progress import Progress
 
 from apps.audit.domain.actors import Actor
+from apps.calls import agents
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import TowerError
-from apps.runs import agents
 from apps.runs.engine.drain import worker_name
 from apps.runs.models import Run
 from apps.runs.services import beat, ensure_desks, take_case

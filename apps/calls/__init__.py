@@ -1,0 +1,7 @@
+"""Calls: the doors to tools and models, and what is made of their answers.
+
+Owns: nothing in the database.
+Hides: MCP and its revisions, HTTP, providers of models, how hostile an answer may be.
+Offers: executor.ToolClient (one call of a tool), executor.slots (how many at once), agents.think
+    (one turn of a model), domain.retry (whether and when again).
+"""

@@ -1,0 +1,6 @@
+"""Evidence: what a conversation says about a proposed action.
+
+Owns: nothing in the database.
+Hides: languages, dates and names as people say them, what counts as a yes.
+Offers: domain.evidence.
+"""
