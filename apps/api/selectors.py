@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.urls import reverse
 
+from apps.ops.selectors.answers import result_of
 from apps.outcomes.domain.counting import counts_as
 from apps.outcomes.domain.tally import Tally
 
@@ -52,6 +53,16 @@ def run_document(run: Run) -> dict[str, Any]:
             "cancel": reverse("rest:cancel", kwargs=of_run),
             "events": f"{reverse('rest:events')}?run={run.pk}",
         },
+    }
+
+
+def with_result(run: Run) -> dict[str, Any]:
+    """A run with what it gave back, every number by its value."""
+    given = result_of(run.pk)
+    return {
+        **run_document(run),
+        "has_result": given is not None,
+        "result": given.value if given else None,
     }
 
 

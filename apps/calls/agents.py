@@ -40,7 +40,18 @@ from pydantic_ai.tools import ToolDefinition
 
 from apps.calls.domain import constrained
 from apps.calls.domain.naming import LOCAL, live_label, provider_name, provider_names
-from apps.calls.domain.reply import Fault, Reply, Spent, fault_of, items_of, object_of, spent_by
+from apps.calls.domain.reply import (
+    BAD_RESULT,
+    Fault,
+    Reply,
+    Spent,
+    fault_of,
+    items_of,
+    object_of,
+    result_tool_name,
+    result_tool_schema,
+    spent_by,
+)
 from apps.calls.domain.retry import Ending
 from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
@@ -52,6 +63,10 @@ LOCAL_PATIENCE_S = 120.0  # a model that shares this machine with all the rest i
 SMALL = ModelSettings(max_tokens=400, temperature=0.3)
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 TURNED_AWAY = {408, 409, 425, 429, 503, 529}  # asked again; 529 is what some say when overloaded
+RESULT_WORDS = (
+    "Gives the result of the whole job and ends it. Call it once, alone, when everything is done;"
+    " say in the same turn what is to be told to the customer."
+)
 WHAT_TO_DO = {
     401: "The model provider refused the key: set TOWER_MODEL_KEY.",
     403: "The model provider doesn't let this key do that: check TOWER_MODEL_KEY and TOWER_MODEL.",
@@ -134,6 +149,8 @@ async def _ask(question: Question, patience_s: float, meter: Meter) -> Thought |
         if settings.MODEL_OUTPUT == "json":
             return _taken(await _ask_for_json(model, question), question, names=names)
         tools = [_definition(t) for t in question.tools]
+        if question.output:
+            tools.append(_result_tool(question))
         answer = await model_request(
             model,
             [*_history(question.history)],
@@ -144,7 +161,8 @@ async def _ask(question: Question, patience_s: float, meter: Meter) -> Thought |
 
 async def _ask_for_json(model: Model, question: Question) -> ModelResponse:
     """One JSON object of the turn's schema, which the server holds the model to."""
-    schema = constrained.turn_schema(question.tools, question.history)
+    output = question.output.outline.schema if question.output else None
+    schema = constrained.turn_schema(question.tools, question.history, output)
     told = {"user": UserPromptPart, "system": SystemPromptPart}
     history: list[ModelMessage] = [
         ModelResponse([TextPart(text)]) if role == "assistant" else ModelRequest([told[role](text)])
@@ -175,6 +193,20 @@ def _definition(tool: Mapping[str, Any]) -> ToolDefinition:
         description=tool["description"],
         parameters_json_schema=dict(tool["schema"]),
     )
+
+
+def _result_tool(question: Question) -> ToolDefinition:
+    """The tool by which the model gives the run's result and ends."""
+    assert question.output is not None  # noqa: S101  # its caller knows
+    return ToolDefinition(
+        name=_result_name(question),
+        description=RESULT_WORDS,
+        parameters_json_schema=result_tool_schema(question.output.outline.schema),
+    )
+
+
+def _result_name(question: Question) -> str:
+    return result_tool_name([provider_name(t["name"]) for t in question.tools])
 
 
 def _history(entries: Sequence[Mapping[str, Any]]) -> list[ModelMessage]:
@@ -217,12 +249,26 @@ def _taken(answer: ModelResponse, question: Question, *, names: Sequence[str]) -
     reply = _reply(answer)
     if fault := fault_of(reply):
         return fault
+    items = _items(reply, question)
+    if isinstance(items, Fault):
+        return items
+    return _bad_result(items, question) or _thought(answer, items, question, names=names)
+
+
+def _items(reply: Reply, question: Question) -> list[dict[str, Any]] | Fault:
     if settings.MODEL_OUTPUT == "json":
         turn = object_of(reply)
-        items = turn if isinstance(turn, Fault) else constrained.items_of(turn)
-    else:
-        items = items_of(reply, provider_names(t["name"] for t in question.tools))
-    return items if isinstance(items, Fault) else _thought(answer, items, question, names=names)
+        return turn if isinstance(turn, Fault) else constrained.items_of(turn)
+    names = provider_names(t["name"] for t in question.tools)
+    return items_of(reply, names, result_tool=_result_name(question) if question.output else None)
+
+
+def _bad_result(items: Sequence[Mapping[str, Any]], question: Question) -> Fault | None:
+    """Why a turn that ends the run may not: its result isn't what the contract asks for."""
+    if question.misfit is None or any("call" in item for item in items):
+        return None
+    wrong = question.misfit(items)
+    return Fault(BAD_RESULT, f"The result doesn't fit: {wrong}.") if wrong else None
 
 
 def _answered_as(model: str, names: Sequence[str]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from apps.calls.domain.reply import BAD_RESULT
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
@@ -18,8 +20,10 @@ from apps.kernel import trouble
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import check, loads
 from apps.kernel.ids import new_id
+from apps.kernel.schemas import Schema, compiled
 from apps.kernel.statements import fetch, from_json
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
+from apps.runs.domain.result import last_given, problem
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
@@ -43,6 +47,7 @@ class Course:
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)  # of runs that end
     runs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -147,12 +152,41 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
         course.steps.append(_agent_step(run, carried.top))
         course.runs[run.id] = _going(run)
     else:
-        answered = carried.top > 0
-        ends = [StepEnd(s.tool, s.effect, s.disposition) for s in carried.steps]
-        wanted, hand_over = contract.outcome.when_any_of, contract.outcome.hand_over
-        end = judge(ends, wanted_tools=wanted, answered=answered, hand_over=hand_over)
-        told = summary(end, ends, turn.summary, hand_over=hand_over)
-        course.runs[run.id] = _moved(run, end, told)
+        _end(course, carried, contract, said=turn.summary)
+
+
+def _end(course: Course, carried: Carried, contract: Contract, *, said: str) -> None:
+    """The agent is done: what its run has come to, and what it gives back."""
+    run, hand_over = carried.run, contract.outcome.hand_over
+    ends = [StepEnd(s.tool, s.effect, s.disposition) for s in carried.steps]
+    end = judged(ends, contract, answered=carried.top > 0)
+    output, given = output_of(run.contract_version_id), last_given(carried.items[: run.cursor])
+    wrong = problem(output, given, end=end) if output else ""
+    if wrong:
+        end = RunEnd(State.FAILED, "not_resolved", BAD_RESULT)
+        wrong = f"The result doesn't fit the contract's output: {wrong}"
+    elif output and given and end.state is State.SUCCEEDED:
+        course.results.append({"run_id": run.id, "value": given.value})
+    told = summary(end, ends, said, hand_over=hand_over, why=wrong)
+    course.runs[run.id] = _moved(run, end, told)
+
+
+def judged(ends: Sequence[StepEnd], contract: Contract, *, answered: bool) -> RunEnd:
+    """What a run that ends now has come to, whatever its result is."""
+    outcome = contract.outcome
+    return judge(
+        ends,
+        wanted_tools=outcome.when_any_of,
+        answered=answered,
+        hand_over=outcome.hand_over,
+    )
+
+
+@lru_cache(maxsize=1024)
+def output_of(contract_version_id: int) -> Schema | None:
+    """What the results of a contract's runs must fit; ``None`` when it doesn't say."""
+    output = contract_of(contract_version_id).output
+    return compiled(output) if output else None
 
 
 def _limit_reached(run: Run, contract: Contract) -> str:

@@ -27,7 +27,7 @@ from apps.kernel.transactions import after_commit, command, is_of_a_row, partici
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer, stored_answer
 from apps.runs.domain.states import UNDOABLE
-from apps.runs.journal import bodies, compensating, tickets, unknown
+from apps.runs.journal import bodies, compensating, results, tickets, unknown
 from apps.runs.models import Finding
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors import unknown as known
@@ -190,6 +190,7 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     path = course.advance_runs(carried.values(), notes={run.pk: notes})
     moved = journal.update_runs(list(path.runs.values()))
     journal.add_messages([m for m in path.messages if m["run_id"] in moved])
+    results.keep([r for r in path.results if r["run_id"] in moved])
     journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)
     row = path.runs[run.pk]
     fact = {"outcome": row["outcome"], "step": step.seq}

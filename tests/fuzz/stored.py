@@ -127,6 +127,7 @@ _SERVED = (
 OF_RUNS = (
     *_slots("runs_run", "input", *_OBJECT),
     *_slots("runs_runscript", "items", *_ITEMS),
+    *_slots("runs_runresult", "value", *_OBJECT),
     *_slots("runs_step", "arguments", *_OBJECT),
     *_slots("runs_step", "facts", *_OBJECT),
     *_slots("runs_step", "preview", *_PREVIEW),

@@ -21,7 +21,7 @@ from apps.catalog.domain.contract import parse
 from apps.catalog.models import ContractVersion, ServerCheck, Tool, ToolServer, ToolVersion
 from apps.kernel.ids import new_id
 from apps.ops.selectors.detail import StepView
-from apps.runs.models import Finding, Run, RunScript, Step
+from apps.runs.models import Finding, Run, RunResult, RunScript, Step
 from apps.runs.selectors.compensating import plan_of
 from tests.factories.catalog import CONTRACT, apply_toys
 from tests.factories.runs import StepFactory, eventful_run
@@ -58,6 +58,7 @@ def a_run(undone_by: dict[str, Any] = UNDONE_BY) -> Run:
     run.steps_total = 9
     run.save()
     RunScript.objects.create(run=run, items=[])
+    RunResult.objects.create(run_id=run.id, value={})
     lost = run.steps.get(seq=6)
     Finding.objects.create(id=new_id(), step=lost, run_id=run.id, round=7, word="happened")
     StepFactory.create(run=run, seq=8, kind="agent", state="succeeded", disposition="executed")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.approvals.models import Approval
 from apps.ops.selectors.runs import Cursor
 from apps.outcomes.domain.counting import DASH
-from apps.runs.models import Run
+from apps.runs.models import Run, RunResult
 from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done
 
 pytestmark = pytest.mark.django_db
@@ -324,3 +324,41 @@ def test_a_form_that_was_refused_leads_back_to_itself(client_as):
     assert page.status_code == 422
     assert "data-back" in html
     assert "Try again" not in html  # it would be asked for as a page, and there is none
+
+
+def test_a_result_is_shown_as_the_agents_claim_and_exported(client_as):
+    run = RunFactory.create(done=True)
+    path = reverse("runs:detail", args=[run.id])
+    client = client_as("auditor")
+    assert "Result</h2>" not in text_of(client.get(path))
+    RunResult.objects.create(run_id=run.id, value={"total": 10**30, "note": "<b>\u202e paid"})
+
+    page = text_of(client.get(path))
+    export = json.loads(client.get(reverse("runs:export_json", args=[run.id])).content)
+
+    assert "The agent&rsquo;s claim" in page
+    assert "its claim, not evidence" in page
+    assert str(10**30) in page
+    assert "<b>" not in page.split("The agent&rsquo;s claim")[1].split("</section>")[0]
+    assert export["result"]["value"] == {"total": 10**30, "note": "<b>\u202e paid"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 1.0}}, ["Both gave the same result."]),
+        ({"a": {"b": 1}}, {"a": {"b": "x"}}, ["What differs in the results", "a.b"]),
+        (7, None, [">7<", "No result."]),
+        (7, 8, ["What differs in the results", "result"]),
+    ],
+)
+def test_results_are_compared(client_as, one, other, words):
+    runs = [RunFactory.create(done=True), RunFactory.create(done=True)]
+    for run, value in zip(runs, (one, other), strict=True):
+        if value is not None:
+            RunResult.objects.create(run_id=run.id, value=value)
+
+    path = reverse("runs:compare")
+    page = text_of(client_as("auditor").get(path, {"a": runs[0].id, "b": runs[1].id}))
+
+    assert all(word in page for word in words)

@@ -17,6 +17,7 @@ from apps.api import selectors, services
 from apps.api.rest import schemas
 from apps.api.rest.auth import Bearer
 from apps.api.rest.idempotent import HEADER, keyed, respond
+from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError
 from apps.ops.selectors import detail
 from apps.ops.selectors import runs as listing
@@ -142,11 +143,12 @@ ONE = {**PROBLEMS, 404: schemas.ProblemOut}
     auth=READ,
     url_name="run",
     summary="Read a run",
-    response={200: schemas.RunOut, **ONE},
+    response={200: schemas.RunWithResultOut, **ONE},
 )
-def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
-    """How a run stands now."""
-    return selectors.run_document(detail.run_by_id(run_id))
+def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """How a run stands now, and what it gave back."""
+    document = selectors.with_result(detail.run_by_id(run_id))
+    return HttpResponse(exactjson.dumps(document), content_type="application/json")
 
 
 @router.post(

@@ -35,17 +35,20 @@ class CallIn(Strict):
 
 
 class ScriptItemIn(Strict):
-    """One thing a scripted agent does: exactly one member."""
+    """One thing a scripted agent does: exactly one member. By ``result`` it gives what the run
+    comes to, any JSON value; the last one counts and has to fit the contract's output schema."""
 
     say: Text | None = None
     hear: Text | None = None
     call: CallIn | None = None
+    result: Any = None
     done: Text | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> ScriptItemIn:
-        if len(self.model_fields_set) != 1 or None in self.model_dump(exclude_unset=True).values():
-            raise ValueError("exactly one of say, hear, call and done is needed")
+        given = self.model_dump(exclude_unset=True)
+        if len(given) != 1 or (None in given.values() and "result" not in given):
+            raise ValueError("exactly one of say, hear, call, result and done is needed")
         return self
 
 
@@ -102,6 +105,15 @@ class RunOut(Schema):
     deadline_at: datetime
     url: str
     links: dict[str, str]
+
+
+class RunWithResultOut(RunOut):
+    """A run and its ``result``: what the agent says came of it. It has the form of the contract's
+    output schema, to the digit; whether it is true nobody has checked. ``has_result`` tells a
+    result of ``null`` from none; only runs that succeeded have one."""
+
+    has_result: bool
+    result: Any
 
 
 class NumbersOut(Schema):

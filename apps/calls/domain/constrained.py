@@ -31,14 +31,19 @@ Schema = dict[str, Any]
 
 
 def turn_schema(
-    tools: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]],
+    history: Sequence[Mapping[str, Any]],
+    output: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The shape of the next turn. A small model would answer without looking and make ids up: its
     first turn is a call, ids are chosen among those that occur in the conversation, the same tool
-    is not offered twice in a row, and after ``CALLS`` calls only words are left."""
+    is not offered twice in a row, and after ``CALLS`` calls only words are left. Where a result of
+    the shape ``output`` is wanted, it can't end without one."""
     text = {"type": "string", "maxLength": TEXT_CHARS}
-    words = [_turn("say", text=text), _turn("done", summary=text)]
     names = known_names(history)
+    words = [_turn("say", text=text), _turn("done", summary=text)]
+    if output:
+        words = [_turn("done", summary=text, result=_value("result", output, names))]
     made = [entry["tool"] for entry in history if entry["role"] == "tool"]
     calls = [
         _turn("call", tool={"const": t["name"]}, arguments=_arguments(t["schema"], names))
@@ -142,5 +147,6 @@ def items_of(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
     if turn.get("do") == "call":
         return [{"call": {"tool": str(turn.get("tool", "")), "args": turn.get("arguments", {})}}]
     text = str(turn.get("text") or turn.get("summary") or "").strip()
-    said = [{"say": text}] if turn.get("do") == "say" and text else []
-    return [*said, {"done": text}]
+    given: list[dict[str, Any]] = [{"result": turn["result"]}] if "result" in turn else []
+    said = [{"say": text}] if text and (given or turn.get("do") == "say") else []
+    return [*said, *given, {"done": text}]

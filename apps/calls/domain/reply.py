@@ -8,13 +8,14 @@ so that the step is denied with the reason and the model is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from apps.kernel.exactjson import NotCarriedError, is_number, loads
 from apps.kernel.trouble import storable
 
+BAD_RESULT = "bad_result"  # a turn, or a run, whose result isn't what the contract asks for
 MOST_CALLS = 32  # of one turn; more is no plan, and each is a step of the run
 MOST_TEXT = 100_000  # characters of words or arguments of one part
 MOST_TOLD = 300  # characters of a provider's own words
@@ -78,19 +79,74 @@ def fault_of(reply: Reply) -> Fault | None:
     return None
 
 
-def items_of(reply: Reply, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def items_of(
+    reply: Reply, names: Mapping[str, str], *, result_tool: str | None = None
+) -> list[dict[str, Any]] | Fault:
     """Script items of a turn: what is said, what is proposed, and the end where nothing is.
     ``names`` leads from the provider's tool names to ours; one that it doesn't have stays as it
-    is."""
+    is. By a call of ``result_tool`` the model gives the run's result and ends; beside other calls,
+    whose answers it hasn't seen, it is no result."""
     said = [storable(text[:MOST_TEXT]) for text in reply.texts if text.strip()]
     items: list[dict[str, Any]] = [{"say": text} for text in said]
+    proposed = [(tool, raw) for tool, raw in reply.calls if tool != result_tool]
     items += [
         {"call": {"tool": storable(names.get(tool, tool)), "args": arguments_of(raw)}}
-        for tool, raw in reply.calls
+        for tool, raw in proposed
     ]
-    if not reply.calls:
-        items.append({"done": said[-1][:2000]})
-    return items
+    if proposed:
+        return items
+    given = _result_of([raw for _, raw in reply.calls])
+    if isinstance(given, Fault):
+        return given
+    return [*items, *given, {"done": said[-1][:2000] if said else ""}]
+
+
+def _result_of(raws: Sequence[Any]) -> list[dict[str, Any]] | Fault:
+    """The script item of the one result that a turn gives, if it gives one."""
+    if not raws:
+        return []
+    if len(raws) > 1:
+        return Fault(BAD_RESULT, "The reply gives several results at once; one is wanted.")
+    arguments = arguments_of(raws[0])
+    if not isinstance(arguments, dict) or set(arguments) != {"result"}:
+        words = "The result is given as a JSON object with “result” and nothing else."
+        return Fault(BAD_RESULT, words)
+    return [{"result": arguments["result"]}]
+
+
+def result_tool_name(names: Collection[str]) -> str:
+    """The name under which a model is offered the tool that gives the result: none of ``names``,
+    by which the provider knows the contract's tools."""
+    name = "final_result"
+    while name in names:
+        name += "_"
+    return name
+
+
+def result_tool_schema(output: Any) -> dict[str, Any]:
+    """What that tool takes: one value, of the contract's ``output``, as ``result``."""
+    return {
+        "type": "object",
+        "properties": {"result": _moved_down(output)},
+        "required": ["result"],
+        "additionalProperties": False,
+    }
+
+
+def _moved_down(schema: Any) -> Any:
+    """A schema as part of another: what points into it still does."""
+    if isinstance(schema, Mapping):
+        return {
+            key: _PLACE + value[1:]
+            if key == "$ref" and isinstance(value, str) and (value == "#" or value[:2] == "#/")
+            else _moved_down(value)
+            for key, value in schema.items()
+            if key != "$schema"
+        }
+    return [_moved_down(one) for one in schema] if isinstance(schema, list) else schema
+
+
+_PLACE = "#/properties/result"
 
 
 def arguments_of(raw: Any) -> Any:

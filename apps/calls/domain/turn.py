@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from apps.kernel.schemas import Schema
+
+Misfit = Callable[[Sequence[Mapping[str, Any]]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class Question:
     timeout_s: float
     preferred: str = ""  # the agent's own model, if another is asked first
     reason: str = ""  # why another is
+    output: Schema | None = None  # what the run's result has to fit, where the contract says so
+    misfit: Misfit | None = None  # what is wrong with the result if the run ends with these items
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.api.services.running.new_run",
         "api/rest/test_runs.py::test_what_was_refused_may_be_mended_under_the_same_key",
     ),
+    "output": Enforced(
+        "apps.runs.domain.result.problem",
+        "engine/test_results.py::test_a_run_succeeds_only_with_a_result_that_fits",
+    ),
     "outcome.success": Enforced(
         "apps.runs.domain.outcome.judge",
         "runs/domain/test_outcome.py::test_a_run_is_judged_by_what_was_really_done",
@@ -163,7 +167,6 @@ ENFORCED: Mapping[str, Enforced] = {
 TOLD = frozenset({"job", "name", "owner", "purpose", "failure_modes", "runbook"})
 
 STATED: Mapping[str, str] = {
-    "output": "What a run gives back is not compared with it yet.",
     "data.contracts": "The data that the job reads is not held against them yet.",
     "data.freshness_s": "The age of data is not looked at yet.",
     "data.classification": "Nothing is kept from anybody or any model for it yet.",

@@ -1,4 +1,5 @@
-"""What a tool answered, as people see it: short enough for a page, the rest to be downloaded."""
+"""What a tool answered and what a run gave back, as people see it: short enough for a page, the
+rest to be downloaded."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from apps.kernel import exactjson
 from apps.kernel.errors import NotFoundError
-from apps.runs.models import AnswerBody, Step
+from apps.runs.models import AnswerBody, RunResult, Step
 
 SHOWN_CHARS = 20_000
 MOST = 500  # parts and notes of one answer
@@ -50,6 +51,11 @@ def shown(step: Step) -> Shown | None:
     parts = [_piece(n, p) for n, p in enumerate(_pieces(result), 1) if isinstance(p, Mapping)]
     notes = [_text(note) for note in _listed(result.get("notes"))]
     return Shown(text[:SHOWN_CHARS], len(text) > SHOWN_CHARS, parts, notes)
+
+
+def result_of(run_id: UUID) -> RunResult | None:
+    """What a run gave back; ``None`` when it gave nothing, or did not succeed."""
+    return RunResult.objects.filter(pk=run_id).first()
 
 
 def _piece(number: int, part: Mapping[str, Any]) -> Piece:

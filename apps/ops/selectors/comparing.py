@@ -16,7 +16,7 @@ from apps.kernel.exactjson import NotCarriedError, dumps, loads, same
 from apps.ops.domain.alignment import Compared, End, align, differences, divergence
 from apps.ops.selectors.detail import Detail, StepView, run_detail
 from apps.policy.domain import told
-from apps.runs.models import Message, Run
+from apps.runs.models import Message, Run, RunResult
 from apps.web.domain.quantities import duration_words
 
 SUGGESTED = 12
@@ -91,6 +91,16 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Results:
+    """What the two runs gave back. ``changed``: the values that differ, where they are few."""
+
+    left: RunResult | None
+    right: RunResult | None
+    is_same: bool
+    changed: tuple[Changed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two runs, their aligned steps, and where they first part."""
 
@@ -100,6 +110,7 @@ class Comparison:
     sentence: str
     facts: list[Fact]
     conversation: list[Said | Gap]
+    results: Results
 
     @property
     def first(self) -> Row | None:
@@ -143,7 +154,17 @@ def compare(left_id: UUID, right_id: UUID) -> Comparison:
         )
         for at, (i, j) in enumerate(pairs)
     ]
-    return Comparison(left, right, rows, sentence, _facts(left, right), _talk(left, right))
+    facts, talk = _facts(left, right), _talk(left, right)
+    return Comparison(left, right, rows, sentence, facts, talk, _results(left, right))
+
+
+def _results(left: Detail, right: Detail) -> Results:
+    one, other = left.result, right.result
+    if one is None or other is None:
+        return Results(one, other, is_same=one is other)
+    is_same = same(one.value, other.value)
+    changed = () if is_same else values_that_differ(one.value, other.value, whole="result")
+    return Results(one, other, is_same, changed)
 
 
 def _tool_steps(detail: Detail) -> list[StepView]:
@@ -198,11 +219,17 @@ def _changed(left: Any, right: Any) -> Iterator[Changed]:
 def answers_that_differ(left: Any, right: Any) -> tuple[Changed, ...]:
     """The single values in which two answers of a tool differ, each under its path. Empty if they
     are so many that the whole answers are easier to read."""
-    changed = tuple(_changed(dict(_leaves(left)), dict(_leaves(right))))
+    return values_that_differ(left, right, whole="answer")
+
+
+def values_that_differ(left: Any, right: Any, *, whole: str) -> tuple[Changed, ...]:
+    """The same of any two values; ``whole`` is the name of one that holds no others."""
+    ours, theirs = dict(_leaves(left, whole)), dict(_leaves(right, whole))
+    changed = tuple(_changed(ours, theirs))
     return changed if len(changed) <= MOST_LEAVES else ()
 
 
-def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, whole: str = "answer") -> Iterator[tuple[str, Any]]:
     """Every value that holds no other, with its path; JSON within a text is looked into. Without
     recursion, since JSON in texts may go down at will; what stands below a path without measure
     stays in one piece."""
@@ -212,7 +239,7 @@ def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
         value, inner = (value, []) if len(path) >= MOST_PATH else _opened(value, path)
         left += reversed(inner)
         if not inner:
-            yield path or "answer", value
+            yield path or whole, value
 
 
 def _opened(value: Any, path: str) -> tuple[Any, list[tuple[Any, str]]]:

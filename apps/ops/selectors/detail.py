@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
-from apps.ops.selectors.answers import Shown, shown
+from apps.ops.selectors.answers import Shown, result_of, shown
 from apps.ops.selectors.runs import cost_words
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.saga import Plan, Stage
 from apps.runs.domain.states import TERMINAL
-from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
+from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
 from apps.runs.selectors import compensating as undoing
 from apps.runs.selectors.lineage import (
     Lineage,
@@ -210,6 +210,11 @@ class Detail:
         return self.run.finished_at or self.now
 
     @property
+    def result(self) -> RunResult | None:
+        """What the agent says came of the run, in the form that its contract asks for."""
+        return result_of(self.run.id) if self.is_over else None
+
+    @property
     def duration(self) -> timedelta:
         return self.ended_at - (self.run.started_at or self.run.created_at)
 
@@ -391,6 +396,7 @@ def as_document(detail: Detail) -> dict[str, Any]:
     return {
         "format": "control-tower.run.v1",
         "run": _values(detail.run),
+        "result": _result(detail.result),
         "messages": [_values(m) for m in detail.messages],
         "steps": [
             {
@@ -407,6 +413,11 @@ def as_document(detail: Detail) -> dict[str, Any]:
             for view in sorted(detail.steps, key=lambda v: v.step.seq)
         ],
     }
+
+
+def _result(given: RunResult | None) -> dict[str, Any] | None:
+    """The agent's claim, in an object so that ``null`` is told from nothing."""
+    return {"value": given.value, "at": given.at} if given else None
 
 
 def _values(row: Any) -> dict[str, Any]:

@@ -76,11 +76,16 @@ _WHY = {
 
 
 def summary(
-    end: RunEnd, steps: Sequence[StepEnd], said: str, *, hand_over: Sequence[str] = ()
+    end: RunEnd,
+    steps: Sequence[StepEnd],
+    said: str,
+    *,
+    hand_over: Sequence[str] = (),
+    why: str = "",
 ) -> str:
     """What a run's end is told as. The agent's last words are its claim: where the run did not
-    reach what its job is for, the reason and the changes that really were carried out come first,
-    and the words are quoted as unconfirmed."""
+    reach what its job is for, the reason (``why``, or the usual one) and the changes that really
+    were carried out come first, and the words are quoted as unconfirmed."""
     if end.outcome == HANDED_OVER:
         told = _handed_over(steps, hand_over)
     elif end.state is State.SUCCEEDED:
@@ -88,7 +93,7 @@ def summary(
     else:
         done = _changed(steps)
         facts = f"Carried out: {done}." if done else "Nothing was changed."
-        told = f"{_WHY.get(end.outcome, 'The run failed')}. {facts}"
+        told = f"{why or _WHY.get(end.outcome, 'The run failed')}. {facts}"
     claim = f" The agent's own words, unconfirmed: “{_short(said)}”" if said.strip() else ""
     return told + claim
 

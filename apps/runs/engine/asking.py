@@ -15,7 +15,8 @@ from uuid import UUID
 from apps.approvals.domain import preview
 from apps.approvals.domain.binding import binding
 from apps.approvals.gate import Ask, Doubt
-from apps.calls.domain.turn import Question
+from apps.calls.domain.reply import BAD_RESULT
+from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.selectors import agent_version, contract
@@ -27,15 +28,18 @@ from apps.policy import selectors as policy
 from apps.policy.domain.mistyped import CAME
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
+from apps.runs import course
 from apps.runs.course import RunCache
 from apps.runs.domain import forking, plan
 from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
+from apps.runs.domain.outcome import StepEnd
+from apps.runs.domain.result import last_given, problem
 from apps.runs.domain.sentence import look_up, render
 from apps.runs.engine import progress
 from apps.runs.journal.compensating import undone_seq
 from apps.runs.journal.forking import conflicts
-from apps.runs.models import Message, Step
+from apps.runs.models import Attempt, Message, Step
 from apps.runs.selectors.spending import spending
 from apps.runs.work import Carried, Claimed, Think
 
@@ -299,10 +303,29 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
             for name, version in known.items()
             if name in listed
         ],
-        history=_transcript(work.run_id),
+        history=[*_transcript(work.run_id), *_about_result(work, number)],
         timeout_s=terms(work).agent.timeout_s,
+        output=(output := course.output_of(work.contract_version_id)),
+        misfit=_misfit_now(work, output) if output else None,
     )
     return Think(work, attempt_id, number, question)
+
+
+def _about_result(work: Claimed, number: int) -> list[dict[str, Any]]:
+    """What the model is told of a result that it gave in this turn and that did not fit."""
+    if number == 1:
+        return []
+    tried = Attempt.objects.filter(step_id=work.step_id, error_class=BAD_RESULT)
+    wrong = tried.order_by("-number").values_list("error", flat=True).first()
+    return [{"role": "tower", "content": f"Not accepted. {wrong} Give it again."}] if wrong else []
+
+
+def _misfit_now(work: Claimed, output: Schema) -> Misfit:
+    """What is wrong with a result that these items give, if the agent ends its run with them."""
+    done = Step.objects.filter(run_id=work.run_id, kind="tool").exclude(disposition="")
+    ends = [StepEnd(*row) for row in done.values_list("tool_name", "effect", "disposition")]
+    end = course.judged(ends, terms(work), answered=True)
+    return lambda items: problem(output, last_given(items), end=end)
 
 
 def _models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ...]:

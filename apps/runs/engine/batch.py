@@ -34,6 +34,7 @@ from apps.runs.journal import (
     forking,
     parking,
     pressure,
+    results,
     withholding,
 )
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
@@ -186,6 +187,7 @@ class Batch:
         self, path: course.Course, moved: set[UUID], follows: Mapping[UUID, UUID]
     ) -> list[Claimed]:
         journal.add_messages([m for m in path.messages if m["run_id"] in moved])
+        results.keep([r for r in path.results if r["run_id"] in moved])
         rows = [s for s in path.steps if s["run_id"] in moved]
         if not self.go_on:
             journal.add_steps(rows, owner="", lease_s=None)

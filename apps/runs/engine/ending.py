@@ -12,6 +12,7 @@ from apps.approvals.gate import Answer
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
 from apps.calls.domain.envelope import clean
+from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.retry import ANSWERS, Ending, Verdict
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
@@ -47,7 +48,7 @@ def stuck(step: Settled) -> dict[str, str]:
         return {"state": "confirmation_unknown", "error_class": step.error_class[:40]}
     if step.work.kind == "agent" and step.state == State.FAILED:
         error_class = step.error_class[:40]
-        summary = f"The agent could not be asked: {step.error}"[:500]
+        summary = f"{_why_no_turn(error_class)}: {step.error}"[:500]
         return {
             "state": "failed",
             "outcome": "error",
@@ -55,6 +56,12 @@ def stuck(step: Settled) -> dict[str, str]:
             "summary": summary,
         }
     return {}
+
+
+def _why_no_turn(error_class: str) -> str:
+    if error_class == BAD_RESULT:
+        return "The agent gave no result that fits its contract"
+    return "The agent could not be asked"
 
 
 def attempt_row(done: Finished, verdict: Verdict) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.runs.models.answers import AnswerBody, LookUp
+from apps.runs.models.answers import AnswerBody, LookUp, RunResult
 from apps.runs.models.bounds import (
     Breaker,
     Budget,
@@ -48,6 +48,7 @@ __all__ = [
     "Rate",
     "Receipt",
     "Run",
+    "RunResult",
     "RunScript",
     "Step",
     "Stop",

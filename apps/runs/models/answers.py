@@ -1,11 +1,12 @@
-"""What tools answered beyond text, and how far asking about lost calls has come."""
+"""What tools answered beyond text, what runs gave back, and how far asking about lost calls has
+come."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.kernel.models import AppendOnly
+from apps.kernel.models import AppendOnly, JSONField
 
 
 class AnswerBody(AppendOnly):
@@ -14,6 +15,15 @@ class AnswerBody(AppendOnly):
 
     sha256 = models.CharField(primary_key=True, max_length=64)
     body = models.BinaryField()
+    at = models.DateTimeField(db_default=Now())
+
+
+class RunResult(AppendOnly):
+    """What a run gave back, as it was given: the agent's claim, in the shape that its contract's
+    ``output`` asks for. Only runs that succeeded have one. JSON's ``null`` is SQL's."""
+
+    run_id = models.UUIDField(primary_key=True)
+    value = JSONField(null=True)
     at = models.DateTimeField(db_default=Now())
 
 

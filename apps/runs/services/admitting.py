@@ -35,7 +35,7 @@ from apps.runs.domain.admission import (
     decide,
 )
 from apps.runs.domain.states import UNDER_WAY
-from apps.runs.journal import intake
+from apps.runs.journal import intake, results
 from apps.runs.models import Run
 from apps.runs.selectors import load
 
@@ -225,6 +225,7 @@ def _begin(runs: Sequence[Run]) -> None:
     intake.begin_at_once(ended)
     journal.update_runs(list(path.runs.values()))
     journal.add_messages(path.messages)
+    results.keep(path.results)
     journal.add_steps(path.steps, owner="", lease_s=None)
     facts = [_begun(r.id, r.job_slug) for r in runs]
     record_many([*facts, *(ended_fact(i, path.runs[i], SWEEPER) for i in ended)])

@@ -20,7 +20,7 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.forking import taken_over
 from apps.runs.domain.states import UNDER_WAY
-from apps.runs.journal import forking, tickets
+from apps.runs.journal import forking, results, tickets
 from apps.runs.models import Run, RunScript
 from apps.runs.selectors import lineage
 
@@ -155,4 +155,5 @@ def _begin(branch: Run) -> None:
         record_many([Fact(f"run.{row['state']}", TOWER, "run", str(branch.pk), branch.pk, told)])
     journal.update_runs([row])
     journal.add_messages(path.messages)
+    results.keep(path.results)
     journal.add_steps(path.steps, owner="", lease_s=None)

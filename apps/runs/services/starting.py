@@ -22,7 +22,7 @@ from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
 from apps.runs.domain.origin import origin_of
 from apps.runs.domain.states import UNDER_WAY
-from apps.runs.journal import intake
+from apps.runs.journal import intake, results
 from apps.runs.models import Run
 from apps.runs.services.admitting import ended_fact, reading
 from apps.runs.work import Carried
@@ -113,6 +113,7 @@ def _start(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
         ]
     )
     journal.add_messages(path.messages)
+    results.keep(path.results)
     journal.add_steps(path.steps, owner="", lease_s=None)
     facts = [_fact(run, verdict, actor) for run, verdict in zip(runs, verdicts, strict=True)]
     over = [ended_fact(i, row, actor) for i, row in path.runs.items() if _is_over(row)]

@@ -8,6 +8,8 @@ from typing import Any
 
 from apps.kernel import exactjson
 
+MOST_ANSWER = 20_000  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -143,6 +145,20 @@ def narrowest_job(tools: frozenset[str], jobs: Sequence[tuple[str, frozenset[str
     if fitting:
         return min(fitting, key=lambda j: (len(j[1]), j[0]))[0]
     return max(jobs, key=lambda j: (len(tools & j[1]), -len(j[1]), j[0]))[0]
+
+
+def with_result(
+    items: Sequence[Mapping[str, Any]], output: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """The script with what its agent gives back, where the contract asks for an ``answer``: what
+    the customer was told last. A live one, whose script has no end, gives its own."""
+    asked = output.get("properties")
+    if not isinstance(asked, Mapping) or "answer" not in asked or "done" not in items[-1]:
+        return tuple(items)
+    told = next((str(i["say"]) for i in reversed(items) if "say" in i), None)
+    if told is None:
+        return tuple(items)
+    return (*items[:-1], {"result": {"answer": told[:MOST_ANSWER]}}, items[-1])
 
 
 def _brief(brief: Any) -> str:

@@ -8,11 +8,12 @@ from uuid import UUID
 from django.core.exceptions import ObjectDoesNotExist
 
 from apps.audit.domain.actors import Actor
+from apps.catalog import selectors as catalog
 from apps.catalog.domain.replaying import choose_job
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import UnavailableError
 from apps.runs.services import NewRun, start_runs
-from controltower.practice.cases.scripts import Case, narrowest_job
+from controltower.practice.cases.scripts import Case, narrowest_job, with_result
 
 
 def start_cases(cases: Sequence[Case], *, source: str, actor: Actor) -> list[UUID]:
@@ -50,7 +51,7 @@ def new_run(case: Case, *, source: str) -> NewRun:
         agent_version_id=agent.pk,
         agent_kind=case.agent_kind,
         agent_label=case.agent_label,
-        items=case.items,
+        items=with_result(case.items, catalog.contract(contract.pk).output),
         domain_slug=case.domain,
         contract_number=contract.number,
         customer=case.customer,

@@ -15,7 +15,8 @@ from django.utils import timezone
 from apps.api.models import Idempotency
 from apps.audit import services as audit
 from apps.audit.models import Event
-from apps.runs.models import Run, Step
+from apps.kernel import exactjson
+from apps.runs.models import Run, RunResult, RunScript, Step
 from tests.api.rest.conftest import RUNS, Machine, Make
 from tests.factories.runs import RunFactory, eventful_run
 
@@ -480,3 +481,36 @@ def test_runs_are_listed_by_what_they_count_as(erp: Machine) -> None:
     assert len(ids("counts_as=handed_over&counts_as=success")) == 3
     assert erp.get(f"{RUNS}/{handed.pk}").json()["counts_as"] == "handed_over"
     assert told(erp.get(f"{RUNS}?counts_as=luck"), 422, "invalid_request")["field"]
+
+
+def test_a_result_is_read_to_the_digit(erp: Machine) -> None:
+    run = RunFactory.create(done=True)
+    value = exactjson.loads('{"total":12345678901234567890.12345678901234567890,"none":null}')
+    path = f"{RUNS}/{run.pk}"
+    before = exactjson.loads(erp.get(path).content)
+    assert (before["has_result"], before["result"]) == (False, None)
+
+    RunResult.objects.create(run_id=run.pk, value=value)
+
+    after = exactjson.loads(erp.get(path).content)
+    assert (after["has_result"], after["result"]) == (True, value)
+    assert after["result"]["total"] == Decimal("12345678901234567890.1234567890123456789")
+    assert {**before, "has_result": True, "result": value} == after
+    assert "result" not in erp.get(RUNS).json()["runs"][0], "a list of runs is no list of results"
+
+
+def test_a_script_gives_a_result(erp: Machine) -> None:
+    entries = [{"result": {"total": 7}}, {"result": None}, {"done": "x"}]
+    body = erp.start(script=entries)
+
+    assert body.status_code == 202, body.content
+    assert RunScript.objects.get().items == [{"hear": "My robot is broken."}, *entries]
+    assert erp.start(script=[{"result": 1, "done": "x"}]).status_code == 422
+
+
+def test_the_document_of_the_api_tells_results(erp: Machine) -> None:
+    told = erp.get("/api/v1/openapi.json").json()
+    read = told["paths"]["/api/v1/runs/{run_id}"]["get"]["responses"]["200"]
+    name = read["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
+    shape = told["components"]["schemas"][name]
+    assert {"result", "has_result", "state"} <= set(shape["required"])

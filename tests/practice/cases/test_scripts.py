@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from controltower.practice.cases.scripts import narrowest_job, recorded_case, reference_case
+from controltower.practice.cases.scripts import (
+    narrowest_job,
+    recorded_case,
+    reference_case,
+    with_result,
+)
 
 TASK = {
     "id": "7",
@@ -61,3 +66,14 @@ def test_the_narrowest_fitting_job_is_taken() -> None:
     assert narrowest_job(frozenset("a"), jobs) == "small"
     assert narrowest_job(frozenset("ac"), jobs) == "mixed"
     assert narrowest_job(frozenset("az"), jobs) == "small"
+
+
+def test_a_case_gives_a_result_where_its_job_asks_for_an_answer() -> None:
+    items = [{"hear": "Where?"}, {"say": "There."}, {"done": "x"}]
+    answer = {"type": "object", "properties": {"answer": {"type": "string"}}}
+
+    assert with_result(items, answer) == (*items[:2], {"result": {"answer": "There."}}, items[2])
+    assert with_result(items, {}) == tuple(items)
+    assert with_result(items, {"properties": {"total": {}}}) == tuple(items)
+    assert with_result(items[:1], answer) == (items[0],), "a live one gives its own"
+    assert with_result([items[0], items[2]], answer) == (items[0], items[2]), "nothing was told"
