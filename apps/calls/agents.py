@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 from django.conf import settings
@@ -154,6 +154,7 @@ async def _ask(question: Question, patience_s: float, meter: Meter) -> Thought |
         answer = await model_request(
             model,
             [*_history(question.history)],
+            model_settings=_settings(question),
             model_request_parameters=_parameters(question.prompt, function_tools=tools),
         )
     return _taken(answer, question, names=names)
@@ -175,12 +176,23 @@ async def _ask_for_json(model: Model, question: Question) -> ModelResponse:
         output_object=OutputObjectDefinition(schema, name="turn"),
     )
     return await model_request(
-        model, history, model_settings=SMALL, model_request_parameters=parameters
+        model,
+        history,
+        model_settings=SMALL | _settings(question),
+        model_request_parameters=parameters,
     )
 
 
 def _parameters(prompt: str, **more: Any) -> ModelRequestParameters:
     return ModelRequestParameters(instruction_parts=[InstructionPart(prompt)], **more)
+
+
+def _settings(question: Question) -> ModelSettings:
+    """What the agent's version says of how its model is asked."""
+    kinds = {"max_tokens": int, "seed": int}
+    return cast(
+        ModelSettings, {name: kinds.get(name, float)(v) for name, v in question.settings.items()}
+    )
 
 
 def _name(name: str) -> str:

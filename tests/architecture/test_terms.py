@@ -16,15 +16,29 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
+from apps.catalog.domain import pack_terms, terms
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.diff import Kind, compare
-from apps.catalog.domain.terms import ENFORCED, STATED, TOLD
+from apps.catalog.domain.pack import PACK, POLICY
+from apps.catalog.domain.terms import STATED
+from apps.kernel.terms import Enforced
+from apps.policy.domain import terms as policy_terms
+from apps.policy.domain.rules import KNOWN_ANNOTATIONS
 from tests.factories.catalog import CONTRACT as CONTRACT_TEXT
 from tests.factories.catalog import apply_toys
 
+WORDS = {  # by which a template knows a field that has another name there
+    "input_schema": "schema",
+    "may_go_without_facts": "exemptions",
+    "policies": "rules",
+    "policy": "set",
+    "require_approval": "role",
+}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 ROOT = Path(settings.BASE_DIR)
 WHOLE = {"failure_modes", "decisions.escalation", "tools.compensation", "signals"}
+WHOLE |= {"replay.jobs", "agents.settings"}
 
 
 def fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
@@ -39,24 +53,51 @@ def fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 FIELDS = sorted(fields(CONTRACT))
+REGISTRIES: dict[str, tuple[list[str], Any]] = {
+    "contract": (FIELDS, terms),
+    "pack": (sorted(fields(PACK)), pack_terms),
+    "policy": (
+        sorted([*POLICY["properties"], *(f"@{name}" for name in KNOWN_ANNOTATIONS)]),
+        policy_terms,
+    ),
+}
+ENTRIES = [
+    pytest.param(name, entry, id=f"{kind} {name}")
+    for kind, (_, registry) in REGISTRIES.items()
+    for name, entry in sorted(registry.ENFORCED.items())
+]
 
 
-def test_every_field_stands_in_one_of_the_three_lists() -> None:
-    lists = [set(ENFORCED), set(TOLD), set(STATED)]
-    assert sorted(set.union(*lists)) == FIELDS
-    assert sum(map(len, lists)) == len(FIELDS), "none stands in two"
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_every_field_stands_in_one_of_the_lists(kind: str) -> None:
+    known, registry = REGISTRIES[kind]
+    lists = [set(registry.ENFORCED), set(registry.TOLD), set(getattr(registry, "STATED", ()))]
+    assert sorted(set.union(*lists)) == known
+    assert sum(map(len, lists)) == len(known), "none stands in two"
 
 
-@pytest.mark.parametrize("field", sorted(ENFORCED))
-def test_the_enforcer_and_its_test_are_there(field: str) -> None:
-    entry = ENFORCED[field]
+@pytest.mark.parametrize(("field", "entry"), ENTRIES)
+def test_the_enforcer_its_test_and_its_place_are_there(field: str, entry: Enforced) -> None:
+    assert_code(entry.by)
+    assert_test(entry.test)
+    if entry.shown:
+        words = field.rpartition(".")[2].lstrip("@")
+        assert WORDS.get(words, words) in (ROOT / entry.shown).read_text(), "people read it there"
+
+
+def assert_code(dotted: str) -> None:
+    """That there is such a module, class, function or method."""
     try:
-        import_string(entry.by)
+        import_string(dotted)
     except ImportError:
-        import_module(entry.by)
-    file, _, name = entry.test.partition("::")
+        import_module(dotted)
+
+
+def assert_test(named: str) -> None:
+    """That there is such a test."""
+    file, _, name = named.partition("::")
     tree = ast.parse((ROOT / "tests" / file).read_text())
-    assert name in {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    assert name in {n.name for n in ast.walk(tree) if isinstance(n, FUNCTIONS)}
 
 
 FULL: dict[str, Any] = {
@@ -143,3 +184,13 @@ def test_the_page_of_a_job_says_what_nobody_enforces(client_as: Any, tmp_path: P
         assert html.escape(words) in page
     assert page.count("stated, not enforced") == len(STATED)
     assert "Hidden from pages" not in page
+
+
+@pytest.mark.django_db
+def test_the_page_of_a_tool_says_what_nobody_reads(client_as: Any, tmp_path: Path) -> None:
+    apply_toys(tmp_path)
+
+    page = client_as("auditor").get(reverse("catalog:tool", args=["toys", "refund"]))
+
+    for words in pack_terms.STATED.values():
+        assert html.escape(words) in page.content.decode()

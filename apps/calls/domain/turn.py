@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from apps.kernel.schemas import Schema
@@ -22,6 +22,7 @@ class Question:
     timeout_s: float
     preferred: str = ""  # the agent's own model, if another is asked first
     reason: str = ""  # why another is
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the agent, as a pack names them
     output: Schema | None = None  # what the run's result has to fit, where the contract says so
     misfit: Misfit | None = None  # what is wrong with the result if the run ends with these items
 

@@ -37,6 +37,18 @@ _TOOL = group(
 _SERVER = group(
     {"slug": SLUG, "protocol": choice("mcp"), "url": {"type": "string", "maxLength": 300}}, "slug"
 )
+# How a live model is asked; the provider's own default for what is left out.
+_SETTINGS = group(
+    {
+        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+        "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+        "seed": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+        "presence_penalty": {"type": "number", "minimum": -2, "maximum": 2},
+        "frequency_penalty": {"type": "number", "minimum": -2, "maximum": 2},
+    }
+)
+MODEL_SETTINGS = frozenset(_SETTINGS["properties"])
 _AGENT = group(
     {
         "slug": SLUG,
@@ -45,7 +57,7 @@ _AGENT = group(
         "prompt": SLUG,
         "model": _TEXT,
         "fallback_models": list_of(_TEXT),
-        "settings": {"type": "object"},
+        "settings": _SETTINGS,
     },
     "slug",
     "name",

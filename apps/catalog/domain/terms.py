@@ -9,16 +9,8 @@ beside them. A test fails for a field of the schema that stands in none of the t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Enforced:
-    """``by``: dotted name of the code. ``test``: file and name of the test, from ``tests`` on."""
-
-    by: str
-    test: str
-
+from apps.kernel.terms import Enforced
 
 ENFORCED: Mapping[str, Enforced] = {
     "input": Enforced(
@@ -43,7 +35,7 @@ ENFORCED: Mapping[str, Enforced] = {
     ),
     "outcome.target": Enforced(
         "apps.outcomes.kpis.target_of",
-        "dashboards/test_kpis.py::test_target_is_weighted_by_what_finished_under_each_version",
+        "outcomes/test_kpis.py::test_target_is_weighted_by_what_finished_under_each_version",
     ),
     "agent.slug": Enforced(
         "apps.runs.engine.asking.think",
@@ -76,11 +68,11 @@ ENFORCED: Mapping[str, Enforced] = {
     ),
     "tools.retry.base_s": Enforced(
         "apps.calls.domain.retry.decide",
-        "runs/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
+        "calls/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
     ),
     "tools.retry.cap_s": Enforced(
         "apps.calls.domain.retry.decide",
-        "runs/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
+        "calls/domain/test_retry.py::test_delays_are_never_negative_nor_absurd",
     ),
     "tools.concurrency": Enforced(
         "apps.calls.executor.slots.Slots",
@@ -120,7 +112,7 @@ ENFORCED: Mapping[str, Enforced] = {
     ),
     "slo.latency_p95_s": Enforced(
         "apps.outcomes.kpis.time_to_outcome",
-        "dashboards/test_kpis.py::test_time_is_held_against_the_strictest_promise",
+        "outcomes/test_kpis.py::test_time_is_held_against_the_strictest_promise",
     ),
     "slo.latency_budget_s": Enforced(
         "apps.runs.selectors.spending.spending",

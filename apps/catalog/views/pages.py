@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.catalog import adapters, selectors, services
+from apps.catalog.domain import pack_terms
 from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.diff import Kind
 from apps.catalog.domain.terms import STATED
@@ -132,6 +133,7 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "address": address,
         "unknown_address": unknown,
         "drift": pinned.drift(current.pk),
+        "stated": {path.replace(".", "_"): words for path, words in pack_terms.STATED.items()},
         "jobs": pages.jobs_using(found),
     }
     return render(request, "catalog/tool.html", context)

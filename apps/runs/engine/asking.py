@@ -19,10 +19,12 @@ from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
+from apps.catalog.domain.pack import MODEL_SETTINGS
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.evidence.domain import evidence
 from apps.kernel.errors import UnavailableError
+from apps.kernel.exactjson import is_number
 from apps.kernel.schemas import Schema, compiled
 from apps.policy import selectors as policy
 from apps.policy.domain.mistyped import CAME
@@ -297,6 +299,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
         models=chosen.models,
         preferred=chosen.preferred,
         reason=chosen.reason,
+        settings=_settings(agent),
         prompt=catalog.prompt_text(str(agent["prompt"]), int(agent["prompt_number"])),
         tools=[
             {"name": name, **_described(version.document)}
@@ -333,6 +336,14 @@ def _models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ..
     named = [agent.get("model"), *agent.get("fallback_models", ())]
     named += [agent_version(slug).document.get("model") for slug in fallbacks]
     return tuple(dict.fromkeys(str(name) for name in named if name))
+
+
+def _settings(agent: Mapping[str, Any]) -> dict[str, Any]:
+    """How the agent's model is to be asked. Of a version from before they were checked, what is no
+    setting is left out."""
+    stated = agent.get("settings")
+    found = stated.items() if isinstance(stated, Mapping) else ()
+    return {name: value for name, value in found if name in MODEL_SETTINGS and is_number(value)}
 
 
 def _described(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,3 +47,29 @@ def test_looking_ahead_without_a_preview_is_refused() -> None:
     assert said(more=", preview: try_it, preview_then: true") == []
     (error,) = said(more=", preview_then: true")
     assert "needs a preview tool" in error
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("{temperature: 0.5, seed: 7}", ""),
+        ("{temperatur: 0.5}", "Did you mean “temperature”?"),
+        ("{temperature: 3}", "agents[0].settings.temperature"),
+        ("{max_tokens: 0}", "agents[0].settings.max_tokens"),
+    ],
+)
+def test_an_agents_settings_are_those_that_a_model_is_asked_with(settings: str, words: str) -> None:
+    agent = f"agents: [{{slug: a, name: A, kind: model, settings: {settings}}}]\n"
+    pack, problems = parse_pack(PACK.format(effect="read", more="") + agent)
+
+    assert (pack is None) is bool(words)
+    assert words in " ".join(str(p) for p in problems)
+
+
+def test_there_is_one_protocol() -> None:
+    toys = PACK.format(effect="read", more="")
+
+    assert parse_pack(toys.replace("{slug: toys}", "{slug: toys, protocol: mcp}"))[1] == []
+    pack, [problem] = parse_pack(toys.replace("{slug: toys}", "{slug: toys, protocol: soap}"))
+    assert pack is None
+    assert problem.path == "server.protocol"

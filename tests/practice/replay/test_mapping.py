@@ -13,6 +13,7 @@ from apps.catalog.models import Domain
 from controltower.practice.cases.scripts import recorded_case
 from controltower.practice.cases.starting import new_run
 from controltower.practice.replay.mapping import mappings
+from controltower.practice.replay.running import Replay
 from tests.factories.catalog import CONTRACT, PACK, apply_toys, write_pack
 
 pytestmark = pytest.mark.django_db
@@ -107,3 +108,11 @@ def test_recordings_of_an_unknown_domain_are_named(tmp_path: Path) -> None:
 def test_without_a_domain_there_is_nothing_to_replay_against(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="apply a pack first"):
         call_command("replay", str(tmp_path / "e.jsonl"))
+
+
+def test_the_ledger_is_asked_of_the_tool_that_the_pack_names(tmp_path: Path) -> None:
+    apply_toys(tmp_path, change={"agents": AGENTS, "replay": {"ledger": "find_order"}})
+
+    found = Replay(episodes=[{"domain": "toys"}], mappings=mappings()).ledgers()
+
+    assert found == {"toys": "find_order"}

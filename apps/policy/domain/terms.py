@@ -1,0 +1,62 @@
+"""Every field of a policy document and every annotation of its rules: who makes it true.
+
+See ``kernel.terms``. An annotation stands with its ``@``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apps.kernel.terms import Change, Enforced
+
+ENFORCED: Mapping[str, Enforced] = {
+    "policy": Enforced(
+        "apps.approvals.gate.gate_batch",
+        "engine/test_terms.py::test_the_policy_that_the_contract_names_judges",
+        "templates/policy/detail.html",
+        Change.TOLD,
+    ),
+    "limits": Enforced(
+        "apps.policy.adapters.Evaluator",
+        "policy/test_terms.py::test_a_limit_is_what_rules_compare_with",
+        "templates/policy/detail.html",
+    ),
+    "may_go_without_facts": Enforced(
+        "apps.policy.domain.unknown.gaps",
+        "policy/test_services.py::test_an_exemption_is_in_force_and_stored_with_the_decision",
+        "templates/policy/detail.html",
+    ),
+    "policies": Enforced(
+        "apps.policy.adapters.Evaluator",
+        "policy/test_adapters.py::test_three_answers",
+        "templates/policy/detail.html",
+    ),
+    "@id": Enforced(
+        "apps.policy.domain.rules.read_rule",
+        "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
+        "templates/policy/detail.html",
+    ),
+    "@reason": Enforced(
+        "apps.policy.domain.rules.annotation_faults",
+        "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
+        "templates/approvals/_review.html",
+        Change.NEUTRAL,
+    ),
+    "@require_approval": Enforced(
+        "apps.policy.domain.decision.roles_to_ask",
+        "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
+        "templates/policy/detail.html",
+    ),
+    "@votes": Enforced(
+        "apps.policy.domain.decision.combine",
+        "engine/test_terms.py::test_the_larger_number_of_votes_of_policy_and_contract_counts",
+        "templates/policy/detail.html",
+    ),
+    "@risk": Enforced(
+        "apps.policy.domain.decision.combine",
+        "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
+        "templates/policy/detail.html",
+    ),
+}
+
+TOLD = frozenset({"name", "@purpose"})
