@@ -20,11 +20,15 @@ from apps.kernel import databases
 from apps.kernel.environment import (
     choice,
     count,
+    counts,
+    flag,
+    listed,
     live_origins,
-    mapping,
     origin,
     prefix,
     seconds,
+    secret,
+    web_address,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -40,7 +44,7 @@ def _join_running_tower() -> None:
 
 
 _join_running_tower()
-ENV = os.environ.get("TOWER_ENV", "development")
+ENV = choice("TOWER_ENV", "development", "production", "test")
 VAR_DIR = Path(os.environ.get("TOWER_VAR", BASE_DIR / "var"))
 PRODUCTION = ENV == "production"
 DEBUG = False
@@ -49,10 +53,8 @@ if PRODUCTION and os.environ.get("TOWER_FAILPOINT"):
 
 
 def _secret_key() -> str:
-    if key := os.environ.get("SECRET_KEY"):
+    if key := secret("SECRET_KEY", "SECRET_KEY_FILE", least=50 if PRODUCTION else 0):
         return key
-    if path := os.environ.get("SECRET_KEY_FILE"):
-        return Path(path).read_text().strip()
     if PRODUCTION:
         raise ImproperlyConfigured("Set SECRET_KEY or SECRET_KEY_FILE: production has no default.")
     return secrets.token_urlsafe(50)
@@ -109,8 +111,8 @@ def _pooled(database: dict[str, Any]) -> dict[str, Any]:
 
 
 SECRET_KEY = _secret_key()
-SECRET_KEY_FALLBACKS = [k for k in os.environ.get("SECRET_KEY_FALLBACKS", "").split(",") if k]
-ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
+SECRET_KEY_FALLBACKS = listed("SECRET_KEY_FALLBACKS")
+ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
 TOWER_ORIGIN = origin("TOWER_ORIGIN", "http://127.0.0.1:8000")
 TOWER_PREFIX = prefix("TOWER_PREFIX")
 # Pages of these may hold a live connection. On one's own machine both its names are the tower.
@@ -256,7 +258,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 if PRODUCTION:
-    SECURE_SSL_REDIRECT = os.environ.get("TOWER_SSL_REDIRECT", "1") == "1"
+    SECURE_SSL_REDIRECT = flag("TOWER_SSL_REDIRECT", default=True)
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -273,21 +275,21 @@ RQ_QUEUES = {lane: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1} for lane in LANES}
 RQ = {"COMMIT_MODE": "auto"}  # bells are rung from on_commit by apps.runs.dispatch itself
 DRAIN_SECONDS = seconds("TOWER_DRAIN_SECONDS", 20)
 LINGER_SECONDS = seconds("TOWER_LINGER_SECONDS", 10)
-BELLS_PER_LANE = count("TOWER_BELLS_PER_LANE", 4)
+BELLS_PER_LANE = count("TOWER_BELLS_PER_LANE", 4, most=1_000)
 LEASE_SECONDS = seconds("TOWER_LEASE_SECONDS", 30)
-ALLOW_CLOCK_SKEW = os.environ.get("TOWER_ALLOW_CLOCK_SKEW") == "1"
+ALLOW_CLOCK_SKEW = flag("TOWER_ALLOW_CLOCK_SKEW", default=False)
 # A work-horse that makes no progress for this long is ended. Less than a lease: its worker says in
 # which step it hung before the lease runs out and another horse hangs in the same.
 STUCK_SECONDS = seconds("TOWER_STUCK_SECONDS", 20)
 SWEEP_SECONDS = seconds("TOWER_SWEEP_SECONDS", 5)
 NOTICE_SECONDS = seconds("TOWER_NOTICE_SECONDS", 15)  # how long something may stand still unsaid
-IN_FLIGHT = count("TOWER_IN_FLIGHT", 200)
+IN_FLIGHT = count("TOWER_IN_FLIGHT", 200, most=10_000)
 # Runs that may wait for their first step, by class with all that matters more: see decision 0014.
-QUEUE_BOUNDS: dict[str, int] = {"C1": 200_000, "C2": 120_000, "C3": 20_000} | mapping(
-    "TOWER_QUEUE_BOUNDS", int, '{"C3": 5000}'
+QUEUE_BOUNDS = counts(
+    "TOWER_QUEUE_BOUNDS", {"C1": 200_000, "C2": 120_000, "C3": 20_000}, '{"C3": 5000}'
 )
 # Runs that a later engine began are left to its workers (N and N-1 side by side in a deploy).
-ENGINE_VERSION = count("TOWER_ENGINE_VERSION", 1)
+ENGINE_VERSION = count("TOWER_ENGINE_VERSION", 1, most=2**15 - 1)
 INSTANCE = os.environ.get("TOWER_INSTANCE", "")  # of the launcher: names one start of a tower
 RELEASE = os.environ.get("TOWER_RELEASE") or str(
     tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
@@ -303,9 +305,11 @@ TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 # and five seconds more.
 SERVER_CHECK_SECONDS = seconds("TOWER_SERVER_CHECK_SECONDS", 15, least=1, most=3600)
 MODEL = os.environ.get("TOWER_MODEL", "")
-MODEL_URL = os.environ.get("TOWER_MODEL_URL", "")
+MODEL_URL = web_address("TOWER_MODEL_URL")
 MODEL_KEY = os.environ.get("TOWER_MODEL_KEY", "")
-MODEL_OUTPUT = os.environ.get("TOWER_MODEL_OUTPUT", "json" if MODEL == "local" else "tools")
+MODEL_OUTPUT = choice(
+    "TOWER_MODEL_OUTPUT", *(("json", "tools") if MODEL == "local" else ("tools", "json"))
+)
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
 
 # --- files and time
@@ -331,12 +335,13 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False
 
+LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("TOWER_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": choice("TOWER_LOG_LEVEL", *LEVELS)},
     "loggers": {
         "rq": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},

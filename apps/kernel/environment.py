@@ -6,6 +6,8 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,20 +34,83 @@ def seconds(
     return value
 
 
-def count(name: str, default: int) -> int:
+def count(name: str, default: int, *, most: int = 10**18) -> int:
     """A whole number, at least 1. Raises ``ImproperlyConfigured``."""
     text = os.environ.get(name, "")
-    if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    if text and not (is_number and 0 < int(text) <= most):
+        bounds = "above 0" if most == 10**18 else f"from 1 to {most}"
         raise ImproperlyConfigured(
-            f"{name} must be a whole number above 0, like {default}; is {text!r}."
+            f"{name} must be a whole number {bounds}, like {default}; is {text!r}."
         )
     return int(text) if text else default
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """``1`` or ``0``. Raises ``ImproperlyConfigured``: a word that is taken for no would switch
+    something off unseen."""
+    text = os.environ.get(name) or str(int(default))
+    if text not in {"0", "1"}:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0; is {text!r}.")
+    return text == "1"
+
+
+def listed(name: str, default: str = "") -> list[str]:
+    """Words separated by commas."""
+    words = (word.strip() for word in (os.environ.get(name) or default).split(","))
+    return [word for word in words if word]
+
+
+def secret(name: str, file: str, *, least: int = 0) -> str:
+    """A secret from a variable, or from the file that another one names; empty when neither is set.
+    Raises ``ImproperlyConfigured``, with names and never with the secret."""
+    found, where = os.environ.get(name, ""), name
+    if not found and os.environ.get(file):
+        found, where = _content(file), file
+    if found and len(found) < least:
+        raise ImproperlyConfigured(
+            f"{where} holds a key of {len(found)} characters: make one of {least} or more, at"
+            " random."
+        )
+    return found
+
+
+def _content(name: str) -> str:
+    path = os.environ[name]
+    try:
+        found = Path(path).read_text().strip()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ImproperlyConfigured(
+            f"{name} names a file that can't be read ({why}): {path!r}. Make it readable for the"
+            " user that the tower runs as, or name another one."
+        ) from error
+    if not found:
+        raise ImproperlyConfigured(f"{name} names a file that is empty: {path!r}. Put the key in.")
+    return found
+
+
+def web_address(name: str) -> str:
+    """An address of http or https; empty when the variable is not set. Raises
+    ``ImproperlyConfigured``."""
+    text = os.environ.get(name, "")
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        is_one = False
+    if text and not is_one:
+        raise ImproperlyConfigured(
+            f"{name} must be an address like https://api.example.com/v1; is {text!r}."
+        )
+    return text
 
 
 def choice(name: str, *known: str) -> str:
     """One of the known words, the first if the variable is not set. Raises
     ``ImproperlyConfigured``."""
-    text = os.environ.get(name, known[0])
+    text = os.environ.get(name) or known[0]
     if text not in known:
         words = " or ".join(word or "empty" for word in known)
         raise ImproperlyConfigured(f"{name} must be {words}; is {text!r}.")
@@ -107,6 +172,19 @@ def prefix(name: str) -> str:
             " another name."
         )
     return text
+
+
+def counts(name: str, default: Mapping[str, int], example: str) -> dict[str, int]:
+    """Whole numbers from 0 on by name, as a JSON object; what it doesn't name keeps its default.
+    Raises ``ImproperlyConfigured``."""
+    given = mapping(name, int, example)
+    wrong = [key for key in given if key not in default or not 0 <= given[key] < 2**31]
+    if wrong:
+        raise ImproperlyConfigured(
+            f"{name} must be whole numbers from 0 on, for {', '.join(default)} only, like"
+            f" {example}; has {wrong[0]!r}: {given[wrong[0]]}."
+        )
+    return {**default, **given}
 
 
 def mapping(name: str, kind: type, example: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Model:
 
     answers: list[Any]
     asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # as they were sent
     url: str = ""
 
     def next(self) -> Any:
@@ -76,6 +77,7 @@ def serve(answers: Sequence[Any]) -> Iterator[Model]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             model.asked.append(body)
+            model.keys.append(self.headers.get("authorization", ""))
             answer = model.next()
             answer = answer() if callable(answer) else answer
             status, headers = answer if isinstance(answer, tuple) else (answer, {})

@@ -88,6 +88,7 @@ def test_a_model_is_asked_as_its_agent_says(tower: Tower, settings: Any) -> None
         drain()
 
     assert [asked["model"] for asked in model.asked] == ["first", "second"]
+    assert set(model.keys) == {"Bearer k"}
     asked = model.asked[0]
     assert "You mend clocks." in str(asked["messages"][0])
     tokens = asked.get("max_completion_tokens", asked.get("max_tokens"))
