@@ -406,3 +406,30 @@ def test_an_unknown_approval_is_not_found(client_as: ClientAs) -> None:
     ghost = ApprovalFactory.build()
 
     assert client_as("operator").get(f"/approvals/{ghost.pk}/").status_code == 404
+
+
+def test_a_signature_is_checked_before_the_page_says_so(client_as: ClientAs, settings: Any) -> None:
+    approval = ApprovalFactory.create()
+    client = client_as("operator")
+    post(client, approval)
+    path = f"/approvals/{approval.pk}/"
+    assert "the signature fits this answer" in text(client.get(path))
+
+    Approval.objects.update(reason="I never looked.")
+    assert "The signature does not fit" in text(client.get(path))
+
+    settings.APPROVAL_KEY_FILE = f"{settings.APPROVAL_KEY_FILE}.other"
+    page = text(client.get(path))
+    assert "the signature was not checked" in page
+    assert "fits" not in page
+
+
+def test_an_answer_that_was_taken_back_unused_is_still_the_one_that_was_signed(
+    client_as: ClientAs,
+) -> None:
+    approval = ApprovalFactory.create()
+    client = client_as("operator")
+    post(client, approval)
+    Approval.objects.update(state="void")
+
+    assert "the signature fits this answer" in text(client.get(f"/approvals/{approval.pk}/"))

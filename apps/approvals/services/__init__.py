@@ -9,13 +9,14 @@ from __future__ import annotations
 from apps.approvals.selectors import bindings_of, decided_among, states_of
 from apps.approvals.services.asking import Question, consume, consume_batch, request_batch
 from apps.approvals.services.claiming import claim, release
-from apps.approvals.services.deciding import decide, is_signed
+from apps.approvals.services.deciding import Seal, decide, is_signed, seal_of
 from apps.approvals.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
 from apps.approvals.services.escalating import escalate, escalate_due
 
 __all__ = [
     "UNENDABLE",
     "Question",
+    "Seal",
     "bindings_of",
     "claim",
     "consume",
@@ -28,6 +29,7 @@ __all__ = [
     "is_signed",
     "release",
     "request_batch",
+    "seal_of",
     "states_of",
     "void_for_run",
     "void_for_tool",

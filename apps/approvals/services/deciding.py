@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -141,13 +142,32 @@ def decision_payload(
     }
 
 
+class Seal(StrEnum):
+    """What an answer's signature proves."""
+
+    NONE = "none"  # it has none: nobody answered
+    FITS = "fits"  # the answer is what was signed
+    BROKEN = "broken"  # something of the answer was changed since
+    OTHER_KEY = "other_key"  # signed with a key that isn't in use here: it can't be checked
+
+
+def seal_of(approval: Approval) -> Seal:
+    """What the signature of this answer proves now."""
+    if not approval.signature:
+        return Seal.NONE
+    if approval.key_id != adapters.key_id_of(adapters.public_key()):
+        return Seal.OTHER_KEY
+    return Seal.FITS if is_signed(approval) else Seal.BROKEN
+
+
 def is_signed(approval: Approval) -> bool:
-    """Whether a decided approval still says what its decider signed."""
+    """Whether a decided approval still says what its decider signed. One that was taken back unused
+    had been approved."""
     if not approval.signature or approval.decided_by is None or approval.decided_at is None:
         return False
     payload = decision_payload(
         approval,
-        state=approval.state,
+        state=State.APPROVED.value if approval.state == State.VOID else approval.state,
         decided_by=approval.decided_by.username,
         decided_at=approval.decided_at,
         reason=approval.reason,
