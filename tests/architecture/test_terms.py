@@ -22,7 +22,7 @@ from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.diff import Kind, compare
 from apps.catalog.domain.pack import PACK, POLICY
 from apps.catalog.domain.terms import STATED
-from apps.kernel.terms import Enforced
+from apps.documents.domain.terms import Enforced
 from apps.policy.domain import terms as policy_terms
 from apps.policy.domain.rules import KNOWN_ANNOTATIONS
 from tests.factories.catalog import CONTRACT as CONTRACT_TEXT

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from apps.runs.models import Run
+from apps.runs.models import Run, RunResult
 from tests.e2e.conftest import PageAs
 from tests.factories.runs import RunFactory, eventful_run
 
@@ -28,13 +28,17 @@ def test_pages_are_accessible_and_fit(
     page_as: PageAs, no_serious_violations: Check, phone: bool, theme: str
 ) -> None:
     run = eventful_run()
-    RunFactory.create(done=True, created_at=timezone.now() - timedelta(hours=1))
+    done = RunFactory.create(done=True, created_at=timezone.now() - timedelta(hours=1))
+    value = {"answer": "It is on its way.", "total": 10**40, "word" * 30: ["x" * 300, None]}
+    RunResult.objects.create(run_id=done.id, value=value)
     page = page_as("auditor", phone=phone, theme=theme)
 
     for address in [
         "/runs/",
         "/runs/?outcome=nothing",
         f"/runs/{run.id}/?step=6",
+        f"/runs/{done.id}/",
+        f"/runs/compare/?a={done.id}&b={run.id}",
         f"/runs/{run.id}/?tab=conversation",
         f"/runs/{run.id}/?tab=steps&step=3",
         f"/runs/{run.id}/?tab=decisions",

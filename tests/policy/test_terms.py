@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.kernel.terms import Change
+from apps.documents.domain.terms import Change
 from apps.policy.adapters import Evaluator, check_policies
 from apps.policy.domain.rules import KNOWN_ANNOTATIONS
 from apps.policy.domain.terms import ENFORCED

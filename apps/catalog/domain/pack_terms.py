@@ -1,15 +1,15 @@
 """Every field of ``pack.yaml``: who makes it true, and what proves it.
 
-See ``kernel.terms``. A pack is applied from files that were reviewed elsewhere: what changes is
-told, and a contract that pins something that changed gets a new version. ``TOLD`` are words for
-people, ``STATED`` what nobody acts upon yet, as the tool's page says.
+See ``documents.domain.terms``. A pack is applied from files that were reviewed elsewhere: what
+changes is told, and a contract that pins something that changed gets a new version. ``TOLD`` are
+words for people, ``STATED`` what nobody acts upon yet, as the tool's page says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apps.kernel.terms import Change, Enforced
+from apps.documents.domain.terms import Change, Enforced
 
 README = "docs/packs.md"
 

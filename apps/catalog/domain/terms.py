@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apps.kernel.terms import Enforced
+from apps.documents.domain.terms import Enforced
 
 ENFORCED: Mapping[str, Enforced] = {
     "input": Enforced(

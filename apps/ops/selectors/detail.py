@@ -212,7 +212,7 @@ class Detail:
     @property
     def result(self) -> RunResult | None:
         """What the agent says came of the run, in the form that its contract asks for."""
-        return result_of(self.run.id) if self.is_over else None
+        return result_of(self.run.id)
 
     @property
     def duration(self) -> timedelta:

@@ -1,13 +1,13 @@
 """Every field of a policy document and every annotation of its rules: who makes it true.
 
-See ``kernel.terms``. An annotation stands with its ``@``.
+See ``documents.domain.terms``. An annotation stands with its ``@``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apps.kernel.terms import Change, Enforced
+from apps.documents.domain.terms import Change, Enforced
 
 ENFORCED: Mapping[str, Enforced] = {
     "policy": Enforced(
