@@ -20,6 +20,7 @@ from apps.kernel.documents import Problem
 from apps.policy.domain.bounds import TO_SPLIT, TOO_DEEP, excess
 from apps.policy.domain.decision import Outcome, Verdict, combine, roles_to_ask
 from apps.policy.domain.document import read_document
+from apps.policy.domain.effects import EFFECTS
 from apps.policy.domain.locate import (
     Span,
     first_bad_offset,
@@ -31,7 +32,7 @@ from apps.policy.domain.locate import (
 )
 from apps.policy.domain.request import Request, reads_of
 from apps.policy.domain.rules import Rule, annotation_faults, names_read, read_rule
-from apps.policy.domain.schema import EFFECTS, FactDeclaration, declared_facts, with_limits
+from apps.policy.domain.schema import FactDeclaration, declared_facts, with_limits
 from apps.policy.domain.unknown import Gap, gaps, held
 
 EVALUATORS_KEPT = 64  # versions in use at a time, by far

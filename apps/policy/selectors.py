@@ -9,9 +9,8 @@ from django.db import connection
 from django.db.models import F
 
 from apps.kernel.statements import fetch
+from apps.policy.domain.effects import CONSEQUENTIAL
 from apps.policy.models import Decision, PolicyDraft, PolicySet, PolicyVersion
-
-MUTATING = ("draft", "write", "irreversible")
 
 
 def slugs(domain: str) -> frozenset[str]:
@@ -103,12 +102,12 @@ def recorded_decisions(
     *,
     since: datetime | None = None,
     limit: int = 1_000,
-    mutations_only: bool = True,
+    consequential_only: bool = True,
 ) -> list[Decision]:
     """The latest first-time questions asked of this set, newest first."""
     found = Decision.objects.filter(policy_version__policy_set=policy_set, request__approvals=[])
-    if mutations_only:
-        found = found.filter(request__effect__in=MUTATING)
+    if consequential_only:
+        found = found.filter(request__effect__in=CONSEQUENTIAL)
     if since is not None:
         found = found.filter(at__gte=since)
     return list(found.order_by("-at", "-id")[:limit])

@@ -22,6 +22,7 @@ from apps.kernel.exactjson import check, loads
 from apps.kernel.ids import new_id
 from apps.kernel.schemas import Schema, compiled
 from apps.kernel.statements import fetch, from_json
+from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.result import last_given, problem
 from apps.runs.domain.script import Call, Turn, follow
@@ -210,8 +211,10 @@ def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, 
     tool = trouble.storable(call.tool)
     version = catalog.tool_versions(run.contract_version_id).get(tool)
     arguments, arguments_digest, unreadable = _proposed(call)
-    effect = version.effect if version else "write"  # a tool that nobody knows is not harmless
-    mutates = effect in {"write", "irreversible"}
+    effect = (
+        version.effect if version else Effect.WRITE.value
+    )  # a tool that nobody knows is not harmless
+    mutates = effect in MUTATING
     step_id = new_id()
     bound = {"run": str(run.root_id or run.id), "tool": tool, "arguments": arguments_digest}
     listed = contract.tool(tool)

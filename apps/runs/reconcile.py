@@ -26,6 +26,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer, stored_answer
+from apps.runs.domain.results import Disposition, Proof
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.journal import bodies, compensating, results, tickets, unknown
 from apps.runs.models import Finding
@@ -105,12 +106,14 @@ def _lock(step_id: UUID, round_number: int) -> unknown.Unknown:
 @participant
 def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: Actor) -> None:
     if verdict is Verdict.HAPPENED:
-        _succeed(step, {"content": f"Confirmed by a person: {evidence}", "data": None}, "person")
+        _succeed(
+            step, {"content": f"Confirmed by a person: {evidence}", "data": None}, Proof.PERSON
+        )
     elif verdict is Verdict.GIVE_UP:
         unknown.settle(
             step.step_id,
             state="failed",
-            disposition="failed",
+            disposition=Disposition.FAILED,
             result=None,
             error_class="not_done",
             error=f"It did not happen: {evidence}",
@@ -134,7 +137,7 @@ def _undo(step: unknown.Unknown, evidence: str, actor: Actor) -> None:
     if run is None or undoing.is_undoing(run) or run.state not in UNDOABLE:
         raise ConflictError("The run has moved on meanwhile: reload to see how it stands.")
     result = {"content": f"Confirmed by a person: {evidence}", "data": None}
-    _settle_happened(step, result, "person")
+    _settle_happened(step, result, Proof.PERSON)
     plan = undoing.plan_of(run)
     if not undoing.can_begin(run, plan):
         raise ConflictError("Nothing that this run did can be undone.")
@@ -162,7 +165,7 @@ def _settle_happened(
     unknown.settle(
         step.step_id,
         state="succeeded",
-        disposition="executed",
+        disposition=Disposition.EXECUTED,
         result=result,
         error_class="",
         error="",
@@ -335,7 +338,7 @@ def _write_down(target: known.Target, looked: Looked, result: CallResult, person
     )
     if settles:
         content, data = stored_answer(result.document.get("result"))
-        _succeed(step, {"content": content, "data": data}, "lookup")
+        _succeed(step, {"content": content, "data": data}, Proof.LOOKUP)
     kind = "step.reconciled" if settles else "step.finding"
     record_many([_fact(kind, step, person.actor if person else SWEEPER, looked, finding)])
 
@@ -351,6 +354,6 @@ def close_late(steps: Sequence[Settled]) -> None:
         step = unknown.lock(late.work.step_id, round_number)
         if step is not None:
             finding = _find(step, round_number, Looked.LATE, evidence="", settled=True)
-            _succeed(step, late.result, "answer", late.receipt)
+            _succeed(step, late.result, Proof.ANSWER, late.receipt)
             bodies.keep([late.bodies])
             record_many([_fact("step.reconciled", step, TOWER, Looked.LATE, finding)])

@@ -24,6 +24,7 @@ from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.runs import dispatch, journal, reconcile
 from apps.runs.domain.duties import Duty
+from apps.runs.domain.results import Disposition, RunOutcome
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
 from apps.runs.journal import breakers, compensating, lost, troubled
 from apps.runs.journal.lanes import mark_lanes
@@ -111,7 +112,7 @@ def _take_back(
             for r in rows
         ]
         + [_fact_of_run("confirmation_unknown", i, outcome="") for i in unknown]
-        + [_fact_of_run("failed", i, outcome="error") for i in failed]
+        + [_fact_of_run("failed", i, outcome=RunOutcome.ERROR) for i in failed]
     )
     return [r.step_id for r in rows]
 
@@ -129,7 +130,7 @@ def _give_up(step_id: UUID, error: BaseException) -> list[UUID]:
     )
     facts = [Fact(f"step.{state}", SWEEPER, "step", str(step_id), run_id, {"why": words})]
     if ended:
-        outcome = "error" if ended == "failed" else ""
+        outcome = RunOutcome.ERROR if ended == "failed" else ""
         facts.append(_fact_of_run(ended, run_id, outcome=outcome))
     record_many(facts)
     return [step_id]
@@ -207,10 +208,10 @@ def _end_overdue_alone(run_id: UUID, _: BaseException) -> list[UUID]:
 @participant
 def _fail_overdue(run_ids: Sequence[UUID]) -> list[UUID]:
     ended, steps = lost.end_overdue(run_ids)
-    late = {"disposition": "failed", "error_class": "deadline"}
+    late = {"disposition": Disposition.FAILED, "error_class": "deadline"}
     record_many(
         [Fact("step.failed", SWEEPER, "step", str(s), run, late) for s, run in steps]
-        + [_fact_of_run("failed", i, outcome="timed_out") for i in ended]
+        + [_fact_of_run("failed", i, outcome=RunOutcome.TIMED_OUT) for i in ended]
     )
     return ended
 

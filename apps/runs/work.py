@@ -11,6 +11,7 @@ from uuid import UUID
 from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import PastStep
+from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.plan import Later
 from apps.runs.models import Run
 
@@ -58,7 +59,7 @@ class Claimed:
 
     @property
     def mutates(self) -> bool:
-        return self.effect in {"write", "irreversible"}
+        return self.effect in MUTATING
 
 
 @dataclass(slots=True)

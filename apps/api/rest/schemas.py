@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,9 +12,16 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from apps.outcomes.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
+from apps.runs.domain.results import Disposition, GateAnswer, Proof, RunOutcome, RunSource
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Word = Annotated[str, StringConstraints(max_length=80)]
+
+
+def one_of(words: type[StrEnum]) -> Any:
+    """A text that is one of an enum's words. Told, not enforced: later releases may say more."""
+    said = ", ".join(f"`{word.value}`" for word in words)
+    return Field(description=f"Empty, or one of {said}. More may come.")
 
 
 class Strict(Schema):
@@ -84,7 +92,7 @@ class RunOut(Schema):
 
     id: UUID
     state: str
-    outcome: str
+    outcome: Annotated[str, one_of(RunOutcome)]
     counts_as: CountsAs
     summary: str
     job: str
@@ -92,7 +100,7 @@ class RunOut(Schema):
     agent: AgentOut
     customer: str
     reference: str
-    source: str
+    source: Annotated[str, one_of(RunSource)]
     origin: Origin
     steps_total: int
     deferred_until: datetime | None
@@ -148,8 +156,8 @@ class StepOut(Schema):
     tool: str
     effect: str
     state: str
-    disposition: str
-    gate: str
+    disposition: Annotated[str, one_of(Disposition)]
+    gate: Annotated[str, one_of(GateAnswer)]
     waits_for: str
     attempts: int
     arguments_digest: str
@@ -171,7 +179,7 @@ class ReceiptOut(Schema):
     idempotency_key: str
     provider_ref: str
     response_digest: str
-    evidence: str
+    evidence: Annotated[str, one_of(Proof)]
     note: str
     received_at: datetime
 

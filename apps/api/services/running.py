@@ -24,6 +24,7 @@ from apps.catalog.selectors.pinned import Beginning
 from apps.kernel.errors import InvalidInputError, NotFoundError, UnavailableError
 from apps.ops.selectors.detail import run_by_id
 from apps.runs.domain.admission import Class
+from apps.runs.domain.results import RunSource
 from apps.runs.services import NewRun, cancel_run, start_run
 
 SHED_RETRY_S = 60  # when a shed run doesn't say itself when to come back
@@ -122,7 +123,7 @@ def new_run(wanted: RunRequest, *, account: str) -> NewRun:
         contract_number=begins.contract_number,
         customer=wanted.customer,
         request=request,
-        source="api",
+        source=RunSource.API,
         case_ref=wanted.reference,
         world=wanted.world,
         input=dict(wanted.input),

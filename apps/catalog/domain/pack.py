@@ -10,8 +10,8 @@ from apps.catalog.domain.contract_schema import SLUG, TOOL_NAME, choice, group, 
 from apps.catalog.domain.replaying import REPLAY, tool_problems
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
 from apps.kernel.documents import Document, Path, Problem, load
+from apps.policy.domain.effects import EFFECTS
 
-EFFECTS = ("read", "draft", "write", "irreversible")
 FACT_TYPES = tuple(kind + mark for kind in ("bool", "long", "string", "set") for mark in ("", "?"))
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 400}
 _FILE = {"type": "string", "minLength": 1, "maxLength": 200}

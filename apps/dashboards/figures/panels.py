@@ -23,7 +23,7 @@ from apps.outcomes.domain.counting import DASH, FINISHED, TIMED, CountsAs, Share
 from apps.outcomes.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
 from apps.outcomes.kpis import KPIS, MICRO, seconds_words, usd_words
 from apps.policy.domain.unknown import NAMES, SENTENCE
-from apps.runs.domain.outcome import HANDED_OVER
+from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 from apps.web.domain.words import state_look
 
@@ -37,7 +37,7 @@ STACK: dict[str, tuple[str, str]] = {
     State.CONFIRMATION_UNKNOWN: ("var(--strange-f)", "\\"),
 }
 RARE: dict[str, tuple[str, str]] = {
-    HANDED_OVER: ("var(--handed-over-f)", "/"),
+    RunOutcome.HANDED_OVER: ("var(--handed-over-f)", "/"),
     State.COMPENSATED: ("var(--compensated-f)", "+"),
     State.SHED: ("var(--shed-f)", "|"),
 }
@@ -46,7 +46,7 @@ APART: dict[str, dict[str, Any]] = {
     key: {"state": State.SUCCEEDED, "counts_as": kind}
     for key, kind in (
         (State.SUCCEEDED, CountsAs.SUCCESS),
-        (HANDED_OVER, CountsAs.HANDED_OVER),
+        (RunOutcome.HANDED_OVER, CountsAs.HANDED_OVER),
     )
 }
 OTHER = tuple(s for s in State if s not in STACK and s not in RARE)

@@ -15,15 +15,15 @@ from typing import Any
 from apps.evidence.domain.agreement import agreed as agreed
 from apps.evidence.domain.agreement import agrees as agrees
 from apps.evidence.domain.agreement import asks, heard_answer, plain
+from apps.evidence.domain.dispositions import MADE, Disposition
 from apps.evidence.domain.spoken import amount_forms, value_forms
 from apps.kernel.ecma import PatternError
 from apps.kernel.exactjson import Number, is_number, number_text
 from apps.kernel.patterns import TooLongError, pattern
+from apps.policy.domain.effects import CONSEQUENTIAL, Effect
 
 CUSTOMER, AGENT = "customer", "agent"
-EXECUTED = ("executed", "inherited")
-MUTATIONS = ("draft", "write", "irreversible")
-REFUSED = ("refused_by_tool", "denied", "rejected")
+REFUSED = (Disposition.REFUSED_BY_TOOL, Disposition.DENIED, Disposition.REJECTED)
 MAX_ANSWER = 80
 RECENT_AGENT_MESSAGES = 3  # a proposal may be followed by an answer to a question about it
 
@@ -75,21 +75,21 @@ def run_facts(
     steps: Sequence[PastStep], *, tool: str, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the run did before proposing ``tool`` with ``arguments``."""
-    done = [s for s in steps if s.disposition in EXECUTED]
-    changed = [s for s in done if s.effect in MUTATIONS]
+    done = [s for s in steps if s.disposition in MADE]
+    changed = [s for s in done if s.effect in CONSEQUENTIAL]
     about = resource_of(arguments)
     return {
         "same_tool_before": sum(s.tool == tool for s in changed),
         "same_resource_before": sum(_is_about(s, about) for s in changed),
         "mutations_before": len(changed),
-        "reads_before": sorted({s.tool for s in done if s.effect == "read"}),
+        "reads_before": sorted({s.tool for s in done if s.effect == Effect.READ}),
         "seen": sorted({v for s in steps for v in _scalars(s.arguments.values())}),
         "answers": sorted(
-            {a for s in done if s.effect == "read" and (a := _short_answer(s.result))}
+            {a for s in done if s.effect == Effect.READ and (a := _short_answer(s.result))}
         ),
         "refused_before": sum(s.disposition in REFUSED for s in steps),
         "same_resource_rejected": sum(
-            s.disposition == "rejected" and _is_about(s, about) for s in steps
+            s.disposition == Disposition.REJECTED and _is_about(s, about) for s in steps
         ),
         "steps": len(steps),
     }

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from apps.runs.domain.results import DONE
+
 SAME, ALIKE = 4, 1  # what a pair is worth: same call; same tool with other arguments
 MOST_CELLS = 1_000_000  # beyond that only equal calls are matched
-DONE = frozenset({"executed", "inherited", "deduplicated"})
 
 Key = tuple[str, str]  # tool and digest of the arguments
 Pair = tuple[int | None, int | None]  # positions in the left and in the right run

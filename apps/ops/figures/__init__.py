@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from apps.ops.selectors.detail import Detail, StepView
 from apps.ops.selectors.runs import Bucket
+from apps.runs.domain.results import AttemptOutcome
 from apps.web.domain.quantities import duration_words
 from apps.web.domain.words import state_look
 
@@ -21,12 +22,14 @@ IDLE_SHARE = 0.03  # no idle stretch takes more of a shortened axis than this sh
 LEAST_WORK = timedelta(milliseconds=200)
 PAGE_LANES = 200
 LOOKS = {
-    "ok": "succeeded",
-    "tool_error": "refused",
-    "retryable": "failed",
-    "timeout": "failed",
-    "unknown": "unknown",
-    "lease_lost": "lost",
+    AttemptOutcome.OK: "succeeded",
+    AttemptOutcome.TOOL_ERROR: "refused",
+    AttemptOutcome.RETRYABLE: "failed",
+    AttemptOutcome.TIMEOUT: "failed",
+    AttemptOutcome.FAILED: "failed",
+    AttemptOutcome.UNKNOWN: "unknown",
+    AttemptOutcome.LEASE_LOST: "lost",
+    AttemptOutcome.RELEASED: "lost",
     "": "running",
 }
 

@@ -18,6 +18,7 @@ from apps.kernel.errors import NotFoundError
 from apps.ops.selectors.answers import Shown, result_of, shown
 from apps.ops.selectors.runs import cost_words
 from apps.runs.domain.finding import people_needed
+from apps.runs.domain.results import UNDONE, AttemptOutcome
 from apps.runs.domain.saga import Plan, Stage
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
@@ -33,9 +34,6 @@ from apps.runs.selectors.lineage import (
 from apps.runs.selectors.unknown import OwnLookUps, findings_of, look_up_tool, own_look_ups
 
 SHOWN_LOSSES = 50
-PROBLEM_DISPOSITIONS = frozenset(
-    {"denied", "rejected", "expired", "refused_by_tool", "failed", "unknown"}
-)
 
 
 @dataclass(slots=True)
@@ -87,7 +85,7 @@ class StepView:
 
     @property
     def ended_badly(self) -> bool:
-        return self.step.disposition in PROBLEM_DISPOSITIONS or self.step.state in {
+        return self.step.disposition in UNDONE or self.step.state in {
             "failed",
             "confirmation_unknown",
         }
@@ -96,7 +94,9 @@ class StepView:
     def is_problem(self) -> bool:
         """Whether somebody who looks for trouble should stop here: it ended badly, or an attempt
         did."""
-        return self.ended_badly or any(a.outcome not in {"", "ok"} for a in self.attempts)
+        return self.ended_badly or any(
+            a.outcome not in {"", AttemptOutcome.OK} for a in self.attempts
+        )
 
     @property
     def word(self) -> str:
@@ -110,7 +110,7 @@ class StepView:
     @property
     def lost_contact_at(self) -> datetime | None:
         """When the last attempt ended without an answer."""
-        ends = [a.ended_at or a.started_at for a in self.attempts if a.outcome != "ok"]
+        ends = [a.ended_at or a.started_at for a in self.attempts if a.outcome != AttemptOutcome.OK]
         return max(ends, default=None)
 
     @property

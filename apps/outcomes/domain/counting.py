@@ -12,7 +12,7 @@ from enum import StrEnum
 from math import sqrt
 from statistics import NormalDist
 
-from apps.runs.domain.outcome import HANDED_OVER
+from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 
 TOO_FEW = 20
@@ -53,7 +53,7 @@ BY_STATE: Mapping[str, CountsAs] = {
 }
 # Where the outcome says what the state doesn't.
 BY_OUTCOME: Mapping[tuple[str, str], CountsAs] = {
-    (State.SUCCEEDED, HANDED_OVER): CountsAs.HANDED_OVER,
+    (State.SUCCEEDED, RunOutcome.HANDED_OVER): CountsAs.HANDED_OVER,
 }
 FINISHED = (CountsAs.SUCCESS, CountsAs.FAILURE)  # what a success share is a share of
 # Of the finished ones, those that ended by their own work: a shed one never began, and an undone

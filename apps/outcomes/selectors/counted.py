@@ -9,8 +9,7 @@ from operator import or_
 from django.db.models import BooleanField, Case, Count, ExpressionWrapper, F, Q, When
 
 from apps.outcomes.domain.counting import BY_OUTCOME, BY_STATE, FINISHED, TIMED, CountsAs
-
-FORK = "fork"  # the source of runs that people made to try something (decision record 0021)
+from apps.runs.domain.results import RunSource
 
 
 def counted_as(*kinds: CountsAs) -> Q:
@@ -52,5 +51,5 @@ def shown() -> Case:
 
 
 def not_forked() -> Q:
-    """Runs that KPIs count: forks were made to try something."""
-    return ~Q(source=FORK)
+    """Runs that KPIs count: forks were made to try something (decision record 0021)."""
+    return ~Q(source=RunSource.FORK)

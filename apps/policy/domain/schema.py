@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.policy.domain.effects import EFFECTS
 from apps.policy.domain.request import CONVERSATION, RUN
 
-EFFECTS = ("read", "draft", "write", "irreversible")
 FACT_TYPES: dict[str, dict[str, Any]] = {
     "bool": {"type": "Boolean"},
     "long": {"type": "Long"},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.policy.domain.decision import Answer, Verdict
+from apps.policy.domain.effects import Effect
 from apps.policy.domain.mistyped import described
 from apps.policy.domain.request import Request, has_type
 from apps.policy.domain.rules import BUILT_IN
@@ -56,7 +57,7 @@ class Gap:
 def gaps(request: Request, declared: Mapping[str, FactDeclaration]) -> tuple[Gap, ...]:
     """What is not known of a change. Reads change nothing, so they have no gaps. A fact that may
     be absent has one only when it came as something else."""
-    if request.effect == "read":
+    if request.effect == Effect.READ:
         return ()
     found = [Gap(PREVIEW, "an answer", request.preview_error)] if request.preview_error else []
     for name, fact in declared.items():

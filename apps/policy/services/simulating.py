@@ -74,7 +74,7 @@ def simulate(
     schema: Mapping[str, Any] | None = None,
     since: datetime | None = None,
     limit: int = 1_000,
-    mutations_only: bool = True,
+    consequential_only: bool = True,
 ) -> Simulation:
     """Ask the latest recorded questions of this policy set again under ``text``. Questions that
     carried an approval are left out: they are the second half of one that was held. Raises
@@ -84,7 +84,7 @@ def simulate(
     document = checked(text, used, policy_set.slug)
     judge = Evaluator(document.policies, document.limits, used, document.may_go_without_facts)
     recorded = selectors.recorded_decisions(
-        policy_set, since=since, limit=min(limit, MAX_ASKED), mutations_only=mutations_only
+        policy_set, since=since, limit=min(limit, MAX_ASKED), consequential_only=consequential_only
     )
     counts: Counter[tuple[str, str]] = Counter()
     rules: Counter[str] = Counter()

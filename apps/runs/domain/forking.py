@@ -14,10 +14,14 @@ from typing import Any
 
 from apps.evidence.domain.evidence import resource_of
 from apps.kernel.exactjson import Number, dumps, same
+from apps.runs.domain.results import Disposition
+from apps.runs.domain.states import State
 
-INHERITABLE = frozenset({"succeeded", "failed"})  # how a step must have ended to be taken over
-ENDED_WITHOUT_EFFECT = frozenset({"failed", "cancelled"})
-UNDONE = frozenset({"compensating", "compensated"})
+INHERITABLE = frozenset(
+    {State.SUCCEEDED, State.FAILED}
+)  # how a step must have ended to be taken over
+ENDED_WITHOUT_EFFECT = frozenset({State.FAILED, State.CANCELLED})
+UNDONE = frozenset({State.COMPENSATING, State.COMPENSATED})
 RULE = "branch-conflict"
 
 
@@ -101,7 +105,7 @@ def obstacle(marks: Sequence[Mark], after_seq: int) -> str:
 def taken_over(disposition: str) -> str:
     """What a branch calls a step that it took over. What was done is inherited; what was refused,
     denied, repeated or failed keeps its word, so that nothing counts as done that wasn't."""
-    return "inherited" if disposition == "executed" else disposition
+    return Disposition.INHERITED if disposition == Disposition.EXECUTED else disposition
 
 
 # --- owners of a mutation -------------------------------------------------------------------------
@@ -109,7 +113,7 @@ def taken_over(disposition: str) -> str:
 
 def is_under_way(owner: Mapping[str, Any], run_id: Any) -> bool:
     """Whether another branch is carrying out this very mutation: wait for how it ends."""
-    ended = {"succeeded", *ENDED_WITHOUT_EFFECT, *UNDONE}
+    ended = {State.SUCCEEDED, *ENDED_WITHOUT_EFFECT, *UNDONE}
     return owner["run_id"] != run_id and owner["state"] not in ended
 
 

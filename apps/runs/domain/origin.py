@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from apps.runs.domain.results import RunSource
+
 
 class Origin(StrEnum):
     """Kept with each run from its start; a fork has its parent's. In the order in which they are
@@ -26,7 +28,7 @@ WORDS = {
     Origin.REPLAY: "replayed runs",
     ALL: "real, practice and replayed runs together",
 }
-_BY_SOURCE = {"desk": Origin.PRACTICE, "replay": Origin.REPLAY}
+_BY_SOURCE: dict[str, Origin] = {RunSource.DESK: Origin.PRACTICE, RunSource.REPLAY: Origin.REPLAY}
 
 
 def origin_of(source: str) -> Origin:

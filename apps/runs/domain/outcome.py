@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.policy.domain.effects import MUTATING, Effect
+from apps.runs.domain.results import DONE, UNDONE, Disposition, RunOutcome
 from apps.runs.domain.states import State
-
-CHANGING = frozenset({"write", "irreversible"})
-HANDED_OVER = "handed_over"
-DONE = frozenset({"executed", "deduplicated", "inherited"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,13 @@ class RunEnd:
     error_class: str
 
 
-_UNDONE = ("unknown", "denied", "rejected", "expired", "refused_by_tool", "failed")
 _OUTCOME_OF = {
-    "unknown": "unknown",
-    "denied": "denied",
-    "rejected": "rejected",
-    "expired": "approval_expired",
-    "refused_by_tool": "tool_refused",
-    "failed": "error",
+    Disposition.UNKNOWN: RunOutcome.UNKNOWN,
+    Disposition.DENIED: RunOutcome.DENIED,
+    Disposition.REJECTED: RunOutcome.REJECTED,
+    Disposition.EXPIRED: RunOutcome.APPROVAL_EXPIRED,
+    Disposition.REFUSED_BY_TOOL: RunOutcome.TOOL_REFUSED,
+    Disposition.FAILED: RunOutcome.ERROR,
 }
 
 
@@ -51,27 +48,27 @@ def judge(
     carried out, ``handed_over``."""
     done = {s.tool for s in steps if s.disposition in DONE}
     if wanted_tools and done & set(wanted_tools):
-        return RunEnd(State.SUCCEEDED, "resolved", "")
-    for disposition in _UNDONE:
-        if any(s.disposition == disposition and s.effect != "read" for s in steps):
+        return RunEnd(State.SUCCEEDED, RunOutcome.RESOLVED, "")
+    for disposition in UNDONE:
+        if any(s.disposition == disposition and s.effect != Effect.READ for s in steps):
             outcome = _OUTCOME_OF[disposition]
             return RunEnd(State.FAILED, outcome, outcome)
     if done & set(hand_over):
-        return RunEnd(State.SUCCEEDED, HANDED_OVER, "")
+        return RunEnd(State.SUCCEEDED, RunOutcome.HANDED_OVER, "")
     if not wanted_tools and answered:
-        return RunEnd(State.SUCCEEDED, "resolved", "")
-    return RunEnd(State.FAILED, "not_resolved", "not_resolved")
+        return RunEnd(State.SUCCEEDED, RunOutcome.RESOLVED, "")
+    return RunEnd(State.FAILED, RunOutcome.NOT_RESOLVED, RunOutcome.NOT_RESOLVED)
 
 
 MOST_SAID = 300
-_WHY = {
-    "unknown": "Nobody knows whether a change was carried out",
-    "denied": "A change was denied by policy",
-    "rejected": "A change was rejected by a person",
-    "approval_expired": "Nobody decided about a change in time",
-    "tool_refused": "A tool refused a change",
-    "error": "A change failed",
-    "not_resolved": "The agent ended without doing what the job is for",
+_WHY: dict[str, str] = {
+    RunOutcome.UNKNOWN: "Nobody knows whether a change was carried out",
+    RunOutcome.DENIED: "A change was denied by policy",
+    RunOutcome.REJECTED: "A change was rejected by a person",
+    RunOutcome.APPROVAL_EXPIRED: "Nobody decided about a change in time",
+    RunOutcome.TOOL_REFUSED: "A tool refused a change",
+    RunOutcome.ERROR: "A change failed",
+    RunOutcome.NOT_RESOLVED: "The agent ended without doing what the job is for",
 }
 
 
@@ -86,7 +83,7 @@ def summary(
     """What a run's end is told as. The agent's last words are its claim: where the run did not
     reach what its job is for, the reason (``why``, or the usual one) and the changes that really
     were carried out come first, and the words are quoted as unconfirmed."""
-    if end.outcome == HANDED_OVER:
+    if end.outcome == RunOutcome.HANDED_OVER:
         told = _handed_over(steps, hand_over)
     elif end.state is State.SUCCEEDED:
         return said
@@ -109,7 +106,7 @@ def _handed_over(steps: Sequence[StepEnd], hand_over: Sequence[str]) -> str:
 
 def _changed(steps: Sequence[StepEnd]) -> str:
     """The tools whose changes really were carried out, each once."""
-    changed = [s.tool for s in steps if s.disposition in DONE and s.effect in CHANGING]
+    changed = [s.tool for s in steps if s.disposition in DONE and s.effect in MUTATING]
     return ", ".join(dict.fromkeys(changed))
 
 

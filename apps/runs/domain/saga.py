@@ -19,12 +19,13 @@ from apps.catalog.domain.contract import Compensation
 from apps.catalog.domain.undoing import MissingError, read
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import loads
+from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.finding import Verdict
-from apps.runs.domain.states import UNSETTLED
+from apps.runs.domain.results import MADE, Disposition, RunOutcome
+from apps.runs.domain.states import UNSETTLED, State
 
 PLAN_PURPOSE = "tower.undoing.v1"
 KEY_PURPOSE = "tower.undoing.key.v1"
-MUTATING = frozenset({"write", "irreversible"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation]) -> Pl
     items = [
         _item(s, tries[s.id], compensations.get(s.tool))
         for s in reversed(own)
-        if s.disposition in {"executed", "inherited"}
+        if s.disposition in MADE
     ]
     unsettled = [s.seq for s in own if s.state in UNSETTLED]
     return Plan(tuple(items), tuple(unsettled))
@@ -135,7 +136,7 @@ def _item(step: Past, tries: Sequence[Past], declared: Compensation | None) -> I
     last = tries[-1] if tries else None
     if last is not None:
         return Item(step, _stage(last), last.tool, last.arguments, by=last)
-    if step.disposition == "inherited":
+    if step.disposition == Disposition.INHERITED:
         return Item(
             step, Stage.IMPOSSIBLE, why_not="The run it was forked from did this: undo it there."
         )
@@ -150,11 +151,11 @@ def _item(step: Past, tries: Sequence[Past], declared: Compensation | None) -> I
 
 
 def _stage(last: Past) -> Stage:
-    if last.state == "succeeded":
+    if last.state == State.SUCCEEDED:
         return Stage.DONE
-    if last.state == "confirmation_unknown":
+    if last.state == State.CONFIRMATION_UNKNOWN:
         return Stage.UNKNOWN
-    if last.state not in {"failed", "cancelled"}:
+    if last.state not in {State.FAILED, State.CANCELLED}:
         return Stage.UNDER_WAY
     by_person = {Verdict.HAPPENED.value: Stage.DONE, Verdict.GIVE_UP.value: Stage.LEFT}
     return by_person.get(last.word, Stage.FAILED)
@@ -217,7 +218,7 @@ def end(found: Plan) -> End:
     said = f"Undone: {undone} of {total} {'effect' if total == 1 else 'effects'}."
     kept = sorted(i.step.seq for i in found.kept)
     if not kept:
-        return End("compensated", said)
+        return End(RunOutcome.COMPENSATED, said)
     numbers = ", ".join(str(n) for n in kept)
     word = "step" if len(kept) == 1 else "steps"
-    return End("partly_compensated", f"{said} Still in place: {word} {numbers}.")
+    return End(RunOutcome.PARTLY_COMPENSATED, f"{said} Still in place: {word} {numbers}.")

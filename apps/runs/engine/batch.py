@@ -20,6 +20,7 @@ from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.runs import course, journal, reconcile
 from apps.runs.course import RunCache
+from apps.runs.domain.results import Disposition
 from apps.runs.domain.states import LIVE, UNDER_WAY, State
 from apps.runs.engine import asking, deciding, ending, inspecting, progress
 from apps.runs.journal import (
@@ -176,7 +177,7 @@ class Batch:
             row = rows.get(step.work.run_id)
             if row is None:
                 continue
-            row["has_violation"] |= step.disposition == "denied"
+            row["has_violation"] |= step.disposition == Disposition.DENIED
             if step.thought:
                 row["degraded"] |= step.thought.degraded
                 row["tokens_in"] += step.thought.tokens_in

@@ -19,6 +19,8 @@ from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
 from apps.runs import journal
 from apps.runs.domain import budget, forking
+from apps.runs.domain.results import AttemptOutcome as A
+from apps.runs.domain.results import Disposition, Proof, RunOutcome
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
 from apps.runs.journal import breakers, lost, unsent
@@ -51,7 +53,7 @@ def stuck(step: Settled) -> dict[str, str]:
         summary = f"{_why_no_turn(error_class)}: {step.error}"[:500]
         return {
             "state": "failed",
-            "outcome": "error",
+            "outcome": RunOutcome.ERROR,
             "error_class": error_class,
             "summary": summary,
         }
@@ -67,10 +69,10 @@ def _why_no_turn(error_class: str) -> str:
 def attempt_row(done: Finished, verdict: Verdict) -> dict[str, Any]:
     result = done.result
     outcome = {
-        Verdict.SETTLE: "ok" if result.ending is Ending.ANSWERED else "tool_error",
-        Verdict.RETRY: "timeout" if result.error_class == "timeout" else "retryable",
-        Verdict.UNKNOWN: "unknown",
-        Verdict.FAIL: "failed",
+        Verdict.SETTLE: A.OK if result.ending is Ending.ANSWERED else A.TOOL_ERROR,
+        Verdict.RETRY: A.TIMEOUT if result.error_class == "timeout" else A.RETRYABLE,
+        Verdict.UNKNOWN: A.UNKNOWN,
+        Verdict.FAIL: A.FAILED,
     }[verdict]
     return {
         "attempt_id": done.action.attempt_id,
@@ -141,14 +143,14 @@ def plain_verdict(done: Finished) -> Verdict:
 def settled(done: Finished, verdict: Verdict) -> Settled:
     work, result = done.action.work, done.result
     if verdict is Verdict.UNKNOWN:
-        state, disposition = State.CONFIRMATION_UNKNOWN.value, "unknown"
+        state, disposition = State.CONFIRMATION_UNKNOWN.value, Disposition.UNKNOWN
     elif verdict is Verdict.FAIL:
-        state, disposition = State.FAILED.value, "failed"
+        state, disposition = State.FAILED.value, Disposition.FAILED
     elif result.ending in {Ending.REFUSED, Ending.ERRED}:
-        state, disposition = State.FAILED.value, "refused_by_tool"
+        state, disposition = State.FAILED.value, Disposition.REFUSED_BY_TOOL
     else:
-        state, disposition = State.SUCCEEDED.value, "executed"
-    answered = disposition in {"executed", "refused_by_tool"}
+        state, disposition = State.SUCCEEDED.value, Disposition.EXECUTED
+    answered = disposition in {Disposition.EXECUTED, Disposition.REFUSED_BY_TOOL}
     return Settled(
         work=work,
         disposition=disposition,
@@ -158,7 +160,9 @@ def settled(done: Finished, verdict: Verdict) -> Settled:
         error=result.error,
         thought=done.thought,
         attempt=attempt_row(done, verdict),
-        receipt=receipt(done) if disposition == "executed" and work.kind == "tool" else {},
+        receipt=receipt(done)
+        if disposition is Disposition.EXECUTED and work.kind == "tool"
+        else {},
         bodies={p.sha256: p.body for p in result.parts if p.body is not None} if answered else {},
     )
 
@@ -176,14 +180,14 @@ def answer_row(result: CallResult) -> dict[str, Any]:
 
 def receipt(done: Finished) -> dict[str, Any]:
     work, result = done.action.work, done.result
-    evidence = "replayed" if result.replayed else "answer"
+    evidence = Proof.REPLAYED if result.replayed else Proof.ANSWER
     said = result.content if result.digested is None else result.digested
     return {
         "run_id": work.run_id,
         "idempotency_key": work.idempotency_key,
         "provider_ref": clean(str(result.meta.get("effect_id", "")))[:120],
         "response_digest": digest(said, purpose=RESPONSE_PURPOSE),
-        "evidence": "lookup" if result.looked_up else evidence,
+        "evidence": Proof.LOOKUP if result.looked_up else evidence,
         "note": " ".join(result.notes)[:NOTE_CHARS],
     }
 
@@ -195,7 +199,7 @@ def end(work: Claimed, disposition: str, error_class: str, error: str) -> Settle
 def overdue(work: Claimed, now: datetime) -> Settled | None:
     if work.intent_open or now < work.deadline_at:
         return None
-    return end(work, "failed", "deadline", "The run's deadline has passed.")
+    return end(work, Disposition.FAILED, "deadline", "The run's deadline has passed.")
 
 
 def answered(work: Claimed, states: Mapping[UUID, Any]) -> Settled | None:
@@ -210,8 +214,12 @@ def answered(work: Claimed, states: Mapping[UUID, Any]) -> Settled | None:
 def free_intents(kept: Sequence[Settled]) -> None:
     """In the transaction that ended these steps: changes that the tool refused, or that certainly
     never reached it, may be proposed again."""
-    journal.free_intents([s.work.step_id for s in kept if s.disposition == "refused_by_tool"])
-    failed = (s for s in kept if s.disposition == "failed" and s.attempt and s.work.mutates)
+    journal.free_intents(
+        [s.work.step_id for s in kept if s.disposition == Disposition.REFUSED_BY_TOOL]
+    )
+    failed = (
+        s for s in kept if s.disposition == Disposition.FAILED and s.attempt and s.work.mutates
+    )
     unsent.free([s.work.step_id for s in failed])
 
 
@@ -222,13 +230,16 @@ def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
         return None
     if owner["run_id"] != work.run_id:
         return _inherited(work, owner)
-    if owner["disposition"] != "executed":
+    if owner["disposition"] != Disposition.EXECUTED:
         return end(
-            work, "failed", "conflict", f"Step {owner['seq']} already made this exact change."
+            work,
+            Disposition.FAILED,
+            "conflict",
+            f"Step {owner['seq']} already made this exact change.",
         )
     return Settled(
         work=work,
-        disposition="deduplicated",
+        disposition=Disposition.DEDUPLICATED,
         state=State.SUCCEEDED.value,
         result=owner["result"],
         deduplicated_from=owner["step_id"],
@@ -242,10 +253,10 @@ def _inherited(work: Claimed, owner: Mapping[str, Any]) -> Settled | None:
         became = f"{owner['state'].replace('_', ' ')} there"
         run = str(owner["run_id"])[-8:]
         said = f"Step {owner['seq']} of run {run} already made this exact change and is {became}."
-        return end(work, "failed", "conflict", said)
+        return end(work, Disposition.FAILED, "conflict", said)
     return Settled(
         work=work,
-        disposition="inherited",
+        disposition=Disposition.INHERITED,
         state=State.SUCCEEDED.value,
         result=owner["result"],
         inherited_from=owner["step_id"],

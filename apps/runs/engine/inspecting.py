@@ -21,6 +21,7 @@ from apps.runs.course import ARGUMENTS_PURPOSE
 from apps.runs.domain import plan
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.plan import Later
+from apps.runs.domain.results import DONE
 from apps.runs.domain.script import Call
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import State
@@ -30,7 +31,6 @@ from apps.runs.work import Carried, Claimed, Inspect
 
 MOST_S = 10.0  # for the preview and the look ahead together
 MOST_CHARACTERS = 200_000  # of the later changes' arguments
-DONE = frozenset({"executed", "deduplicated", "inherited"})
 
 
 def later_changes(work: Claimed, carried: Carried) -> tuple[Later, ...]:

@@ -30,6 +30,7 @@ from apps.kernel.apart import in_halves
 from apps.kernel.transactions import is_of_a_row, single_command
 from apps.runs import journal
 from apps.runs.course import RunCache
+from apps.runs.domain.results import AttemptOutcome, Disposition, RunOutcome
 from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import commit as engine
 from apps.runs.engine import ending
@@ -208,7 +209,9 @@ class Isolation:
         if work.intent_open and troubled.may_have_happened(work.step_id):
             self._settle(_unknown(work, NOT_REPEATED.format(why=why)), why, carry_on)
             return
-        self._settle(ending.end(work, "failed", "engine", _not_judged(work, why)), why, carry_on)
+        self._settle(
+            ending.end(work, Disposition.FAILED, "engine", _not_judged(work, why)), why, carry_on
+        )
         journal.free_intents([work.step_id] if work.intent_open else [])
 
     def _end_finished(self, done: Finished, error: BaseException, go_on: bool) -> list[Action]:
@@ -246,7 +249,7 @@ class Isolation:
     def _settle(self, step: Settled, why: str, carry_on: bool) -> None:
         """In an open transaction: end one step, and carry its run on or end it too."""
         run_id = step.work.run_id
-        if step.disposition == "failed" and step.work.mutates:
+        if step.disposition == Disposition.FAILED and step.work.mutates:
             step = _as_far_as_known(step)
         if carry_on:
             self.cache.fill([run_id], anew=True)
@@ -257,7 +260,7 @@ class Isolation:
         if step.work.step_id not in journal.settle([step.row()]):
             return  # fenced off meanwhile: its new owner speaks for it
         ending.free_intents([step])
-        unknown = step.disposition == "unknown"
+        unknown = step.disposition == Disposition.UNKNOWN
         state = troubled.end_run(
             run_id,
             state="confirmation_unknown" if unknown else "failed",
@@ -267,7 +270,7 @@ class Isolation:
         actor = Actor.worker(self.owner)
         facts = [ending.step_fact(step, actor)]
         if state:
-            outcome = {"outcome": "" if unknown else "error"}
+            outcome = {"outcome": "" if unknown else RunOutcome.ERROR}
             facts.append(Fact(f"run.{state}", actor, "run", str(run_id), run_id, outcome))
         record_many(facts)
         self.cache.drop([run_id])
@@ -292,13 +295,13 @@ def _as_far_as_known(step: Settled) -> Settled:
     it."""
     if not unsent.may_have_happened([step.work.step_id]):
         return step
-    attempt = step.attempt and {**step.attempt, "outcome": "unknown"}
+    attempt = step.attempt and {**step.attempt, "outcome": AttemptOutcome.UNKNOWN}
     state = "confirmation_unknown"
-    return replace(step, disposition="unknown", state=state, attempt=attempt)
+    return replace(step, disposition=Disposition.UNKNOWN, state=state, attempt=attempt)
 
 
 def _unknown(work: Claimed, words: str) -> Settled:
-    return Settled(work, "unknown", "confirmation_unknown", None, "engine", words)
+    return Settled(work, Disposition.UNKNOWN, "confirmation_unknown", None, "engine", words)
 
 
 def stripped(done: Finished, why: str) -> Finished:
@@ -337,4 +340,4 @@ def _last_resort(done: Finished) -> Settled:
     words = done.result.error[:500]
     if work.mutates and done.result.ending not in NOTHING_DONE:
         return _unknown(work, words)
-    return ending.end(work, "failed", "engine", words)
+    return ending.end(work, Disposition.FAILED, "engine", words)

@@ -9,6 +9,7 @@ work (see decisions, 19). Each key has one index: the unique one that begins wit
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from django.conf import settings
 from django.db import models
@@ -17,13 +18,28 @@ from django.db.models.functions import Now
 from apps.kernel.models import AppendOnly, JSONField
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
 from apps.runs.domain.origin import Origin
+from apps.runs.domain.results import (
+    AttemptOutcome,
+    Disposition,
+    GateAnswer,
+    Proof,
+    RunOutcome,
+    RunSource,
+)
 from apps.runs.domain.states import State
 
 # Until when a step waits that waits until somebody lets it go: a moment that Python can hold,
 # unlike PostgreSQL's 'infinity'.
 PARKED_UNTIL = datetime(9000, 1, 1, tzinfo=UTC)
 
-STATES = [(s.value, s.value.replace("_", " ")) for s in State]
+
+def choices_of(words: type[StrEnum]) -> list[tuple[str, str]]:
+    """The words of an enum as a column's choices. The database takes others too: a newer process
+    may know one more."""
+    return [(word.value, word.value.replace("_", " ")) for word in words]
+
+
+STATES = choices_of(State)
 
 
 class Run(models.Model):
@@ -41,7 +57,9 @@ class Run(models.Model):
     )
     agent_kind = models.CharField(max_length=12)
     agent_label = models.CharField(max_length=160)  # "recorded gpt-4o", "reference" …
-    source = models.CharField(max_length=16, default="manual")  # desk | replay | manual | api
+    source = models.CharField(
+        max_length=16, default=RunSource.MANUAL, choices=choices_of(RunSource)
+    )
     origin = models.CharField(max_length=8, default=Origin.REAL, db_default=Origin.REAL.value)
     case_ref = models.CharField(max_length=200, blank=True)
     customer = models.CharField(max_length=120, blank=True)
@@ -50,8 +68,7 @@ class Run(models.Model):
     world = models.CharField(max_length=80, default="live")
     dialect = models.CharField(max_length=8, blank=True)
     state = models.CharField(max_length=24, choices=STATES, default=State.ACCEPTED)
-    # resolved | handed_over | rejected | denied | tool_refused | not_resolved | timed_out | error
-    outcome = models.CharField(max_length=24, blank=True)
+    outcome = models.CharField(max_length=24, blank=True, choices=choices_of(RunOutcome))
     error_class = models.CharField(max_length=40, blank=True)
     summary = models.TextField(blank=True)
     lane = models.CharField(max_length=32, default="normal")
@@ -199,8 +216,8 @@ class Step(models.Model):
     idempotency_key = models.CharField(max_length=64, blank=True)
     script_ref = models.CharField(max_length=40, blank=True)  # index in the recording, if any
     state = models.CharField(max_length=24, choices=STATES, default=State.QUEUED)
-    # permit | hold | deny — the last answer of the gate; empty before it was asked
-    gate = models.CharField(max_length=8, blank=True)
+    # the last answer of the gate; empty before it was asked
+    gate = models.CharField(max_length=8, blank=True, choices=choices_of(GateAnswer))
     decision_id = models.UUIDField(null=True)
     approval_id = models.UUIDField(null=True)
     facts = JSONField(default=dict)
@@ -219,9 +236,7 @@ class Step(models.Model):
     lease_until = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=80, blank=True)
     intent_open = models.BooleanField(default=False)
-    # executed | deduplicated | inherited | denied | rejected | expired | refused_by_tool | failed |
-    # unknown
-    disposition = models.CharField(max_length=20, blank=True)
+    disposition = models.CharField(max_length=20, blank=True, choices=choices_of(Disposition))
     deduplicated_from = models.UUIDField(null=True)
     compensates_id = models.UUIDField(null=True)  # the step that this one undoes
     inherited_from = models.UUIDField(null=True)  # the step of the parent run, in a fork
@@ -292,8 +307,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)
     duration_ms = models.FloatField(null=True)
-    # ok | tool_error | retryable | unknown | timeout | lease_lost
-    outcome = models.CharField(max_length=12, blank=True)
+    outcome = models.CharField(max_length=12, blank=True, choices=choices_of(AttemptOutcome))
     error_class = models.CharField(max_length=40, blank=True)
     error = models.TextField(blank=True)
     http_status = models.PositiveSmallIntegerField(null=True)
@@ -340,7 +354,7 @@ class Receipt(AppendOnly):
     idempotency_key = models.CharField(max_length=64, blank=True)
     provider_ref = models.CharField(max_length=120, blank=True)
     response_digest = models.CharField(max_length=64)
-    evidence = models.CharField(max_length=20, default="answer")  # answer|replayed|lookup|person
+    evidence = models.CharField(max_length=20, default=Proof.ANSWER, choices=choices_of(Proof))
     note = models.TextField(blank=True, db_default="")  # what was odd about the answer
     received_at = models.DateTimeField(db_default=Now())
 

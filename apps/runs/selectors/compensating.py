@@ -10,7 +10,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps.catalog.selectors import pinned as catalog
+from apps.policy.domain.effects import Effect
 from apps.runs.domain import saga
+from apps.runs.domain.results import Disposition
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.models import Finding, Run, Step
 
@@ -52,7 +54,9 @@ def heirs(run: Run) -> list[UUID]:
     """Branches that inherited something that this run changed: undoing takes it from them too."""
     if run.root_id is None:
         return []
-    changed = Step.objects.filter(run_id=run.pk, disposition="executed").exclude(effect="read")
+    changed = Step.objects.filter(run_id=run.pk, disposition=Disposition.EXECUTED).exclude(
+        effect=Effect.READ
+    )
     rows = Step.objects.filter(inherited_from__in=changed.values("pk"))
     return list(rows.order_by("run_id").values_list("run_id", flat=True).distinct())
 
@@ -105,7 +109,7 @@ def _happened(past: saga.Past) -> saga.Past:
         tool=past.tool,
         effect=past.effect,
         state="succeeded",
-        disposition="executed",
+        disposition=Disposition.EXECUTED,
         arguments=past.arguments,
         preview=past.preview,
         facts=past.facts,

@@ -12,7 +12,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps.kernel.errors import NotFoundError
+from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.forking import ENDED_WITHOUT_EFFECT, Cut, Mark, cut, obstacle
+from apps.runs.domain.results import Disposition
 from apps.runs.domain.script import items_of
 from apps.runs.models import Message, Run, RunScript, Step
 
@@ -194,8 +196,8 @@ def _upto(said: Sequence[tuple[int, str]], last: Step | None) -> int:
 def proposals(found: Plan, *, limit: int = 20) -> list[Proposal]:
     """What the branch is going to propose, as far as its script already says."""
     done = list(
-        Step.objects.filter(run_id__in=members(found.run), disposition="executed")
-        .filter(effect__in=("write", "irreversible"), compensates_id__isnull=True)
+        Step.objects.filter(run_id__in=members(found.run), disposition=Disposition.EXECUTED)
+        .filter(effect__in=MUTATING, compensates_id__isnull=True)
         .only("tool_name", "arguments", "run_id", "idempotency_key")
     )
     undone = undone_keys(found.run)

@@ -13,7 +13,8 @@ from apps.audit.services import Fact, record_many
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
 from apps.runs import journal
-from apps.runs.domain.states import CANCELLABLE
+from apps.runs.domain.results import RunOutcome
+from apps.runs.domain.states import CANCELLABLE, State
 from apps.runs.models import Run
 from apps.runs.selectors.compensating import FAILED, UNKNOWN
 
@@ -36,8 +37,8 @@ def cancel_run(run_id: UUID, *, actor: Actor, reason: str) -> None:
         mine.filter(state__in=CANCELLABLE)
         .exclude(error_class__in=UNDOING)
         .update(
-            state="cancelled",
-            outcome="cancelled",
+            state=State.CANCELLED,
+            outcome=RunOutcome.CANCELLED,
             error_class="cancelled",
             summary=reason,
             finished_at=Now(),

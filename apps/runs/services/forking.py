@@ -19,6 +19,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.forking import taken_over
+from apps.runs.domain.results import RunSource
 from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import forking, results, tickets
 from apps.runs.models import Run, RunScript
@@ -86,7 +87,7 @@ def _branch(
         **{name: getattr(parent, name) for name in TAKEN},
         id=run_id,
         trace_id=run_id,
-        source="fork",
+        source=RunSource.FORK,
         parent_id=parent.id,
         root_id=root_id,
         forked_after=found.after_seq,

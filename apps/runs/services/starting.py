@@ -21,6 +21,7 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
 from apps.runs.domain.origin import origin_of
+from apps.runs.domain.results import RunOutcome, RunSource
 from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import intake, results
 from apps.runs.models import Run
@@ -32,7 +33,7 @@ AS_GIVEN = (
     *("agent_kind", "agent_label", "source", "case_ref", "customer", "request", "world", "dialect"),
     *("tokens_in", "tokens_out", "cost_microusd", "tenant"),
 )
-TAKEN_IN_ALWAYS = {"replay"}  # a scorecard must not depend on how busy the tower is
+TAKEN_IN_ALWAYS = {RunSource.REPLAY}  # a scorecard must not depend on how busy the tower is
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class NewRun:
     contract_number: int
     customer: str = ""
     request: str = ""
-    source: str = "manual"
+    source: str = RunSource.MANUAL
     case_ref: str = ""
     world: str = "live"
     dialect: str = ""
@@ -177,7 +178,7 @@ def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
         told = f"Rejected (overload): {verdict.reason}. Retry after {verdict.retry_after_s:.0f} s."
         return row | {
             "state": "shed",
-            "outcome": "shed",
+            "outcome": RunOutcome.SHED,
             "error_class": "overload",
             "summary": told,
             "admission_reason": verdict.reason[:300],

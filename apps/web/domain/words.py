@@ -53,6 +53,7 @@ STATES: dict[str, Look] = {
     "tool_refused": Look("Refused by the tool", "st-refused", "refused"),
     "not_resolved": Look("Not resolved", "st-unresolved", "cancelled"),
     "timed_out": Look("Timed out", "st-expired", "shed"),
+    "approval_expired": Look("Nobody decided", "st-expired", "shed"),
     "partly_compensated": Look("Partly compensated", "st-compensated", "warn"),
     "error": Look("Error", "st-failed", "failed"),
     # Attempts.
@@ -61,6 +62,7 @@ STATES: dict[str, Look] = {
     "retryable": Look("Will retry", "st-running", "warn"),
     "timeout": Look("Timed out", "st-expired", "shed"),
     "lease_lost": Look("Lease lost", "st-void", "cancelled"),
+    "released": Look("Given back", "st-void", "cancelled"),
     # Breakers, documents, people.
     "closed": Look("Closed", "st-succeeded", "succeeded"),
     "open": Look("Open", "st-failed", "failed"),
