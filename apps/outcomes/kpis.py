@@ -9,15 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.outcomes.domain.counting import DASH, CountsAs, percent
 from apps.outcomes.domain.counting import TOO_FEW as TOO_FEW
+from apps.outcomes.domain.counting import CountsAs, percent
 from apps.outcomes.domain.counting import Share as Share
 from apps.outcomes.domain.counting import wilson as wilson
 from apps.outcomes.domain.tally import Tally, Terms, target_of
 from apps.outcomes.domain.tally import tally as tally
 from apps.outcomes.selectors.outcomes import DurationSeries
-
-MICRO = 1_000_000
+from apps.web.domain.quantities import DASH, MICRO, cost_words, measured_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +96,6 @@ def kpi(
     return register
 
 
-def seconds_words(seconds: float | None) -> str:
-    """``3.2 s``, ``1 m 04 s``, ``2 h 05 m``."""
-    if seconds is None:
-        return DASH
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def usd_words(usd: float | None) -> str:
-    """Small sums keep the digits that tell them apart."""
-    if usd is None:
-        return DASH
-    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
-
-
 @kpi("success", "Success share", unit="share", better="up", drill={"counts_as": CountsAs.SUCCESS})
 def success_share(numbers: Numbers) -> Measure:
     """Succeeded runs ÷ finished runs, of the runs that started in the range. Finished are
@@ -179,9 +157,9 @@ def time_to_outcome(numbers: Numbers) -> Measure:
     promised = min((t.p95_s for t in numbers.terms.values()), default=None)
     return Measure(
         overall.p95,
-        seconds_words(overall.p95),
-        f"median {seconds_words(overall.p50)} · n {overall.n}",
-        seconds_words(promised) if promised else "",
+        measured_words(overall.p95),
+        f"median {measured_words(overall.p50)} · n {overall.n}",
+        measured_words(promised) if promised else "",
         overall.p95 <= promised if overall.p95 is not None and promised else None,
         numbers.bucket_times,
     )
@@ -204,8 +182,8 @@ def cost_per_outcome(numbers: Numbers) -> Measure:
         t.cost_microusd / MICRO / t.succeeded if t.priced and t.succeeded else None
         for t in numbers.buckets
     ]
-    note = f"{usd_words(total.cost_microusd / MICRO)} in all · n {total.priced}"
-    return Measure(value, usd_words(value), note, spark=spark)
+    note = f"{cost_words(total.cost_microusd / MICRO)} in all · n {total.priced}"
+    return Measure(value, cost_words(value), note, spark=spark)
 
 
 @kpi("human", "Human time per run", unit="seconds", better="down", drill={"approval": "any"})
@@ -220,15 +198,15 @@ def human_time(numbers: Numbers) -> Measure:
     if not runs or not human.dwell_n:
         return Measure(note=f"{human.asked} questions asked" if human.asked else "nobody was asked")
     value = human.dwell_total_s / runs
-    note = f"{human.dwell_n} answers, median {seconds_words(human.dwell_p50_s)}"
-    return Measure(value, seconds_words(value), note)
+    note = f"{human.dwell_n} answers, median {measured_words(human.dwell_p50_s)}"
+    return Measure(value, measured_words(value), note)
 
 
 @kpi("waiting", "Waiting now", unit="count", better="down", drill={"state": "waiting_approval"})
 def waiting_now(numbers: Numbers) -> Measure:
     """Runs that wait for a person's approval at this moment, whatever the range, and how long ago
     the oldest of them started."""
-    oldest = f"oldest {seconds_words(numbers.waiting_s)}" if numbers.waiting_now else "none waits"
+    oldest = f"oldest {measured_words(numbers.waiting_s)}" if numbers.waiting_now else "none waits"
     return Measure(numbers.waiting_now, f"{numbers.waiting_now:,}", oldest)
 
 
@@ -246,7 +224,7 @@ def unknown_open(numbers: Numbers) -> Measure:
     """Runs whose last call may or may not have taken effect, at this moment, whatever the range:
     the answer was lost and the tool couldn't be asked. A person has to look."""
     n = numbers.unknown_now
-    note = f"oldest {seconds_words(numbers.unknown_s)}" if n else "none open"
+    note = f"oldest {measured_words(numbers.unknown_s)}" if n else "none open"
     return Measure(n, f"{n:,}", note, "0", n == 0)
 
 
@@ -259,8 +237,8 @@ def change(definition: Kpi, now: Measure, before: Measure) -> tuple[str, str, bo
         return "unchanged", "", None
     words = {
         "share": f"{abs(step) * 100:.1f} points",
-        "seconds": seconds_words(abs(step)),
-        "usd": usd_words(abs(step)),
+        "seconds": measured_words(abs(step)),
+        "usd": cost_words(abs(step)),
         "count": f"{abs(step):,.0f}",
     }[definition.unit]
     way = "up" if step > 0 else "down"

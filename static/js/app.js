@@ -11,21 +11,7 @@
   const offset = Date.parse(body.dataset.now) - Date.now();
   const now = () => new Date(Date.now() + (Number.isFinite(offset) ? offset : 0));
 
-  const MINUTE = 60, HOUR = 3600, DAY = 86400;
-  const two = (n) => String(n).padStart(2, "0");
-  const coarse = (s) => s < MINUTE ? `${s} s` : s < HOUR ? `${Math.floor(s / MINUTE)} min`
-    : s < DAY ? `${Math.floor(s / HOUR)} h` : `${Math.floor(s / DAY)} d`;
-  const agoWords = (s) => s >= 0 ? `${coarse(Math.floor(s))} ago` : `in ${coarse(Math.floor(-s))}`;
-  const dueWords = (left) => {
-    if (left < 0) return `overdue ${coarse(Math.floor(-left))}`;
-    const s = Math.floor(left);
-    if (s < MINUTE) return `${s} s`;
-    if (s < 10 * MINUTE) return `${Math.floor(s / MINUTE)} m ${two(s % MINUTE)} s`;
-    if (s < HOUR) return coarse(s);
-    return s < DAY ? `${Math.floor(s / HOUR)} h ${two(Math.floor((s % HOUR) / MINUTE))} m`
-      : `${Math.floor(s / DAY)} d ${Math.floor((s % DAY) / HOUR)} h`;
-  };
-  const urgency = (left, window) => left < 0 ? "late" : left <= Math.max(120, window * 0.2) ? "soon" : "";
+  const { agoWords, dueWords, urgency } = window.quantities;
 
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });

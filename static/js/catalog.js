@@ -14,7 +14,7 @@
   };
 
   const fill = (row, stat) => {
-    const numbers = stat || { runs: 0, finished: 0, success: null, words: "–", waiting: 0 };
+    const numbers = stat || { runs: 0, finished: 0, success: null, words: "—", waiting: 0 };
     put(row, "runs", numbers.runs.toLocaleString());
     const waiting = put(row, "waiting", numbers.waiting.toLocaleString());
     waiting.classList.toggle("strong", numbers.waiting > 0);

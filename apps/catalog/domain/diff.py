@@ -14,8 +14,9 @@ from apps.catalog.domain.compat import input_breaks, output_breaks
 from apps.catalog.domain.contract import Contract
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
 from apps.documents.domain.changes import Change, Kind, ordered
+from apps.web.domain.quantities import exact_words, money_words
 
-__all__ = ["Change", "Kind", "compare", "duration"]
+__all__ = ["Change", "Kind", "compare"]
 
 
 def compare(
@@ -131,22 +132,10 @@ def _said(value: Any, rule: _Rule) -> str:
     if rule.unit == "%":
         return f"{value * 100:.10g} %"
     if rule.unit == "$":
-        return f"${value:,.2f}"
+        return money_words(round(value * 100))
     if rule.unit == "s":
-        return duration(value)
+        return exact_words(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """``4 h``, ``1 m 30 s``: as pages say it."""
-    if seconds != int(seconds) or seconds < 60:
-        return f"{seconds:g} s"
-    rest, parts = int(seconds), []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts)
 
 
 def _tools(

@@ -21,10 +21,11 @@ from apps.dashboards.forms import BY, address, iso
 from apps.dashboards.selectors import DENY, HOLD
 from apps.outcomes.domain.counting import DASH, FINISHED, TIMED, CountsAs, Share, percent, shown_as
 from apps.outcomes.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
-from apps.outcomes.kpis import KPIS, MICRO, seconds_words, usd_words
+from apps.outcomes.kpis import KPIS, MICRO
 from apps.policy.domain.unknown import NAMES, SENTENCE
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
+from apps.web.domain.quantities import DASH, MICRO, cost_words, measured_words
 from apps.web.domain.words import state_look
 
 log = logging.getLogger(__name__)
@@ -253,11 +254,11 @@ def latency(reading: Reading) -> Panel:
         label = group_label(reading, key)
         url = _counted_url(reading, key, *FINISHED, state=[str(s) for s in TIMED])
         spoken = (
-            f"{label}: median {seconds_words(took.p50)}, p95 {seconds_words(took.p95)},"
-            f" budget {seconds_words(terms.budget_s)}, {took.n:,} runs"
+            f"{label}: median {measured_words(took.p50)}, p95 {measured_words(took.p95)},"
+            f" budget {measured_words(terms.budget_s)}, {took.n:,} runs"
         )
         late = " · over budget" if took.p95 > terms.budget_s else ""
-        note = f"p95 {seconds_words(took.p95)}{late}"
+        note = f"p95 {measured_words(took.p95)}{late}"
         mark = Mark(url, spoken)
         rows.append(plot.TimeRow(label, note, took.p50, took.p95, terms.budget_s, mark))
         panel.rows.append(
@@ -265,7 +266,7 @@ def latency(reading: Reading) -> Panel:
                 Value(label, reading.query.url(**group_params(reading, key))),
                 number(took.n, href=url),
                 *[
-                    number(seconds, text=seconds_words(seconds))
+                    number(seconds, text=measured_words(seconds))
                     for seconds in (took.p50, took.p95, terms.p95_s, terms.budget_s)
                 ],
             ]
@@ -292,9 +293,9 @@ def usage(reading: Reading) -> Panel:
         cost = group.cost_microusd / MICRO if group.priced else None
         spoken = (
             f"{label}: {group.tokens_in:,} tokens in, {group.tokens_out:,} out,"
-            f" {usd_words(cost) if cost is not None else 'price unknown'}"
+            f" {cost_words(cost) if cost is not None else 'price unknown'}"
         )
-        labels.append((label, usd_words(cost) if cost is not None else "price unknown"))
+        labels.append((label, cost_words(cost) if cost is not None else "price unknown"))
         marks.append(Mark(url, spoken))
         panel.rows.append(
             [
@@ -303,7 +304,7 @@ def usage(reading: Reading) -> Panel:
                 number(group.tokens_in),
                 number(group.tokens_out),
                 number(group.priced),
-                number(cost, text=usd_words(cost)) if cost is not None else Value(DASH),
+                number(cost, text=cost_words(cost)) if cost is not None else Value(DASH),
             ]
         )
     top = plot.MOST_ROWS
@@ -451,9 +452,9 @@ def approvals(reading: Reading) -> Panel:
     bar["pattern"]["shape"] = ["", "", "x", "-", "-", "."]
     bar["line"]["color"] = bar["color"]
     panel.facts = [
-        ("Waiting, median", seconds_words(human.wait_p50_s)),
-        ("Waiting, p95", seconds_words(human.wait_p95_s)),
-        ("Dwell, median", seconds_words(human.dwell_p50_s)),
+        ("Waiting, median", measured_words(human.wait_p50_s)),
+        ("Waiting, p95", measured_words(human.wait_p95_s)),
+        ("Dwell, median", measured_words(human.dwell_p50_s)),
     ]
     return panel
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.dashboards.figures.plot import Mark
 from apps.outcomes.kpis import DASH
+from apps.web.domain.quantities import DASH
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from apps.runs.models import LoadSample
+from apps.web.domain.quantities import DASH
 
 POINTS = 60
 HEIGHT = 150
@@ -37,7 +38,7 @@ class Multiple:
 
     @property
     def latest(self) -> str:
-        return _number(self.points[-1][1]) if self.points else "—"
+        return _number(self.points[-1][1]) if self.points else DASH
 
     @property
     def rows(self) -> list[Row]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
 from apps.ops.selectors.answers import Shown, result_of, shown
-from apps.ops.selectors.runs import cost_words
+from apps.ops.selectors.runs import run_cost
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.results import UNDONE, AttemptOutcome
 from apps.runs.domain.saga import Plan, Stage
@@ -220,7 +220,7 @@ class Detail:
 
     @property
     def cost(self) -> str:
-        return cost_words(self.run.cost_microusd)
+        return run_cost(self.run)
 
     @property
     def lineage(self) -> Lineage:

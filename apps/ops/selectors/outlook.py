@@ -16,9 +16,9 @@ from apps.runs.domain.admission import (
     Shed,
     Verdict,
     decide,
-    minutes_words,
 )
 from apps.runs.services.admitting import Reading, bounds, reading
+from apps.web.domain.quantities import coarse_words
 
 NEARLY = 0.5  # of the window: from here on people are told that a job will be deferred
 
@@ -59,7 +59,7 @@ class ClassRow:
     @property
     def retry_after(self) -> str:
         """What a caller is told now: when to come again."""
-        return minutes_words(self.verdict.retry_after_s) if isinstance(self.verdict, Shed) else ""
+        return coarse_words(self.verdict.retry_after_s) if isinstance(self.verdict, Shed) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,11 @@ class JobRow:
 
     @property
     def wait(self) -> str:
-        return minutes_words(self.people.wait_s)
+        return coarse_words(self.people.wait_s)
 
     @property
     def window(self) -> str:
-        return minutes_words(self.window_s)
+        return coarse_words(self.window_s)
 
     @property
     def fill(self) -> float:

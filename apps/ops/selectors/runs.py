@@ -18,6 +18,7 @@ from apps.outcomes.domain.tally import Tally
 from apps.outcomes.selectors.counted import counted_as, not_forked, shown, sums
 from apps.runs.domain.states import NEEDS_A_PERSON, UNSETTLED, State
 from apps.runs.models import Run, Step
+from apps.web.domain.quantities import MICRO, cost_words
 
 PAGE = 50
 COUNT_LIMIT = 10_000
@@ -158,9 +159,9 @@ class Cursor:
         return cls(run.created_at, run.id)
 
 
-def cost_words(microusd: int | None) -> str:
-    """Dollars to a hundredth of a cent; empty where nobody knows the cost."""
-    return "" if microusd is None else f"${microusd / 1_000_000:,.4f}"
+def run_cost(run: Run) -> str:
+    """What a run's model cost; empty where nobody knows."""
+    return "" if run.cost_microusd is None else cost_words(run.cost_microusd / MICRO)
 
 
 @dataclass(slots=True)
@@ -180,7 +181,7 @@ class RunRow:
 
     @property
     def cost(self) -> str:
-        return cost_words(self.run.cost_microusd)
+        return run_cost(self.run)
 
 
 @dataclass(frozen=True, slots=True)

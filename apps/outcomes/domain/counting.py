@@ -14,10 +14,10 @@ from statistics import NormalDist
 
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
+from apps.web.domain.quantities import DASH
 
 TOO_FEW = 20
 Z95 = NormalDist().inv_cdf(0.975)
-DASH = "\N{EN DASH}"
 
 
 class CountsAs(StrEnum):

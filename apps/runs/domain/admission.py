@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from apps.web.domain.quantities import coarse_words
+
 
 class Class(IntEnum):
     """What a run is worth keeping: lower is kept longer."""
@@ -184,23 +186,12 @@ def _people(case: Case, queues: Queues, bounds: Mapping[Class, int], people: Peo
 def people_words(people: People, window_s: float) -> str:
     """Why a run waits for people to catch up."""
     ahead = round(people.waiting + people.coming)
-    window = minutes_words(window_s)
+    window = coarse_words(window_s)
     questions = f"{ahead:,} question{'' if ahead == 1 else 's'}"
     if not people.per_minute:
         return f"{questions} wait for a person and nobody has decided in the last hour"
-    wait = minutes_words(people.wait_s)
+    wait = coarse_words(people.wait_s)
     return f"its approval would wait {wait}, longer than its window of {window}: {questions} ahead"
-
-
-def minutes_words(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds == float("inf"):
-        return "for ever"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def retry_after(excess: float, per_s: float | None) -> float:

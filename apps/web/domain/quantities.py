@@ -1,12 +1,18 @@
-"""Durations, moments and money in the few forms in which people read them."""
+"""Durations, moments and money in the few forms in which people read them: the only place that
+says how. ``static/js/quantities.js`` has the forms that pages keep fresh; a test holds both to one
+table."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isfinite
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+MICRO = 1_000_000  # in a dollar, as costs are kept
 SOON_SECONDS = 120
 SOON_SHARE = 0.2
+DASH = "\N{EM DASH}"  # no value; ranges have an en dash
+UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1, "s"))
 
 
 def duration_words(seconds: float) -> str:
@@ -27,9 +33,29 @@ def duration_words(seconds: float) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
-def coarse_words(delta: timedelta) -> str:
-    """The one unit that matters: ``12 s``, ``5 min``, ``2 h``, ``3 d``."""
-    seconds = int(abs(delta.total_seconds()))
+def measured_words(seconds: float | None) -> str:
+    """The same, or a dash where nothing was measured."""
+    return DASH if seconds is None or not isfinite(seconds) else duration_words(seconds)
+
+
+def exact_words(seconds: float) -> str:
+    """What somebody set, to the second: ``4 h``, ``1 m 30 s``, ``0.5 s``."""
+    if seconds != int(seconds) or seconds < MINUTE:
+        return f"{seconds:g} s"
+    rest, parts = int(seconds), []
+    for size, unit in UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts)
+
+
+def coarse_words(length: timedelta | float) -> str:
+    """The one unit that matters: ``12 s``, ``5 min``, ``2 h``, ``3 d``, ``for ever``."""
+    total = length.total_seconds() if isinstance(length, timedelta) else length
+    if not isfinite(total):
+        return "for ever"
+    seconds = int(abs(total))
     if seconds < MINUTE:
         return f"{seconds} s"
     if seconds < HOUR:
@@ -54,7 +80,7 @@ def due_words(left: timedelta) -> str:
         return f"{int(seconds)} s"
     if seconds < 10 * MINUTE:
         return duration_words(int(seconds))
-    return coarse_words(left) if seconds < HOUR else duration_words(seconds)
+    return coarse_words(left) if seconds < HOUR else duration_words(int(seconds))
 
 
 def urgency(left: timedelta, window: timedelta | None) -> str:
@@ -70,3 +96,11 @@ def money_words(cents: int, currency: str = "$") -> str:
     """Exact to the cent, never through a float: ``$1,240.00``, ``-$0.05``."""
     whole, rest = divmod(abs(int(cents)), 100)
     return f"{'-' if cents < 0 else ''}{currency}{whole:,}.{rest:02}"
+
+
+def cost_words(usd: float | None) -> str:
+    """What something cost: small sums keep the digits that tell them apart, ``$0.0312``, ``$4.20``;
+    a dash where nobody knows."""
+    if usd is None:
+        return DASH
+    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"

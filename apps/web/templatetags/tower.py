@@ -20,10 +20,10 @@ from django.utils.safestring import SafeString
 from apps.audit.domain.actors import Actor
 from apps.kernel import exactjson
 from apps.web.domain import quantities, untrusted, words
+from apps.web.domain.quantities import DASH
 
 log = logging.getLogger(__name__)
 register = template.Library()
-DASH = "\N{EM DASH}"
 MOST_SHOWN = 50_000  # characters of one text from outside; a page has many
 MOST_MARKS = 2_000  # of them that hide, each of which is a chip
 

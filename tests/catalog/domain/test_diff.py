@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from apps.catalog.domain.contract import Contract, parse
-from apps.catalog.domain.diff import Kind, compare, duration
+from apps.catalog.domain.diff import Kind, compare
 from tests.factories.catalog import CONTRACT
 
 EFFECTS = {"find_order": "read", "refund": "irreversible"}
@@ -99,10 +99,3 @@ def test_schemas_are_compared_by_what_they_accept() -> None:
     ]
     wider = compare(contract(CONTRACT), contract(old))
     assert [c.kind for c in wider] == [Kind.NEUTRAL]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.5, "0.5 s"), (90, "1 m 30 s"), (86400, "1 d"), (14400, "4 h")]
-)
-def test_a_duration_reads_as_people_say_it(seconds: float, said: str) -> None:
-    assert duration(seconds) == said

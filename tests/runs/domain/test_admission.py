@@ -18,7 +18,6 @@ from apps.runs.domain.admission import (
     Verdict,
     class_of,
     decide,
-    minutes_words,
     people_words,
     retry_after,
 )
@@ -145,11 +144,5 @@ def test_a_criticality_names_a_class_that_can_only_be_lowered() -> None:
     assert class_of("normal", 0) == Class.C2
 
 
-def test_lengths_of_time_are_said_plainly() -> None:
-    assert [minutes_words(s) for s in (30, 600, 7200, float("inf"))] == [
-        "30 s",
-        "10 min",
-        "2.0 h",
-        "for ever",
-    ]
+def test_when_to_come_again() -> None:
     assert retry_after(100, None) == 60

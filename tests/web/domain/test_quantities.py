@@ -30,6 +30,32 @@ def test_duration_words(seconds: float, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
+    [(0.5, "0.5 s"), (90, "1 m 30 s"), (14400, "4 h"), (86400, "1 d"), (90061, "1 d 1 h 1 m 1 s")],
+)
+def test_what_somebody_set_is_said_to_the_second(seconds: float, words: str) -> None:
+    assert q.exact_words(seconds) == words
+
+
+def test_a_length_without_end_or_without_a_value() -> None:
+    assert [q.coarse_words(s) for s in (30, 600, 7200, float("inf"))] == [
+        "30 s",
+        "10 min",
+        "2 h",
+        "for ever",
+    ]
+    assert [q.measured_words(s) for s in (None, float("nan"), 64)] == [q.DASH, q.DASH, "1 m 04 s"]
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [(None, q.DASH), (0, "$0.00"), (0.0312, "$0.0312"), (4.2, "$4.20"), (1240, "$1,240.00")],
+)
+def test_small_costs_keep_the_digits_that_tell_them_apart(usd: float | None, words: str) -> None:
+    assert q.cost_words(usd) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
     [
         (12, "12 s ago"),
         (300, "5 min ago"),
