@@ -11,8 +11,9 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from apps.outcomes.domain.counting import CountsAs
+from apps.policy.domain.decision import Answer
 from apps.runs.domain.origin import Origin
-from apps.runs.domain.results import Disposition, GateAnswer, Proof, RunOutcome, RunSource
+from apps.runs.domain.results import Disposition, Proof, RunOutcome, RunSource
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 Word = Annotated[str, StringConstraints(max_length=80)]
@@ -157,7 +158,7 @@ class StepOut(Schema):
     effect: str
     state: str
     disposition: Annotated[str, one_of(Disposition)]
-    gate: Annotated[str, one_of(GateAnswer)]
+    gate: Annotated[str, one_of(Answer)]
     waits_for: str
     attempts: int
     arguments_digest: str

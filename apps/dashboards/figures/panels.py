@@ -19,9 +19,9 @@ from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.table import Panel, Value, number
 from apps.dashboards.forms import BY, address, iso
 from apps.dashboards.selectors import DENY, HOLD
-from apps.outcomes.domain.counting import DASH, FINISHED, TIMED, CountsAs, Share, percent, shown_as
+from apps.outcomes.domain.counting import FINISHED, TIMED, CountsAs, Share, percent, shown_as
 from apps.outcomes.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
-from apps.outcomes.kpis import KPIS, MICRO
+from apps.outcomes.kpis import KPIS
 from apps.policy.domain.unknown import NAMES, SENTENCE
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 
 class Answer(StrEnum):
-    PERMIT = "permit"
-    HOLD = "hold"
-    DENY = "deny"
+    """What policy, and with it the gate, says about a step."""
+
+    PERMIT = "permit"  # it may be carried out
+    HOLD = "hold"  # a person has to approve it
+    DENY = "deny"  # it may not
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,14 +57,6 @@ class RunSource(StrEnum):
     REPLAY = "replay"  # a recorded episode
 
 
-class GateAnswer(StrEnum):
-    """What the gate last said about a step. Empty before it was asked."""
-
-    PERMIT = "permit"  # it may be carried out
-    HOLD = "hold"  # a person has to approve it
-    DENY = "deny"  # it may not
-
-
 class Proof(StrEnum):
     """How it is known that a call was answered."""
 

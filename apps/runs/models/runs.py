@@ -16,12 +16,12 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.kernel.models import AppendOnly, JSONField
+from apps.policy.domain.decision import Answer
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.results import (
     AttemptOutcome,
     Disposition,
-    GateAnswer,
     Proof,
     RunOutcome,
     RunSource,
@@ -58,7 +58,7 @@ class Run(models.Model):
     agent_kind = models.CharField(max_length=12)
     agent_label = models.CharField(max_length=160)  # "recorded gpt-4o", "reference" …
     source = models.CharField(
-        max_length=16, default=RunSource.MANUAL, choices=choices_of(RunSource)
+        max_length=16, default=RunSource.MANUAL.value, choices=choices_of(RunSource)
     )
     origin = models.CharField(max_length=8, default=Origin.REAL, db_default=Origin.REAL.value)
     case_ref = models.CharField(max_length=200, blank=True)
@@ -217,7 +217,7 @@ class Step(models.Model):
     script_ref = models.CharField(max_length=40, blank=True)  # index in the recording, if any
     state = models.CharField(max_length=24, choices=STATES, default=State.QUEUED)
     # the last answer of the gate; empty before it was asked
-    gate = models.CharField(max_length=8, blank=True, choices=choices_of(GateAnswer))
+    gate = models.CharField(max_length=8, blank=True, choices=choices_of(Answer))
     decision_id = models.UUIDField(null=True)
     approval_id = models.UUIDField(null=True)
     facts = JSONField(default=dict)
@@ -354,7 +354,9 @@ class Receipt(AppendOnly):
     idempotency_key = models.CharField(max_length=64, blank=True)
     provider_ref = models.CharField(max_length=120, blank=True)
     response_digest = models.CharField(max_length=64)
-    evidence = models.CharField(max_length=20, default=Proof.ANSWER, choices=choices_of(Proof))
+    evidence = models.CharField(
+        max_length=20, default=Proof.ANSWER.value, choices=choices_of(Proof)
+    )
     note = models.TextField(blank=True, db_default="")  # what was odd about the answer
     received_at = models.DateTimeField(db_default=Now())
 

@@ -15,7 +15,6 @@ from apps.policy.domain.effects import CONSEQUENTIAL, EFFECTS, MUTATING, Effect
 from apps.runs.domain.results import (
     AttemptOutcome,
     Disposition,
-    GateAnswer,
     RunOutcome,
     RunSource,
 )
@@ -37,17 +36,13 @@ LITERAL = re.compile(
 )
 
 
-@pytest.mark.parametrize("words", [RunOutcome, Disposition, AttemptOutcome, GateAnswer])
+@pytest.mark.parametrize("words", [RunOutcome, Disposition, AttemptOutcome, Answer])
 def test_every_word_has_a_look(words: type[StrEnum]) -> None:
     assert [word for word in words if word.value not in STATES] == []
 
 
 def test_every_attempt_is_drawn() -> None:
     assert set(LOOKS) == {"", *AttemptOutcome}
-
-
-def test_the_gate_says_what_policy_answers() -> None:
-    assert set(GateAnswer) == set(Answer)
 
 
 def test_mutating_has_one_meaning() -> None:
