@@ -4,11 +4,11 @@ under "how it's measured": its formula, what counts, and where the method comes 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.outcomes.domain import help
 from apps.outcomes.domain.counting import TOO_FEW as TOO_FEW
 from apps.outcomes.domain.counting import CountsAs, percent
 from apps.outcomes.domain.counting import Share as Share
@@ -78,8 +78,7 @@ class Kpi:
     @property
     def how(self) -> list[str]:
         """The definition for people, a paragraph an item."""
-        text = inspect.cleandoc(self.compute.__doc__ or "")
-        return [" ".join(part.split()) for part in text.split("\n\n")]
+        return list(help.KPIS[self.key])
 
 
 KPIS: dict[str, Kpi] = {}
@@ -98,17 +97,7 @@ def kpi(
 
 @kpi("success", "Success share", unit="share", better="up", drill={"counts_as": CountsAs.SUCCESS})
 def success_share(numbers: Numbers) -> Measure:
-    """Succeeded runs ÷ finished runs, of the runs that started in the range. Finished are
-    succeeded, failed, compensated (what the run did was undone) and shed (turned away under load);
-    open runs, those a person cancelled, those the agent properly handed over to a person and forks
-    made to try something don't count.
-
-    A run succeeds when it reaches the outcome that its contract counts: for most jobs a receipt of
-    one of the contract's tools. The bar is the 95 % score interval (Wilson 1927); below 20 finished
-    runs the share is not shown.
-
-    Target: the shares the contracts promise, weighted by finished runs.
-    """
+    """The success share, with its interval and the target of the contracts."""
     share = numbers.all.success
     target = target_of(numbers.all, numbers.terms)
     shown = not share.is_too_few and share.value is not None
@@ -131,11 +120,7 @@ def success_share(numbers: Numbers) -> Measure:
     drill={"counts_as": CountsAs.HANDED_OVER},
 )
 def handed_over(numbers: Numbers) -> Measure:
-    """Runs of the range in which the agent gave the case to a person by a tool that the contract
-    names for it (outcome.hand_over), and in which nothing else went wrong. They are neither a
-    success nor a failure of the job, so the success share leaves them out; beside them stands
-    their share of the runs that have ended, the cancelled ones left out.
-    """
+    """How many runs were handed over, and their share of those that ended."""
     n = numbers.all.handed_over
     ended = n + numbers.all.finished
     note = f"{percent(n / ended)} of {ended:,} ended runs" if ended else ""
@@ -144,15 +129,7 @@ def handed_over(numbers: Numbers) -> Measure:
 
 @kpi("time", "Time to outcome, p95", unit="seconds", better="down", drill={})
 def time_to_outcome(numbers: Numbers) -> Measure:
-    """From the moment a case is accepted until it has its outcome, waiting for people included:
-    the time 95 % of the succeeded and failed runs stay under (and 50 %, the median), by linear
-    interpolation (PostgreSQL's percentile_cont; Hyndman & Fan 1996, type 7). Shed runs never began,
-    an undone run ends whenever a person undoes it, and whoever was handed over waits on: none of
-    them says how long customers wait.
-
-    Target: the smallest latency_p95_s of the contracts. The budget, latency_budget_s, is the
-    longest a customer should ever wait.
-    """
+    """The 95th percentile of the time to an outcome, beside what the contracts promise."""
     overall = numbers.times.overall
     promised = min((t.p95_s for t in numbers.terms.values()), default=None)
     return Measure(
@@ -167,12 +144,7 @@ def time_to_outcome(numbers: Numbers) -> Measure:
 
 @kpi("cost", "Cost per outcome", unit="usd", better="down", drill={"counts_as": CountsAs.SUCCESS})
 def cost_per_outcome(numbers: Numbers) -> Measure:
-    """What the models of all runs in the range cost ÷ succeeded runs: failed and handed over runs
-    are paid for by those that succeed.
-
-    Only runs whose price is known count; reference and recorded agents call no model, so they have
-    none.
-    """
+    """What the models cost for each run that succeeded."""
     total = numbers.all
     if not total.priced or not total.succeeded:
         known = f"price known for {total.priced} of {total.runs} runs"
@@ -188,12 +160,7 @@ def cost_per_outcome(numbers: Numbers) -> Measure:
 
 @kpi("human", "Human time per run", unit="seconds", better="down", drill={"approval": "any"})
 def human_time(numbers: Numbers) -> Measure:
-    """Seconds for which a request was visible to the person who answered it, summed over all
-    answers ÷ runs in the range, also those that asked nobody.
-
-    Dwell is measured in the browser and only while the page is visible; answers without it count
-    as zero, so this is a lower bound.
-    """
+    """How long people looked at questions, for each run."""
     runs, human = numbers.all.runs, numbers.human
     if not runs or not human.dwell_n:
         return Measure(note=f"{human.asked} questions asked" if human.asked else "nobody was asked")
@@ -204,16 +171,14 @@ def human_time(numbers: Numbers) -> Measure:
 
 @kpi("waiting", "Waiting now", unit="count", better="down", drill={"state": "waiting_approval"})
 def waiting_now(numbers: Numbers) -> Measure:
-    """Runs that wait for a person's approval at this moment, whatever the range, and how long ago
-    the oldest of them started."""
+    """How many runs wait for an approval now."""
     oldest = f"oldest {measured_words(numbers.waiting_s)}" if numbers.waiting_now else "none waits"
     return Measure(numbers.waiting_now, f"{numbers.waiting_now:,}", oldest)
 
 
 @kpi("violations", "Violations", unit="count", better="down", drill={"violation": "1"})
 def violations(numbers: Numbers) -> Measure:
-    """Runs in which a hard rule of policy denied at least one proposed action. The action was not
-    carried out: this counts attempts that were stopped."""
+    """How many runs met a hard rule."""
     n, runs = numbers.all.violations, numbers.all.runs
     note = f"{percent(n / runs)} of {runs:,} runs" if runs else ""
     return Measure(n, f"{n:,}", note, "0", n == 0, [t.violations for t in numbers.buckets])
@@ -221,8 +186,7 @@ def violations(numbers: Numbers) -> Measure:
 
 @kpi("unknown", "Unknown now", unit="count", better="down", drill={"state": "confirmation_unknown"})
 def unknown_open(numbers: Numbers) -> Measure:
-    """Runs whose last call may or may not have taken effect, at this moment, whatever the range:
-    the answer was lost and the tool couldn't be asked. A person has to look."""
+    """How many runs wait for somebody to find out about a lost call."""
     n = numbers.unknown_now
     note = f"oldest {measured_words(numbers.unknown_s)}" if n else "none open"
     return Measure(n, f"{n:,}", note, "0", n == 0)

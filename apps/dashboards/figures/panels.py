@@ -13,6 +13,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from apps.dashboards.domain import help
 from apps.dashboards.figures import plot
 from apps.dashboards.figures.plot import Line, Mark, Series
 from apps.dashboards.figures.reading import Reading
@@ -73,9 +74,7 @@ def _bucket_words(reading: Reading, at: datetime) -> str:
 
 
 def over_time(reading: Reading) -> Panel:
-    """Runs by the moment at which they started and by the state they are in now; what was handed
-    over to a person stands apart from what succeeded. A bucket that is still filling is hatched. A
-    dotted line is a published contract or policy."""
+    """How many runs began and how they ended, by time."""
     panel = Panel("states", "Outcomes over time", "What became of the runs that started when?", [])
     panel.wide = True
     seen = {shown_as(cell.state, cell.outcome) for cell in reading.counts.by_bucket}
@@ -278,9 +277,7 @@ def latency(reading: Reading) -> Panel:
 
 
 def usage(reading: Reading) -> Panel:
-    """Tokens as the model's provider counted them, prompt and answer, of all runs in the range.
-    Cost is what the provider charges for them where its price is known. Reference and recorded
-    agents call no model and so use none."""
+    """What the models of these runs used and cost."""
     by = BY[reading.query.by]
     title = f"Tokens and cost, by {by.lower()}"
     panel = Panel("usage", title, "What do the models take?", [])
@@ -331,9 +328,7 @@ def _cut(n: int) -> str:
 
 
 def errors(reading: Reading) -> Panel:
-    """Finished runs that did not succeed, by the outcome they had instead and the class of error.
-    A run has one outcome: the gravest thing that kept it from what its contract counts. Runs that
-    were properly handed over to a person did not fail, so they are not among them."""
+    """The most frequent reasons why runs did not succeed."""
     panel = Panel("errors", "Why runs did not succeed", "What should be fixed first?", [])
     panel.columns = ["Outcome", "Error class", "Runs", "Share of finished"]
     finished = [cell for cell in reading.cells if cell.is_finished]
@@ -371,9 +366,7 @@ def errors(reading: Reading) -> Panel:
 
 
 def rules(reading: Reading) -> Panel:
-    """Runs in which a rule of policy held a step for a person, or denied it. A run counts once for
-    each rule and answer, however often; in a denial only hard rules count. A denial without a rule
-    means that nothing permitted the step."""
+    """The rules that held or denied steps most often."""
     panel = Panel(
         "rules", "Policy: held and denied, by rule", "Which rules hold or deny most often?", []
     )
@@ -422,10 +415,7 @@ def _first(drawn: tuple[list[int], list[Mark]], n: int) -> tuple[list[int], list
 
 
 def approvals(reading: Reading) -> Panel:
-    """Questions that the runs of this range asked people, and how they were answered. Waiting time
-    runs from the question to the decision, for approved and rejected ones. Dwell is how long the
-    request was visible to the person who answered; seconds of dwell on risky requests are a sign of
-    habit."""
+    """How questions to people were answered, and how fast."""
     panel = Panel("approvals", "Approvals: from question to answer", "What do people decide?", [])
     panel.columns = ["Step", "Questions", "Share of asked"]
     human = reading.human
@@ -479,6 +469,6 @@ def build(key: str, reading: Reading) -> Panel:
     except Exception:
         log.exception("The panel %s of the outcome page failed", key)
         return Panel(key, title, "", [], failed=True)
-    panel.how = panel.how or [" ".join((builder.__doc__ or "").split())]
+    panel.how = panel.how or list(help.PANELS[key])
     panel.csv = reading.query.csv_url(key)
     return panel

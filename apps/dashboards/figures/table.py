@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.dashboards.figures.plot import Mark
-from apps.outcomes.kpis import DASH
 from apps.web.domain.quantities import DASH
 
 
