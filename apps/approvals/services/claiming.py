@@ -36,6 +36,7 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     is_new = approval.claimed_by_id != user.pk or not approval.claimed_until
     is_new = is_new or cast(datetime, approval.claimed_until) <= now
     previous = approval.claimed_by.username if taken and approval.claimed_by else ""
+    # The row is locked since it was judged, so of two who claim at once the second has been told.
     Approval.objects.filter(pk=approval.pk, state=State.PENDING).update(
         claimed_by=user, claimed_until=now + rules.LEASE
     )

@@ -45,6 +45,7 @@ def _due(rows: QuerySet[Approval]) -> QuerySet[Approval]:
 
 
 def _expire(rows: QuerySet[Approval]) -> int:
+    # Whoever decides holds the row: it is skipped here, and its answer counts, not the clock.
     due = _due(rows).select_for_update(skip_locked=True)
     found = list(due.only("id", "run_id", "step_id"))
     Approval.objects.filter(pk__in=[row.pk for row in found], state=State.PENDING).update(

@@ -73,6 +73,7 @@ def deliver(subscriber: Subscriber, *, limit: int = BATCH) -> Delivery:
 
 def _begin(subscriber: Subscriber) -> None:
     """A new subscription begins at the end of the log."""
+    # Of two who begin it at once one does; the other finds its place.
     execute(
         "INSERT INTO audit_subscription (name, position) SELECT %s, coalesce(max(position), 0)"
         " FROM audit_event WHERE NOT EXISTS (SELECT FROM audit_subscription WHERE name = %s)"

@@ -41,6 +41,7 @@ def seal(*, limit: int = 5000) -> int:
 @command
 def _seal(ids: Sequence[int]) -> int:
     with connection.cursor() as cursor:
+        # Of two sealers the second does nothing: both would give the same positions.
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SEAL_LOCK])
         if not cursor.fetchone()[0]:
             return 0

@@ -44,6 +44,7 @@ def begin_job(*, domain: Domain, slug: str, name: str, author: Any) -> Job:
     """A job that has no contract yet, and its first draft: it may read with every tool of its
     domain that only reads, and change nothing. Raises ConflictError when the slug is taken."""
     documents.require(CONTRACTS, author)
+    # The unique slug decides between two who begin it at once: the second finds the first one's.
     job, is_new = Job.objects.get_or_create(slug=slug, defaults={"domain": domain, "name": name})
     if not is_new:
         raise ConflictError(f"There is a job “{slug}” already.", code="slug_taken")

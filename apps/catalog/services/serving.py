@@ -60,6 +60,7 @@ def _take_due(every: timedelta) -> list[str]:
     servers = ToolServer.objects.filter(check_row=None).values_list("pk", flat=True)
     ServerCheck.objects.bulk_create([ServerCheck(server_id=pk) for pk in servers])
     due = ServerCheck.objects.filter(Q(checked_at=None) | Q(checked_at__lt=Now() - every))
+    # Of two sweeps each asks the servers that the other doesn't: what is locked is being taken.
     rows = list(due.order_by("pk").select_for_update(skip_locked=True).select_related("server"))
     ServerCheck.objects.filter(pk__in=[row.pk for row in rows]).update(checked_at=Now())
     return [row.server.slug for row in rows]
@@ -142,6 +143,7 @@ def keep_baseline(version: ToolVersion, served: Mapping[str, Any] | None) -> Non
     if served is None or served.get("problem") or version.served_digest:
         return
     version.served, version.served_digest = dict(served), served_digest(served)
+    # Guarded: of two who compare at once the first says what it was published against.
     ToolVersion.objects.filter(pk=version.pk, served_digest="").update(
         served=version.served, served_digest=version.served_digest
     )
@@ -154,6 +156,7 @@ def keep_live(tool: Tool, live: Mapping[str, Any] | None) -> bool:
     if live is None or tool.live_digest == (mark := served_digest(live)):
         return False
     before = tool.live_digest
+    # Guarded by what was read: of two sweeps that see the same change one takes approvals back.
     changed = Tool.objects.filter(pk=tool.pk, live_digest=before).update(
         live=dict(live), live_digest=mark, live_since=Now()
     )

@@ -27,6 +27,7 @@ def require(kind: DocumentKind, person: Any) -> None:
 def locked(kind: DocumentKind, **which: Any) -> Any | None:
     """The draft's row, locked. It is read alone: joined with its author it would be missed when
     whoever held it before has changed who that is (PostgreSQL looks at the old author again)."""
+    # Two editors, or an editor and a publisher: the second reads what the first left.
     return kind.drafts.objects.select_for_update().filter(**which).first()
 
 

@@ -106,6 +106,7 @@ policies: |
 def begin(*, slug: str, name: str, domain_slug: str, schema: Json, author: Any) -> PolicySet:
     """A policy set that has no version yet, and its first draft, which holds every change. Raises
     ConflictError when the slug is taken."""
+    # The unique slug decides between two who begin it at once: the second finds the first one's.
     made, is_new = PolicySet.objects.get_or_create(
         slug=slug, defaults={"name": name, "domain_slug": domain_slug, "schema": dict(schema)}
     )

@@ -120,6 +120,7 @@ def apply_policy(
     """Bring a pack's document into force: ``new``, ``changed``, ``unchanged``, or ``kept`` when
     the pack says what it said before and somebody has published in the browser since. Raises
     ``InvalidInputError`` when both have changed and ``force`` is not said."""
+    # Of two packs that name the same new set the second finds the first one's row.
     policy_set, made = PolicySet.objects.get_or_create(
         slug=slug, defaults={"name": name, "domain_slug": domain_slug}
     )

@@ -97,6 +97,7 @@ def open_attempts(rows: Sequence[Row]) -> None:
     """Write down that calls are about to be made: rows of id, step_id, run_id, number,
     lease_token, worker. Committed before anything is sent."""
     if rows:
+        # A commit whose reply was lost is repeated: its attempt is there, and is not made twice.
         execute(
             """
             INSERT INTO runs_attempt (id, step_id, run_id, number, lease_token, worker, started_at,
@@ -183,6 +184,7 @@ def settle(rows: Sequence[Row]) -> set[UUID]:
     all the same."""
     if not rows:
         return set()
+    # The token is the guard: a step whose lease was taken back has another, and keeps its state.
     done = fetch(
         """
         WITH v AS MATERIALIZED (

@@ -220,6 +220,8 @@ _PARKED = f"""
     {_SUBJECTS} WHERE s.state = 'queued' AND s.not_before >= '9000-01-01+00' AND s.id > %s
       AND s.waits_for <> ALL(%s) ORDER BY s.id LIMIT %s
 """
+# A step that is being claimed at this moment is skipped: its call is looked at once more before it
+# is sent.
 _DUE = f"""
     {_SUBJECTS} WHERE s.state = 'queued' AND s.not_before <= clock_timestamp()
     ORDER BY s.lane, s.priority, s.not_before, s.id LIMIT %s FOR UPDATE OF s SKIP LOCKED
@@ -311,6 +313,7 @@ def _park(held: Mapping[UUID, str]) -> int:
 def wake_probers(names: Iterable[str]) -> list[str]:
     """A tool is back: let the steps that waited for its breaker go on now. Returns their lanes."""
     words = [w for n in set(names) for w in (barrier.open_words(n), barrier.probe_words(n))]
+    # Skipped where somebody else moves the step: they have given it another time.
     rows = words and fetch(
         "UPDATE runs_step SET not_before = clock_timestamp(), waits_for = '' WHERE id IN ("
         " SELECT id FROM runs_step WHERE state = 'queued' AND waits_for = ANY(%s)"

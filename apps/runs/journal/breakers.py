@@ -160,6 +160,8 @@ def _note_one(
 
 
 def _lock(name: Name) -> tuple[rules.Breaker, datetime]:
+    # Of two workers that meet a breaker first one inserts it; both then wait for its row, so that
+    # neither counts over what the other counted.
     execute(
         "INSERT INTO runs_breaker (tool_name, host, state, window_started_at, calls, failures,"
         " timeouts_in_a_row, probes_passed, reason, manual, actor)"
@@ -207,6 +209,7 @@ def _fact(kind: str, name: Name, actor: Actor, *, reason: str, manual: bool) -> 
 def begin_probing(tool: str, host: str) -> bool:
     """Lock a breaker whose time has come and see that it is half-open. Whether probes may be sent;
     ``False`` also when somebody else is handing them out at this moment."""
+    # Locked: another worker hands its probes out at this moment, and ours wait.
     rows = fetch(f"{_ROW} SKIP LOCKED", [tool, host])
     if not rows:
         return False

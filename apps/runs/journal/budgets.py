@@ -67,6 +67,8 @@ def _put_off(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _locked(names: Sequence[str]) -> dict[str, float]:
+    # Of two workers that meet a tool first one inserts its row; both then wait for it in one order
+    # of names, so that what one spends the other sees, and neither waits for the other's.
     execute(
         "INSERT INTO runs_budget (tool_name, tokens, refused, changed_at)"
         " SELECT n, %s, 0, clock_timestamp() FROM unnest(%s::text[]) AS n"

@@ -44,7 +44,7 @@ def _due(columns: str, group: ClaimGroup, chosen: str = "") -> str:
 """  # noqa: S608  # constants, no input
 
 
-_LOCK = "FOR UPDATE OF s SKIP LOCKED"
+_LOCK = "FOR UPDATE OF s SKIP LOCKED"  # of two claimers neither waits for the other's steps
 _DUE = {c: f"{_due(_COLUMNS, c)} {_LOCK}" for c in (MANY, FEW, ALONE)}
 _CHOSEN = {c: f"{_due(_COLUMNS, c, 'AND s.id = ANY(%s)')} {_LOCK}" for c in (MANY, FEW, ALONE)}
 _IDS = {c: _due("s.id", c) for c in (MANY, FEW, ALONE)}
@@ -112,6 +112,7 @@ def lease(works: Sequence[Claimed], *, owner: str, lease_s: float) -> list[Claim
     """Lease locked steps to ``owner`` and mark their runs running. Fills in the tokens."""
     if not works:
         return []
+    # Locked since they were found due; the state is asked again for steps that were given by id.
     rows = fetch(
         """
         WITH leased AS (
@@ -139,6 +140,7 @@ def lease(works: Sequence[Claimed], *, owner: str, lease_s: float) -> list[Claim
 def still_ours(works: Sequence[Claimed]) -> list[Claimed]:
     """Lock leased steps; those of them that nobody took back meanwhile, and that did not go on in
     a commit of ours whose reply was lost: nothing is begun twice in our name."""
+    # Held until our commit: nobody takes a lease back while we begin something in its name.
     rows = fetch(
         """
         SELECT s.id FROM runs_step s

@@ -40,6 +40,7 @@ URGENT = 0  # the most urgent priority; undoing is never shed
 @participant
 def lock(run_id: UUID) -> Run | None:
     """Take the run's row; ``None`` when there is no such run."""
+    # Two people, or a person and the engine: the second waits, and reads what the first began.
     return Run.objects.select_for_update().filter(pk=run_id).first()
 
 
@@ -71,6 +72,7 @@ def carry_on(run_ids: Sequence[UUID], *, actor: Actor) -> None:
     aren't compensating, or whose undoing is under way, are left alone."""
     if not run_ids:
         return
+    # Whoever holds the run queues its next undoing: a sweep and a worker never queue it twice.
     rows = Run.objects.select_for_update().filter(pk__in=run_ids, state="compensating")
     for run in rows.defer("input").order_by("pk"):
         _go_on_apart(run, actor)
@@ -82,6 +84,7 @@ def reopen(run_id: UUID, *, actor: Actor, **payload: Any) -> bool:
     run = lock(run_id)
     if run is None or run.state == "compensating" or not undoing.is_undoing(run):
         return False
+    # Locked above: whoever stopped it has committed, and nobody else moves it until we do.
     Run.objects.filter(pk=run_id, state=run.state).update(
         state="compensating", error_class="", deadline_at=_deadline(run)
     )

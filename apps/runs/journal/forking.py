@@ -33,6 +33,7 @@ def root_of(run_id: UUID, parent_root: UUID | None) -> UUID:
     """The root of a run's lineage, which a run that had no branches becomes here. Its row is held
     against whoever is just opening an intent for it."""
     root = parent_root or run_id
+    # Whoever opens an intent holds the root's row too: the fork waits for it, or is seen by it.
     fetch("SELECT FROM runs_run WHERE id = %s FOR UPDATE", [root])
     execute("UPDATE runs_run SET root_id = id WHERE id = %s AND root_id IS NULL", [root])
     return root

@@ -84,6 +84,7 @@ def lock_deferred(*, each_job: int) -> list[tuple[UUID, int, str]]:
     """Lock the deferred runs that would be next: most important first, then oldest, up to
     ``each_job`` of a job, so that one job's backlog hides no other's. Rows that another sweep has
     locked are its own. Returns (run, class, job)."""
+    # A run that somebody cancels at this moment is locked too, and is skipped.
     rows = fetch(
         """
         SELECT id, criticality_class, job_slug FROM runs_run
@@ -147,6 +148,7 @@ def is_waiting() -> bool:
 def note_load(rows: dict[str, Any], *, least_s: float, keep_s: float) -> bool:
     """Keep a sample of the load unless one was taken within ``least_s`` seconds, and forget old
     ones. ``rows``: queued by class, deferred, open approvals. Returns whether it was kept."""
+    # Two sweeps in the same instant: the time is the key, so one of them keeps its sample.
     taken = execute(
         """
         WITH last AS (SELECT at, runs FROM runs_loadsample ORDER BY at DESC LIMIT 1)

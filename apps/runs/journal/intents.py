@@ -19,6 +19,8 @@ def open_intents(rows: Sequence[Row]) -> set[UUID]:
     if not rows:
         return set()
     payload = _json(rows)
+    # Of two steps with one key the unique (run, key) lets one in, in this transaction or after it;
+    # in one order, so that two batches can't wait for each other.
     execute(
         """
         INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
@@ -51,6 +53,7 @@ def take_intents(rows: Sequence[Row]) -> set[UUID]:
     root_id (of the run's lineage), key, approval_id. Returns the steps that own theirs now."""
     if not rows:
         return set()
+    # As above: of two steps with one key the unique (run, key) lets one in.
     taken = fetch(
         """
         INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)

@@ -28,6 +28,7 @@ class Lost:
 
 
 _IS_DEAD = "state = 'running' AND lease_until < clock_timestamp()"
+# A lease that is renewed, or whose result is written, at this moment is locked: it isn't dead.
 _DEAD = f"""
     SELECT id, run_id, lease_owner, lease_losses, blame, intent_open, idempotency, seq, tool_name
     FROM runs_step WHERE {_IS_DEAD} AND (%s::uuid[] IS NULL OR id = ANY(%s))
@@ -118,6 +119,7 @@ def give_up(step_id: UUID, *, words: str) -> tuple[UUID, int, str] | None:
     """End a step that can't be taken back, and touch nothing else: as failed, or as unknown when a
     mutation was under way. Returns its run, number and state; ``None`` when somebody else took it
     back meanwhile."""
+    # Guarded: its worker may have spoken, or another sweep taken it back, since it was found dead.
     rows = fetch(
         "UPDATE runs_step SET lease_token = NULL, lease_until = NULL, lease_owner = '',"  # noqa: S608  # a constant condition
         " state = CASE WHEN intent_open THEN 'confirmation_unknown' ELSE 'failed' END,"
@@ -135,6 +137,7 @@ def suspect(evidence: Evidence, *, besides: Sequence[UUID]) -> None:
     back before: they are tried alone from now on, and the next loss decides. ``besides``: those of
     which it is noted already. A step that somebody else is at is left to them."""
     for step_id in set(evidence.suspects) - set(besides):
+        # Skipped where it is locked: whoever claims or ends it now has the word.
         execute(
             "UPDATE runs_step SET lease_losses = greatest(lease_losses, %s),"
             " blame = least(blame + %s, %s) WHERE id IN (SELECT id FROM runs_step WHERE id = %s"
@@ -169,6 +172,7 @@ def mark_unknown_runs(run_ids: Sequence[UUID]) -> list[UUID]:
 @participant
 def fail_runs(reasons: Mapping[UUID, str], *, error_class: str) -> list[UUID]:
     """End runs whose step can't go on, each with the reason. Returns those that ended with this."""
+    # Guarded by the state: a run that somebody cancelled meanwhile stays cancelled.
     rows = fetch(
         "UPDATE runs_run r SET state = 'failed', outcome = 'error', error_class = %s,"
         " summary = v.words, finished_at = clock_timestamp()"
@@ -215,6 +219,7 @@ def end_overdue(
     that may have happened and is tried again, with their waiting steps. Returns the runs, and the
     steps with their runs."""
     chosen = None if only is None else list(only)
+    # A worker that moves the run on holds its row: it is skipped, and looked at again next round.
     rows = fetch(
         f"""
         UPDATE runs_run r SET state = 'failed', outcome = 'timed_out', error_class = 'deadline',

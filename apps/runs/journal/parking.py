@@ -61,6 +61,7 @@ def drop_cancelled(works: Sequence[Claimed]) -> list[Claimed]:
     if not works:
         return []
     tokens = [w.lease_token for w in works]
+    # Whoever cancelled the run left steps at work to us; of those only ones under our tokens.
     execute(
         """
         UPDATE runs_step s SET state = 'cancelled', disposition = 'cancelled',
@@ -85,6 +86,7 @@ def release(owner: str) -> list[tuple[UUID, UUID, str]]:
     """Give back the steps that ``owner`` holds and that have caused nothing, so that others take
     them at once; a mutation that was intended keeps its lease until it runs out, because only then
     is it certain that its caller is gone. Returns (step, run, lane) of those given back."""
+    # Guarded by the intent: a mutation that was begun meanwhile isn't given back.
     rows = fetch(
         """
         WITH back AS (

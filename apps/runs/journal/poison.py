@@ -13,6 +13,7 @@ from apps.runs.journal import execute, fetch
 def lock(run_id: UUID, seq: int) -> tuple[UUID, int, str, bool] | None:
     """Lock a poison step of a run that failed by it. Returns its id, how many workers it took, its
     lane, and whether its run is still in time; ``None`` when there is no such step now."""
+    # Of two people the second waits here, and then finds it poison no more.
     rows = fetch(
         """
         SELECT s.id, s.lease_losses, s.lane, r.deadline_at > clock_timestamp()

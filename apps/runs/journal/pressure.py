@@ -133,6 +133,7 @@ def _rooms(
 def _counts(may_wait: bool) -> bool:
     """Become the one that counts steps at work; without waiting, whether that is possible."""
     if may_wait:
+        # Of two who count the second waits and counts the first one's steps too.
         fetch("SELECT pg_advisory_xact_lock(%s)", [COUNT_LOCK])
         return True
     return bool(fetch("SELECT pg_try_advisory_xact_lock(%s)", [COUNT_LOCK])[0][0])
@@ -142,6 +143,7 @@ def _buckets(keys: Sequence[str], may_wait: bool) -> dict[str, datetime]:
     """Lock the rows of these buckets; without waiting, those that are free and have a row."""
     if not keys:
         return {}
+    # In one order, so that two claimers can't wait for each other; a bucket is spent by its holder.
     sql = "SELECT key, due_at FROM runs_rate WHERE key = ANY(%s) ORDER BY key FOR UPDATE"
     if not may_wait:
         return dict(fetch(f"{sql} SKIP LOCKED", [keys]))  # type: ignore[arg-type]  # pairs

@@ -32,7 +32,7 @@ _MAY_HAVE_HAPPENED = f"SELECT {MAY_HAVE_HAPPENED} FROM runs_step s WHERE s.id = 
 def take(step_id: UUID, *, owner: str, lease_s: float) -> Claimed | None:
     """Lease a queued step without reading anything that came from outside; ``None`` when somebody
     else has it by now."""
-    rows = fetch(_TAKE, [step_id])
+    rows = fetch(_TAKE, [step_id])  # locked by another claimer: skipped, it is theirs
     if not rows:
         return None
     row = rows[0]
@@ -83,6 +83,7 @@ def may_have_happened(step_id: UUID) -> bool:
 def end_run(run_id: UUID, *, state: str, error_class: str, summary: str) -> str:
     """End or stop a run that can't be carried on by what was read of it. Returns the state it has
     now: one that is over, or that is being undone, is left to whoever sees to that."""
+    # Guarded by the state: a run that was cancelled or ended meanwhile stays as it is.
     moved = execute(
         "UPDATE runs_run SET state = %s, error_class = %s, summary = %s,"
         " outcome = CASE WHEN %s = 'failed' THEN 'error' ELSE outcome END,"

@@ -34,6 +34,8 @@ class Unknown:
 @participant
 def lock(step_id: UUID, round_number: int) -> Unknown | None:
     """Lock a step that is unknown in this round; ``None`` when it is so no more."""
+    # Of a person, the sweep and a late answer the first settles it; the round keeps out whoever
+    # looked at an earlier attempt.
     rows = fetch(
         """
         SELECT s.id, s.run_id, s.seq, s.tool_name, s.idempotency_key, s.lane,
@@ -101,6 +103,7 @@ def take_for_look_up(tool_version_ids: Sequence[int], *, limit: int) -> list[UUI
     """The unknown steps of these tools that are to be looked up now; each is counted and given its
     next time, twice as far off as the one before, until it has been asked about often enough.
     Several sweepers share the work."""
+    # Skipped are those that another sweep takes at this moment; later ones see the new time.
     rows = fetch(
         """
         WITH due AS (

@@ -23,6 +23,7 @@ def pause_run(run_id: UUID, *, actor: Actor, reason: str) -> None:
     """Let nothing further of a run begin until it is resumed. A call on its way is finished and
     recorded; its deadline goes on counting. Pausing a run that is paused or over is a conflict."""
     said = _said(reason, "Say why the run is paused.")
+    # Guarded: of two who pause at once one did; a run that ended meanwhile isn't paused.
     moved = Run.objects.filter(id=run_id, state__in=OPEN, paused_at=None).update(
         paused_at=Now(), paused_by=actor.text, pause_reason=said
     )

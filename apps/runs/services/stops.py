@@ -89,6 +89,7 @@ def let_go_on(stop_id: int, *, seen: int, person: Any) -> int:
 def hold_again(stop_id: int, *, person: Any) -> None:
     """Back to a full stop, from whatever stage: what was let go on didn't fare well."""
     stop = _stop(stop_id, person)
+    # Guarded: lifted, or held again, by somebody else meanwhile is told as such.
     moved = Stop.objects.filter(pk=stop_id, lifted_at=None, percent__gt=0).update(
         percent=0, stage_by=person.actor.text, stage_at=Now()
     )
@@ -104,6 +105,7 @@ def lift_stop(stop_id: int, *, reason: str, person: Any) -> None:
     """Lift a stop for all. What no other stop holds goes on at once."""
     stop = _stop(stop_id, person)
     said = _said(reason, "Say why it can go on: it is written to the audit log.")
+    # Guarded: of two who lift it at once one did, and the other is told who.
     moved = Stop.objects.filter(pk=stop_id, lifted_at=None).update(
         lifted_at=Now(), lifted_by=person.actor.text, lift_reason=said
     )

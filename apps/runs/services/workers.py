@@ -76,6 +76,7 @@ def beat(name: str, kind: str, lane: str, in_flight: int, steps_done: int) -> bo
     # RQ tells a work-horse the name of its worker.
     parent = os.environ.get("RQ_WORKER_ID", "") if kind == "drainer" else ""
     with connection.cursor() as cursor:
+        # A beat that finds its row leaves ``draining_at`` alone: an order to drain is never undone.
         cursor.execute(
             """
             INSERT INTO runs_worker (name, kind, lane, pid, host, started_at, seen_at, in_flight,
