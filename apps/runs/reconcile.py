@@ -61,7 +61,7 @@ def resolve(
     form's ``ticket`` says it once: sent again it changes nothing and is no conflict."""
     if not person.may(Permission.RUNS_RECONCILE):
         raise NotPermittedError("Only operators may say what became of a lost call.")
-    if verdict is Verdict.COMPENSATE and not person.may(Permission.RUNS_COMPENSATE):
+    if verdict is Verdict.UNDO and not person.may(Permission.RUNS_UNDO):
         raise NotPermittedError("Only operators may undo what a run did.")
     if not evidence.strip():
         raise InvalidInputError("Say how you know.", field="evidence")
@@ -121,7 +121,7 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: Actor) -
         journal.free_intents([step.step_id])
         note = UNDONE.format(seq=step.seq, tool=step.tool_name, evidence=evidence)
         _go_on(step, [note])
-    elif verdict is Verdict.COMPENSATE:
+    elif verdict is Verdict.UNDO:
         _undo(step, evidence, actor)
     elif compensating.reopen(step.run_id, actor=actor) or unknown.reopen_run(step.run_id, "queued"):
         unknown.queue_again(step.step_id)

@@ -153,8 +153,8 @@ def test_undone_and_shed_runs_are_named_where_they_occur(busy: Shop) -> None:
     assert panel.figure is not None
     bars = {t["name"]: t for t in panel.figure["data"] if t["type"] == "bar"}
 
-    assert list(bars)[4:] == ["Compensated", "Shed", "Other"]
-    assert sum(bars["Compensated"]["y"]) == 2
+    assert list(bars)[4:] == ["Undone", "Shed", "Other"]
+    assert sum(bars["Undone"]["y"]) == 2
     assert sum(bars["Shed"]["y"]) == 3
     assert sum(bars["Other"]["y"]) == 0
     assert len({b["marker"]["pattern"]["shape"][0] for b in bars.values()}) == len(bars)

@@ -141,7 +141,7 @@ def of_the_table(client: Client, stretch: str) -> Answer:
     answer = Answer(int(row["Finished"]), int(row["Succeeded"]), int(row["Handed over"]))
     assert sum(int(t["Succeeded"]) for t in times) == answer.succeeded
     assert sum(int(t["Handed over"]) for t in times) == answer.handed_over
-    failed = ("Failed", "Compensated", "Shed")
+    failed = ("Failed", "Undone", "Shed")
     assert sum(int(t[name]) for t in times for name in failed) == answer.finished - answer.succeeded
     why = csv.DictReader(io.StringIO(client.get(f"/outcomes/errors.csv?{query}").content.decode()))
     assert sum(int(line["Runs"]) for line in why) == answer.finished - answer.succeeded

@@ -130,7 +130,7 @@ def moved(tower: Tower) -> Run:
 
 
 def press(run: Run, person: User) -> None:
-    services.compensate_run(
+    services.undo_run(
         run.pk, actor=person, reason="wrong customer", plan_digest=plan_of(run).digest
     )
 
@@ -290,7 +290,7 @@ def test_a_lost_call_is_said_to_have_happened_and_undone(shop: Tower, operator: 
     step = Step.objects.get(state="confirmation_unknown")
 
     assert reconcile.resolve(
-        step.id, round_number=1, verdict=Verdict.COMPENSATE, evidence="seen", person=operator
+        step.id, round_number=1, verdict=Verdict.UNDO, evidence="seen", person=operator
     )
     drain()
 

@@ -103,7 +103,7 @@ def moved_twice(plant: Plant) -> Run:
 
 def undo(run: Run) -> None:
     plan = plan_of(run)
-    services.compensate_run(
+    services.undo_run(
         run.pk, actor=person(), reason="the customer changed their mind", plan_digest=plan.digest
     )
 

@@ -74,7 +74,7 @@ def refunded(scene: Scene, count: int = 2, **run: Any) -> Run:
 
 def press(run: Run, person: User, **changes: Any) -> None:
     values = {"reason": "wrong customer", "plan_digest": plan_of(run).digest, **changes}
-    services.compensate_run(run.pk, actor=person, **values)
+    services.undo_run(run.pk, actor=person, **values)
 
 
 def undoings(run: Run) -> list[Step]:
@@ -316,7 +316,7 @@ def test_a_lost_call_can_be_said_to_have_happened_and_undone(
     )  # fmt: skip
 
     assert reconcile.resolve(
-        lost.pk, round_number=1, verdict=Verdict.COMPENSATE, evidence="x", person=people["operator"]
+        lost.pk, round_number=1, verdict=Verdict.UNDO, evidence="x", person=people["operator"]
     )
 
     assert after(run).state == "compensating"

@@ -54,7 +54,7 @@ class Bounds:
             tool=step.tool.full_name,
             agent=step.run.agent,
             job=step.run.job,
-            is_compensation=step.compensates is not None,
+            is_undoing=step.compensates is not None,
             run_id=step.run.id,
         )
 

@@ -98,7 +98,7 @@ class People:
         if self.rng.random() < 0.15:
             happened = not happened
         if happened:
-            return Verdict.COMPENSATE if self.rng.random() < 0.2 else Verdict.HAPPENED
+            return Verdict.UNDO if self.rng.random() < 0.2 else Verdict.HAPPENED
         again = not self.world.is_calm and self.rng.random() < 0.6
         return Verdict.TRY_AGAIN if again else Verdict.GIVE_UP
 
@@ -133,7 +133,7 @@ class People:
             self.store.settle_unknown(step, S.FAILED, "failed", "not_done")
             self.store.free_intent(step)
             self.engine.go_on(step)
-        elif word is Verdict.COMPENSATE:
+        elif word is Verdict.UNDO:
             return self._undo_with(step)
         elif self.engine.reopen_undoing(run) or self._reopen(run):
             self.world.watch.allows(step)
@@ -219,7 +219,7 @@ class People:
             self.world.ring()
 
     def undo(self, run: Run) -> None:
-        """``compensate_run``: the plan is looked at, and agreed to a little later."""
+        """``undo_run``: the plan is looked at, and agreed to a little later."""
         plan = self.engine.undo_plan(run)
         self.world.after(self.rng.uniform(0.0, 5.0), self._agree, run, plan.digest)
 

@@ -21,7 +21,7 @@ class Permission(StrEnum):
     RUNS_RECONCILE = "runs.reconcile"
     WORKERS_CONTROL = "workers.control"
     RUNS_FORK = "runs.fork"
-    RUNS_COMPENSATE = "runs.compensate"
+    RUNS_UNDO = "runs.undo"
     OUTCOMES_VIEW = "outcomes.view"
     CATALOG_VIEW = "catalog.view"
     CATALOG_EDIT = "catalog.edit"
@@ -46,7 +46,7 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
     Permission.RUNS_RECONCILE: frozenset({Role.OPERATOR}),
     Permission.WORKERS_CONTROL: frozenset({Role.ADMIN}),
     Permission.RUNS_FORK: frozenset({Role.OPERATOR, Role.ADMIN}),
-    Permission.RUNS_COMPENSATE: frozenset({Role.OPERATOR}),
+    Permission.RUNS_UNDO: frozenset({Role.OPERATOR}),
     Permission.OUTCOMES_VIEW: _EVERYONE,
     Permission.CATALOG_VIEW: _EVERYONE,
     Permission.CATALOG_EDIT: frozenset({Role.ADMIN}),

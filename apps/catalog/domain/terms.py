@@ -91,7 +91,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_terms.py::test_an_error_means_what_the_contract_says",
     ),
     "tools.compensation": Enforced(
-        "apps.runs.services.compensate_run",
+        "apps.runs.services.undo_run",
         "engine/test_compensating.py::test_everything_is_put_back_from_the_last_to_the_first",
     ),
     "limits.deadline_s": Enforced(

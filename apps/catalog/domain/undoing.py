@@ -1,4 +1,4 @@
-"""Where the arguments of a compensation are read.
+"""Where the arguments of an undoing call are read.
 
 A path starts at one of four roots: the undone step's ``arguments``, its ``result`` (the answer),
 its ``preview`` (``preview.before`` is how things stood before it) or its ``facts``. Names follow,

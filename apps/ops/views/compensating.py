@@ -22,14 +22,14 @@ from apps.runs.selectors import compensating as undoing
 
 
 @require_GET
-@requires("runs.compensate")
+@requires("runs.undo")
 def preview(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """What undoing this run would do, effect by effect, and the button that begins it."""
     return _preview(request, run_id)
 
 
 @require_POST
-@requires("runs.compensate")
+@requires("runs.undo")
 def begin(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Begin to undo a run. What would be undone having changed meanwhile is a conflict: it is
     shown anew, with the reason as it was typed."""
@@ -39,7 +39,7 @@ def begin(request: HttpRequest, run_id: UUID) -> HttpResponse:
     said = form.cleaned_data
     reason, plan, ticket = said["reason"], said["plan"], said["ticket"]
     try:
-        services.compensate_run(
+        services.undo_run(
             run_id, actor=request.user, reason=reason, plan_digest=plan, ticket=ticket
         )
     except ConflictError as error:
@@ -50,7 +50,7 @@ def begin(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 @require_POST
-@requires("runs.compensate")
+@requires("runs.undo")
 def again(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """Try an undoing again that failed."""
     form = UndoAgainForm(request.POST)
@@ -65,7 +65,7 @@ def again(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
 
 
 @require_POST
-@requires("runs.compensate")
+@requires("runs.undo")
 def settle(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """Say that what could not be undone is undone by other means, or stays."""
     form = UndoneForm(request.POST)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 KPIS: Mapping[str, tuple[str, ...]] = {
     "success": (
         "Succeeded runs ÷ finished runs, of the runs that started in the range. Finished are "
-        "succeeded, failed, compensated (what the run did was undone) and shed (turned away "
-        "under load); open runs, those a person cancelled, those the agent properly handed over "
+        "succeeded, failed, undone and shed (turned away under load); open runs, those a person "
+        "cancelled, those the agent properly handed over "
         "to a person and forks made to try something don't count.",
         "A run succeeds when it reaches the outcome that its contract counts: for most jobs a "
         "receipt of one of the contract's tools. The bar is the 95 % score interval (Wilson "

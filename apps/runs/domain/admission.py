@@ -1,6 +1,6 @@
 """Whether a new run is taken in now, later, or not at all.
 
-Work is told apart by how much it matters: C0 compensation and approved work, C1 interactive, C2
+Work is told apart by how much it matters: C0 undoing and approved work, C1 interactive, C2
 normal, C3 batch (the criticality classes of Google's "Site Reliability Engineering", chapter 21).
 A run of some class is compared with what waits of its own class *and of all that matter more*, and
 the bounds grow with what matters: so whatever is taken in, everything that matters more would have
@@ -30,7 +30,7 @@ class Class(IntEnum):
 
 
 WORDS = {
-    Class.C0: "compensation and approved work",
+    Class.C0: "undoing and approved work",
     Class.C1: "interactive",
     Class.C2: "normal",
     Class.C3: "batch",

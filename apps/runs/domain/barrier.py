@@ -4,9 +4,9 @@ One pure answer for every place where the engine begins something: a claim, a ru
 retry. What has begun is finished and recorded; a barrier only keeps things from beginning.
 
 Who is stopped by what: a stop of a tool stops its calls; a stop of an agent or a job stops the
-calls and the agent's turns of their runs; a stop of everything stops everything. Compensations
-undo harm that was done already, so only a stop that says the tool itself must not be called, of
-the tool or of everything, stops them.
+calls and the agent's turns of their runs; a stop of everything stops everything. Undoing
+reverses harm that was done already, so only a stop that says the tool itself must not be called, of
+the tool or of everything, stops it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Subject:
     tool: str
     agent: str
     job: str
-    is_compensation: bool = False
+    is_undoing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,14 @@ def admits(stop: Stop, run_id: UUID) -> bool:
     return zlib.crc32(run_id.bytes) % 100 < stop.percent
 
 
-def holds(stop: Stop, *, tool: str, agent: str, job: str, is_compensation: bool = False) -> bool:
+def holds(stop: Stop, *, tool: str, agent: str, job: str, is_undoing: bool = False) -> bool:
     """Whether the stop is about this at all, at whatever stage it is."""
     if stop.scope is Scope.EVERYTHING:
         return True
     if stop.scope is Scope.TOOL:
         return stop.target == tool
     mine = agent if stop.scope is Scope.AGENT else job
-    return stop.target == mine and not is_compensation
+    return stop.target == mine and not is_undoing
 
 
 def shut_of(barriers: Barriers, tool: str) -> Shut | None:
@@ -124,7 +124,7 @@ def blocked(
     tool: str,
     agent: str,
     job: str,
-    is_compensation: bool = False,
+    is_undoing: bool = False,
     run_id: UUID | None = None,
 ) -> Block | None:
     """What keeps this from beginning; ``None`` when nothing does. A breaker that wants probes is
@@ -133,11 +133,11 @@ def blocked(
     if barriers.empty:
         return None
     for stop in barriers.stops:
-        if holds(stop, tool=tool, agent=agent, job=job, is_compensation=is_compensation) and not (
+        if holds(stop, tool=tool, agent=agent, job=job, is_undoing=is_undoing) and not (
             run_id is not None and admits(stop, run_id)
         ):
             return Block(stop_words(stop), None)
-    if run_id in barriers.paused and not is_compensation:
+    if run_id in barriers.paused and not is_undoing:
         return Block(WAITS_FOR_RESUME, None)
     shut = shut_of(barriers, tool) if tool else None
     if shut is None or shut.wants_probes:

@@ -93,7 +93,7 @@ class Rooms:
     def take(self, who: Who, own: Pace | None = None, *, first: bool = False) -> Block | None:
         """Room for one more step of ``who``, or why there is none. Nothing is used up unless all
         of its bounds have room. ``own``: the rate that its contract allows the tool. ``first``: a
-        compensation, or what a person has approved, which only the bounds of its tool hold back;
+        undoing, or what a person has approved, which only the bounds of its tool hold back;
         it counts towards the others."""
         caps = [c for pair in zip(who._fields, who, strict=True) if (c := self.caps.get(pair))]
         paces = ([own] if own else []) + [p for c in caps if (p := pace_of(c))]

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     HAPPENED = "happened"
     TRY_AGAIN = "try_again"
     GIVE_UP = "give_up"
-    COMPENSATE = "compensate"
+    UNDO = "compensate"  # the word under which it is stored
 
 
 class Looked(StrEnum):
@@ -40,7 +40,7 @@ VERDICT_WORDS = {
     Verdict.HAPPENED: "it happened",
     Verdict.TRY_AGAIN: "it did not happen, try again",
     Verdict.GIVE_UP: "it did not happen, leave it undone",
-    Verdict.COMPENSATE: "it happened, undo it",
+    Verdict.UNDO: "it happened, undo it",
 }
 LOOKED_WORDS = {
     Looked.FOUND: "the tool knows the key: it happened",

@@ -203,7 +203,7 @@ def barrier_of(barriers: Barriers, subject: Subject) -> Block | None:
         tool=subject.tool,
         agent=subject.agent,
         job=subject.job,
-        is_compensation=subject.is_compensation,
+        is_undoing=subject.is_undoing,
         run_id=subject.run_id,
     )
 
@@ -265,9 +265,9 @@ def _parked_besides(reasons: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def _subject(values: Sequence[Any]) -> Subject:
-    step_id, run_id, tool, agent_version_id, job, is_compensation = values
+    step_id, run_id, tool, agent_version_id, job, is_undoing = values
     agent = catalog.agent_slug(agent_version_id)
-    return Subject(step_id, run_id, tool, agent, job, is_compensation)
+    return Subject(step_id, run_id, tool, agent, job, is_undoing)
 
 
 def _let_go(step_ids: Sequence[UUID]) -> int:

@@ -80,7 +80,7 @@ class Run(models.Model):
     tokens_in = models.BigIntegerField(default=0)
     tokens_out = models.BigIntegerField(default=0)
     cost_microusd = models.BigIntegerField(null=True)
-    # C0 compensation and approved work, C1 interactive, C2 normal, C3 batch: shed from C3 up
+    # C0 undoing and approved work, C1 interactive, C2 normal, C3 batch: shed from C3 up
     criticality_class = models.PositiveSmallIntegerField(default=2, db_default=2)
     tenant = models.CharField(max_length=60, blank=True, db_default="")
     engine_version = models.PositiveSmallIntegerField(default=1, db_default=1)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from apps.runs.services.admitting import tend_queue
 from apps.runs.services.cancelling import cancel_run
 from apps.runs.services.compensating import (
-    compensate_run,
     foresee,
     settle_failed_undoing,
     try_undoing_again,
+    undo_run,
 )
 from apps.runs.services.desks import ensure_desks, set_desk, take_case
 from apps.runs.services.forking import fork_run
@@ -24,7 +24,6 @@ __all__ = [
     "admit_runs",
     "beat",
     "cancel_run",
-    "compensate_run",
     "ensure_desks",
     "foresee",
     "forget_drains",
@@ -40,6 +39,7 @@ __all__ = [
     "tend_queue",
     "try_poison_again",
     "try_undoing_again",
+    "undo_run",
     "unpark_resumed",
     "wake",
 ]

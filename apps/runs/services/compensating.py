@@ -38,7 +38,7 @@ LOOK_S = 4.0  # a person waits for it
 
 
 @command
-def compensate_run(
+def undo_run(
     run_id: UUID, *, actor: Any, reason: str, plan_digest: str, ticket: UUID | None = None
 ) -> None:
     """Begin to undo a run. ``plan_digest`` is what the person saw; a plan that differs from it by
@@ -119,7 +119,7 @@ def settle_failed_undoing(
 
 
 def _may(person: Any) -> None:
-    if not person.may(Permission.RUNS_COMPENSATE):
+    if not person.may(Permission.RUNS_UNDO):
         raise NotPermittedError("Only operators may undo what a run did.")
 
 

@@ -26,8 +26,8 @@ STATES: dict[str, Look] = {
     "succeeded": Look("Succeeded", "st-succeeded", "succeeded"),
     "failed": Look("Failed", "st-failed", "failed"),
     "confirmation_unknown": Look("Confirmation unknown", "st-unknown", "unknown"),
-    "compensating": Look("Compensating", "st-compensating", "compensating"),
-    "compensated": Look("Compensated", "st-compensated", "compensated"),
+    "compensating": Look("Undoing", "st-compensating", "compensating"),
+    "compensated": Look("Undone", "st-compensated", "compensated"),
     "cancelled": Look("Cancelled", "st-cancelled", "cancelled"),
     "shed": Look("Shed", "st-shed", "shed"),
     # Approvals.
@@ -54,7 +54,7 @@ STATES: dict[str, Look] = {
     "not_resolved": Look("Not resolved", "st-unresolved", "cancelled"),
     "timed_out": Look("Timed out", "st-expired", "shed"),
     "approval_expired": Look("Nobody decided", "st-expired", "shed"),
-    "partly_compensated": Look("Partly compensated", "st-compensated", "warn"),
+    "partly_compensated": Look("Partly undone", "st-compensated", "warn"),
     "error": Look("Error", "st-failed", "failed"),
     # Attempts.
     "ok": Look("OK", "st-succeeded", "succeeded"),

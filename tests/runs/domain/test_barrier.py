@@ -38,10 +38,7 @@ def stopping(scope: Scope, target: str, percent: int = 0) -> Barriers:
 @given(st.text(), st.text(), st.text(), st.booleans())
 def test_nothing_in_force_blocks_nothing(tool: str, agent: str, job: str, undo: bool) -> None:
     assert Barriers().empty
-    assert (
-        blocked(Barriers(), tool=tool, agent=agent, job=job, is_compensation=undo, run_id=RUN)
-        is None
-    )
+    assert blocked(Barriers(), tool=tool, agent=agent, job=job, is_undoing=undo, run_id=RUN) is None
 
 
 @given(scopes)
@@ -64,7 +61,7 @@ def test_a_stop_holds_nothing_but_its_target(scope: Scope, other: str) -> None:
     [(Scope.TOOL, True), (Scope.EVERYTHING, True), (Scope.AGENT, False), (Scope.JOB, False)],
 )
 def test_undoing_goes_on_unless_the_tool_itself_is_stopped(scope: Scope, *, held: bool) -> None:
-    block = blocked(stopping(scope, TARGETS[scope]), **MINE, is_compensation=True)
+    block = blocked(stopping(scope, TARGETS[scope]), **MINE, is_undoing=True)
 
     assert (block is not None) is held
 
@@ -139,7 +136,7 @@ def test_a_paused_run_is_parked_and_its_undoing_is_not() -> None:
     barriers = Barriers(paused=frozenset({RUN}))
 
     assert blocked(barriers, **MINE) == Block("the run is paused", None)
-    assert blocked(barriers, **MINE, is_compensation=True) is None
+    assert blocked(barriers, **MINE, is_undoing=True) is None
     assert blocked(barriers, **{**MINE, "run_id": uuid4()}) is None
 
 
