@@ -21,8 +21,9 @@ from apps.accounts.domain.tokens import Scope
 from apps.accounts.services import create_account, create_token
 from apps.ops.forms import RunFilterForm
 from apps.ops.selectors import runs as listing
-from apps.outcomes.domain.counting import DASH, FINISHED, CountsAs, counts_as
+from apps.outcomes.domain.counting import FINISHED, CountsAs, counts_as
 from apps.runs.models import Run
+from apps.web.domain.quantities import DASH
 from tests.api.rest.conftest import Machine
 from tests.dashboards.rows import Shop
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from apps.approvals.models import Approval
 from apps.ops.selectors.runs import Cursor
-from apps.outcomes.domain.counting import DASH
 from apps.runs.models import Run, RunResult
+from apps.web.domain.quantities import DASH
 from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,8 @@ from typing import Any
 
 from apps.kernel.exactjson import NotCarriedError, check, dumps
 from apps.kernel.schemas import Schema, shown
-from apps.runs.domain.outcome import HANDED_OVER, RunEnd
+from apps.runs.domain.outcome import RunEnd
+from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 
 MOST_RESULT = 100_000  # characters of a result as JSON
@@ -37,7 +38,7 @@ def problem(output: Schema, given: Given | None, *, end: RunEnd) -> str:
     """Why a run may not end like this: in what its result differs from the contract's ``output``,
     with the field's name. Empty when it fits, or when the run has not succeeded anyway; one that
     was handed over to a person owes no result. Never raises and takes bounded time."""
-    if end.state is not State.SUCCEEDED or (given is None and end.outcome == HANDED_OVER):
+    if end.state is not State.SUCCEEDED or (given is None and end.outcome == RunOutcome.HANDED_OVER):
         return ""
     if given is None:
         wrong = misfit(output, _NONE)

@@ -27,6 +27,7 @@ from apps.kernel.errors import UnavailableError
 from apps.kernel.exactjson import is_number
 from apps.kernel.schemas import Schema, compiled
 from apps.policy import selectors as policy
+from apps.policy.domain.effects import Effect
 from apps.policy.domain.mistyped import CAME
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
@@ -86,7 +87,7 @@ def tool_document(work: Claimed) -> Mapping[str, Any]:
 def dry_run(work: Claimed) -> str:
     """The tool that says what the step would change; empty for reads, which change nothing, and
     where the catalog names none."""
-    return str(tool_document(work).get("preview") or "") if work.effect != "read" else ""
+    return str(tool_document(work).get("preview") or "") if work.effect != Effect.READ else ""
 
 
 def asks(works: Sequence[Claimed], cache: RunCache) -> list[Ask]:
@@ -161,7 +162,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         policy_slug=slug,
         request=request,
         binding=lambda: _binding(work, digests[slug], drifts),
-        question=lambda: _question(work, document, said) if work.effect != "read" else {},
+        question=lambda: _question(work, document, said) if work.effect != Effect.READ else {},
         approval_id=work.approval_id,
         doubts=[*_unheard(untried, work), *_clashing(work)],
         votes=contract.decisions.votes,

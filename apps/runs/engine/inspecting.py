@@ -17,6 +17,7 @@ from apps.calls.executor import CallResult, ToolClient
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import dumps
+from apps.policy.domain.effects import Effect
 from apps.runs.course import ARGUMENTS_PURPOSE
 from apps.runs.domain import plan
 from apps.runs.domain.origin import Origin
@@ -47,7 +48,7 @@ def later_changes(work: Claimed, carried: Carried) -> tuple[Later, ...]:
     seen |= {
         (s.tool, digest(s.arguments, purpose=ARGUMENTS_PURPOSE))
         for s in carried.steps
-        if s.effect != "read" and s.disposition in DONE
+        if s.effect != Effect.READ and s.disposition in DONE
     }
     found: list[Later] = []
     room = MOST_CHARACTERS
@@ -66,7 +67,7 @@ def later_changes(work: Claimed, carried: Carried) -> tuple[Later, ...]:
 def _later(work: Claimed, call: Call) -> Later | None:
     """The call as a change that the same dry run can be asked for; ``None`` for any other."""
     version = catalog.tool_versions(work.contract_version_id).get(call.tool)
-    if version is None or version.effect == "read":
+    if version is None or version.effect == Effect.READ:
         return None
     mine = asking.tool_document(work)
     theirs = catalog.tool_document(version.pk)

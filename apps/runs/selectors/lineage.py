@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps.kernel.errors import NotFoundError
-from apps.policy.domain.effects import MUTATING
+from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.forking import ENDED_WITHOUT_EFFECT, Cut, Mark, cut, obstacle
 from apps.runs.domain.results import Disposition
 from apps.runs.domain.script import items_of
@@ -89,7 +89,7 @@ class Undoing:
 def undone_since(run: Run, steps: Iterable[Step]) -> dict[UUID, Undoing]:
     """Which of a branch's inherited changes are no longer so: id of its step → what undid it in
     another run of the lineage. No query where nothing was inherited."""
-    mine = [s for s in steps if s.inherited_from and s.effect != "read" and s.idempotency_key]
+    mine = [s for s in steps if s.inherited_from and s.effect != Effect.READ and s.idempotency_key]
     if not mine:
         return {}
     undoings = Step.objects.filter(run_id__in=members(run), compensates_id__isnull=False)

@@ -7,16 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
-from apps.runs.figures import LOOKS
 from django.conf import settings
 
+from apps.ops.figures import LOOKS
 from apps.policy.domain.decision import Answer
 from apps.policy.domain.effects import CONSEQUENTIAL, EFFECTS, MUTATING, Effect
 from apps.runs.domain.results import (
     AttemptOutcome,
     Disposition,
     RunOutcome,
-    RunSource,
 )
 from apps.runs.domain.states import State
 from apps.web.domain.words import EFFECTS as LOOKS_OF_EFFECTS
@@ -27,12 +26,10 @@ FILES = [p for p in (ROOT / "apps").rglob("*.py") if "migrations" not in p.parts
 WORD = {
     "disposition": {*map(str, Disposition)},
     "outcome": {*map(str, RunOutcome), *map(str, AttemptOutcome)},
-    "source": {*map(str, RunSource)},
-    "effect": {*EFFECTS},
 }
 # A comparison or an assignment in Python or SQL, with a text.
 LITERAL = re.compile(
-    r"\b(?:[a-z]\.)?(disposition|outcome|effect)(?:=| = | == | != | <> )[\"']([a-z_]+)[\"']"
+    r"\b(?:[a-z]\.)?(disposition|outcome)(?:=| = | == | != | <> )[\"']([a-z_]+)[\"']"
 )
 
 
@@ -64,11 +61,11 @@ def test_what_statements_write_is_a_word_that_is_named() -> None:
 def test_python_names_results_by_their_enums() -> None:
     """In statements the database reads texts; elsewhere a text is a member that nobody checks."""
     bare = re.compile(r"(?:disposition|effect)(?: [!=]= |=)\"[a-z_]+\"")
-    kept = {"pages.py"}  # no words of these, by chance
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
-        for path in (ROOT / "apps" / "runs").rglob("*.py")
-        if "migrations" not in path.parts and path.name not in kept
+        for app in ("runs", "evidence", "ops")
+        for path in (ROOT / "apps" / app).rglob("*.py")
+        if "migrations" not in path.parts
         for line in path.read_text().splitlines()
         if bare.search(line)
     ]
