@@ -38,7 +38,8 @@ def problem(output: Schema, given: Given | None, *, end: RunEnd) -> str:
     """Why a run may not end like this: in what its result differs from the contract's ``output``,
     with the field's name. Empty when it fits, or when the run has not succeeded anyway; one that
     was handed over to a person owes no result. Never raises and takes bounded time."""
-    if end.state is not State.SUCCEEDED or (given is None and end.outcome == RunOutcome.HANDED_OVER):
+    handed_over = end.outcome == RunOutcome.HANDED_OVER
+    if end.state is not State.SUCCEEDED or (given is None and handed_over):
         return ""
     if given is None:
         wrong = misfit(output, _NONE)

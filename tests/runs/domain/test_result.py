@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from apps.calls.domain.reply import result_tool_name, result_tool_schema
 from apps.kernel.schemas import compiled
-from apps.runs.domain.outcome import HANDED_OVER, RunEnd
+from apps.runs.domain.outcome import RunEnd
 from apps.runs.domain.result import Given, last_given, misfit, problem
+from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 
 RESOLVED = RunEnd(State.SUCCEEDED, "resolved", "")
@@ -37,8 +38,12 @@ def test_the_last_result_counts() -> None:
         (Given({"n": 1.0}), RESOLVED, ""),
         (Given({"n": 1.5}), RESOLVED, "result.n: 1.5 is not of type 'integer'"),
         (None, RESOLVED, "no result was given"),
-        (None, RunEnd(State.SUCCEEDED, HANDED_OVER, ""), ""),
-        (Given({}), RunEnd(State.SUCCEEDED, HANDED_OVER, ""), "'n' is a required property"),
+        (None, RunEnd(State.SUCCEEDED, RunOutcome.HANDED_OVER, ""), ""),
+        (
+            Given({}),
+            RunEnd(State.SUCCEEDED, RunOutcome.HANDED_OVER, ""),
+            "'n' is a required property",
+        ),
         (Given({}), RunEnd(State.FAILED, "denied", "denied"), ""),
     ],
 )

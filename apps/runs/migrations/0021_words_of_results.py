@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0019_what_a_duty_set_aside'),
+        ('runs', '0020_what_runs_gave_back'),
     ]
 
     operations = [
