@@ -16,6 +16,7 @@ from apps.runs.domain.result import Given, last_given, misfit, problem
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 
+HANDED_OVER = RunEnd(State.SUCCEEDED, RunOutcome.HANDED_OVER, "")
 RESOLVED = RunEnd(State.SUCCEEDED, "resolved", "")
 OUTPUT = compiled({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}})
 ANYTHING = st.recursive(
@@ -38,10 +39,10 @@ def test_the_last_result_counts() -> None:
         (Given({"n": 1.0}), RESOLVED, ""),
         (Given({"n": 1.5}), RESOLVED, "result.n: 1.5 is not of type 'integer'"),
         (None, RESOLVED, "no result was given"),
-        (None, RunEnd(State.SUCCEEDED, RunOutcome.HANDED_OVER, ""), ""),
+        (None, HANDED_OVER, ""),
         (
             Given({}),
-            RunEnd(State.SUCCEEDED, RunOutcome.HANDED_OVER, ""),
+            HANDED_OVER,
             "'n' is a required property",
         ),
         (Given({}), RunEnd(State.FAILED, "denied", "denied"), ""),
