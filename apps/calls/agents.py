@@ -43,7 +43,7 @@ from apps.calls.domain.naming import LOCAL, live_label, provider_name, provider_
 from apps.calls.domain.reply import (
     BAD_RESULT,
     Fault,
-    Reply,
+    ModelReply,
     Spent,
     fault_of,
     items_of,
@@ -246,9 +246,9 @@ def _written(arguments: Mapping[str, Any]) -> str:
     return dumps(dict(arguments))
 
 
-def _reply(answer: ModelResponse) -> Reply:
+def _reply(answer: ModelResponse) -> ModelReply:
     details = answer.provider_details or {}
-    return Reply(
+    return ModelReply(
         texts=[p.content for p in answer.parts if isinstance(p, TextPart)],
         calls=[(p.tool_name, p.args) for p in answer.parts if isinstance(p, ToolCallPart)],
         finish=answer.finish_reason or "",
@@ -267,7 +267,7 @@ def _taken(answer: ModelResponse, question: Question, *, names: Sequence[str]) -
     return _bad_result(items, question) or _thought(answer, items, question, names=names)
 
 
-def _items(reply: Reply, question: Question) -> list[dict[str, Any]] | Fault:
+def _items(reply: ModelReply, question: Question) -> list[dict[str, Any]] | Fault:
     if settings.MODEL_OUTPUT == "json":
         turn = object_of(reply)
         return turn if isinstance(turn, Fault) else constrained.items_of(turn)

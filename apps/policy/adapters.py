@@ -18,7 +18,7 @@ import orjson
 
 from apps.kernel.documents import Problem
 from apps.policy.domain.bounds import TO_SPLIT, TOO_DEEP, excess
-from apps.policy.domain.decision import Outcome, Verdict, combine, roles_to_ask
+from apps.policy.domain.decision import PolicyOutcome, Verdict, combine, roles_to_ask
 from apps.policy.domain.document import read_document
 from apps.policy.domain.effects import EFFECTS
 from apps.policy.domain.locate import (
@@ -68,7 +68,7 @@ class Evaluator:
         }
         self._exempt = dict(may_go_without_facts)
         self._reads = reads_of(policies)
-        self._known: dict[bytes, Outcome] = {}
+        self._known: dict[bytes, PolicyOutcome] = {}
         stored = _policies_as_json(policies)
         self.rules: dict[str, Rule] = _rules(stored)
 
@@ -111,7 +111,7 @@ class Evaluator:
     def _context(self, request: Request, limits: Mapping[str, int]) -> Json:
         return request.context(self._facts.get(request.tool, {}), limits, self._reads)
 
-    def _ask(self, requests: Sequence[Request], contexts: Sequence[Json]) -> list[Outcome]:
+    def _ask(self, requests: Sequence[Request], contexts: Sequence[Json]) -> list[PolicyOutcome]:
         """Each question's outcome. One that was answered before is answered from memory: an
         outcome depends on nothing but the text and the question."""
         keys = [_key(r, context) for r, context in zip(requests, contexts, strict=True)]
@@ -121,7 +121,7 @@ class Evaluator:
             if i in answers:
                 continue
             if error := self._unknown(request):
-                answers[i] = Outcome(allowed=False, errors=(error,))
+                answers[i] = PolicyOutcome(allowed=False, errors=(error,))
             else:
                 askable.append(i)
         for entities, members in _compatible(requests, askable):
@@ -131,7 +131,7 @@ class Evaluator:
                 self._remember(keys[i], outcome)
         return [answers[i] for i in range(len(requests))]
 
-    def _remember(self, key: bytes, outcome: Outcome) -> None:
+    def _remember(self, key: bytes, outcome: PolicyOutcome) -> None:
         if outcome.errors:
             return
         if len(self._known) >= OUTCOMES_KEPT:
@@ -147,22 +147,24 @@ class Evaluator:
             return f"“{request.effect}” is no effect class"
         return ""
 
-    def _batch(self, asked: list[Json], entities: tuple[str, ...]) -> list[Outcome]:
+    def _batch(self, asked: list[Json], entities: tuple[str, ...]) -> list[PolicyOutcome]:
         known = _entities(entities)
         try:
             results = cedarpy.is_authorized_batch(asked, self._policies, known)
         except Exception as error:
             # Fail closed: one bad question must neither pass nor take the worker down.
-            failed = Outcome(allowed=False, errors=(f"{type(error).__name__}: {error}"[:300],))
+            failed = PolicyOutcome(
+                allowed=False, errors=(f"{type(error).__name__}: {error}"[:300],)
+            )
             return [failed] * len(asked)
         return [self._outcome(result) for result in results]
 
-    def _outcome(self, result: cedarpy.AuthzResult) -> Outcome:
+    def _outcome(self, result: cedarpy.AuthzResult) -> PolicyOutcome:
         found = sorted((self.rules[key] for key in result.diagnostics.reasons), key=_rule_order)
         errors = tuple(str(e)[:300] for e in result.diagnostics.errors)
         if not errors and result.decision is cedarpy.Decision.NoDecision:
             errors = ("the question could not be evaluated",)
-        return Outcome(result.allowed, tuple(found), errors)
+        return PolicyOutcome(result.allowed, tuple(found), errors)
 
 
 def evaluator_of(

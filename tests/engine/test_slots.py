@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from apps.calls.domain.limiter import Ended
+from apps.calls.domain.limiter import LoadSign
 from apps.calls.executor.slots import Slots
 
 
@@ -14,7 +14,7 @@ async def hold(slots: Slots, name: str, ceiling: int, log: list[int], n: int) ->
     async with slots.of(name, ceiling) as slot:
         log.append(n)
         await asyncio.sleep(0.001)
-        slot.ended(Ended.OK)
+        slot.ended(LoadSign.OK)
 
 
 async def _most_at_once(ceiling: int, calls: int) -> tuple[int, list[int]]:
@@ -42,7 +42,7 @@ def test_a_drop_lowers_the_limit_and_the_others_wait() -> None:
     async def scene() -> dict[str, float]:
         slots = Slots({"t": 4.0})
         async with slots.of("t", 100) as slot:
-            slot.ended(Ended.DROPPED)
+            slot.ended(LoadSign.DROPPED)
         entered: list[int] = []
         waiting = [asyncio.create_task(hold(slots, "t", 100, entered, n)) for n in range(5)]
         await asyncio.sleep(0)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from apps.runs.engine.progress import Board, Seen
+from apps.runs.engine.progress import Board, HorseNotes
 from apps.runs.engine.watching import WAITING_S, Use, Watch, use_of
 
-ALIVE = Seen(True, 0, False, 0, 0, ())
+ALIVE = HorseNotes(True, 0, False, 0, 0, ())
 
 
 def looks(
-    watch: Watch, seen: Seen, *, seconds: float, use: Use | None = None, **moves: int
+    watch: Watch, seen: HorseNotes, *, seconds: float, use: Use | None = None, **moves: int
 ) -> bool:
     """Look every two seconds; ``moves`` are what is added to the horse's notes in between."""
     stuck = False

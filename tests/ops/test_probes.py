@@ -95,7 +95,7 @@ def test_a_read_only_database_is_not_ready(db: None) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_role_without_rights_is_not_ready() -> None:
-    def as_role(role: str) -> probes.Refusal | None:
+    def as_role(role: str) -> probes.ServerRefusal | None:
         with connection.cursor() as cursor:
             cursor.execute(f"SET ROLE {role}")
         try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from apps.calls.domain.limiter import Ended, Limiter, ended, fresh
+from apps.calls.domain.limiter import Limiter, LoadSign, ended, fresh
 from apps.calls.domain.retry import Ending
 from apps.runs.domain.suspicion import MANY, End, Evidence
 from tests.simulation.rows import Act, Done, Reply, Tool
@@ -268,7 +268,7 @@ class Worker:
             duration_ms=reply.took_s * 1000,
             timeout_s=tool.terms.timeout_s,
         )
-        told = Ended.UNTOLD if done.withheld else told
+        told = LoadSign.UNTOLD if done.withheld else told
         self.limiters[tool.name] = self._limiter(tool).released(told)
         self.world.check_limiter(self.limiters[tool.name])
         self.finished.append(done)

@@ -37,13 +37,13 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadEvent:
     """An event that is said to be sealed as a value, and can't be read as one."""
 
     why: str
 
 
-Event: TypeAlias = Mapping[str, Any] | Texts | Unread
+Event: TypeAlias = Mapping[str, Any] | Texts | UnreadEvent
 
 
 def link(previous: str, position: int, event: Mapping[str, Any] | Texts) -> str:
@@ -74,7 +74,7 @@ def first_break(
 def _linked(previous: str, position: int, event: Event) -> tuple[str, str]:
     """The hash, or why there can be none."""
     try:
-        if not isinstance(event, Unread):
+        if not isinstance(event, UnreadEvent):
             return link(previous, position, event), ""
         why = event.why
     except Exception as error:  # what can't be digested was never sealed as a value

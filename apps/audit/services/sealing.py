@@ -15,7 +15,7 @@ from apps.audit.domain.chain import (
     AS_VALUE,
     GENESIS,
     Break,
-    Unread,
+    UnreadEvent,
     first_break,
     link,
 )
@@ -92,10 +92,10 @@ def _content(row: Stored) -> chain.Event:
     if row.sealed_as == AS_TEXTS:
         return row.texts()
     if row.sealed_as != AS_VALUE:
-        return Unread(f"sealed as “{row.sealed_as}”, which this release doesn't know")
+        return UnreadEvent(f"sealed as “{row.sealed_as}”, which this release doesn't know")
     try:
         return selectors.content(row)
     except Exception as error:
         if is_away(error):
             raise
-        return Unread(type(error).__name__)
+        return UnreadEvent(type(error).__name__)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from apps.calls.domain.envelope import LIMIT_BYTES, MARK, Reply, Unread, clean
+from apps.calls.domain.envelope import LIMIT_BYTES, MARK, EnvelopeReply, UnreadPart, clean
 from apps.kernel import exactjson
 
 SHOWN_PARTS = 100  # described one by one; what comes after is kept as one piece
@@ -75,7 +75,7 @@ class Content:
         return [[p.kind, p.media_type, p.name, p.annotations, p.sha256] for p in self.parts]
 
 
-def read_result(reply: Reply) -> Content:
+def read_result(reply: EnvelopeReply) -> Content:
     """The result of a tool's call as its server sent it. Never raises."""
     result = reply.result or {}
     notes = list(reply.notes)
@@ -88,7 +88,7 @@ def read_result(reply: Reply) -> Content:
     if len(items) > SHOWN_PARTS:
         parts.append(_rest(items[SHOWN_PARTS:], notes))
     data = result.get("structuredContent")
-    if isinstance(data, Unread):
+    if isinstance(data, UnreadPart):
         parts.append(_structured(data))
         data = None
     elif data is not None:
@@ -216,7 +216,7 @@ def _rest(items: Sequence[Any], notes: list[str]) -> Part:
 
 def _structured(data: Any, texts: Sequence[str] = ()) -> Part:
     """The structured value. Servers are to repeat it as text, so that it is told once."""
-    if isinstance(data, Unread):
+    if isinstance(data, UnreadPart):
         raw = data.text.encode(errors="replace")
         told = clean(data.text) if len(data.text) <= ASIDE else "[structured answer: left out]"
         return Part("structured", _sha(raw), len(raw), told, "application/json", body=raw)
@@ -226,7 +226,7 @@ def _structured(data: Any, texts: Sequence[str] = ()) -> Part:
 
 
 def _json(item: Any) -> str:
-    if isinstance(item, Unread):
+    if isinstance(item, UnreadPart):
         return clean(item.text)
     if isinstance(item, Mapping):
         return "{" + ",".join(f"{exactjson.dumps(k)}:{_json(v)}" for k, v in item.items()) + "}"

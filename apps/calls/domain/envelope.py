@@ -32,7 +32,7 @@ def is_legible(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadPart:
     """A part of an answer that is no JSON of ours: the text that came, and why it wasn't read."""
 
     text: str
@@ -57,7 +57,7 @@ class ServerError:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EnvelopeReply:
     """What one message says about the request: a ``result``, an ``error``, or ``missing``, words
     for why it says nothing about it. ``notes`` is what was odd about an answer."""
 
@@ -71,11 +71,11 @@ class Reply:
         return self.result is not None or self.error is not None
 
 
-def read(raw: bytes | str, request_id: Any) -> Reply:
+def read(raw: bytes | str, request_id: Any) -> EnvelopeReply:
     """Read the body of an answer to the request of this id. Never raises."""
     text, notes = _text(raw)
     if not text.strip():
-        return Reply(missing="the answer is empty")
+        return EnvelopeReply(missing="the answer is empty")
     message = _parsed(text)
     if message is None:
         message, more = _piecewise(text)
@@ -83,7 +83,7 @@ def read(raw: bytes | str, request_id: Any) -> Reply:
     if isinstance(message, list):
         return _of_batch(message, request_id, notes)
     if not isinstance(message, Mapping):
-        return Reply(missing=f"the answer is no JSON-RPC message: {_shown(text)}")
+        return EnvelopeReply(missing=f"the answer is no JSON-RPC message: {_shown(text)}")
     return _envelope(message, request_id, notes)
 
 
@@ -104,11 +104,13 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _of_batch(messages: list[Any], request_id: Any, notes: list[str]) -> Reply:
+def _of_batch(messages: list[Any], request_id: Any, notes: list[str]) -> EnvelopeReply:
     """The one message of a batch that answers the request."""
     mine = [m for m in messages if isinstance(m, Mapping) and _is_for(m.get("id"), request_id)]
     if len(mine) != 1:
-        return Reply(missing=f"a batch of {len(messages)} messages, {len(mine)} of them for this")
+        return EnvelopeReply(
+            missing=f"a batch of {len(messages)} messages, {len(mine)} of them for this"
+        )
     return _envelope(mine[0], request_id, notes)
 
 
@@ -117,29 +119,31 @@ def _is_for(answered: Any, request_id: Any) -> bool:
     return not isinstance(answered, bool) and str(answered) == str(request_id)
 
 
-def _envelope(message: Mapping[str, Any], request_id: Any, notes: list[str]) -> Reply:
+def _envelope(message: Mapping[str, Any], request_id: Any, notes: list[str]) -> EnvelopeReply:
     has_result, error = "result" in message, message.get("error")
     if has_result and error is not None:
-        return Reply(missing="the answer is a result and an error at once")
+        return EnvelopeReply(missing="the answer is a result and an error at once")
     if not has_result and error is None:
         method = str(message.get("method") or "")[:80]
         said = f"a message “{method}” came in its place" if method else "it has neither"
-        return Reply(missing=f"no result and no error: {said}")
+        return EnvelopeReply(missing=f"no result and no error: {said}")
     answered = message.get("id")
     if not _is_for(answered, request_id) and (has_result or answered is not None):
-        return Reply(missing=f"it names another request ({answered!r:.60}, not {request_id!r})")
+        return EnvelopeReply(
+            missing=f"it names another request ({answered!r:.60}, not {request_id!r})"
+        )
     if message.get("jsonrpc") != "2.0":
         notes.append(f"The answer says jsonrpc {message.get('jsonrpc')!r:.40} where “2.0” is due.")
     if has_result:
         return _result(message["result"], notes)
-    return Reply(error=_error(error), notes=tuple(notes))
+    return EnvelopeReply(error=_error(error), notes=tuple(notes))
 
 
-def _result(result: Any, notes: list[str]) -> Reply:
+def _result(result: Any, notes: list[str]) -> EnvelopeReply:
     if isinstance(result, Mapping):
-        return Reply(result=result, notes=tuple(notes))
+        return EnvelopeReply(result=result, notes=tuple(notes))
     notes.append("The result is no JSON object; it is kept as it came.")
-    return Reply(result={"content": [], "structuredContent": result}, notes=tuple(notes))
+    return EnvelopeReply(result={"content": [], "structuredContent": result}, notes=tuple(notes))
 
 
 def _error(error: Any) -> ServerError:
@@ -200,7 +204,7 @@ def _last(name: str, pieces: list[str], notes: list[str]) -> Any:
         return _value(name, pieces[0], notes)
     notes.append(f"“{name[:80]}” is written {len(pieces)} times; the last one is taken.")
     if name == "isError":
-        return Unread(", ".join(pieces), "it is written more than once")
+        return UnreadPart(", ".join(pieces), "it is written more than once")
     return _value(name, pieces[-1], notes)
 
 
@@ -225,7 +229,7 @@ def _odd_value(name: str, piece: str, error: ValueError, notes: list[str]) -> An
         return {k: _value(k, v[-1], notes) for k, v in inner.items()}
     why = clean(str(error))[:300]
     notes.append(f"“{name[:80]}” could not be read and is kept as it came: {why}")
-    return Unread(clean(piece), why)
+    return UnreadPart(clean(piece), why)
 
 
 def _cleaned(value: Any) -> Any:

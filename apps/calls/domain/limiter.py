@@ -18,7 +18,7 @@ BACKOFF = 0.9
 SLOW_SHARE = 0.8  # of the tool's time-out
 
 
-class Ended(StrEnum):
+class LoadSign(StrEnum):
     """What a call's end says about the tool's load."""
 
     OK = "ok"
@@ -44,12 +44,12 @@ class Limiter:
         """With one more call under way. Asked for only where there is room."""
         return replace(self, in_use=self.in_use + 1)
 
-    def released(self, ended: Ended) -> Limiter:
+    def released(self, ended: LoadSign) -> Limiter:
         """With one call fewer under way, and the limit that its end suggests."""
         limit, drops = self.limit, self.drops
-        if ended is Ended.OK and self.in_use * 2 >= limit:
+        if ended is LoadSign.OK and self.in_use * 2 >= limit:
             limit = min(float(self.ceiling), limit + STEP)
-        elif ended in {Ended.DROPPED, Ended.SLOW}:
+        elif ended in {LoadSign.DROPPED, LoadSign.SLOW}:
             limit = max(LEAST, limit * BACKOFF)
             drops += 1
         return replace(self, limit=limit, drops=drops, in_use=max(0, self.in_use - 1))
@@ -61,11 +61,11 @@ def fresh(ceiling: int, known: float | None = None) -> Limiter:
     return Limiter(ceiling, min(float(ceiling), max(LEAST, start)))
 
 
-def ended(*, answered: bool, broken: bool, duration_ms: float, timeout_s: float) -> Ended:
+def ended(*, answered: bool, broken: bool, duration_ms: float, timeout_s: float) -> LoadSign:
     """What a call tells. ``answered``: the tool said something, be it no; ``broken``: what came
     makes no sense, which says nothing about load."""
     if broken:
-        return Ended.UNTOLD
+        return LoadSign.UNTOLD
     if not answered:
-        return Ended.DROPPED
-    return Ended.SLOW if duration_ms >= timeout_s * 1000 * SLOW_SHARE else Ended.OK
+        return LoadSign.DROPPED
+    return LoadSign.SLOW if duration_ms >= timeout_s * 1000 * SLOW_SHARE else LoadSign.OK

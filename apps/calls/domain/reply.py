@@ -23,7 +23,7 @@ MOST_TOKENS = 10**9  # of one reply; a bill beyond that is no bill
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ModelReply:
     """A model's reply as its provider sent it. ``calls``: tool name as the provider knows it, and
     arguments (JSON text, or an object). ``finish``: why the model stopped, in the words of
     OpenTelemetry (stop, length, content_filter, tool_call, error)."""
@@ -59,7 +59,7 @@ class Spent:
         )
 
 
-def fault_of(reply: Reply) -> Fault | None:
+def fault_of(reply: ModelReply) -> Fault | None:
     """Why this reply is no turn; ``None`` for one that is."""
     if reply.refusal:
         said = storable(reply.refusal[:MOST_TOLD])
@@ -80,7 +80,7 @@ def fault_of(reply: Reply) -> Fault | None:
 
 
 def items_of(
-    reply: Reply, names: Mapping[str, str], *, result_tool: str | None = None
+    reply: ModelReply, names: Mapping[str, str], *, result_tool: str | None = None
 ) -> list[dict[str, Any]] | Fault:
     """Script items of a turn: what is said, what is proposed, and the end where nothing is.
     ``names`` leads from the provider's tool names to ours; one that it doesn't have stays as it
@@ -164,7 +164,7 @@ def arguments_of(raw: Any) -> Any:
     return found if isinstance(found, dict) else storable(text[:MOST_TEXT])
 
 
-def object_of(reply: Reply) -> Mapping[str, Any] | Fault:
+def object_of(reply: ModelReply) -> Mapping[str, Any] | Fault:
     """The one JSON object that a model without tool calls was asked for."""
     try:
         found = loads("".join(reply.texts))

@@ -18,7 +18,14 @@ from typing import Any
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import inprocess
 from apps.calls.executor.connection import Connection, Connections
-from apps.calls.executor.result import CallResult, ConnectingError, Ended, Trace, outcome, words_of
+from apps.calls.executor.result import (
+    CallResult,
+    ConnectingError,
+    EndedCall,
+    Trace,
+    outcome,
+    words_of,
+)
 from apps.calls.executor.wire import CURRENT
 from apps.catalog import adapters as servers
 from apps.kernel import exactjson
@@ -60,7 +67,7 @@ class ToolClient:
             written = exactjson.dumps(exactjson.check(dict(arguments))).encode()
         except (ValueError, TypeError) as error:
             said = f"The arguments can't be sent: {error}"
-            return Ended(Trace(), started).as_(Ending.REJECTED, "unsendable", said)
+            return EndedCall(Trace(), started).as_(Ending.REJECTED, "unsendable", said)
         trace = Trace(written, asyncio.get_running_loop().time() + timeout_s)
         sending = _Sending(server, tool, arguments, {**meta, "tower/call": call_id}, trace)
         try:
@@ -175,7 +182,7 @@ async def _compared(connection: Connection, tool: str, result: CallResult) -> Ca
 def _late(trace: Trace, started: float, timeout_s: float) -> CallResult:
     if trace.answer is not None:  # it came; what was late is what we did with it
         return outcome(trace, started)
-    ended, why = Ended(trace, started), f": {trace.trouble}" if trace.trouble else ""
+    ended, why = EndedCall(trace, started), f": {trace.trouble}" if trace.trouble else ""
     if not trace.sent:
         said = f"No connection to the tool server in {timeout_s:g} s{why}"
         return ended.as_(Ending.NOT_SENT, "not_connected", said)
@@ -190,4 +197,4 @@ def _unconnected(error: ConnectingError, started: float) -> CallResult:
     status = error.trace.status
     seen = f" (HTTP {status})" if status and status != 200 else ""
     said = f"No connection to the tool server{seen}: {error.trace.trouble or error.why}"
-    return Ended(error.trace, started).as_(Ending.NOT_SENT, "not_connected", said)
+    return EndedCall(error.trace, started).as_(Ending.NOT_SENT, "not_connected", said)

@@ -21,7 +21,7 @@ from typing import Any
 from apps.calls.domain.content import Content, Part, of_value
 from apps.calls.domain.envelope import LIMIT_BYTES, clean
 from apps.calls.domain.retry import Ending
-from apps.calls.executor.result import CallResult, Ended, Trace
+from apps.calls.executor.result import CallResult, EndedCall, Trace
 from apps.kernel import exactjson
 
 InProcess = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Any]
@@ -46,7 +46,7 @@ async def call(
         if not patience.expired():
             return _broke(error, started)
         said = f"no answer in {timeout_s:g} s"
-        return Ended(Trace(), started).as_(Ending.LOST, "timeout", said)
+        return EndedCall(Trace(), started).as_(Ending.LOST, "timeout", said)
 
 
 def at_once(
@@ -71,7 +71,7 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def _answered(value: Any, started: float) -> CallResult:
-    ended = Ended(Trace(), started).with_content(_content(value))
+    ended = EndedCall(Trace(), started).with_content(_content(value))
     replayed = isinstance(value, Mapping) and bool(value.get("replayed"))
     return replace(ended, replayed=replayed) if replayed else ended
 
@@ -101,7 +101,7 @@ def _odd(value: Any, why: str) -> Content:
 
 
 def _broke(error: BaseException, started: float) -> CallResult:
-    ended = Ended(Trace(), started)
+    ended = EndedCall(Trace(), started)
     if isinstance(error, ValueError):
         return ended.as_(Ending.REFUSED, "refused_by_tool", str(error))
     return ended.as_(Ending.LOST, "tool_error", f"{type(error).__name__}: {error}"[:500])

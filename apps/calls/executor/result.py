@@ -16,7 +16,14 @@ import httpx2
 from mcp.shared.exceptions import MCPError
 
 from apps.calls.domain.content import Content, Part, of_text, read_result
-from apps.calls.domain.envelope import LIMIT_BYTES, WORDS, Reply, ServerError, clean, is_legible
+from apps.calls.domain.envelope import (
+    LIMIT_BYTES,
+    WORDS,
+    EnvelopeReply,
+    ServerError,
+    clean,
+    is_legible,
+)
 from apps.calls.domain.retry import Ending
 
 COME_AGAIN = {408, 425, 429}
@@ -42,7 +49,7 @@ class Trace:
     packed: str = ""
     session_lost: bool = False
     request_id: Any = None
-    reply: Reply | None = None
+    reply: EnvelopeReply | None = None
     refused: str = ""  # words for credentials that weren't accepted
     trouble: str = ""  # what went wrong on the way, in words
 
@@ -53,7 +60,7 @@ class Trace:
         self.too_large = self.session_lost = False
 
     @property
-    def answer(self) -> Reply | None:
+    def answer(self) -> EnvelopeReply | None:
         return self.reply if self.reply is not None and self.reply.is_answer else None
 
 
@@ -98,7 +105,7 @@ class ConnectingError(Exception):
 
 def outcome(trace: Trace, started: float, *, why: str = "") -> CallResult:
     """How a call ended of which this is known. ``why``: what the client raised, in words."""
-    ended = Ended(trace, started)
+    ended = EndedCall(trace, started)
     if trace.refused:
         return ended.as_(Ending.REJECTED, f"http_{trace.status}", _credentials(trace))
     if error_class := _come_again(trace):
@@ -124,7 +131,7 @@ def _come_again(trace: Trace) -> str:
     return "turned_away" if told else ""
 
 
-def _unanswered(trace: Trace, ended: Ended, why: str) -> CallResult:
+def _unanswered(trace: Trace, ended: EndedCall, why: str) -> CallResult:
     status = trace.status or 0
     if trace.too_large:
         return ended.as_(Ending.BROKEN, "too_large", f"The answer has more than {MANY}, or no end.")
@@ -171,7 +178,7 @@ def _status(trace: Trace) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedCall:
     """A call that ended just now."""
 
     trace: Trace
@@ -187,7 +194,7 @@ class Ended:
             duration_ms=self._took_ms(),
         )
 
-    def answered(self, reply: Reply) -> CallResult:
+    def answered(self, reply: EnvelopeReply) -> CallResult:
         """An answer of the server's own, whatever came after it."""
         if reply.error is not None:
             return self._errored(reply.error)

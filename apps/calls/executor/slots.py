@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from apps.calls.domain.limiter import Ended, Limiter, ended, fresh
+from apps.calls.domain.limiter import Limiter, LoadSign, ended, fresh
 from apps.calls.domain.retry import ANSWERS, Ending
 from apps.calls.executor.result import CallResult
 
@@ -35,9 +35,9 @@ class Slot:
     without it the place is given back and the limit stays."""
 
     gate: _Gate
-    told: Ended = Ended.UNTOLD
+    told: LoadSign = LoadSign.UNTOLD
 
-    def ended(self, how: Ended) -> None:
+    def ended(self, how: LoadSign) -> None:
         self.told = how
 
     async def __aenter__(self) -> Slot:
@@ -96,7 +96,7 @@ class Slots:
         }
 
 
-def told(result: CallResult, timeout_s: float) -> Ended:
+def told(result: CallResult, timeout_s: float) -> LoadSign:
     """What the end of a call says about the tool's load."""
     return ended(
         answered=result.ending in ANSWERS,

@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from apps.calls.domain.envelope import LIMIT_BYTES, Reply, read
+from apps.calls.domain.envelope import LIMIT_BYTES, EnvelopeReply, read
 from apps.calls.executor.result import Trace, retry_after_seconds, words_of
 from apps.catalog import adapters as servers
 
@@ -49,7 +49,7 @@ Message = Mapping[str, Any]
 class Wire(servers.EgressTransport):
     """Sends the requests of one connection to a tool server."""
 
-    def __init__(self, connection: servers.Connection) -> None:
+    def __init__(self, connection: servers.ServerAccess) -> None:
         limits = httpx2.Limits(max_connections=256, max_keepalive_connections=256)
         super().__init__(connection, limits=limits)
         self._server = connection
@@ -237,14 +237,14 @@ class Events(httpx2.AsyncByteStream):
         return ""
 
 
-def _reply(raw: bytes | str, request_id: Any) -> Reply:
+def _reply(raw: bytes | str, request_id: Any) -> EnvelopeReply:
     """Reading never raises; should it do so all the same, that is one call's trouble: an exception
     here would end the connection and every other call on it."""
     try:
         return read(raw, request_id)
     except Exception as error:
         logger.exception("an answer could not be read")
-        return Reply(missing=f"the answer could not be read: {words_of(error)}")
+        return EnvelopeReply(missing=f"the answer could not be read: {words_of(error)}")
 
 
 class Capped(httpx2.AsyncByteStream):
@@ -328,7 +328,7 @@ def _stand_in(trace: Trace, request_id: Any) -> httpx2.Response:
     return _response(200, {"content-type": "application/json"}, content=text.encode())
 
 
-def _stand_in_text(reply: Reply, request_id: Any) -> str:
+def _stand_in_text(reply: EnvelopeReply, request_id: Any) -> str:
     """An answer of the same meaning. An error is told with its code, since the SDK has an answer to
     some; a result is empty, and marked so that the SDK doesn't compare it with a schema."""
     said: dict[str, Any] = {"jsonrpc": "2.0", "id": request_id}

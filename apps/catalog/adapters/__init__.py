@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.catalog.adapters.addresses import (
-    Connection,
+    ServerAccess,
     configured,
     look_up,
     module_of,
@@ -23,9 +23,9 @@ from apps.catalog.adapters.transport import (
 )
 
 __all__ = [
-    "Connection",
     "EgressTransport",
     "RefusedAddressError",
+    "ServerAccess",
     "Standing",
     "Trial",
     "ask",

@@ -36,7 +36,7 @@ HIDDEN = "•••"
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ServerAccess:
     """What a call to one server needs. ``headers`` are secret: they are neither shown nor
     written out, and ``redacted`` takes them out of what the other side sends back."""
 
@@ -75,19 +75,19 @@ _read: dict[str, _Text] = {}
 _stated = Snapshot(stated.urls)
 
 
-def resolve(slug: str, pack_url: str | None = None) -> Connection:
+def resolve(slug: str, pack_url: str | None = None) -> ServerAccess:
     """Where the server is and what is sent along. Raises ``UnavailableError`` that names the
     variable or file, the field and the fix. Cheap: a look at the file's date, no query for a
     server that environment or file know. Safe inside an event loop. ``pack_url``: what the pack
     that is being applied states, instead of what the catalog holds."""
     found = look_up(slug, pack_url)
-    return Connection(found, _credentials(found))
+    return ServerAccess(found, _credentials(found))
 
 
-def resolve_entry(slug: str, entry: object) -> Connection:
+def resolve_entry(slug: str, entry: object) -> ServerAccess:
     """The same of an entry that somebody wrote just now, as on a command line."""
     found = _entry(slug, entry, Source.ENVIRONMENT, "The address")
-    return Connection(found, _credentials(found))
+    return ServerAccess(found, _credentials(found))
 
 
 def look_up(slug: str, pack_url: str | None = None) -> ServerAddress:

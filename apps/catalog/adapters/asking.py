@@ -13,7 +13,7 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from apps.catalog.adapters.addresses import Connection
+from apps.catalog.adapters.addresses import ServerAccess
 from apps.catalog.adapters.transport import EgressTransport, http_client, refused_credentials
 from apps.catalog.domain.served import TOOL_NAME, Listing, ServedTool, read_tool
 from apps.catalog.domain.sifting import Sieve
@@ -31,7 +31,7 @@ class AskingTransport(EgressTransport):
     status: int | None = None
     session: str = ""  # that the server gave us, if it keeps any
 
-    def __init__(self, connection: Connection, **options: Any) -> None:
+    def __init__(self, connection: ServerAccess, **options: Any) -> None:
         super().__init__(connection, **options)
         self.sieve = Sieve()
 
@@ -84,13 +84,13 @@ class _Capped(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def ask(connection: Connection, *, timeout_s: float = ASK_SECONDS) -> Listing:
+def ask(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -> Listing:
     """What the server offers now. Raises ``UnavailableError`` that says why it can't be asked and
     what to do."""
     return asyncio.run(ask_now(connection, timeout_s=timeout_s))
 
 
-async def ask_now(connection: Connection, *, timeout_s: float = ASK_SECONDS) -> Listing:
+async def ask_now(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -> Listing:
     """The same inside an event loop."""
     address = connection.address
     if address.module:
@@ -110,7 +110,7 @@ async def ask_now(connection: Connection, *, timeout_s: float = ASK_SECONDS) -> 
 
 @asynccontextmanager
 async def connected(
-    connection: Connection, transport: EgressTransport, *, mode: str = "auto"
+    connection: ServerAccess, transport: EgressTransport, *, mode: str = "auto"
 ) -> AsyncIterator[Client]:
     """A client of the server, of whichever revision it speaks."""
     async with (
@@ -169,7 +169,7 @@ def _served(tool: Any) -> ServedTool:
 
 
 def _unasked(
-    error: Exception, connection: Connection, transport: AskingTransport, timeout_s: float
+    error: Exception, connection: ServerAccess, transport: AskingTransport, timeout_s: float
 ) -> UnavailableError:
     address = connection.address
     if words := refused_credentials(transport.status, connection):

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from mcp import Client
 
-from apps.catalog.adapters.addresses import Connection
+from apps.catalog.adapters.addresses import ServerAccess
 from apps.catalog.adapters.asking import (
     ASK_SECONDS,
     AskingTransport,
@@ -48,13 +48,13 @@ class _Answer:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def probe(connection: Connection, trial: Trial) -> tuple[Listing, list[Line]]:
+def probe(connection: ServerAccess, trial: Trial) -> tuple[Listing, list[Line]]:
     """Everything that was found, in the order in which it was tried. Raises ``UnavailableError``
     when the server can't be asked at all."""
     return asyncio.run(_probe(connection, trial))
 
 
-async def _probe(connection: Connection, trial: Trial) -> tuple[Listing, list[Line]]:
+async def _probe(connection: ServerAccess, trial: Trial) -> tuple[Listing, list[Line]]:
     found = await ask_now(connection)
     lines = conformance.judged(found, trial.helpers)
     transport = AskingTransport(connection)
@@ -176,7 +176,7 @@ def _json(text: str) -> Any:
         return None
 
 
-async def _session(connection: Connection) -> list[Line]:
+async def _session(connection: ServerAccess) -> list[Line]:
     """What becomes of a session that the server doesn't know: it must say 404, so that the tower
     begins a new one."""
     transport = AskingTransport(connection)
@@ -195,7 +195,7 @@ async def _session(connection: Connection) -> list[Line]:
     return [Line(SERVER, "sessions", WRONG, message, "Answer 404, so that a new one is begun.")]
 
 
-async def _with_unknown_session(connection: Connection) -> int:
+async def _with_unknown_session(connection: ServerAccess) -> int:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     headers = {
         SESSION: secrets.token_hex(16),

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from apps.catalog.adapters.addresses import Connection
+from apps.catalog.adapters.addresses import ServerAccess
 from apps.catalog.domain.egress import IP, unwrapped
 from apps.catalog.domain.servers import ServerAddress, listing_fix
 from apps.kernel.errors import UnavailableError
@@ -33,7 +33,7 @@ class EgressTransport(httpx2.AsyncHTTPTransport):
     is connected to; the certificate is checked against the name. A redirect is an answer like any
     other: where it leads is taken out, since the SDK would follow it."""
 
-    def __init__(self, connection: Connection, **options: Any) -> None:
+    def __init__(self, connection: ServerAccess, **options: Any) -> None:
         super().__init__(verify=_trust(connection.address), trust_env=False, **options)
         self._connection = connection
         self._found: dict[tuple[str, int], tuple[float, list[IP]]] = {}
@@ -98,7 +98,7 @@ class EgressTransport(httpx2.AsyncHTTPTransport):
 
 
 def http_client(
-    connection: Connection,
+    connection: ServerAccess,
     transport: EgressTransport | None = None,
     *,
     timeout_s: float | None = 60,
@@ -113,7 +113,7 @@ def http_client(
     )
 
 
-def refused_credentials(status: int | None, connection: Connection) -> str:
+def refused_credentials(status: int | None, connection: ServerAccess) -> str:
     """Words for an answer that says who may call; empty for any other status."""
     slug, sent = connection.address.slug, bool(connection.headers)
     if status == 401 and sent:

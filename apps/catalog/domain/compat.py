@@ -8,59 +8,65 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
+class Incompatibility:
     path: str
     sentence: str
 
 
-def input_breaks(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> list[Break]:
+def input_breaks(
+    before: Mapping[str, Any], after: Mapping[str, Any], path: str
+) -> list[Incompatibility]:
     """What callers of the old schema could send that the new one refuses (top level and nested
     objects; the constructs contracts use)."""
-    out: list[Break] = []
+    out: list[Incompatibility] = []
     old, new = before.get("properties") or {}, after.get("properties") or {}
     closed = after.get("additionalProperties") is False
     for name in sorted(set(after.get("required") or []) - set(before.get("required") or [])):
-        out.append(Break(f"{path}.required", f"“{name}” must now be given"))
+        out.append(Incompatibility(f"{path}.required", f"“{name}” must now be given"))
     for name in old:
         here = f"{path}.properties.{name}"
         if name not in new:
             if closed:
-                out.append(Break(here, f"“{name}” is no longer accepted"))
+                out.append(Incompatibility(here, f"“{name}” is no longer accepted"))
             continue
         out += _value_breaks(old[name], new[name], here, name)
     if closed and before.get("additionalProperties") is not False:
-        out.append(Break(f"{path}.additionalProperties", "unknown keys are now refused"))
+        out.append(Incompatibility(f"{path}.additionalProperties", "unknown keys are now refused"))
     return out
 
 
-def output_breaks(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> list[Break]:
+def output_breaks(
+    before: Mapping[str, Any], after: Mapping[str, Any], path: str
+) -> list[Incompatibility]:
     """What readers of the old output rely on that the new one no longer promises."""
-    out: list[Break] = []
+    out: list[Incompatibility] = []
     old, new = before.get("properties") or {}, after.get("properties") or {}
     for name in old:
         here = f"{path}.properties.{name}"
         if name not in new:
-            out.append(Break(here, f"“{name}” is no longer returned"))
+            out.append(Incompatibility(here, f"“{name}” is no longer returned"))
         else:
             out += _value_breaks(new[name], old[name], here, name)
     for name in sorted(set(before.get("required") or []) - set(after.get("required") or [])):
-        out.append(Break(f"{path}.required", f"“{name}” is no longer always returned"))
+        out.append(Incompatibility(f"{path}.required", f"“{name}” is no longer always returned"))
     return out
 
 
-def _value_breaks(wide: Any, narrow: Any, path: str, name: str) -> list[Break]:
+def _value_breaks(wide: Any, narrow: Any, path: str, name: str) -> list[Incompatibility]:
     if not isinstance(wide, Mapping) or not isinstance(narrow, Mapping):
         return []
     out = []
     before, after = _types(wide), _types(narrow)
     if after and not (before or {"anything"}) <= after:
-        out.append(Break(f"{path}.type", f"“{name}” must now be {' or '.join(sorted(after))}"))
+        out.append(
+            Incompatibility(f"{path}.type", f"“{name}” must now be {' or '.join(sorted(after))}")
+        )
     if narrow.get("enum") is not None:
         allowed = [*narrow["enum"]]
         lost = [v for v in wide.get("enum") or ["any value"] if v not in allowed]
         if lost:
             said = ", ".join(str(v) for v in lost)
-            out.append(Break(f"{path}.enum", f"“{name}” may no longer be {said}"))
+            out.append(Incompatibility(f"{path}.enum", f"“{name}” may no longer be {said}"))
     return out
 
 

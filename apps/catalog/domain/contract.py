@@ -54,7 +54,7 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class OutcomeTerms:
     """What a run has to reach. A run in which a tool of ``hand_over`` was carried out, and none of
     ``when_any_of``, was properly handed to a person: neither a success nor a failure."""
 
@@ -126,7 +126,7 @@ class Contract:
     name: str
     owner: str
     purpose: str
-    outcome: Outcome
+    outcome: OutcomeTerms
     agent: AgentChoice
     tools: tuple[ToolUse, ...]
     decisions: Decisions
@@ -195,7 +195,7 @@ def build(document: Mapping[str, Any]) -> Contract:
         name=d["name"],
         owner=d["owner"],
         purpose=d["purpose"].strip(),
-        outcome=Outcome(**_tupled(d["outcome"])),
+        outcome=OutcomeTerms(**_tupled(d["outcome"])),
         agent=AgentChoice(
             agent["slug"],
             tuple(agent.get("fallbacks") or ()),

@@ -31,7 +31,7 @@ from apps.kernel.statements import fetch
 
 
 @dataclass(frozen=True, slots=True)
-class JobRow:
+class CatalogRow:
     job: Job
     version: ContractVersion
     contract: Contract
@@ -51,7 +51,7 @@ def jobs(
     draft: bool = False,
     after: str = "",
     size: int = 20,
-) -> tuple[list[JobRow], str]:
+) -> tuple[list[CatalogRow], str]:
     """One page of published jobs in the order of their slugs, and the slug the next page starts
     after (empty on the last)."""
     found = _current_contracts().select_related("job__domain", "job__draft__author")
@@ -79,9 +79,9 @@ def jobs(
     return [_row(v) for v in rows[:size]], more
 
 
-def _row(version: ContractVersion) -> JobRow:
+def _row(version: ContractVersion) -> CatalogRow:
     draft = getattr(version.job, "draft", None)
-    return JobRow(version.job, version, contract(version.pk), draft)
+    return CatalogRow(version.job, version, contract(version.pk), draft)
 
 
 def filter_choices() -> dict[str, list[str]]:

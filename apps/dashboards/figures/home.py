@@ -37,7 +37,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class JobRow:
+class JobAgainstTarget:
     """A job against its target over the last seven days; bar positions are per cents."""
 
     slug: str
@@ -94,7 +94,7 @@ def origin() -> Origin:
     return outcomes.usual_origin(week.since, week.until)
 
 
-def job_rows(shown: Origin) -> list[JobRow]:
+def job_rows(shown: Origin) -> list[JobAgainstTarget]:
     """Every active job by its runs of this origin, farthest below its target first; those without
     enough runs last."""
     now = timezone.now()
@@ -108,9 +108,9 @@ def job_rows(shown: Origin) -> list[JobRow]:
 
 def _job_row(
     job: selectors.JobName, group: Tally, terms: Mapping[int, Terms], scope: Scope
-) -> JobRow:
+) -> JobAgainstTarget:
     promised = terms.get(job.version_id or 0)
-    return JobRow(
+    return JobAgainstTarget(
         job.slug,
         job.name,
         job.domain,

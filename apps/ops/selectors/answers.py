@@ -17,7 +17,7 @@ MOST = 500  # parts and notes of one answer
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class AnswerPiece:
     """One piece of an answer: its number among those that are kept, and what is kept about it."""
 
     number: int
@@ -36,7 +36,7 @@ class Shown:
 
     text: str
     is_cut: bool
-    parts: Sequence[Piece]
+    parts: Sequence[AnswerPiece]
     notes: Sequence[str]
 
 
@@ -58,9 +58,9 @@ def result_of(run_id: UUID) -> RunResult | None:
     return RunResult.objects.filter(pk=run_id).first()
 
 
-def _piece(number: int, part: Mapping[str, Any]) -> Piece:
+def _piece(number: int, part: Mapping[str, Any]) -> AnswerPiece:
     size = part.get("size")
-    return Piece(
+    return AnswerPiece(
         number=number,
         kind=_text(part.get("kind")),
         media_type=_text(part.get("media_type")),

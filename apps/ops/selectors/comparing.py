@@ -84,7 +84,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class SameStretch:
     """A stretch of the conversation that is the same in both."""
 
     count: int
@@ -109,7 +109,7 @@ class Comparison:
     rows: list[Row]
     sentence: str
     facts: list[Fact]
-    conversation: list[Said | Gap]
+    conversation: list[Said | SameStretch]
     results: Results
 
     @property
@@ -286,14 +286,14 @@ def _facts_of(detail: Detail) -> list[tuple[str, str]]:
     ]
 
 
-def _talk(left: Detail, right: Detail) -> list[Said | Gap]:
+def _talk(left: Detail, right: Detail) -> list[Said | SameStretch]:
     """The conversations as one, with what was said in only one of them."""
     one = [(m.role, m.content) for m in left.messages]
     other = [(m.role, m.content) for m in right.messages]
-    lines: list[Said | Gap] = []
+    lines: list[Said | SameStretch] = []
     for word, i, i_end, j, j_end in SequenceMatcher(None, one, other, False).get_opcodes():
         if word == "equal":
-            lines.append(Gap(i_end - i))
+            lines.append(SameStretch(i_end - i))
         else:
             lines += [Said("left", m) for m in left.messages[i:i_end]]
             lines += [Said("right", m) for m in right.messages[j:j_end]]

@@ -63,7 +63,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True, slots=True)
-class JobRow:
+class JobOutlook:
     """A job whose runs ask people, beside the time that people have to answer."""
 
     slug: str
@@ -117,7 +117,7 @@ def classes(now: Reading) -> list[ClassRow]:
     ]
 
 
-def jobs(now: Reading) -> list[JobRow]:
+def jobs(now: Reading) -> list[JobOutlook]:
     """Jobs that ask people, the longest wait against its window first."""
     slugs = {job for a in now.asked for job in a.jobs} | {job for _, job in now.queued}
     rows = []
@@ -129,11 +129,11 @@ def jobs(now: Reading) -> list[JobRow]:
             window_s = float(catalog.contract_for_run(slug)[1].decisions.window_s)
         except NotFoundError:  # retired meanwhile: nothing new is started
             continue
-        rows.append(JobRow(slug, share, people, window_s))
+        rows.append(JobOutlook(slug, share, people, window_s))
     return sorted(rows, key=lambda r: (-r.people.wait_s / r.window_s, r.slug))
 
 
-def crowded() -> list[JobRow]:
+def crowded() -> list[JobOutlook]:
     """Jobs whose new runs are deferred because people don't keep up, or soon will be; the worst
     first."""
     return [row for row in jobs(reading()) if row.nearly_waits]

@@ -86,7 +86,7 @@ TRIES: tuple[tuple[str, Try], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ServerRefusal:
     """What a server doesn't do for the tower. ``detail`` has the server's own words, which are not
     for everybody."""
 
@@ -95,7 +95,7 @@ class Refusal:
     detail: str = ""
 
 
-def of_redis() -> Refusal | None:
+def of_redis() -> ServerRefusal | None:
     """What Redis refuses; nothing when all that is used works, or when it doesn't answer, which
     others tell. Never raises."""
     client = redis.Redis.from_url(
@@ -108,14 +108,14 @@ def of_redis() -> Refusal | None:
         return None
 
 
-def _refused(client: redis.Redis, name: str) -> Refusal | None:
+def _refused(client: redis.Redis, name: str) -> ServerRefusal | None:
     refused: dict[str, redis.exceptions.ResponseError] = {}
     for what, attempt in TRIES:
         try:
             attempt(client, name)
         except redis.exceptions.ReadOnlyError as error:
             said = "Redis is a copy that takes no changes"
-            return Refusal(said, "Name the one that does in REDIS_URL.", _first_line(error))
+            return ServerRefusal(said, "Name the one that does in REDIS_URL.", _first_line(error))
         except redis.exceptions.ResponseError as error:
             refused[f"to {what}"] = error
     if not refused:
@@ -125,10 +125,10 @@ def _refused(client: redis.Redis, name: str) -> Refusal | None:
     lacks_rights = all(isinstance(error, kinds) for error in refused.values())
     who = "Redis refuses its user" if lacks_rights else "Redis refuses"
     mend = RIGHTS if lacks_rights else "Give it room (maxmemory), or see its log."
-    return Refusal(f"{who} {', '.join(refused)}", mend, detail)
+    return ServerRefusal(f"{who} {', '.join(refused)}", mend, detail)
 
 
-def of_database(*, writes: bool = True) -> Refusal | None:
+def of_database(*, writes: bool = True) -> ServerRefusal | None:
     """What PostgreSQL refuses of what is written and locked; nothing when all works. Never raises.
     What is written is what a worker's heartbeat writes: a row as it is. Pages that people read
     change nothing: without ``writes`` only rights and locks are tried."""
@@ -139,7 +139,7 @@ def of_database(*, writes: bool = True) -> Refusal | None:
             lacking = [row[0] for row in cursor.fetchall()]
             if lacking:
                 detail = f"lacking: {', '.join(lacking)}"
-                return Refusal(NO_RIGHTS, GRANT, detail)
+                return ServerRefusal(NO_RIGHTS, GRANT, detail)
             if writes:
                 cursor.execute(
                     "UPDATE runs_worker SET seen_at = seen_at WHERE name ="
@@ -154,16 +154,18 @@ def _tables() -> list[str]:
     return [model._meta.db_table for model in apps.get_models() if model._meta.managed]
 
 
-def _reading(error: Exception) -> Refusal:
+def _reading(error: Exception) -> ServerRefusal:
     state, detail = getattr(error.__cause__, "sqlstate", None), _first_line(error)
     if state == READ_ONLY:
         said = "PostgreSQL takes no changes: it is a standby, or read-only"
-        return Refusal(said, PRIMARY, detail)
+        return ServerRefusal(said, PRIMARY, detail)
     if state == NO_RIGHT:
-        return Refusal(NO_RIGHTS, GRANT, detail)
+        return ServerRefusal(NO_RIGHTS, GRANT, detail)
     if state is None:
-        return Refusal("PostgreSQL can't be reached", "Start it, or correct DATABASE_URL.", detail)
-    return Refusal("PostgreSQL refuses what the tower writes", "See its log.", detail)
+        return ServerRefusal(
+            "PostgreSQL can't be reached", "Start it, or correct DATABASE_URL.", detail
+        )
+    return ServerRefusal("PostgreSQL refuses what the tower writes", "See its log.", detail)
 
 
 def _first_line(error: Exception) -> str:

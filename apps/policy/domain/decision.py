@@ -27,7 +27,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PolicyOutcome:
     """What the policy language itself said: allowed or not, which rules determined it, errors."""
 
     allowed: bool
@@ -50,7 +50,7 @@ class Verdict:
     unknown: tuple[Gap, ...] = ()
 
 
-def roles_to_ask(outcome: Outcome) -> tuple[str, ...]:
+def roles_to_ask(outcome: PolicyOutcome) -> tuple[str, ...]:
     """The roles whose approval could turn this into a permit; empty when nobody's could."""
     if outcome.allowed or outcome.errors or not outcome.rules:
         return ()
@@ -60,7 +60,7 @@ def roles_to_ask(outcome: Outcome) -> tuple[str, ...]:
 
 
 def combine(
-    first: Outcome, approved: Outcome | None, observed: Sequence[dict[str, Any]] = ()
+    first: PolicyOutcome, approved: PolicyOutcome | None, observed: Sequence[dict[str, Any]] = ()
 ) -> Verdict:
     """Make one verdict of the answer as asked and the answer with ``roles_to_ask`` added.
 

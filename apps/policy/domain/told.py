@@ -17,7 +17,7 @@ MOST = 200  # of each kind; a policy has some dozens of rules
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LookedAt:
     """Something that a rule looked at: its name, its exact value as text, and the limit that it was
     compared with, in words; empty where there was none."""
 
@@ -41,7 +41,7 @@ class Reason:
 
     id: str
     reason: str
-    observed: tuple[Seen, ...] = ()
+    observed: tuple[LookedAt, ...] = ()
     unknown: tuple[Missing, ...] = ()
 
     @property
@@ -73,13 +73,13 @@ def _reason(rule: Any) -> Reason:
     )
 
 
-def _seen(seen: Any) -> Seen:
+def _seen(seen: Any) -> LookedAt:
     if not isinstance(seen, Mapping):
-        return Seen("", _text(seen))
+        return LookedAt("", _text(seen))
     limit = ""
     if seen.get("limit"):
         limit = " ".join(_text(seen.get(key)) for key in ("operator", "limit", "limit_value"))
-    return Seen(_text(seen.get("name")), exactjson.dumps(seen.get("value")), limit)
+    return LookedAt(_text(seen.get("name")), exactjson.dumps(seen.get("value")), limit)
 
 
 def _missing(gap: Any) -> Missing:

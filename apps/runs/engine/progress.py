@@ -26,7 +26,7 @@ _SIZE = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HorseNotes:
     """The notes of a horse at one moment. ``steps``: whose code the loop and the database thread
     were running, if any."""
 
@@ -79,11 +79,11 @@ class Board:
         self._bytes[_DB_STEP] = NOBODY
         self._numbers[_DB_BUSY] = 0
 
-    def read(self) -> Seen:
+    def read(self) -> HorseNotes:
         """What stands there now."""
         numbers = self._numbers
         steps = (self._bytes[_LOOP_STEP], self._bytes[_DB_STEP])
-        return Seen(
+        return HorseNotes(
             is_draining=bool(numbers[_DRAINING]),
             ticks=numbers[_TICKS],
             db_is_busy=bool(numbers[_DB_BUSY]),

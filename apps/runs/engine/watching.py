@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.runs.engine.progress import Seen
+from apps.runs.engine.progress import HorseNotes
 
 MOST_BETWEEN_S = 5.0  # of the time between two looks, this much is believed to have been watched
 WAITING_S = 150.0  # longer than a statement, its repetitions and a connection may take together
@@ -40,7 +40,7 @@ class Watch:
     _loop_s: float = 0.0
     _db_s: float = 0.0
 
-    def is_stuck(self, seen: Seen, use: Use, now: float) -> bool:
+    def is_stuck(self, seen: HorseNotes, use: Use, now: float) -> bool:
         """Look once. ``now`` is a monotonic time."""
         passed = 0.0 if self._at is None else min(now - self._at, MOST_BETWEEN_S)
         self._at = now

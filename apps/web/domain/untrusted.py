@@ -25,7 +25,7 @@ _NUL = "\N{SYMBOL FOR NULL}"  # which hides nothing itself
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextPiece:
     """A stretch of plain text, or one hiding character with its name."""
 
     text: str
@@ -48,25 +48,25 @@ def name_of(char: str) -> str:
     return unicodedata.name(char, "") or kinds.get(unicodedata.category(char), "UNASSIGNED")
 
 
-def pieces(text: str, *, keep: str = "") -> list[Piece]:
+def pieces(text: str, *, keep: str = "") -> list[TextPiece]:
     """``text`` cut into plain stretches and marks. Characters of ``keep`` stay as they are."""
     hiding = {ord(char) for char in set(text) if hides(char) and char not in keep}
     if not hiding:
-        return [Piece(text)] if text else []
+        return [TextPiece(text)] if text else []
     # Cut at each in C, since a text may have millions of characters: NUL, which hides itself, parts
     # what is plain from what hides, in turns.
     marked = text.translate({n: f"\x00{chr(n) if n else _NUL}\x00" for n in hiding})
     return [
-        _mark(part) if at % 2 else Piece(part)
+        _mark(part) if at % 2 else TextPiece(part)
         for at, part in enumerate(marked.split("\x00"))
         if part
     ]
 
 
 @lru_cache(maxsize=4096)
-def _mark(char: str) -> Piece:
+def _mark(char: str) -> TextPiece:
     char = "\x00" if char == _NUL else char
-    return Piece(f"U+{ord(char):04X}", name_of(char))
+    return TextPiece(f"U+{ord(char):04X}", name_of(char))
 
 
 def has_hidden(text: str) -> bool:

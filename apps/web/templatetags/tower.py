@@ -28,7 +28,7 @@ MOST_SHOWN = 50_000  # characters of one text from outside; a page has many
 MOST_MARKS = 2_000  # of them that hide, each of which is a chip
 
 
-class Part(Node):
+class PartNode(Node):
     """A part of a page that shows what came from outside: see ``part``."""
 
     def __init__(self, name: FilterExpression, nodelist: NodeList) -> None:
@@ -53,13 +53,13 @@ class Part(Node):
 
 
 @register.tag
-def part(parser: Parser, token: Token) -> Part:
+def part(parser: Parser, token: Token) -> PartNode:
     """``{% part "Receipt" %}…{% endpart %}``: whatever goes wrong within, the rest of the page is
     drawn and every decision on it stays possible; it is logged, and the reader is told."""
     name = parser.compile_filter(token.split_contents()[1])
     nodelist = parser.parse(("endpart",))
     parser.delete_first_token()
-    return Part(name, nodelist)
+    return PartNode(name, nodelist)
 
 
 @register.simple_tag
@@ -201,7 +201,7 @@ def _shown(value: Any, keep: str) -> SafeString:
     return SafeString("".join(html))
 
 
-def _mark(piece: untrusted.Piece) -> SafeString:
+def _mark(piece: untrusted.TextPiece) -> SafeString:
     return format_html('<span class="ctl" title="{}">{}</span>', piece.name, piece.text)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from apps.calls.domain.limiter import Ended, Limiter, ended, fresh
+from apps.calls.domain.limiter import Limiter, LoadSign, ended, fresh
 
 
 class Tool(RuleBasedStateMachine):
@@ -25,14 +25,14 @@ class Tool(RuleBasedStateMachine):
         assert self.limiter.in_use <= self.limiter.limit
 
     @precondition(lambda self: self.under_way)
-    @rule(how=st.sampled_from(Ended))
-    def end(self, how: Ended) -> None:
+    @rule(how=st.sampled_from(LoadSign))
+    def end(self, how: LoadSign) -> None:
         before = self.limiter.limit
         self.limiter = self.limiter.released(how)
         self.under_way -= 1
-        if how in {Ended.DROPPED, Ended.SLOW}:
+        if how in {LoadSign.DROPPED, LoadSign.SLOW}:
             assert self.limiter.limit < before or before == 1
-        elif how is Ended.OK:
+        elif how is LoadSign.OK:
             assert before <= self.limiter.limit <= before + 1
         else:
             assert self.limiter.limit == before
@@ -50,14 +50,14 @@ TestTool = Tool.TestCase
 def test_a_limit_that_is_hardly_used_does_not_grow(ceiling: int) -> None:
     idle = Limiter(ceiling, limit=ceiling / 2 + 1, in_use=0)
     for _ in range(20):
-        idle = idle.acquired().released(Ended.OK)
+        idle = idle.acquired().released(LoadSign.OK)
     assert idle.limit == ceiling / 2 + 1 or idle.limit <= 3
 
 
 def test_a_tool_that_fails_is_asked_one_at_a_time_and_comes_back() -> None:
     limiter = fresh(1000)
     for _ in range(100):
-        limiter = limiter.acquired().released(Ended.DROPPED)
+        limiter = limiter.acquired().released(LoadSign.DROPPED)
     assert (limiter.limit, limiter.drops) == (1.0, 100)
     rounds = 0
     while limiter.limit < 1000:
@@ -65,7 +65,7 @@ def test_a_tool_that_fails_is_asked_one_at_a_time_and_comes_back() -> None:
         for _ in range(calls):
             limiter = limiter.acquired()
         for _ in range(calls):
-            limiter = limiter.released(Ended.OK)
+            limiter = limiter.released(LoadSign.OK)
         rounds += 1
     assert rounds < 25
 
@@ -78,11 +78,11 @@ def test_it_begins_where_the_contract_says_or_another_worker_found() -> None:
 
 
 def test_a_slow_answer_and_a_lost_one_are_complaints() -> None:
-    def of(**changes: float) -> Ended:
+    def of(**changes: float) -> LoadSign:
         usual = {"answered": True, "broken": False, "duration_ms": 10.0, "timeout_s": 1.0}
         return ended(**{**usual, **changes})  # type: ignore[arg-type]  # by name
 
-    assert of() is Ended.OK
-    assert of(duration_ms=800) is Ended.SLOW
-    assert of(answered=False) is Ended.DROPPED
-    assert of(broken=True) is Ended.UNTOLD
+    assert of() is LoadSign.OK
+    assert of(duration_ms=800) is LoadSign.SLOW
+    assert of(answered=False) is LoadSign.DROPPED
+    assert of(broken=True) is LoadSign.UNTOLD

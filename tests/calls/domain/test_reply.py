@@ -14,7 +14,7 @@ from apps.calls.domain.naming import PROVIDER_NAME, provider_name, provider_name
 from apps.calls.domain.reply import (
     MOST_TOKENS,
     Fault,
-    Reply,
+    ModelReply,
     Spent,
     arguments_of,
     fault_of,
@@ -55,7 +55,7 @@ def test_arguments_keep_every_digit() -> None:
 def test_a_reply_is_a_turn_or_says_why_not(
     texts: list[str], calls: list[tuple[str, str]], finish: str, refusal: str
 ) -> None:
-    reply = Reply(texts, calls, finish, refusal)
+    reply = ModelReply(texts, calls, finish, refusal)
 
     fault = fault_of(reply)
 
@@ -69,7 +69,7 @@ def test_a_reply_is_a_turn_or_says_why_not(
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", "null", '{"a": NaN}'])
 def test_what_is_no_object_is_named(text: str) -> None:
-    assert isinstance(object_of(Reply([text])), Fault)
+    assert isinstance(object_of(ModelReply([text])), Fault)
 
 
 @given(JSON)

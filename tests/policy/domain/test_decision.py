@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.policy.domain.decision import Answer, Outcome, combine, roles_to_ask
+from apps.policy.domain.decision import Answer, PolicyOutcome, combine, roles_to_ask
 from apps.policy.domain.rules import Rule
 
 
@@ -19,7 +19,7 @@ rules = st.builds(
     risk=st.integers(1, 4),
 )
 outcomes = st.builds(
-    Outcome,
+    PolicyOutcome,
     allowed=st.booleans(),
     rules=st.lists(rules, max_size=4).map(tuple),
     errors=st.lists(st.just("broken"), max_size=1).map(tuple),
@@ -27,7 +27,9 @@ outcomes = st.builds(
 
 
 @given(outcomes, st.none() | outcomes)
-def test_permit_only_when_allowed_without_error(first: Outcome, approved: Outcome | None) -> None:
+def test_permit_only_when_allowed_without_error(
+    first: PolicyOutcome, approved: PolicyOutcome | None
+) -> None:
     verdict = combine(first, approved)
 
     assert (verdict.answer is Answer.PERMIT) == (first.allowed and not first.errors)
@@ -35,7 +37,7 @@ def test_permit_only_when_allowed_without_error(first: Outcome, approved: Outcom
 
 @given(outcomes, st.none() | outcomes)
 def test_hold_only_when_every_rule_waits_and_approval_helps(
-    first: Outcome, approved: Outcome | None
+    first: PolicyOutcome, approved: PolicyOutcome | None
 ) -> None:
     verdict = combine(first, approved)
 
@@ -47,7 +49,7 @@ def test_hold_only_when_every_rule_waits_and_approval_helps(
 
 @given(outcomes, st.none() | outcomes)
 def test_a_hold_asks_every_role_with_the_most_votes(
-    first: Outcome, approved: Outcome | None
+    first: PolicyOutcome, approved: PolicyOutcome | None
 ) -> None:
     verdict = combine(first, approved)
 
@@ -60,7 +62,7 @@ def test_a_hold_asks_every_role_with_the_most_votes(
 
 
 @given(outcomes)
-def test_nobody_is_asked_about_a_hard_rule_or_an_error(outcome: Outcome) -> None:
+def test_nobody_is_asked_about_a_hard_rule_or_an_error(outcome: PolicyOutcome) -> None:
     hard = any(not r.role for r in outcome.rules)
 
     if hard or outcome.errors or outcome.allowed:
@@ -68,5 +70,5 @@ def test_nobody_is_asked_about_a_hard_rule_or_an_error(outcome: Outcome) -> None
 
 
 def test_a_default_deny_has_no_rule() -> None:
-    assert combine(Outcome(allowed=False), None).rules == ()
-    assert combine(Outcome(allowed=False), Outcome(allowed=True)).answer is Answer.DENY
+    assert combine(PolicyOutcome(allowed=False), None).rules == ()
+    assert combine(PolicyOutcome(allowed=False), PolicyOutcome(allowed=True)).answer is Answer.DENY
