@@ -3,7 +3,7 @@ of them those to which the reader was called."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -313,6 +313,17 @@ def one(approval_id: UUID) -> Approval | None:
     if found is not None:
         _count_votes([found])
     return found
+
+
+def pending_of(run_ids: Collection[UUID]) -> list[Approval]:
+    """The questions about these runs that nobody has answered."""
+    return list(Approval.objects.filter(run_id__in=run_ids, state=State.PENDING))
+
+
+def answers_of(run_ids: Collection[UUID]) -> dict[UUID, str]:
+    """How the last question about each step of these runs stands."""
+    rows = Approval.objects.filter(run_id__in=run_ids).order_by("created_at")
+    return dict(rows.values_list("step_id", "state"))
 
 
 def votes_of(approval: Approval) -> list[Vote]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import F
@@ -111,3 +112,9 @@ def recorded_decisions(
     if since is not None:
         found = found.filter(at__gte=since)
     return list(found.order_by("-at", "-id")[:limit])
+
+
+def first_decisions(step_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """The first decision about each of these steps: a later one may carry a person's approval."""
+    rows = Decision.objects.filter(step_id__in=step_ids).order_by("step_id", "at", "id")
+    return dict(rows.distinct("step_id").values_list("step_id", "id"))

@@ -299,7 +299,7 @@ async def _ask_one(tools: ToolClient, target: known.Target, timeout_s: float) ->
             target.server,
             target.look_up,
             {"idempotency_key": target.key},
-            meta={"world": target.world, "run": str(target.run_id)},
+            meta={**target.context, "run": str(target.run_id)},
             call_id=f"look-up-{target.step_id}",
             timeout_s=timeout_s,
         )

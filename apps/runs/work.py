@@ -46,8 +46,7 @@ class Claimed:
     job_slug: str
     contract_number: int
     customer: str
-    world: str
-    dialect: str
+    context: Mapping[str, str]
     deadline_at: datetime
     steps_total: int
     unreadable: str = ""  # why nobody can carry out what was proposed

@@ -99,7 +99,8 @@ def refund_order(
     order_id: OrderId, cents: Cents, ctx: Context
 ) -> Annotated[CallToolResult, Refund]:
     """Give money of an order back. The same idempotency key is carried out once."""
-    key = str((ctx.request_context.meta or {}).get("idempotency_key", ""))
+    told = ctx.request_context.meta or {}  # the run's context too: told.get("branch"), say
+    key = str(told.get("idempotency_key", ""))
     database.execute("BEGIN IMMEDIATE")  # the effect and its key become durable together
     try:
         known = database.execute("SELECT answer FROM done WHERE key = ?", [key]).fetchone()

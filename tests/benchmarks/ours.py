@@ -73,7 +73,7 @@ def start(scripts: Sequence[list[Item]], *, job: str = "bench-steps") -> list[UU
             items=items,
             domain_slug="bench",
             contract_number=contract.number,
-            world=f"bench/{new_id()}",
+            context={"world": f"bench/{new_id()}"},
         )
         for items in scripts
     ]

@@ -58,7 +58,7 @@ def test_a_held_step_is_approved_in_the_browser_and_carried_out(
     [run_id] = tower.start([SCRIPT], request="The mug broke, I want to send it back.")
     tower.wait([run_id], states={"waiting_approval"})
     run = Run.objects.get()
-    assert effects(tower, run.world) == []
+    assert effects(tower, run.context["world"]) == []
 
     operator.goto("/approvals/")
     expect(operator.locator("#grid tbody tr").first).to_be_focused()
@@ -72,7 +72,7 @@ def test_a_held_step_is_approved_in_the_browser_and_carried_out(
     tower.wait([run_id])
 
     step = Step.objects.get(tool_name="return_delivered_order_items")
-    [effect] = effects(tower, run.world)
+    [effect] = effects(tower, run.context["world"])
     assert effect["key"] == step.idempotency_key == Receipt.objects.get(step=step).idempotency_key
     assert Approval.objects.get().consumed_at is not None
 

@@ -98,7 +98,7 @@ class Tower:
                 domain_slug="retail",
                 contract_number=contract.number,
                 customer="ada_byron_1",
-                world=f"test/{new_id()}",
+                context={"world": f"test/{new_id()}"},
                 **changes,
             )
             for items in scripts

@@ -77,7 +77,7 @@ def start(
                 domain_slug="retail",
                 contract_number=contract.number,
                 customer="ada",
-                world=f"test/{new_id()}",
+                context={"world": f"test/{new_id()}"},
             )
             for tool in tools
         ],

@@ -119,7 +119,7 @@ def moved(tower: Tower) -> Run:
         {"done": "moved"},
     ]
     [run_id] = tower.start([script])
-    settle_in(Run.objects.get(pk=run_id).world)
+    settle_in(Run.objects.get(pk=run_id).context["world"])
     drain()
     for approval in Approval.objects.filter(state="pending"):
         answer(approval, approve=True)
@@ -150,7 +150,12 @@ def streets(tower: Tower, run: Run) -> tuple[str, str]:
                 ("get_order_details", {"order_id": "#P"}),
             ):
                 result = await tools.call(
-                    "retail", tool, arguments, meta={"world": run.world}, call_id=tool, timeout_s=9
+                    "retail",
+                    tool,
+                    arguments,
+                    meta=run.context,
+                    call_id=tool,
+                    timeout_s=9,
                 )
                 found.append(result.content)
             return found[0], found[1]
@@ -202,7 +207,7 @@ def test_the_preview_asks_the_system_of_record(shop: Tower, settings: Any) -> No
     ]
     assert seen[0].item.arguments["address1"] == "1 Road"
 
-    change(run.world, "cancel_pending_order", order_id="#P", reason="no longer needed")
+    change(run.context["world"], "cancel_pending_order", order_id="#P", reason="no longer needed")
     assert "cannot be modified" in services.foresee(run, plan_of(run))[1].refusal
     fault(shop, lost)
     assert all(f.silent for f in services.foresee(run, plan_of(run)))
@@ -284,7 +289,7 @@ def test_an_undoing_whose_answer_is_lost_is_reconciled_and_goes_on(
 @pytest.mark.unkeyed
 def test_a_lost_call_is_said_to_have_happened_and_undone(shop: Tower, operator: User) -> None:
     shop.start([[call(USER, 0, **address(1)), call(ORDER, 1, **to(2)), {"done": "moved"}]])
-    settle_in(Run.objects.get().world)
+    settle_in(Run.objects.get().context["world"])
     fault(shop, {**DONE, "count": 1})
     drain()
     step = Step.objects.get(state="confirmation_unknown")

@@ -40,7 +40,7 @@ def drain(**changes: Any) -> Any:
 
 
 def ledger(tower: Tower, run: Run) -> list[dict[str, Any]]:
-    found = asyncio.run(tower.service.ask("tower_ledger", world=run.world))
+    found = asyncio.run(tower.service.ask("tower_ledger", world=run.context["world"]))
     return found["entries"]
 
 
@@ -288,5 +288,5 @@ def test_a_commit_that_is_repeated_skips_nothing_of_the_script(
     wanted = [item["call"]["ref"] for item in scripts[0] if "call" in item]
     for run_id in runs:
         steps = Step.objects.filter(run_id=run_id).order_by("seq")
-        assert list(steps.values_list("script_ref", flat=True)) == wanted
+        assert list(steps.values_list("ref", flat=True)) == wanted
     assert set(Run.objects.values_list("outcome", flat=True)) == {"resolved"}

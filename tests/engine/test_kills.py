@@ -30,7 +30,7 @@ RUNS, MOVES = 60, 6
 def effects(tower: Tower, runs: list[UUID]) -> Counter[tuple[str, str]]:
     """Effects by (world, key), as the witness counted them."""
 
-    worlds = list(Run.objects.filter(id__in=runs).values_list("world", flat=True))
+    worlds = list(Run.objects.filter(id__in=runs).values_list("context__world", flat=True))
 
     async def ask() -> list[dict[str, str]]:
         found = []

@@ -55,7 +55,7 @@ def entries(tower: Tower) -> list[dict[str, Any]]:
     """Every effect of these runs, as the tool service wrote it down."""
 
     async def ask() -> list[dict[str, Any]]:
-        worlds = [run.world for run in runs]
+        worlds = [run.context["world"] for run in runs]
         found = [await tower.service.ask("tower_ledger", world=w) for w in worlds]
         return [entry for answer in found for entry in answer["entries"]]
 

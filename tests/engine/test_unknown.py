@@ -69,7 +69,7 @@ def start(tool: str, dry_runs: Mapping[str, Any]) -> dict[str, UUID]:
                 domain_slug="telco",
                 contract_number=contract.number,
                 customer=line,
-                world=f"test/{line}",
+                context={"world": f"test/{line}"},
             )
             for line in dry_runs
         ],

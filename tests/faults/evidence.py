@@ -67,6 +67,7 @@ class Evidence:
         runs = {r["id"]: r for r in rows.values()}
         told = list(plant.accepted)
         runs |= {r["id"]: r for r in Run.objects.filter(id__in=told).values()}
+        runs = {i: {**r, "world": r["context"].get("world", "live")} for i, r in runs.items()}
         ids = list(runs)
         mine = {"run_id__in": ids}
         steps = {s["id"]: s for s in Step.objects.filter(**mine).values()}

@@ -343,7 +343,7 @@ class Plant:
                 domain_slug="retail",
                 contract_number=contract.number,
                 customer="ada_byron_1",
-                **{"world": f"test/{new_id()}", **changes},
+                **{"context": {"world": f"test/{new_id()}"}, **changes},
             )
             for items in scripts
         ]

@@ -49,7 +49,7 @@ def deliver(erp: httpx.Client, plant: Plant, number: int) -> httpx.Response:
         "job": shop.JOBS["normal"],
         "reference": f"event-{number}",
         "customer": "ada_byron_1",
-        "world": f"erp/{plant.folder.name}/{number}",
+        "context": {"world": f"erp/{plant.folder.name}/{number}"},
         "script": [
             {"call": {"tool": shop.KEYED, "args": address(number)}},
             {"done": "moved"},

@@ -39,7 +39,7 @@ def let_die(worker: Child) -> None:
 
 def effects(plant: Plant, runs: Sequence[UUID]) -> list[int]:
     """How many effects each run had, by the witness."""
-    worlds = dict(Run.objects.filter(id__in=runs).values_list("id", "world"))
+    worlds = dict(Run.objects.filter(id__in=runs).values_list("id", "context__world"))
     seen = Counter(e["world"] for e in plant.ledger(list(worlds.values())))
     return [seen[worlds[run]] for run in runs]
 

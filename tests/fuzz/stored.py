@@ -165,7 +165,7 @@ TEXT_COLUMNS: dict[str, Sequence[str]] = {
         *("agent_label", "case_ref", "customer", "request", "summary", "branch", "error_class"),
         *("degraded_reason", "pause_reason", "admission_reason"),
     ),
-    "runs_step": ("tool_name", "error", "error_class", "waits_for", "script_ref"),
+    "runs_step": ("tool_name", "error", "error_class", "waits_for", "ref"),
     "runs_attempt": ("worker", "error", "error_class"),
     "runs_receipt": ("provider_ref", "note"),
     "approvals_approval": (

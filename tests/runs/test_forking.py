@@ -149,7 +149,7 @@ def test_a_branch_takes_over_what_was_said_and_done() -> None:
 
     assert (branch.parent_id, branch.root_id, branch.forked_after) == (parent.id, parent.id, 2)
     assert (branch.branch, branch.source, branch.state) == ("ask again", "fork", "queued")
-    assert (branch.world, branch.customer) == (parent.world, parent.customer)
+    assert (branch.context, branch.customer) == (parent.context, parent.customer)
     said = Message.objects.filter(run=branch).values_list("role", "content")
     assert list(said) == TALK  # the rest of it was said again by the script
     first, second, third = Step.objects.filter(run=branch).order_by("seq")

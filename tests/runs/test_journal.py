@@ -32,7 +32,7 @@ def step_row(run: Run, seq: int = 1, **changes: Any) -> dict[str, Any]:
         "arguments": {"order": "#1\u0000"},
         "arguments_digest": "x",
         "idempotency_key": "k",
-        "script_ref": "0",
+        "ref": "0",
         "lane": "normal",
         "priority": 50,
     }
@@ -85,12 +85,13 @@ def intent_row(work: Claimed, key: str = "k") -> dict[str, Any]:
 
 
 def test_a_claimed_step_carries_its_runs_pins_and_starts_the_run(scene: Scene) -> None:
-    run = scene.run(world="w", customer="ana")
+    run = scene.run(context={"world": "w"}, customer="ana")
     journal.add_steps([step_row(run)], owner="", lease_s=None)
 
     work = claim_one()
 
-    assert (work.run_id, work.world, work.customer, work.mutates) == (run.id, "w", "ana", True)
+    assert (work.run_id, work.customer, work.mutates) == (run.id, "ana", True)
+    assert work.context == {"world": "w"}
     assert work.arguments == {"order": "#1\ufffd"}  # PostgreSQL can't store U+0000
     run.refresh_from_db()
     assert (run.state, run.started_at is None) == ("running", False)

@@ -63,7 +63,7 @@ def start(request: HttpRequest, payload: schemas.RunIn) -> HttpResponse:
         reference=payload.reference,
         messages=[(m.role, m.content) for m in payload.messages],
         script=None if script is None else [i.model_dump(exclude_unset=True) for i in script],
-        world=payload.world,
+        context=payload.context,
         batch=payload.batch,
     )
     return respond(services.start(keyed(request), wanted, account=principal.name))

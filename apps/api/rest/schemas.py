@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from apps.outcomes.domain.counting import CountsAs
 from apps.policy.domain.decision import Answer
+from apps.runs.domain.context import problem
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.results import Disposition, Proof, RunOutcome, RunSource
 
@@ -64,7 +65,7 @@ class ScriptItemIn(Strict):
 class RunIn(Strict):
     """A run to start. ``input`` is checked against the input schema of the job's contract. With a
     ``script`` an agent that follows it works on the run, and the run says so everywhere; without
-    one the live model does."""
+    one the live model does. ``context`` is told to the job's tool servers."""
 
     job: Annotated[str, StringConstraints(min_length=1, max_length=120)]
     input: dict[str, Any] = {}
@@ -72,8 +73,15 @@ class RunIn(Strict):
     reference: Annotated[str, StringConstraints(max_length=200)] = ""
     messages: Annotated[list[MessageIn], Field(max_length=200)] = []
     script: Annotated[list[ScriptItemIn], Field(max_length=500)] | None = None
-    world: Annotated[str, StringConstraints(min_length=1, max_length=80)] = "live"
+    context: dict[str, str] = {}
     batch: bool = False
+
+    @field_validator("context")
+    @classmethod
+    def _fits(cls, given: dict[str, str]) -> dict[str, str]:
+        if wrong := problem(given):
+            raise ValueError(wrong)
+        return given
 
 
 class CancelIn(Strict):

@@ -41,7 +41,7 @@ class RunRequest:
     reference: str = ""
     messages: Sequence[tuple[str, str]] = ()
     script: Sequence[Mapping[str, Any]] | None = None
-    world: str = "live"
+    context: Mapping[str, str] = field(default_factory=dict)
     batch: bool = False  # may wait, and is turned away first
 
 
@@ -125,7 +125,7 @@ def new_run(wanted: RunRequest, *, account: str) -> NewRun:
         request=request,
         source=RunSource.API,
         case_ref=wanted.reference,
-        world=wanted.world,
+        context=wanted.context,
         input=dict(wanted.input),
         criticality_class=int(Class.C3) if wanted.batch else None,
         tenant=account,

@@ -59,7 +59,7 @@ class ToolClient:
         timeout_s: float,
     ) -> CallResult:
         """Call ``tool`` once. Never raises for what the other side does: the result says how it
-        ended. ``meta`` carries the idempotency key, the world and the run."""
+        ended. ``meta`` carries the idempotency key, the run and its context."""
         if module := self._module_of(server):
             return await inprocess.call(module, tool, arguments, meta=meta, timeout_s=timeout_s)
         started = time.monotonic()

@@ -148,7 +148,6 @@ async def _call(
     client: Client, name: str, arguments: Mapping[str, Any], *, key: str = ""
 ) -> _Answer:
     meta: dict[str, Any] = {
-        "world": "live",
         "run": "tools-check",
         "tower/call": secrets.token_hex(8),
     }

@@ -20,10 +20,7 @@ LOOK_UP_S = 10.0
 
 def meta(work: Claimed) -> dict[str, Any]:
     """What every request about a step tells the tool server beside its arguments."""
-    said = {"world": work.world, "run": str(work.run_id)}
-    if work.dialect:
-        said["dialect"] = work.dialect
-    return said
+    return {**work.context, "run": str(work.run_id)}
 
 
 def meta_of_call(work: Claimed) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +35,7 @@ from apps.runs.engine.isolating import Isolation
 from apps.runs.engine.patience import patiently
 from apps.runs.journal import claiming, pressure
 from apps.runs.journal.withholding import WITHHELD
-from apps.runs.services.workers import beat, give_back, notice, renew_leases
+from apps.runs.services.workers import beat, give_back, notice, renew_leases, worker_name
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Think
 
 logger = logging.getLogger(__name__)
@@ -51,16 +49,6 @@ GATHER_S = 0.004  # how long finished calls wait for others before they are comm
 TICK_S = 0.5  # how often the loop notes that it turns
 NOT_MADE = "The call could not be made: {why}."
 BROKE_OFF = "The call broke off, and nobody can tell what it did: {why}."
-
-
-def process_name(pid: int) -> str:
-    """What the names of a process's leases begin with."""
-    return f"{socket.gethostname()}:{pid}:"
-
-
-def worker_name() -> str:
-    """Who holds a lease: host, process and when it was born, so that no two ever agree."""
-    return f"{process_name(os.getpid())}{int(time.time()) % 100_000}"
 
 
 @dataclass(slots=True)

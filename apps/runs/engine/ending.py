@@ -19,6 +19,7 @@ from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
 from apps.runs import journal
 from apps.runs.domain import budget, forking
+from apps.runs.domain.context import told
 from apps.runs.domain.results import AttemptOutcome as A
 from apps.runs.domain.results import Disposition, Proof, RunOutcome
 from apps.runs.domain.states import State
@@ -347,8 +348,7 @@ def pending_step(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Cl
         job_slug=run.job_slug,
         contract_number=run.contract_number,
         customer=run.customer,
-        world=run.world,
-        dialect=run.dialect,
+        context=told(run.context),
         deadline_at=run.deadline_at,
         steps_total=row["seq"],
         unreadable=row.get("error", ""),

@@ -27,6 +27,7 @@ from apps.kernel.statements import (
 )
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
+from apps.runs.domain import context
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
@@ -50,6 +51,7 @@ def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
     found = []
     for row in rows:
         values = list(row)
+        values[26] = _context(values[26])
         try:
             values[9] = from_json_whole(values[9])
         except Exception as error:  # whatever is wrong is this row's, and ends this step
@@ -57,6 +59,13 @@ def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
             values[-1] = f"The arguments can't be read: {trouble.words(error)}."
         found.append(Claimed(*values))
     return found
+
+
+def _context(stored: str) -> dict[str, str]:
+    try:
+        return context.told(from_json_whole(stored))
+    except Exception:  # nobody can read it: then nothing of it is told
+        return {}
 
 
 # --- leases --------------------------------------------------------------------------------------
@@ -321,13 +330,13 @@ def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict
     inserted = fetch(
         """
         INSERT INTO runs_step (id, run_id, seq, after_message, kind, tool_version_id, tool_name,
-            effect, idempotency, arguments, arguments_digest, idempotency_key, script_ref, state,
+            effect, idempotency, arguments, arguments_digest, idempotency_key, ref, state,
             lane, priority, not_before, waits_for, lease_token, lease_until, lease_owner,
             started_at, created_at, gate, decision_id, gated_at, facts, preview, attempts_made,
             lease_losses, intent_open, compensates_id, disposition, error_class, error)
         SELECT v.id, v.run_id, v.seq, v.after_message, v.kind, v.tool_version_id, v.tool_name,
             v.effect, v.idempotency, v.arguments, v.arguments_digest, v.idempotency_key,
-            v.script_ref, CASE WHEN leased THEN 'running' ELSE 'queued' END,
+            v.ref, CASE WHEN leased THEN 'running' ELSE 'queued' END,
             v.lane, v.priority,
             coalesce(now.at + make_interval(secs => v.wait_s), %(for_ever)s), v.waits_for,
             CASE WHEN leased THEN coalesce(v.lease_token, nextval('runs_fencing_token')) END,
@@ -340,7 +349,7 @@ def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict
         FROM (SELECT clock_timestamp() AS at) now, jsonb_to_recordset(%(rows)s::jsonb) AS v(
             id uuid, run_id uuid, seq int, after_message int, kind text, tool_version_id bigint,
             tool_name text, effect text, idempotency text, arguments jsonb, arguments_digest text,
-            idempotency_key text, script_ref text, lane text, priority smallint,
+            idempotency_key text, ref text, lane text, priority smallint,
             lease_token bigint, gate text, decision_id uuid, facts jsonb, preview jsonb,
             attempts_made smallint, intent_open boolean, compensates_id uuid, waits_for text,
             wait_s float, error_class text, error text),

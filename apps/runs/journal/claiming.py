@@ -28,7 +28,7 @@ _COLUMNS = f"""
     s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key, s.attempts_made,
     s.approval_id, s.intent_open, s.lane, s.priority, s.lease_token,
     r.contract_version_id, r.agent_version_id, r.agent_kind, r.agent_label, r.domain_slug,
-    r.job_slug, r.contract_number, r.customer, r.world, r.dialect, r.deadline_at, r.steps_total,
+    r.job_slug, r.contract_number, r.customer, r.context, r.deadline_at, r.steps_total,
     CASE WHEN s.error_class = '{UNREADABLE}' THEN s.error ELSE '' END
 """
 

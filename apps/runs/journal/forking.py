@@ -48,13 +48,13 @@ def copy_past(parent_id: UUID, run_id: UUID, *, steps: Sequence[Mapping[str, Any
     execute(
         """
         INSERT INTO runs_step (id, run_id, seq, after_message, kind, tool_version_id, tool_name,
-            effect, idempotency, arguments, arguments_digest, idempotency_key, script_ref, state,
+            effect, idempotency, arguments, arguments_digest, idempotency_key, ref, state,
             gate, decision_id, facts, preview, lane, priority, not_before, lease_owner,
             attempts_made, lease_losses, intent_open, disposition, deduplicated_from,
             inherited_from, result, error_class, error, created_at, finished_at)
         SELECT v.new, %s, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name,
             s.effect, s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key,
-            s.script_ref, s.state, s.gate, s.decision_id, s.facts, s.preview, s.lane, s.priority,
+            s.ref, s.state, s.gate, s.decision_id, s.facts, s.preview, s.lane, s.priority,
             clock_timestamp(), '', 0, 0, false, v.disposition,
             (SELECT w.new FROM jsonb_to_recordset(%s::jsonb) AS w(old uuid, new uuid)
                 WHERE w.old = s.deduplicated_from),

@@ -63,8 +63,7 @@ def take(step_id: UUID, *, owner: str, lease_s: float) -> Claimed | None:
         job_slug=row[18],
         contract_number=row[19],
         customer="",
-        world="",
-        dialect="",
+        context={},
         deadline_at=NEVER,
         steps_total=row[2],
     )

@@ -65,8 +65,7 @@ class Run(models.Model):
     customer = models.CharField(max_length=120, blank=True)
     request = models.TextField(blank=True)  # the customer's first words, as shown
     input = JSONField(default=dict)
-    world = models.CharField(max_length=80, default="live")
-    dialect = models.CharField(max_length=8, blank=True)
+    context = JSONField(default=dict)  # told to tool servers with every request: domain.context
     state = models.CharField(max_length=24, choices=STATES, default=State.ACCEPTED)
     outcome = models.CharField(max_length=24, blank=True, choices=choices_of(RunOutcome))
     error_class = models.CharField(max_length=40, blank=True)
@@ -214,7 +213,8 @@ class Step(models.Model):
     arguments = JSONField(default=dict)
     arguments_digest = models.CharField(max_length=64)
     idempotency_key = models.CharField(max_length=64, blank=True)
-    script_ref = models.CharField(max_length=40, blank=True)  # index in the recording, if any
+    # what whoever wrote the script calls this proposal
+    ref = models.CharField(max_length=40, blank=True, db_default="")
     state = models.CharField(max_length=24, choices=STATES, default=State.QUEUED)
     # the last answer of the gate; empty before it was asked
     gate = models.CharField(max_length=8, blank=True, choices=choices_of(Answer))

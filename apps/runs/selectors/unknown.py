@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from django.db.models import Max
 
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.errors import NotFoundError
+from apps.runs.domain.context import told
 from apps.runs.domain.finding import LOOKED_WORDS, Verdict
 from apps.runs.models import PARKED_UNTIL, Finding, LookUp, Step
 
@@ -29,7 +30,7 @@ class Target:
     tool: str
     arguments: dict[str, Any]
     key: str
-    world: str
+    context: Mapping[str, str]
 
 
 def step_id_of(run_id: UUID, seq: int) -> UUID:
@@ -66,7 +67,7 @@ def _target(step: Step) -> Target:
         tool=step.tool_name,
         arguments=step.arguments,
         key=step.idempotency_key,
-        world=step.run.world,
+        context=told(step.run.context),
     )
 
 

@@ -26,6 +26,7 @@ from apps.kernel.errors import (
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.runs.domain import saga
+from apps.runs.domain.context import told
 from apps.runs.domain.finding import Verdict, is_agreed
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import UNDOABLE
@@ -207,15 +208,12 @@ async def _ask_all(run: Run, asked: Sequence[_Question | None]) -> list[dict[str
 async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[str, Any] | None:
     if question is None:
         return None
-    meta = {"world": run.world, "run": str(run.pk)}
-    if run.dialect:
-        meta["dialect"] = run.dialect
     item = question.item
     result = await tools.call(
         question.server,
         question.preview,
         {"tool": item.tool, "args": dict(item.arguments)},
-        meta=meta,
+        meta={**told(run.context), "run": str(run.pk)},
         call_id=f"undo-{item.step.id}",
         timeout_s=LOOK_S,
     )

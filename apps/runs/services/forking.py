@@ -29,7 +29,7 @@ LONGEST_LABEL = 80
 LONGEST_REASON = 500
 TAKEN = (
     *("domain_slug", "job_slug", "agent_kind", "agent_label", "case_ref", "customer", "request"),
-    *("input", "world", "dialect", "tenant", "criticality_class", "origin"),
+    *("input", "context", "tenant", "criticality_class", "origin"),
 )
 
 

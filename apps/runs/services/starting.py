@@ -16,9 +16,11 @@ from django.utils import timezone
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
+from apps.kernel.errors import InvalidInputError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
+from apps.runs.domain import context
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
 from apps.runs.domain.origin import origin_of
 from apps.runs.domain.results import RunOutcome, RunSource
@@ -30,7 +32,7 @@ from apps.runs.work import Carried
 
 AS_GIVEN = (
     *("domain_slug", "job_slug", "contract_number", "contract_version_id", "agent_version_id"),
-    *("agent_kind", "agent_label", "source", "case_ref", "customer", "request", "world", "dialect"),
+    *("agent_kind", "agent_label", "source", "case_ref", "customer", "request"),
     *("tokens_in", "tokens_out", "cost_microusd", "tenant"),
 )
 TAKEN_IN_ALWAYS = {RunSource.REPLAY}  # a scorecard must not depend on how busy the tower is
@@ -54,8 +56,7 @@ class NewRun:
     request: str = ""
     source: str = RunSource.MANUAL
     case_ref: str = ""
-    world: str = "live"
-    dialect: str = ""
+    context: Mapping[str, str] = field(default_factory=dict)
     input: Mapping[str, Any] = field(default_factory=dict)
     # What a recording says its model used; a live model's use is counted turn by turn.
     tokens_in: int = 0
@@ -148,6 +149,7 @@ def _run(case: NewRun) -> Run:
         "summary": "",
         "steps_total": 0,
         "input": dict(case.input),
+        "context": _context(case),
         "origin": origin_of(case.source).value,
         "criticality_class": class_of(contract.criticality, case.criticality_class),
         "admission_reason": "",
@@ -157,6 +159,12 @@ def _run(case: NewRun) -> Run:
         "deadline_at": timezone.now() + timedelta(seconds=contract.limits.deadline_s),
     } | {name: getattr(case, name) for name in AS_GIVEN}
     return Run(*[values.get(name, blank) for name, blank in _blank()])
+
+
+def _context(case: NewRun) -> dict[str, str]:
+    if wrong := context.problem(case.context):
+        raise InvalidInputError(wrong, code="invalid_context", field="context")
+    return dict(case.context)
 
 
 @cache

@@ -28,6 +28,16 @@ WORKERS_KEPT = timedelta(days=1)
 HURRY_S = 3.0
 
 
+def process_name(pid: int) -> str:
+    """What the names of a process's leases begin with."""
+    return f"{socket.gethostname()}:{pid}:"
+
+
+def worker_name() -> str:
+    """Who holds a lease: host, process and when it was born, so that no two ever agree."""
+    return f"{process_name(os.getpid())}{int(time.time()) % 100_000}"
+
+
 @dataclass(slots=True)
 class Notice:
     """What this process was told: once, to finish what it holds within ``FINISH_SECONDS`` and end;

@@ -12,21 +12,21 @@ from rich.table import Table
 
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import ToolClient
+from apps.policy import selectors as decided
 from apps.policy import services as policy
-from apps.policy.models import Decision
-from apps.runs.models import Run, Step
+from apps.runs.selectors import batch
 from controltower.practice.replay.running import Replay
 from controltower.practice.replay.scoring import LABELS, OUTCOMES, Played, labelled
 
 CURVE_POINTS = 12
 
 
-def witness(name: str, ledgers: Mapping[str, str]) -> dict[str, int]:
+def witness(replay: Replay, ledgers: Mapping[str, str]) -> dict[str, int]:
     """Effects that the tool services really carried out in this replay's worlds, and how many of
     them share an idempotency key with an earlier one: there must be none. ``ledgers`` names the
     tool of each domain that tells; without one, nobody can say."""
-    worlds = Run.objects.filter(world__startswith=f"{name}/", domain_slug__in=ledgers)
-    return asyncio.run(_count(list(worlds.values_list("domain_slug", "world")), ledgers))
+    rows = [row for row in batch.rows(replay.runs) if row.domain in ledgers]
+    return asyncio.run(_count([(row.domain, row.context["world"]) for row in rows], ledgers))
 
 
 async def _count(worlds: Sequence[tuple[str, str]], ledgers: Mapping[str, str]) -> dict[str, int]:
@@ -67,15 +67,13 @@ def _labels(replay: Replay, played: Sequence[Played]) -> dict[Any, str]:
         for index, step in labelled(p.episode)
     }
     refs = {run: episode["episode_id"] for run, episode in replay.runs.items()}
-    steps = Step.objects.filter(run_id__in=replay.runs).exclude(gate="")
     labels = {
-        step_id: wanted.get((refs[run_id], ref))
-        for step_id, run_id, ref in steps.values_list("id", "run_id", "script_ref")
+        step.step_id: wanted.get((refs[step.run_id], step.ref))
+        for step in batch.proposals(replay.runs)
+        if step.gate
     }
-    # The first decision about a step: a later one may carry the reviewer's approval.
-    first = Decision.objects.filter(step_id__in=[s for s, label in labels.items() if label])
-    rows = first.order_by("step_id", "at", "id").distinct("step_id")
-    return {d: str(labels[step]) for step, d in rows.values_list("step_id", "id")}
+    first = decided.first_decisions([step for step, label in labels.items() if label])
+    return {decision: str(labels[step]) for step, decision in first.items()}
 
 
 def _point(labels: Mapping[Any, str], answers: Mapping[Any, str]) -> dict[str, float]:

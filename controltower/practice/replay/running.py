@@ -14,13 +14,13 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 
 from apps.accounts.domain.roles import Role
+from apps.approvals import selectors as asked
 from apps.approvals import services as approvals
-from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.kernel.ids import new_id
-from apps.runs.models import Run, Step
+from apps.runs.selectors import batch
 from apps.runs.services import cancel_run
 from controltower.practice.cases.scripts import recorded_case
 from controltower.practice.cases.starting import start_cases
@@ -103,7 +103,7 @@ class Replay:
 
     def _settled(self) -> int:
         wanted = SETTLED if self.reviewer != "none" else SETTLED | {"waiting_approval"}
-        return Run.objects.filter(id__in=self.runs, state__in=wanted).count()
+        return len(batch.in_states(self.runs, wanted))
 
     # --- the reviewer ---------------------------------------------------------------------------
 
@@ -111,13 +111,12 @@ class Replay:
         if self.reviewer == "none":
             return
         # A list: questions that come up while the steps are read are answered the next time.
-        waiting = list(Approval.objects.filter(run_id__in=self.runs, state="pending"))
-        steps = [approval.step_id for approval in waiting]
-        refs = dict(Step.objects.filter(id__in=steps).values_list("id", "script_ref"))
+        waiting = asked.pending_of(self.runs)
+        refs = batch.refs_of([approval.step_id for approval in waiting])
         for approval in waiting:
             self._decide(approval, refs[approval.step_id])
 
-    def _decide(self, approval: Approval, ref: str) -> None:
+    def _decide(self, approval: Any, ref: str) -> None:
         approve = self._verdict(self.runs[approval.run_id], ref)
         try:
             approvals.decide(
@@ -142,27 +141,22 @@ class Replay:
 
     def gather(self) -> list[Played]:
         """What became of each episode, read from the tower's own tables."""
-        answers = dict(
-            Approval.objects.filter(run_id__in=self.runs)
-            .order_by("created_at")
-            .values_list("step_id", "state")
-        )
+        answers = asked.answers_of(self.runs)
         done: dict[UUID, dict[int, Done]] = defaultdict(dict)
-        for step in Step.objects.filter(run_id__in=self.runs, kind="tool"):
-            if step.script_ref.isdigit():
-                done[step.run_id][int(step.script_ref)] = Done(
-                    step.tool_name, step.arguments, step.disposition, answers.get(step.id, "")
+        for step in batch.proposals(self.runs):
+            if step.ref.isdigit():
+                done[step.run_id][int(step.ref)] = Done(
+                    step.tool, step.arguments, step.disposition, answers.get(step.step_id, "")
                 )
         return [
             Played(self.runs[run.id], run.state, run.outcome, _seconds(run), done[run.id])
-            for run in Run.objects.filter(id__in=self.runs).order_by("created_at")
+            for run in batch.rows(self.runs)
         ]
 
     def tidy(self) -> int:
         """Cancel the runs that still wait for a reviewer nobody plays, so that a replay leaves no
         questions in the operators' queue. Returns how many."""
-        waiting = Run.objects.filter(id__in=self.runs, state="waiting_approval")
-        for run_id in (left := list(waiting.values_list("id", flat=True))):
+        for run_id in (left := batch.in_states(self.runs, {"waiting_approval"})):
             with suppress(ConflictError):  # decided or expired in this very moment
                 cancel_run(run_id, actor=REPLAY, reason="The replay ended without a reviewer.")
         return len(left)
@@ -176,29 +170,23 @@ class Replay:
     def jobs(self) -> dict[str, Any]:
         """How many runs each job got, and the share of them whose proposals name no tool that
         the job's contract lacks."""
-        runs = Counter(Run.objects.filter(id__in=self.runs).values_list("job_slug", flat=True))
-        proposed = Step.objects.filter(run_id__in=self.runs, kind="tool").values_list(
-            "run_id", "run__contract_version_id", "tool_name"
-        )
-        outside = {
-            run
-            for run, version, tool in proposed.distinct()
-            if catalog.contract(version).tool(tool) is None
-        }
+        rows = batch.rows(self.runs)
+        runs = Counter(row.job for row in rows)
+        contracts = {row.id: catalog.contract(row.contract_version_id) for row in rows}
+        proposed = {(step.run_id, step.tool) for step in batch.proposals(self.runs)}
+        outside = {run for run, tool in proposed if contracts[run].tool(tool) is None}
         total = sum(runs.values())
         cover = 1 - len(outside) / total if total else 0.0
         return {"runs": dict(sorted(runs.items())), "cover": round(cover, 4)}
 
     def steps(self) -> int:
         """Tool calls that the tower dealt with."""
-        return (
-            Step.objects.filter(run_id__in=self.runs, kind="tool").exclude(disposition="").count()
-        )
+        return sum(step.disposition != "" for step in batch.proposals(self.runs))
 
 
-def _reviewer(approval: Approval) -> Any:
+def _reviewer(approval: Any) -> Any:
     """A stand-in operator that can't log in; a second one where two people have to agree."""
-    voted = set(approval.votes.values_list("user__username", flat=True))
+    voted = {vote.user.username for vote in asked.votes_of(approval)}
     name = REVIEWER if REVIEWER not in voted else f"{REVIEWER}-2"
     user, made = get_user_model().objects.get_or_create(
         username=name, defaults={"role": Role.OPERATOR.value}
@@ -209,7 +197,7 @@ def _reviewer(approval: Approval) -> Any:
     return user
 
 
-def _seconds(run: Run) -> float | None:
+def _seconds(run: batch.RunRow) -> float | None:
     if run.finished_at is None:
         return None
     return (run.finished_at - run.created_at).total_seconds()

@@ -151,6 +151,23 @@ def test_what_was_refused_may_be_mended_under_the_same_key(erp: Machine) -> None
     assert erp.start("k1").status_code == 202
 
 
+@pytest.mark.parametrize(
+    "context", [{"run": "x"}, {"a b": "x"}, {"tenant": "x" * 201}, {"tenant": 5}, ["tenant"]]
+)
+def test_a_context_that_is_no_small_texts_by_name_is_refused(erp: Machine, context: Any) -> None:
+    body = erp.start("k1", context=context)
+
+    assert body.status_code == 422
+    assert body.json()["errors"][0]["field"].startswith("/context")
+    assert not Run.objects.exists()
+
+
+def test_a_run_keeps_its_context(erp: Machine) -> None:
+    assert erp.start("k1", context={"tenant": "north"}).status_code == 202
+
+    assert Run.objects.get().context == {"tenant": "north"}
+
+
 def test_an_unknown_job_is_named(erp: Machine) -> None:
     body = told(erp.start(job="nonsense"), 422, "no_such_job")
 

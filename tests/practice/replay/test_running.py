@@ -52,9 +52,7 @@ def test_an_episode_that_the_tower_cannot_take_keeps_no_other_from_being_run(
 
 def question(run: Run, index: int) -> Approval:
     """A step of the recording that waits for a person."""
-    step = StepFactory.create(
-        run=run, seq=index + 1, script_ref=str(index), state="waiting_approval"
-    )
+    step = StepFactory.create(run=run, seq=index + 1, ref=str(index), state="waiting_approval")
     return ApprovalFactory.create(run_id=run.pk, step_id=step.pk)
 
 

@@ -14,11 +14,11 @@ from django.db.backends.signals import connection_created
 
 from apps.audit.courier import Courier
 from apps.runs.domain.duties import Duty
-from apps.runs.engine.drain import worker_name
 from apps.runs.recovery import DUTIES, sweep, wake_decided
 from apps.runs.services import beat
 from apps.runs.services.clocks import refuse_a_wrong_clock
 from apps.runs.services.duties import go_on_beside, perform
+from apps.runs.services.workers import worker_name
 
 
 class Command(BaseCommand):

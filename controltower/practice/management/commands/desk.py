@@ -15,9 +15,9 @@ from apps.audit.domain.actors import Actor
 from apps.calls import agents
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import TowerError
-from apps.runs.engine.drain import worker_name
-from apps.runs.models import Run
+from apps.runs.selectors import batch
 from apps.runs.services import beat, ensure_desks, take_case
+from apps.runs.services.workers import worker_name
 from controltower.practice.cases.arriving import case_number
 from controltower.practice.cases.starting import start_cases
 from controltower.practice.world.errors import PackMissingError
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             self._keep_arriving(domains)
 
     def _first(self, domains: list[str], count: int) -> None:
-        if Run.objects.filter(source="desk").exists():
+        if batch.any_from("desk"):
             self.stdout.write("The desks have worked before: nothing to play.")
             return
         started = [
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         with Progress() as progress:
             bar = progress.add_task("Playing the first cases", total=len(started))
             while time.monotonic() < end:
-                left = Run.objects.filter(id__in=started, state__in=OPEN_STATES).count()
+                left = len(batch.in_states(started, OPEN_STATES))
                 progress.update(bar, completed=len(started) - left)
                 if not left:
                     break

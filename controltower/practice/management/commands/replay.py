@@ -81,7 +81,7 @@ class Command(BaseCommand):
             played,
             seconds=replay.seconds,
             steps=replay.steps(),
-            ledger=witness(replay.name, replay.ledgers()),
+            ledger=witness(replay, replay.ledgers()),
         )
         return card | {
             "reviewer": replay.reviewer,
