@@ -305,6 +305,7 @@ TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 # and five seconds more.
 SERVER_CHECK_SECONDS = seconds("TOWER_SERVER_CHECK_SECONDS", 15, least=1, most=3600)
 MODEL = os.environ.get("TOWER_MODEL", "")
+MODEL_NAME = os.environ.get("TOWER_MODEL_NAME", "")
 MODEL_URL = web_address("TOWER_MODEL_URL")
 MODEL_KEY = os.environ.get("TOWER_MODEL_KEY", "")
 MODEL_OUTPUT = choice(

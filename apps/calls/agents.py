@@ -81,7 +81,7 @@ def is_configured() -> bool:
 
 def label() -> str:
     """How people are told which live model works."""
-    return live_label(settings.MODEL)
+    return live_label(settings.MODEL_NAME or settings.MODEL)
 
 
 class Meter(httpx2.AsyncHTTPTransport):

@@ -34,6 +34,7 @@ def address(places: Places, *, port: int) -> dict[str, str]:
     """What the tower's processes are told to reach it; its key is made the first time."""
     return {
         "TOWER_MODEL": LOCAL,
+        "TOWER_MODEL_NAME": f"{LOCAL} ({localmodel.NAME})",
         "TOWER_MODEL_URL": f"http://{ports.LOOPBACK}:{port}/v1",
         "TOWER_MODEL_KEY": files.secret(places.key("model")),
     }

@@ -51,6 +51,7 @@ TOLD = (
     "TOWER_ENV",
     "TOWER_INSTANCE",
     "TOWER_MODEL",
+    "TOWER_MODEL_NAME",
     "TOWER_MODEL_URL",
     "TOWER_ORIGIN",
     "TOWER_PACKS",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from apps.calls import agents
 from controltower.launch import model
 from controltower.launch.places import Places
 from controltower.launch.screen import Screen
@@ -49,6 +51,7 @@ def test_its_key_is_private_and_stays(var: Path) -> None:
     first, second = (model.address(places, port=8110) for _ in range(2))
 
     assert first == second
+    assert first["TOWER_MODEL_NAME"] == "local (SmolLM2 135M)"
     assert first["TOWER_MODEL_URL"] == "http://127.0.0.1:8110/v1"
     assert stat.S_IMODE(places.key("model").stat().st_mode) == 0o600
 
@@ -57,3 +60,10 @@ def test_doctor_says_what_to_set_and_never_the_key() -> None:
     assert "TOWER_MODEL_KEY" in model.described({})
     env = {"TOWER_MODEL": "m", "TOWER_MODEL_URL": "https://h.example/v1", "TOWER_MODEL_KEY": "k3y"}
     assert model.described(env) == "m of h.example"
+
+
+def test_people_are_told_what_the_model_is_called(settings: Any) -> None:
+    settings.MODEL, settings.MODEL_NAME = "m-1", ""
+    assert agents.label() == "live model m-1"
+    settings.MODEL_NAME = "our own"
+    assert agents.label() == "live model our own"

@@ -153,10 +153,10 @@ def _agent(begins: Beginning, kind: str, contract: Contract, account: str) -> tu
         )
     chosen = catalog.agent_version(contract.agent.slug)
     if chosen.agent.kind != "model":
-        return _of_kind(begins, kind), live_label(settings.MODEL)
+        return _of_kind(begins, kind), live_label(settings.MODEL_NAME or settings.MODEL)
     resolved = catalog.resolved(begins.contract_version_id)
     pinned_id = resolved.get("agents", {}).get(contract.agent.slug)
-    return pinned_id or chosen.pk, live_label(settings.MODEL)
+    return pinned_id or chosen.pk, live_label(settings.MODEL_NAME or settings.MODEL)
 
 
 def _of_kind(begins: Beginning, kind: str) -> int:

@@ -12,7 +12,7 @@ PROVIDER_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI's API takes fo
 
 def live_label(model: str) -> str:
     """The label of a run that a live model works on."""
-    return f"live model {model} (SmolLM2)" if model == LOCAL else f"live model {model}"
+    return f"live model {model}"[:160]
 
 
 def given_label(by: str) -> str:
