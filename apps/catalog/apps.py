@@ -11,4 +11,6 @@ class CatalogConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        for kind in ("agent", "prompt", "tool"):
+            declare(kind, f"apps.catalog.services.kinds.{kind.upper()}S")
         declare("contract", "apps.catalog.services.drafts.CONTRACTS")

@@ -8,9 +8,12 @@ from django import forms
 
 from apps.catalog.domain.contract import NO_RATE
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
-from apps.catalog.models import Domain
+from apps.catalog.domain.entrydiff import IDEMPOTENCY
+from apps.catalog.models import Agent, Domain, Prompt
 from apps.kernel.fields import Field, Section
+from apps.policy.domain.effects import EFFECTS
 
+KINDS = "model: a live model; reference: follows a script; recorded: replays a recording"
 _ABOUT = Section(
     "What it is",
     (
@@ -93,6 +96,58 @@ def _running(agents: tuple[str, ...]) -> Section:
     )
 
 
+def tool_sections() -> list[Section]:
+    """The fields of a tool."""
+    return [
+        Section(
+            "What a call does",
+            (
+                Field(("title",), "Title"),
+                Field(("effect",), "Effect", "choice", EFFECTS),
+                Field(("resource",), "What it is about", help="Such as {order_id}"),
+                Field(("amount",), "Money at stake", help="Path of an amount in cents"),
+                Field(("sentence",), "What people are asked", "long"),
+            ),
+        ),
+        Section(
+            "If an answer is lost",
+            (
+                Field(("idempotency",), "Idempotency", "choice", IDEMPOTENCY, default="none"),
+                Field(("lookup",), "Look-up", help="Tool that says whether a key was carried out"),
+            ),
+        ),
+        Section(
+            "Tried first",
+            (
+                Field(("preview",), "Preview", help="Tool that makes a dry run"),
+                Field(("preview_then",), "Looks ahead at the plan", "flag", default=False),
+            ),
+        ),
+    ]
+
+
+def agent_sections(prompts: tuple[str, ...]) -> list[Section]:
+    """The fields of an agent."""
+    kinds = tuple(Agent.Kind.values)
+    return [
+        Section(
+            "Who it is",
+            (
+                Field(("name",), "Name"),
+                Field(("kind",), "Kind", "choice", kinds, help=KINDS),
+                Field(("prompt",), "Prompt", "choice", prompts),
+            ),
+        ),
+        Section(
+            "Models",
+            (
+                Field(("model",), "Model", help="As the provider calls it; empty: TOWER_MODEL"),
+                Field(("fallback_models",), "Fallback models", "names"),
+            ),
+        ),
+    ]
+
+
 def _tool_sections(document: Any) -> list[Section]:
     tools = document.get("tools") if isinstance(document, dict) else None
     found = []
@@ -138,13 +193,70 @@ class JobFilter(forms.Form):
         return {**empty, "size": 20, **self.cleaned_data}
 
 
+def _slug(**more: Any) -> forms.RegexField:
+    return forms.RegexField(
+        r"^[a-z0-9][a-z0-9_-]*\Z",
+        max_length=50,
+        error_messages={"invalid": "Use small letters, digits, - and _."},
+        **more,
+    )
+
+
 class BeginForm(forms.Form):
     """A new job or policy set. Its slug is what contracts, runs and packs call it, for good."""
 
     domain = forms.ModelChoiceField(Domain.objects.order_by("slug"), to_field_name="slug")
-    slug = forms.RegexField(
-        r"^[a-z0-9][a-z0-9_-]*$",
-        max_length=50,
-        error_messages={"invalid": "Use small letters, digits, - and _."},
-    )
+    slug = _slug()
     name = forms.CharField(max_length=120)
+
+
+class AgentForm(BeginForm):
+    """A new agent. Runs find the agents of a domain by the beginning of their slugs."""
+
+    kind = forms.ChoiceField(choices=Agent.Kind.choices, initial=Agent.Kind.MODEL, help_text=KINDS)
+    model = forms.CharField(
+        max_length=400,
+        required=False,
+        help_text="As its provider calls it; empty: the one that the tower is set up with.",
+    )
+    prompt = forms.ModelChoiceField(
+        Prompt.objects.filter(current_number__gt=0).order_by("slug"),
+        to_field_name="slug",
+        required=False,
+        empty_label="none",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        domain, slug, prompt = (found.get(key) for key in ("domain", "slug", "prompt"))
+        if domain and slug and not slug.startswith(f"{domain.slug}-"):
+            self.add_error("slug", f"Begin it with “{domain.slug}-”: runs find it by that.")
+        if domain and prompt and prompt.domain_id != domain.pk:
+            self.add_error("prompt", f"It is a prompt of {prompt.domain}, not of {domain}.")
+        return found
+
+
+class PromptForm(BeginForm):
+    """A new prompt."""
+
+    field_order = ("domain", "slug")
+    name = None  # type: ignore[assignment]  # a prompt has none
+
+
+class ServerForm(forms.Form):
+    """Which server's tools are picked, and for which domain."""
+
+    server = _slug(help_text="As the environment or the file of servers calls it.")
+    domain = _slug(help_text="One that is there, or a new one.")
+    domain_name = forms.CharField(
+        max_length=120, required=False, help_text="Of a new domain, such as “Shop desk”."
+    )
+    note = forms.CharField(max_length=400, required=False, widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        slug = found.get("domain")
+        known = Domain.objects.filter(slug=slug).exists()
+        if slug and not known and not found.get("domain_name"):
+            self.add_error("domain_name", "It is a new domain: give it a name.")
+        return found

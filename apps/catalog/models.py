@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.documents.models import Draft, Version
+from apps.catalog.domain.entries import agent_entry
+from apps.documents.models import NONE_YET, Draft, Version
 from apps.kernel.models import JSONField
+from apps.kernel.patching import dumped
 
 
 class Domain(models.Model):
-    """A company's field of work. ``replay`` says how recordings of it are read."""
+    """A company's field of work. ``replay`` says how recordings of it are read, ``server`` who
+    offers its tools; none for what a release before this column knew."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     replay = JSONField(default=dict, blank=True)
+    server = models.ForeignKey(
+        "ToolServer", null=True, on_delete=models.PROTECT, related_name="domains"
+    )
 
     def __str__(self) -> str:
         return self.slug
@@ -54,6 +63,28 @@ class ServerCheck(models.Model):
         return f"{self.server_id}: {self.error or 'answers'}"
 
 
+class Published(models.Model):
+    """What versions of tools, agents and prompts have beside their number: what was said on their
+    way, and who wrote and approved them; a pack's have neither author nor approver."""
+
+    note = models.TextField(blank=True, default="", db_default="")
+    notes = JSONField(default=list, db_default=NONE_YET)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    approver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        abstract = True
+
+    @property
+    def published_at(self) -> datetime:
+        return self.created_at
+
+
 class Tool(models.Model):
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="tools")
     server = models.ForeignKey(ToolServer, on_delete=models.PROTECT, related_name="tools")
@@ -72,10 +103,16 @@ class Tool(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def slug(self) -> str:
+        """What the audit log calls it."""
+        return f"{self.domain.slug}/{self.name}"
 
-class ToolVersion(models.Model):
+
+class ToolVersion(Published):
     """What a tool is: schema, effect and idempotency class. ``document`` is the pack's entry with
-    the input schema filled in; ``served`` what the server said of the tool when it was published,
+    the input schema filled in, ``written`` the YAML of it, as far as somebody wrote it in a file
+    of its own or in the browser; ``served`` what the server said of the tool when it was published,
     if it could be asked; ``fingerprint`` the digest of both. Columns repeat what queries need."""
 
     class Effect(models.TextChoices):
@@ -92,12 +129,12 @@ class ToolVersion(models.Model):
     tool = models.ForeignKey(Tool, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     document = JSONField()
+    written = models.TextField(blank=True, default="", db_default="")
     served = JSONField(null=True)
     served_digest = models.CharField(max_length=64, blank=True, db_default="")
     fingerprint = models.CharField(max_length=64)
     effect = models.CharField(max_length=12, choices=Effect.choices)
     idempotency = models.CharField(max_length=8, choices=Idempotency.choices)
-    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
@@ -110,6 +147,21 @@ class ToolVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.tool_id} v{self.number}"
 
+    @property
+    def text(self) -> str:
+        return self.written or dumped(self.document)
+
+    @property
+    def digest(self) -> str:
+        return self.fingerprint
+
+
+class ToolDraft(Draft):
+    tool = models.OneToOneField(Tool, on_delete=models.CASCADE, related_name="draft")
+
+    def __str__(self) -> str:
+        return f"{self.tool_id} draft {self.revision}"
+
 
 class Prompt(models.Model):
     slug = models.SlugField(unique=True)
@@ -119,13 +171,16 @@ class Prompt(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    @property
+    def name(self) -> str:
+        return self.slug
 
-class PromptVersion(models.Model):
+
+class PromptVersion(Published):
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     text = models.TextField()
     digest = models.CharField(max_length=64)
-    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
@@ -139,7 +194,17 @@ class PromptVersion(models.Model):
         return f"{self.prompt_id} v{self.number}"
 
 
+class PromptDraft(Draft):
+    prompt = models.OneToOneField(Prompt, on_delete=models.CASCADE, related_name="draft")
+
+    def __str__(self) -> str:
+        return f"{self.prompt_id} draft {self.revision}"
+
+
 class Agent(models.Model):
+    """Who proposes steps. ``domain`` is whose pack holds it; none for what a release before this
+    column knew, and nobody has applied since."""
+
     class Kind(models.TextChoices):
         REFERENCE = "reference", "Reference"
         RECORDED = "recorded", "Recorded"
@@ -148,21 +213,23 @@ class Agent(models.Model):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=12, choices=Kind.choices)
+    domain = models.ForeignKey(Domain, null=True, on_delete=models.PROTECT, related_name="agents")
     current_number = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
         return self.slug
 
 
-class AgentVersion(models.Model):
+class AgentVersion(Published):
     """``document``: {"prompt", "prompt_number", "prompt_version" (id or None), "model",
-    "fallback_models", "settings"}."""
+    "fallback_models", "settings"}; ``written`` is its YAML, without the numbers that a name meant
+    when it was published."""
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     document = JSONField(default=dict)
+    written = models.TextField(blank=True, default="", db_default="")
     digest = models.CharField(max_length=64)
-    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
@@ -174,6 +241,21 @@ class AgentVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent_id} v{self.number}"
+
+    @property
+    def text(self) -> str:
+        if self.written:
+            return self.written
+        found: Agent = self.agent
+        entry = agent_entry(found.slug, found.name, found.kind, self.document)
+        return dumped(entry)
+
+
+class AgentDraft(Draft):
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, related_name="draft")
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} draft {self.revision}"
 
 
 class Job(models.Model):

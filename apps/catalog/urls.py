@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.catalog.views import beginning, drafts, pages
+from apps.catalog.views import beginning, drafts, entries, offers, pages
 
 app_name = "catalog"
 _DRAFT = "jobs/<slug:slug>/draft/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.index, name="index"),
     path("new/job/", beginning.job, name="new_job"),
+    path("new/tools/", offers.tools, name="new_tools"),
+    path("new/agent/", beginning.agent, name="new_agent"),
+    path("new/prompt/", beginning.prompt, name="new_prompt"),
     path("new/policy/", beginning.policy, name="new_policy"),
     path("jobs/<slug:slug>/", pages.job, name="job"),
     path("jobs/<slug:slug>/versions/<int:number>/", pages.version, name="version"),
@@ -26,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tools/", pages.tools, name="tools"),
     path("tools/<slug:domain>/<str:name>/", pages.tool, name="tool"),
     path("agents/", pages.agents, name="agents"),
+    path("agents/<slug:slug>/", entries.agent, name="agent"),
     path("prompts/", pages.prompts, name="prompts"),
     path("prompts/<slug:slug>/", pages.prompt, name="prompt"),
+    *entries.urlpatterns,
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connection
-from django.db.models import Aggregate, Count, ExpressionWrapper, F, Max, Min, Q, Sum
+from django.db.models import Aggregate, Count, ExpressionWrapper, F, Max, Min, Q, Sum, Value
 from django.db.models.fields import DurationField, FloatField
 from django.db.models.functions import Extract, Now
 from django.utils import timezone
@@ -198,7 +198,8 @@ def waiting_approvals() -> Waiting:
 
 @dataclass(frozen=True, slots=True)
 class DraftRow:
-    what: str  # contract | policy
+    what: str  # contract | policy | tool | agent | prompt
+    domain: str  # of a tool, which is named by both
     slug: str
     name: str
     author: str
@@ -207,24 +208,31 @@ class DraftRow:
     publish_at: datetime | None
 
 
+# What a draft is of: its model, and what names its subject.
+_DRAFTS = {
+    "contract": ("catalog.ContractDraft", None, "job__slug", "job__name"),
+    "policy": ("policy.PolicyDraft", None, "policy_set__slug", "policy_set__name"),
+    "tool": ("catalog.ToolDraft", "tool__domain__slug", "tool__name", "tool__name"),
+    "agent": ("catalog.AgentDraft", None, "agent__slug", "agent__name"),
+    "prompt": ("catalog.PromptDraft", None, "prompt__slug", "prompt__slug"),
+}
+
+
 def drafts() -> list[DraftRow]:
-    """Contracts and policies that somebody is changing; those in review first."""
-    contracts = _model("catalog.ContractDraft").objects.values_list(
-        "job__slug", "job__name", "author__username", "updated_at", "state", "publish_at"
+    """Documents that somebody is changing; those in review first."""
+    first, *others = (
+        _model(label)
+        .objects.annotate(
+            what=Value(what),
+            of=F(domain) if domain else Value(""),
+            slug=F(slug),
+            name=F(name),
+            by=F("author__username"),
+        )
+        .values_list("what", "of", "slug", "name", "by", "updated_at", "state", "publish_at")
+        for what, (label, domain, slug, name) in _DRAFTS.items()
     )
-    policies = _model("policy.PolicyDraft").objects.values_list(
-        "policy_set__slug",
-        "policy_set__name",
-        "author__username",
-        "updated_at",
-        "state",
-        "publish_at",
-    )
-    rows = [
-        DraftRow(what, *row)
-        for what, found in (("contract", contracts), ("policy", policies))
-        for row in found
-    ]
+    rows = [DraftRow(*row) for row in first.union(*others, all=True)]
     return sorted(rows, key=lambda r: (r.state != "in_review", r.updated_at))
 
 

@@ -22,6 +22,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from apps.kernel import exactjson
 
 MAX_CHARACTERS = 200_000
+MAX_EXACT_CHARACTERS = 1_000_000
 MAX_DEPTH = 60
 MAX_INTEGER = 2**53 - 1
 
@@ -93,10 +94,12 @@ def path_text(path: Iterable[str | int]) -> str:
     return out
 
 
-def load(text: str) -> Document:
-    """Read ``text``; never raises. ``value`` is None when there is nothing usable."""
-    if len(text) > MAX_CHARACTERS:
-        return _refused(f"The text is longer than {MAX_CHARACTERS:,} characters.", "Shorten it.")
+def load(text: str, *, exact: bool = False) -> Document:
+    """Read ``text``; never raises. ``value`` is None when there is nothing usable. ``exact`` takes
+    numbers of any size, and text of any length that a tool server may describe itself with."""
+    most = MAX_EXACT_CHARACTERS if exact else MAX_CHARACTERS
+    if len(text) > most:
+        return _refused(f"The text is longer than {most:,} characters.", "Shorten it.")
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -107,7 +110,7 @@ def load(text: str) -> Document:
         return _refused("It is nested too deeply.", "Flatten it.")
     if node is None:
         return _refused("The text is empty.", "Write the document, or start from a version.")
-    reader = _Reader()
+    reader = _Reader(exact=exact)
     value = reader.read(node, ())
     return Document(value, reader.places, reader.key_places, reader.problems, reader.unreadable)
 
@@ -144,7 +147,8 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, *, exact: bool = False) -> None:
+        self.exact = exact
         self.places: dict[Path, Place] = {}
         self.key_places: dict[Path, Place] = {}
         self.problems: list[Problem] = []
@@ -170,7 +174,7 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode) or key_node.value == "<<":
+            if not isinstance(key_node, ScalarNode) or _is_merge(key_node):
                 self._say(key_node, path, "A key must be plain text.", "Rename the key.")
                 continue
             key = str(key_node.value)
@@ -219,7 +223,11 @@ class _Reader:
             return True
         return False
 
-    def _number(self, node: Node, path: Path, text: str, *, is_whole: bool) -> int | float | None:
+    def _number(
+        self, node: Node, path: Path, text: str, *, is_whole: bool
+    ) -> exactjson.Number | None:
+        if self.exact and (found := _exact(text)) is not None:
+            return found
         value = _integer(text) if is_whole else _float(text)
         message, fix = "", "Write a number."
         if isinstance(value, float) and not math.isfinite(value):
@@ -237,6 +245,19 @@ class _Reader:
     def _say(self, node: Node, path: Path, message: str, fix: str) -> None:
         place = _place(node)
         self.problems.append(Problem(message, fix, path_text(path), place.line, place.column))
+
+
+def _is_merge(key: ScalarNode) -> bool:
+    """Whether a key is YAML's merge key; in quotation marks it is a name like any other."""
+    return key.value == "<<" and not key.style
+
+
+def _exact(text: str) -> exactjson.Number | None:
+    """A number written as JSON writes it, to the digit."""
+    try:
+        return exactjson.number(text)
+    except exactjson.NotCarriedError:
+        return None
 
 
 def _place(node: Node) -> Place:

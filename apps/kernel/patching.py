@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from apps.kernel import exactjson
 from apps.kernel.documents import Path, load, path_text
 
+MOST_OF_KEY = 800  # characters; YAML reads a longer one only behind a question mark
+_UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./@()-]*[A-Za-z0-9.)]|[A-Za-z]")
 
 
@@ -102,11 +106,51 @@ def _block(style: str, value: str, indent: int) -> str:
     return f"{style}\n{gap.join(lines)}\n"
 
 
+def dumped(value: Any) -> str:
+    """A whole value as YAML text, the same for the same value: groups and lists over several
+    lines, keys in the order given. ``load(…, exact=True)`` reads the same value back."""
+    return "".join(f"{line}\n" for line in _lines(value))
+
+
+def _lines(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            *before, last = _key(key)
+            yield from before
+            yield from _under(last, inner)
+    elif isinstance(value, list | tuple) and value:
+        for inner in value:
+            first, *rest = _lines(inner)
+            yield f"- {first}"
+            yield from (f"  {line}" for line in rest)
+    else:
+        yield scalar(value)
+
+
+def _under(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping | list | tuple) and value:
+        yield key
+        yield from (f"  {line}" for line in _lines(value))
+    else:
+        yield f"{key} {scalar(value)}"
+
+
+def _key(key: str) -> list[str]:
+    written = scalar(key)
+    return [f"{written}:"] if len(written) <= MOST_OF_KEY else [f"? {written}", ":"]
+
+
+def _quoted(text: str) -> str:
+    """Text in quotation marks, with an escape for what YAML doesn't take or reads as a line's
+    end."""
+    return _UNPRINTED.sub(lambda c: f"\\u{ord(c[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
 def scalar(value: Any) -> str:
     """One value as YAML on one line, quoted when it could be read as something else."""
     if isinstance(value, list):
         return f"[{', '.join(scalar(item) for item in value)}]"
     if not isinstance(value, str):
-        return json.dumps(value)
+        return exactjson.dumps(value)
     plain = _PLAIN.fullmatch(value) is not None and load(f"v: {value}").value == {"v": value}
-    return value if plain else json.dumps(value, ensure_ascii=False)
+    return value if plain else _quoted(value)

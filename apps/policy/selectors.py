@@ -26,6 +26,14 @@ def domains() -> dict[str, str]:
     return dict(found.values_list("slug", "domain_slug"))
 
 
+def texts(domain: str) -> dict[str, str]:
+    """The texts in force of a domain's policy sets, by slug."""
+    found = PolicyVersion.objects.filter(
+        policy_set__domain_slug=domain, number=F("policy_set__current_number")
+    )
+    return dict(found.order_by("policy_set__slug").values_list("policy_set__slug", "text"))
+
+
 def policy_sets() -> list[PolicySet]:
     """All policy sets, by domain and name."""
     return list(PolicySet.objects.order_by("domain_slug", "name"))

@@ -109,7 +109,7 @@
       const had = problems.length;
       findings.innerHTML = said.html; // rendered and escaped by our server
       document.getElementById("lines").innerHTML = said.lines;
-      json.querySelector("pre").textContent = said.json || "The text can't be read as YAML at the moment.";
+      if (json) json.querySelector("pre").textContent = said.json || "The text can't be read as YAML at the moment.";
       document.getElementById("text-diff").open = open;
       showProblems(said.problems);
       if (had !== problems.length) announce.textContent = problems.length ? `${problems.length} problems` : "No problems";
@@ -265,12 +265,12 @@
   const json = document.getElementById("json");
   const showAs = (kind) => {
     const isJson = kind === "json";
-    json.hidden = !isJson;
+    if (json) json.hidden = !isJson;
     if (ace) document.getElementById("ace").hidden = isJson; else area.hidden = isJson;
     for (const name of ["yaml", "json"]) document.getElementById(`as-${name}`).setAttribute("aria-pressed", String(name === kind));
     if (isJson) check(); else if (ace) ace.resize();
   };
-  for (const name of ["yaml", "json"]) document.getElementById(`as-${name}`).addEventListener("click", () => showAs(name));
+  for (const name of json ? ["yaml", "json"] : []) document.getElementById(`as-${name}`).addEventListener("click", () => showAs(name));
 
   // --- Ace, where there is room and a keyboard -----------------------------------------------------
   const startAce = () => {
@@ -282,7 +282,7 @@
     box.hidden = false;
     ace = window.ace.edit(box, {
       mode: `ace/mode/${form.dataset.mode}`, theme: "ace/theme/tower", useWorker: false, readOnly, value: area.value,
-      tabSize: 2, useSoftTabs: true, showPrintMargin: false, minLines: 20, maxLines: 60, wrap: false,
+      tabSize: 2, useSoftTabs: true, showPrintMargin: false, minLines: 20, maxLines: 60, wrap: form.dataset.mode === "text",
       enableKeyboardAccessibility: true, fontSize: 13, showFoldWidgets: false, textInputAriaLabel: "The text of the draft",
     });
     ace.session.setUndoManager(new window.ace.UndoManager());

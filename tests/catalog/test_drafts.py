@@ -127,7 +127,7 @@ def test_a_draft_with_problems_is_not_submitted(job: Job, people: dict[str, User
         job, text=CONTRACT.replace("votes: 2", "vots: 2"), revision=0, author=people["admin"]
     )
 
-    with pytest.raises(InvalidInputError, match="1 problem must be mended"):
+    with pytest.raises(InvalidInputError, match="Fix 1 problem first"):
         services.submit_draft(job, revision=draft.revision, author=people["admin"], note="x")
 
 

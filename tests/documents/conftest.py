@@ -1,4 +1,4 @@
-"""A contract and a policy set, each behind the same door."""
+"""A contract, a policy set, a tool and an agent, each behind the same door."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import User
-from apps.catalog.models import Job
+from apps.catalog.models import Agent, Job, Tool
 from apps.catalog.services import CONTRACTS
+from apps.catalog.services.kinds import AGENTS, TOOLS
 from apps.documents import services
 from apps.documents.domain.kinds import DocumentKind
 from apps.policy.models import PolicySet
 from apps.policy.services import POLICIES
-from tests.factories.catalog import CONTRACT, apply_toys, policy_text
+from tests.factories.catalog import CONTRACT, PACK, apply_toys, policy_text
+
+PAGES = {
+    "agent": "/catalog/agents/toys-reference",
+    "contract": "/catalog/jobs/toys-refund",
+    "policy": "/policies/toys",
+    "tool": "/catalog/tools/toys/refund",
+}
 
 
 @dataclass
@@ -32,6 +40,11 @@ class Desk:
 
     def __getattr__(self, name: str) -> Any:
         return partial(getattr(services, name), self.kind, self.subject)
+
+    @property
+    def page(self) -> str:
+        """Where its page begins."""
+        return PAGES[self.kind.name]
 
     @property
     def draft(self) -> Any:
@@ -60,11 +73,25 @@ def desk_of(name: str, people: dict[str, User]) -> Desk:
         stronger, weaker = (CONTRACT.replace("votes: 2", f"votes: {n}") for n in (3, 1))
         job = Job.objects.select_related("domain").get()
         return Desk(CONTRACTS, job, CONTRACT, stronger, weaker, people)
-    stronger, weaker = (policy_text(refund_cents=n) for n in (4_000, 100_000))
-    return Desk(POLICIES, PolicySet.objects.get(), policy_text(), stronger, weaker, people)
+    if name == "policy":
+        stronger, weaker = (policy_text(refund_cents=n) for n in (4_000, 100_000))
+        return Desk(POLICIES, PolicySet.objects.get(), policy_text(), stronger, weaker, people)
+    if name == "tool":
+        tool = Tool.objects.select_related("domain").get(name="refund")
+        text = tool.versions.get().text
+        stronger = text.replace("  owner: string\n", "  owner: string\n  reason: string\n")
+        weaker = text.replace("  owner: string\n", "  owner: string?\n")
+        return Desk(TOOLS, tool, text, stronger, weaker, people)
+    agent = Agent.objects.get(slug="toys-reference")
+    text = agent.versions.get().text
+    stronger, weaker = (text.replace("max_tokens: 5", f"max_tokens: {n}") for n in (4, 6))
+    return Desk(AGENTS, agent, text, stronger, weaker, people)
 
 
-@pytest.fixture(params=["contract", "policy"])
+TOLD = {"settings": {"max_tokens": 5}, **PACK["agents"][0]}
+
+
+@pytest.fixture(params=["contract", "policy", "tool", "agent"])
 def desk(request: Any, tmp_path: Path, people: dict[str, User]) -> Desk:
-    apply_toys(tmp_path)
+    apply_toys(tmp_path, change={"agents": [TOLD, PACK["agents"][1]]})
     return desk_of(request.param, people)

@@ -16,12 +16,20 @@ from tests.documents.conftest import Desk
 
 As = Callable[[str], Client]
 JSON = {"HTTP_ACCEPT": "application/json"}
-SPACES = {"contract": "catalog", "policy": "policy"}
+NAMES = {
+    "agent": ("catalog:agent_", "catalog:agent"),
+    "contract": ("catalog:", "catalog:job"),
+    "policy": ("policy:", "policy:detail"),
+    "tool": ("catalog:tool_", "catalog:tool"),
+}
 pytestmark = pytest.mark.django_db
 
 
 def url(desk: Desk, name: str, *args: Any) -> str:
-    return reverse(f"{SPACES[desk.kind.name]}:{name}", args=[desk.subject.slug, *args])
+    before, done = NAMES[desk.kind.name]
+    which = [desk.subject.domain.slug, desk.subject.name] if before == "catalog:tool_" else None
+    address = done if name == "done" else f"{before}{name}"
+    return reverse(address, args=[*(which or [desk.subject.slug]), *args])
 
 
 def ask(client: Client, desk: Desk, step: str, **body: Any) -> Any:
@@ -91,7 +99,7 @@ def test_two_approvals_on_the_page(desk: Desk, client_as: As) -> None:
     assert "Approved by admin2: “fine”" in page
     assert "Publish as v2" in page
     said = ask(client_as("admin3"), desk, "publish", revision=revision, note="ok")
-    assert said.json()["to"] == url(desk, "job" if desk.kind.name == "contract" else "detail")
+    assert said.json()["to"] == url(desk, "done")
     page = client_as("operator").get(url(desk, "version", 2)).content.decode()
     assert "Written by admin: “faster”" in page
     assert "Approved by admin2: “fine”" in page
@@ -112,6 +120,7 @@ def test_a_time_is_given_and_shown(desk: Desk, client_as: As) -> None:
 
 
 def test_drafts_and_versions_are_downloaded(desk: Desk, client_as: As) -> None:
+    name = desk.subject.slug.replace("/", "-")
     client = client_as("operator")
     ask(client_as("admin"), desk, "save", text=desk.stronger, revision=0)
 
@@ -120,9 +129,9 @@ def test_drafts_and_versions_are_downloaded(desk: Desk, client_as: As) -> None:
     as_json = client.get(url(desk, "download", 1) + "?as=json")
 
     assert draft.content.decode() == desk.stronger
-    assert f"{desk.subject.slug}-draft.yaml" in draft["Content-Disposition"]
+    assert f"{name}-draft.yaml" in draft["Content-Disposition"]
     assert version.content.decode() == desk.text
-    assert f"{desk.subject.slug}-v1.yaml" in version["Content-Disposition"]
+    assert f"{name}-v1.yaml" in version["Content-Disposition"]
     assert json.loads(as_json.content) == load(desk.text).value
     assert as_json["Content-Type"].startswith("application/json")
     assert client.get(url(desk, "download", 9)).status_code == 404

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from apps.accounts.models import User
 from apps.documents.models import Draft
-from tests.documents.conftest import Desk
+from tests.documents.conftest import Desk, desk_of
+from tests.factories.catalog import apply_toys
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BEFORE = [
@@ -21,6 +24,12 @@ TABLES = {
     "contract": ("catalog_contractdraft", "job_id"),
     "policy": ("policy_policydraft", "policy_set_id"),
 }
+
+
+@pytest.fixture(params=sorted(TABLES))
+def desk(request: Any, tmp_path: Path, people: dict[str, User]) -> Desk:
+    apply_toys(tmp_path)
+    return desk_of(request.param, people)
 
 
 def migrate(targets: Any = None) -> None:

@@ -139,7 +139,7 @@ def test_submitting_what_is_wrong_stays_and_goes_to_the_line(job: Job, page_as: 
 
     page.keyboard.press("Control+Enter")
 
-    expect(page.locator("#refused")).to_contain_text("1 problem must be mended first")
+    expect(page.locator("#refused")).to_contain_text("Fix 1 problem first")
     assert page.evaluate("window.ace.edit('ace').getCursorPosition().row") == 20
     expect(page.locator("#save-state")).to_contain_text("Saved")
 

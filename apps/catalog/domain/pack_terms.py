@@ -118,6 +118,14 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.runs.engine.asking.think",
         "engine/test_pack_terms.py::test_a_model_is_asked_as_its_agent_says",
     ),
+    "tool_files": _by(
+        "apps.catalog.services.apply_packs",
+        "catalog/test_exporting.py::test_a_pack_goes_round",
+    ),
+    "agent_files": _by(
+        "apps.catalog.services.apply_packs",
+        "catalog/test_exporting.py::test_a_pack_goes_round",
+    ),
     "policies": _by(
         "apps.catalog.services.apply_packs",
         "engine/test_terms.py::test_the_policy_that_the_contract_names_judges",

@@ -98,7 +98,8 @@ def agent_version(slug: str) -> AgentVersion:
 
 
 def agent_slugs() -> frozenset[str]:
-    return frozenset(Agent.objects.values_list("slug", flat=True))
+    """Those that have a version."""
+    return frozenset(Agent.objects.filter(current_number__gt=0).values_list("slug", flat=True))
 
 
 def tool_effects(domain_id: int) -> dict[str, str]:

@@ -15,13 +15,15 @@ from apps.catalog.domain.contract import Contract, build
 from apps.catalog.domain.diff import Change, Kind, compare
 from apps.catalog.domain.schemadiff import names
 from apps.catalog.models import (
+    AgentDraft,
     AgentVersion,
     ContractDraft,
     ContractVersion,
     Domain,
     Job,
     Prompt,
-    Tool,
+    PromptDraft,
+    ToolDraft,
     ToolVersion,
 )
 from apps.catalog.selectors import pinned
@@ -98,10 +100,32 @@ def begun() -> list[ContractDraft]:
     return list(found.order_by("job__slug")[:50])
 
 
+MOST_BEGUN = 50
+
+
+def begun_tools() -> list[ToolDraft]:
+    """The same of tools."""
+    found = ToolDraft.objects.filter(tool__current_number=0)
+    return list(found.select_related("tool__domain", "author").order_by("tool__name")[:MOST_BEGUN])
+
+
+def begun_agents() -> list[AgentDraft]:
+    """The same of agents."""
+    found = AgentDraft.objects.filter(agent__current_number=0)
+    return list(found.select_related("agent", "author").order_by("agent__slug")[:MOST_BEGUN])
+
+
+def begun_prompts() -> list[PromptDraft]:
+    """The same of prompts."""
+    found = PromptDraft.objects.filter(prompt__current_number=0)
+    return list(found.select_related("prompt", "author").order_by("prompt__slug")[:MOST_BEGUN])
+
+
 _COUNTS = """
     SELECT (SELECT count(*) FROM catalog_job WHERE current_number > 0),
-        (SELECT count(*) FROM catalog_tool), (SELECT count(*) FROM catalog_agent),
-        (SELECT count(*) FROM catalog_prompt)"""
+        (SELECT count(*) FROM catalog_tool WHERE current_number > 0),
+        (SELECT count(*) FROM catalog_agent WHERE current_number > 0),
+        (SELECT count(*) FROM catalog_prompt WHERE current_number > 0)"""
 
 
 def counts() -> dict[str, int]:
@@ -181,16 +205,6 @@ def tool_use() -> Counter[tuple[str, str]]:
     return found
 
 
-def jobs_using(tool: Tool) -> list[ContractVersion]:
-    """Current contracts that list the tool."""
-    return list(
-        _current_contracts()
-        .filter(job__domain=tool.domain, document__tools__contains=[{"name": tool.name}])
-        .select_related("job")
-        .order_by("job__slug")
-    )
-
-
 def agents() -> list[AgentVersion]:
     return list(
         AgentVersion.objects.filter(number=F("agent__current_number"))
@@ -209,7 +223,8 @@ def agent_use() -> Counter[str]:
 
 def prompts() -> list[Prompt]:
     return list(
-        Prompt.objects.select_related("domain")
+        Prompt.objects.filter(current_number__gt=0)
+        .select_related("domain")
         .annotate(version_count=Count("versions"))
         .order_by("slug")
     )

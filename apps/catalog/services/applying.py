@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.audit.domain.actors import CATALOG, Actor
-from apps.audit.services import record
+from apps.catalog import selectors
 from apps.catalog.domain.contract import Contract, Parsed, build
 from apps.catalog.domain.diff import compare
 from apps.catalog.domain.drift import changes, served_digest
+from apps.catalog.domain.entries import agent_entry, policy_schema, tool_entry
 from apps.catalog.models import (
     Agent,
     AgentVersion,
@@ -27,14 +28,23 @@ from apps.catalog.models import (
 )
 from apps.catalog.services import serving
 from apps.catalog.services.publishing import contract_digest, publish_version, resolve
-from apps.catalog.services.reading import PackError, PackFiles, read_packs
-from apps.kernel.canonical import digest
+from apps.catalog.services.reading import Entry, PackError, PackFiles, read_packs
+from apps.catalog.services.writing import (
+    Byline,
+    agent_digest,
+    agent_document,
+    fingerprint,
+    hold_catalog,
+    prompt_digest,
+    write_agent,
+    write_prompt,
+    write_tool,
+)
 from apps.kernel.documents import Problem
 from apps.kernel.errors import InvalidInputError
+from apps.kernel.patching import dumped
 from apps.kernel.transactions import command, participant
 from apps.policy import services as policy
-
-APPLY_LOCK = 7_346_101  # advisory lock: two packs applied at once would both take the next number
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +91,13 @@ def apply_packs(
 
 @command
 def _write(packs: list[PackFiles], *, dry_run: bool, force: bool, actor: Actor) -> Report:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPLY_LOCK])
+    hold_catalog()
     report = Report(dry_run)
-    for files in packs:
-        _Writer(files, report, force=force, actor=actor).write()
+    writers = [_Writer(files, report, force=force, actor=actor) for files in packs]
+    for writer in writers:
+        writer.write()
+    for writer in writers:  # which may name another pack's agent
+        writer.write_jobs()
     if any(p.is_error for p in report.problems):
         raise PackError(p for p in report.problems if p.is_error)
     if dry_run:
@@ -102,36 +114,35 @@ class _Writer:
 
     @participant
     def write(self) -> None:
+        """Everything but the contracts, which name all of it."""
         pack = self.files.pack
+        self._server()
         slug, name = pack.domain["slug"], pack.domain["name"]
         said = {"name": name, "replay": pack.replay}
-        self.domain, made = Domain.objects.get_or_create(slug=slug, defaults=said)
+        self.domain, made = Domain.objects.get_or_create(
+            slug=slug, defaults={**said, "server": self.server}
+        )
         other = Domain.objects.filter(slug=slug).exclude(**said)
         changed = not made and other.update(**said)
+        Domain.objects.filter(slug=slug).update(server=self.server)
         self._say("domain", slug, made, bool(changed))
-        self._server()
-        for tool in self.files.tools:
-            self._tool(tool)
+        for entry in self.files.tools:
+            self._tool(entry)
         prompts = {slug: self._prompt(slug, text) for slug, text in self.files.prompts.items()}
-        for agent in pack.agents:
-            self._agent(agent, prompts)
+        for entry in self.files.agents:
+            self._agent(entry, prompts)
+        schema = policy_schema(selectors.tool_documents(slug))
         for frame, text in self.files.policies:
-            self._policy(frame.slug, frame.name, text)
+            self._policy(frame.slug, frame.name, text, schema)
+
+    @participant
+    def write_jobs(self) -> None:
         for parsed, text in self.files.jobs:
             self._job(parsed, text)
 
     def _say(self, what: str, name: str, made: bool, changed: bool, *detail: str) -> None:
         change = "new" if made else "changed" if changed else "unchanged"
         self.report.add(what, name, change, *detail)
-
-    def _record(self, kind: str, subject: str, **payload: Any) -> None:
-        record(
-            kind=kind,
-            actor=self.actor,
-            subject_type=kind.split(".")[0],
-            subject_id=subject,
-            payload=payload,
-        )
 
     def _server(self) -> None:
         stated = self.files.pack.server
@@ -141,11 +152,11 @@ class _Writer:
         changed = ToolServer.objects.filter(slug=slug).exclude(**wanted).update(**wanted)
         self._say("server", slug, made, bool(changed))
 
-    def _tool(self, entry: dict[str, Any]) -> None:
-        document = {"idempotency": "none", **entry}
-        served = self._served(entry["name"])
-        tool, made = Tool.objects.get_or_create(
-            domain=self.domain, name=entry["name"], defaults={"server": self.server}
+    def _tool(self, entry: Entry) -> None:
+        document, name = tool_entry(entry.value), entry.value["name"]
+        served = self._served(name)
+        tool, made = Tool.objects.select_related("domain").get_or_create(
+            domain=self.domain, name=name, defaults={"server": self.server}
         )
         Tool.objects.filter(pk=tool.pk).exclude(server=self.server).update(server=self.server)
         current = tool.versions.filter(number=tool.current_number).first()
@@ -153,22 +164,35 @@ class _Writer:
             serving.keep_baseline(current, served)
             serving.keep_live(tool, served)
             return self._say("tool", tool.name, False, False)
+        if current is not None and self._is_edited(
+            "tool", tool, current, lambda v: _is_same(v, document, served)
+        ):
+            return None
         detail = _tool_changes(current, document, served) if current else ()
-        number = tool.current_number + 1
-        ToolVersion.objects.create(
-            tool=tool,
-            number=number,
-            document=document,
-            served=served,
-            served_digest=served_digest(served) if served else "",
-            fingerprint=_fingerprint(document, served),
-            effect=document["effect"],
-            idempotency=document["idempotency"],
-        )
-        Tool.objects.filter(pk=tool.pk).update(current_number=number)
+        written = entry.written
+        write_tool(tool, document=document, written=written, served=served, said=self._said)
         serving.keep_live(tool, served)
-        self._record("tool.published", f"{self.domain.slug}/{tool.name}", number=number)
         return self._say("tool", tool.name, made, True, *detail)
+
+    @property
+    def _said(self) -> Byline:
+        return Byline(self.actor)
+
+    def _is_edited(
+        self, what: str, subject: Any, current: Any, says_it: Callable[[Any], bool]
+    ) -> bool:
+        """Whether to leave it alone: somebody published it in the browser since the pack was last
+        applied, and nobody said ``--force``."""
+        if self.force or current.author_id is None:
+            return False
+        applied = subject.versions.filter(author=None).order_by("-number").first()
+        name = subject.name if what == "tool" else subject.slug
+        if applied is not None and says_it(applied):
+            detail = f"v{subject.current_number} was edited in the browser and stays"
+            self.report.add(what, name, "kept", detail)
+            return True
+        self.report.problems.append(_both_changed(what, name, subject.current_number))
+        return True
 
     def _served(self, name: str) -> dict[str, Any] | None:
         """What the server said of the tool; None if it couldn't be asked."""
@@ -177,50 +201,53 @@ class _Writer:
         return found.document() if found else None
 
     def _prompt(self, slug: str, text: str) -> PromptVersion:
-        sha = digest(text, purpose="prompt-version")
+        sha = prompt_digest(text)
         prompt, made = Prompt.objects.get_or_create(slug=slug, defaults={"domain": self.domain})
         current = prompt.versions.filter(number=prompt.current_number).first()
         if current is not None and current.digest == sha:
             self._say("prompt", slug, False, False)
             return current
-        number = prompt.current_number + 1
-        version = PromptVersion.objects.create(prompt=prompt, number=number, text=text, digest=sha)
-        Prompt.objects.filter(pk=prompt.pk).update(current_number=number)
-        self._record("prompt.published", slug, number=number)
+        if current is not None and self._is_edited(
+            "prompt", prompt, current, lambda v: v.digest == sha
+        ):
+            return current
+        version = write_prompt(prompt, text=text, said=self._said)
         self._say("prompt", slug, made, True)
         return version
 
-    def _agent(self, entry: dict[str, Any], prompts: dict[str, PromptVersion]) -> None:
-        slug, prompt = entry["slug"], prompts.get(entry.get("prompt", ""))
-        document = {
-            "prompt": entry.get("prompt", ""),
-            "prompt_number": prompt.number if prompt else None,
-            "prompt_version": prompt.pk if prompt else None,
-            "model": entry.get("model", ""),
-            "fallback_models": entry.get("fallback_models", []),
-            "settings": entry.get("settings", {}),
-        }
-        wanted = {"name": entry["name"], "kind": entry["kind"]}
-        agent, made = Agent.objects.get_or_create(slug=slug, defaults=wanted)
-        renamed = Agent.objects.filter(pk=agent.pk).exclude(**wanted).update(**wanted)
-        sha = digest({**document, "kind": entry["kind"]}, purpose="agent-version")
+    def _agent(self, entry: Entry, prompts: dict[str, PromptVersion]) -> None:
+        stated = entry.value
+        slug, prompt = stated["slug"], prompts.get(stated.get("prompt", ""))
+        document = agent_document(stated, prompt)
+        wanted = {"name": stated["name"], "kind": stated["kind"]}
+        agent, made = Agent.objects.get_or_create(
+            slug=slug, defaults={**wanted, "domain": self.domain}
+        )
+        Agent.objects.filter(pk=agent.pk, domain=None).update(domain=self.domain)
+        sha = agent_digest(document, stated["kind"])
         current = agent.versions.filter(number=agent.current_number).first()
+        if (
+            current is not None
+            and current.digest != sha
+            and self._is_edited("agent", agent, current, lambda v: _says(v, stated))
+        ):
+            return None
+        renamed = Agent.objects.filter(pk=agent.pk).exclude(**wanted).update(**wanted)
         if current is not None and current.digest == sha:
             return self._say("agent", slug, False, bool(renamed))
-        number = agent.current_number + 1
-        AgentVersion.objects.create(agent=agent, number=number, document=document, digest=sha)
-        Agent.objects.filter(pk=agent.pk).update(current_number=number)
-        self._record("agent.published", slug, number=number)
+        written = entry.written or dumped(stated)
+        kind = stated["kind"]
+        write_agent(agent, document=document, kind=kind, written=written, said=self._said)
         return self._say("agent", slug, made, True)
 
-    def _policy(self, slug: str, name: str, text: str) -> None:
+    def _policy(self, slug: str, name: str, text: str, schema: dict[str, Any]) -> None:
         try:
             change = policy.apply_policy(
                 slug=slug,
                 name=name,
                 domain_slug=self.domain.slug,
                 text=text,
-                schema=self.files.schema,
+                schema=schema,
                 note=f"Applied from the pack {self.domain.slug}",
                 actor=self.actor,
                 force=self.force,
@@ -284,16 +311,28 @@ class _Writer:
         return True
 
 
-def _fingerprint(document: dict[str, Any], served: dict[str, Any] | None) -> str:
-    whole = document if served is None else {**document, "served": served_digest(served)}
-    return digest(whole, purpose="tool-version")
+def _both_changed(what: str, name: str, number: int) -> Problem:
+    return Problem(
+        f"The {what} “{name}” changed in the pack, but v{number} was edited in the browser since"
+        " the pack was last applied.",
+        "Take the edit over into the pack, or apply with --force to publish the pack's text as the"
+        " next version.",
+        what,
+    )
+
+
+def _says(version: AgentVersion, stated: dict[str, Any]) -> bool:
+    """Whether a version was made of this entry, whatever its prompt was then."""
+    found: Agent = version.agent
+    was = agent_entry(found.slug, stated["name"], found.kind, version.document)
+    return was == agent_entry(stated["slug"], stated["name"], stated["kind"], stated)
 
 
 def _is_same(current: ToolVersion, document: dict[str, Any], served: dict[str, Any] | None) -> bool:
     """Whether a version says all this. What the server says counts only where both are known."""
     known = not current.served_digest or served is None
     is_served_alike = known or current.served_digest == served_digest(served or {})
-    return is_served_alike and _fingerprint(current.document, None) == _fingerprint(document, None)
+    return is_served_alike and fingerprint(current.document, None) == fingerprint(document, None)
 
 
 def _tool_changes(

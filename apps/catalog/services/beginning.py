@@ -1,17 +1,22 @@
-"""New jobs and policy sets, begun in the browser: a name, and a first draft to write on."""
+"""What is begun in the browser: jobs, policy sets, agents, prompts, and tools as their server lists
+them. Each is a name and a first draft to write on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog import selectors
-from apps.catalog.models import Domain, Job
+from apps.catalog.domain.entries import agent_entry, policy_schema
+from apps.catalog.models import Agent, Domain, Job, Prompt, Tool, ToolServer
 from apps.catalog.services.drafts import CONTRACTS
-from apps.catalog.services.reading import policy_schema
+from apps.catalog.services.kinds import AGENTS, PROMPTS, TOOLS
+from apps.catalog.services.serving import keep_live
 from apps.documents import services as documents
 from apps.kernel.errors import ConflictError
-from apps.kernel.patching import scalar
-from apps.kernel.transactions import command
+from apps.kernel.patching import dumped, scalar
+from apps.kernel.transactions import command, participant
 from apps.policy import selectors as policies
 from apps.policy import services as policy
 
@@ -75,3 +80,95 @@ def begin_policy(*, domain: Domain, slug: str, name: str, author: Any) -> str:
     schema = policy_schema(selectors.tool_documents(domain.slug))
     made = policy.begin(slug=slug, name=name, domain_slug=domain.slug, schema=schema, author=author)
     return str(made.slug)
+
+
+FIRST_PROMPT = """\
+You work for {domain}. Say here who you are, what you may do, and when you hand a case to a person.
+Use only the tools that you are given. Never guess what you can look up.
+"""
+
+
+@command
+def begin_agent(
+    *, domain: Domain, slug: str, name: str, kind: str, model: str, prompt: str, author: Any
+) -> Agent:
+    """An agent that has no version yet, and its first draft. Raises ConflictError when the slug is
+    taken."""
+    documents.require(AGENTS, author)
+    agent, is_new = Agent.objects.get_or_create(
+        slug=slug, defaults={"domain": domain, "name": name, "kind": kind}
+    )
+    if not is_new:
+        raise ConflictError(f"There is an agent “{slug}” already.", code="slug_taken")
+    stated = {"prompt": prompt, "model": model}
+    text = dumped(agent_entry(slug, name, kind, stated))
+    documents.start(AGENTS, agent, text=text, author=author)
+    return agent
+
+
+@command
+def begin_prompt(*, domain: Domain, slug: str, author: Any) -> Prompt:
+    """A prompt that has no version yet, and its first draft. Raises ConflictError when the slug is
+    taken."""
+    documents.require(PROMPTS, author)
+    prompt, is_new = Prompt.objects.get_or_create(slug=slug, defaults={"domain": domain})
+    if not is_new:
+        raise ConflictError(f"There is a prompt “{slug}” already.", code="slug_taken")
+    text = FIRST_PROMPT.format(domain=domain.name)
+    documents.start(PROMPTS, prompt, text=text, author=author)
+    return prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool that somebody takes from its server: what they say of it, and what the server does."""
+
+    entry: Mapping[str, Any]
+    served: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.entry["name"])
+
+
+@command
+def begin_tools(
+    *, server: str, domain: str, domain_name: str, offers: Sequence[Offer], note: str, author: Any
+) -> list[Tool]:
+    """Tools that have no version yet, each with its first draft; with a ``note`` those without
+    problems are in review at once. Their server and domain are made where they aren't there yet.
+    Raises ConflictError when the domain's tools are another server's, or a name is taken."""
+    documents.require(TOOLS, author)
+    where, _ = ToolServer.objects.get_or_create(slug=server)
+    of, _ = Domain.objects.get_or_create(
+        slug=domain, defaults={"name": domain_name, "server": where}
+    )
+    refuse_other_server(of, server)
+    Domain.objects.filter(pk=of.pk, server=None).update(server=where)
+    return [_begin_tool(of, where, offer, note, author) for offer in offers]
+
+
+@participant
+def _begin_tool(domain: Domain, server: ToolServer, offer: Offer, note: str, author: Any) -> Tool:
+    tool, is_new = Tool.objects.get_or_create(
+        domain=domain, name=offer.name, defaults={"server": server}
+    )
+    if not is_new:
+        raise ConflictError(f"There is a tool “{offer.name}” in {domain} already.", code="taken")
+    keep_live(tool, offer.served)
+    tool.refresh_from_db()
+    text = dumped(offer.entry)
+    is_sound = not any(p.is_error for p in TOOLS.problems(tool, text))
+    documents.start(TOOLS, tool, text=text, author=author, note=note if is_sound else "")
+    return tool
+
+
+def refuse_other_server(domain: Domain, server: str) -> None:
+    """A domain's tools are one server's: that is how a pack states them."""
+    theirs = selectors.server_of(domain)
+    if theirs not in {"", server}:
+        raise ConflictError(
+            f"The tools of {domain.slug} are offered by the server “{theirs}”. Choose that one, or"
+            " another domain.",
+            code="other_server",
+        )

@@ -13,6 +13,7 @@ from apps.catalog.domain.diff import compare
 from apps.catalog.forms import contract_sections
 from apps.catalog.models import ContractDraft, ContractVersion, Job
 from apps.catalog.services.publishing import publish_version, resolve
+from apps.catalog.services.writing import hold_catalog
 from apps.documents import services as documents
 from apps.documents.domain.changes import Change
 from apps.documents.domain.kinds import Consequences, DocumentKind, Edition
@@ -30,6 +31,7 @@ class ContractKind:
     subject_type = "job"
     permission = "catalog.edit"
     refusal = "Only an admin publishes a contract."
+    format = "yaml"
     drafts = ContractDraft
     subject_field = "job"
 
@@ -69,6 +71,7 @@ class ContractKind:
 
     @participant
     def publish(self, subject: Job, edition: Edition) -> ContractVersion:
+        hold_catalog()
         parsed = parse(edition.text, known_for(subject))
         if parsed.contract is None or parsed.document is None:
             raise InvalidInputError("The draft has problems.", problems=parsed.errors)
@@ -87,11 +90,12 @@ class ContractKind:
         )
 
 
-def known_for(job: Job) -> Known:
-    """Everything that the names in a draft of ``job`` may point at."""
+def known_for(job: Job, effects: dict[str, str] | None = None) -> Known:
+    """Everything that the names in a draft of ``job`` may point at; ``effects``: of the tools, as
+    they would be."""
     domain: Any = job.domain
     return Known(
-        tools=selectors.tool_effects(job.domain_id),
+        tools=effects or selectors.tool_effects(job.domain_id),
         agents=selectors.agent_slugs(),
         policies=policies.slugs(domain.slug),
         elsewhere=policies.domains(),

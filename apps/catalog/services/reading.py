@@ -6,30 +6,37 @@ Nothing here touches the database's truth, and the network is asked before any t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path as Folder
 from typing import Any
 
 from apps.catalog import adapters, selectors
 from apps.catalog.domain.checks import findings
 from apps.catalog.domain.contract import Known, Parsed, parse
+from apps.catalog.domain.entries import (
+    AGENT,
+    TOOL,
+    policy_schema,
+    read_entry_text,
+    sentence_problems,
+    tool_checks,
+)
 from apps.catalog.domain.pack import (
     FileEntry,
     Pack,
     PolicyFile,
     parse_pack,
     parse_policy,
-    sentence_problems,
+    unknown_prompt,
 )
-from apps.catalog.domain.replaying import job_problems
+from apps.catalog.domain.replaying import job_problems, tool_problems
 from apps.catalog.domain.served import Listing
 from apps.catalog.domain.servers import EntryError, Source, read_entry
-from apps.kernel.documents import Problem
+from apps.kernel.documents import Document, Path, Problem
 from apps.kernel.errors import InvalidInputError, UnavailableError
 from apps.kernel.schemas import SchemaProblem, schema_problems
 from apps.policy import selectors as policies
 from apps.policy import services as policy
-from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 
 
 class PackError(InvalidInputError):
@@ -44,39 +51,99 @@ class PackError(InvalidInputError):
         super().__init__(f"{count} {noun}; nothing was applied.", problems=self.problems)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tool or an agent as a pack states it: in the list of ``pack.yaml``, or in a file of its
+    own, whose text is ``written``."""
+
+    value: dict[str, Any]
+    source: Document
+    path: Path
+    file: str
+    written: str = ""
+
+    def problem(self, *args: Any, **more: Any) -> Problem:
+        """As of the document, at a place below this entry."""
+        inner, *rest = args
+        return self.source.problem((*self.path, *inner), *rest, **more).in_file(self.file)
+
+    def with_schema(self, schema: Mapping[str, Any]) -> Entry:
+        """The same with an input schema, where it states none."""
+        return replace(self, value={**self.value, "input_schema": dict(schema)})
+
+
 @dataclass(slots=True)
 class PackFiles:
     """A pack read whole: everything that the rows are made of."""
 
-    directory: Path
+    directory: Folder
     pack: Pack
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: tuple[Entry, ...] = ()
+    agents: tuple[Entry, ...] = ()
     prompts: dict[str, str] = field(default_factory=dict)
     policies: list[tuple[PolicyFile, str]] = field(default_factory=list)
     jobs: list[tuple[Parsed, str]] = field(default_factory=list)
-    schema: dict[str, Any] = field(default_factory=dict)
     served: Listing | None = None  # what the tool server said, if it could be asked
 
     @property
     def domain_slug(self) -> str:
         return self.pack.domain["slug"]
 
+    @property
+    def main(self) -> str:
+        return str(self.directory / "pack.yaml")
 
-def read_packs(directories: Iterable[Path]) -> tuple[list[PackFiles], list[Problem]]:
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What packs may name besides each other. ``policies``: the domain of each policy set.
+    ``asks``: whether tool servers are asked."""
+
+    agents: frozenset[str] = frozenset()
+    policies: Mapping[str, str] = field(default_factory=dict)
+    asks: bool = True
+
+
+def catalog_around() -> Around:
+    """What the catalog of this tower holds."""
+    return Around(selectors.agent_slugs(), policies.domains())
+
+
+def packs_in(directory: Folder) -> list[Folder]:
+    """The packs in a folder: itself, or else those below it."""
+    if (directory / "pack.yaml").exists():
+        return [directory]
+    return sorted(main.parent for main in directory.glob("*/pack.yaml")) or [directory]
+
+
+def read_packs(
+    directories: Iterable[Folder], around: Around | None = None
+) -> tuple[list[PackFiles], list[Problem]]:
     """Read every pack, and what people should know of them; or raise PackError with all that is
     wrong in all of them."""
-    problems: list[Problem] = []
-    found: list[PackFiles] = []
-    for directory in directories:
-        files = _read_pack(Path(directory), problems)
-        if files is not None:
-            found.append(files)
+    found, problems = examine(directories, catalog_around() if around is None else around)
     if any(p.is_error for p in problems):
         raise PackError(p for p in problems if p.is_error)
     return found, problems
 
 
-def _read_pack(directory: Path, problems: list[Problem]) -> PackFiles | None:
+def examine(directories: Iterable[Folder], around: Around) -> tuple[list[PackFiles], list[Problem]]:
+    """Every pack that can be read, and all that is to be said of all of them."""
+    problems: list[Problem] = []
+    found: list[PackFiles] = []
+    for directory in (pack for named in directories for pack in packs_in(Folder(named))):
+        files = _read_pack(directory, problems, asks=around.asks)
+        if files is not None:
+            found.append(files)
+    told = {frame.slug: files.domain_slug for files in found for frame, _ in files.policies}
+    agents = {entry.value["slug"] for files in found for entry in files.agents}
+    around = replace(around, agents=around.agents | agents, policies={**around.policies, **told})
+    for files in found:
+        _read_jobs(files, problems, around)
+    return found, problems
+
+
+def _read_pack(directory: Folder, problems: list[Problem], *, asks: bool) -> PackFiles | None:
     main = directory / "pack.yaml"
     text = _text(main, problems, Problem(f"{main} can't be read.", "Name a folder with pack.yaml."))
     if text is None:
@@ -86,20 +153,69 @@ def _read_pack(directory: Path, problems: list[Problem]) -> PackFiles | None:
     if pack is None:
         return None
     files = PackFiles(directory, pack)
-    files.tools = _tools(files, problems)
+    before = len([p for p in problems if p.is_error])
+    listed = _entries(files, problems)
+    if len([p for p in problems if p.is_error]) == before:
+        files.tools = _tools(files, listed, problems, asks=asks)
     files.prompts = {
         entry.slug: body
         for entry in pack.prompts
         if (body := _listed(files, entry, problems)) is not None
     }
     _read_policies(files, problems)
-    _read_jobs(files, problems)
     return files
 
 
-def _text(path: Path, problems: list[Problem], missing: Problem) -> str | None:
+def _entries(files: PackFiles, problems: list[Problem]) -> list[Entry]:
+    """The tools of a pack, and into ``files`` its agents: those in the list, and those in files."""
+    pack, main = files.pack, files.main
+    tools = [Entry(t, pack.source, ("tools", i), main) for i, t in enumerate(pack.tools)]
+    agents = [Entry(a, pack.source, ("agents", i), main) for i, a in enumerate(pack.agents)]
+    for listed in pack.tool_files:
+        if entry := _entry(files, listed, TOOL, problems):
+            problems += [p.in_file(entry.file) for p in tool_checks(entry.source, (), entry.value)]
+            tools.append(entry)
+    prompts = [p.slug for p in pack.prompts]
+    for listed in pack.agent_files:
+        if entry := _entry(files, listed, AGENT, problems):
+            said = unknown_prompt(entry.source, (), entry.value, prompts)
+            problems += [p.in_file(entry.file) for p in said]
+            agents.append(entry)
+    if pack.tool_files:
+        names = [entry.value["name"] for entry in tools]
+        problems += [p.in_file(main) for p in tool_problems(pack.source, names)]
+    problems += [*_twice(tools, "name"), *_twice(agents, "slug")]
+    files.agents = tuple(agents)
+    return tools
+
+
+def _entry(
+    files: PackFiles, listed: FileEntry, shape: Mapping[str, Any], problems: list[Problem]
+) -> Entry | None:
+    body = _listed(files, listed, problems)
+    if body is None:
+        return None
+    name = str(files.directory / listed.file)
+    source, said = read_entry_text(body, shape)
+    problems += [p.in_file(name) for p in said]
+    return None if said else Entry(source.value, source, (), name, body)
+
+
+def _twice(entries: list[Entry], key: str) -> list[Problem]:
+    """Names that two files, or a file and the list, state."""
+    first: dict[str, Entry] = {}
+    out = []
+    for entry in entries:
+        other = first.setdefault(entry.value[key], entry)
+        if other is not entry and (entry.written or other.written):
+            message = f"“{entry.value[key]}” is also written in {other.file}."
+            out.append(entry.problem((key,), message, "Keep one entry."))
+    return out
+
+
+def _text(path: Folder, problems: list[Problem], missing: Problem) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         problems.append(missing.in_file(str(path)))
         return None
@@ -124,26 +240,41 @@ def _listed(files: PackFiles, entry: FileEntry, problems: list[Problem]) -> str 
     return _text(path, problems, said.in_file(main))
 
 
-def _tools(files: PackFiles, problems: list[Problem]) -> tuple[dict[str, Any], ...]:
+def _tools(
+    files: PackFiles, listed: list[Entry], problems: list[Problem], *, asks: bool
+) -> tuple[Entry, ...]:
     """The pack's tools, each with a schema, checked against what the server says of them."""
-    pack, main = files.pack, str(files.directory / "pack.yaml")
-    asked = [t["name"] for t in pack.tools if "input_schema" not in t]
-    problems += [p.in_file(main) for p in _ask_server(files, must_answer=bool(asked))]
-    if files.served is None and asked:
+    asked = [t.value["name"] for t in listed if "input_schema" not in t.value]
+    said = _ask_server(files, must_answer=bool(asked)) if asks else _unasked(files, len(asked))
+    problems += [p.in_file(files.main) for p in said]
+    if asks and files.served is None and asked:
         return ()
-    served = {name: {"type": "object"} for name in asked}
+    served: dict[str, Any] = {name: {"type": "object"} for name in asked}
     if files.served is not None:
-        problems += [p.in_file(main) for p in _checked(pack, files.served)]
+        problems += _checked(listed, files.served)
         served |= files.served.input_schemas()
-    tools = pack.with_schemas(served)
-    for i, tool in enumerate(tools):
-        stated = tool["input_schema"]
-        if tool["name"] in asked and (unusable := schema_problems(stated, of_object=True)):
-            problems += [_served_wrong(pack, i, found).in_file(main) for found in unusable]
-            continue
-        said_all = sentence_problems(pack.source, ("tools", i), tool, tool["input_schema"])
-        problems += [p.in_file(main) for p in said_all]
-    return tools
+    tools = []
+    for entry in listed:
+        if (name := entry.value["name"]) in asked:
+            entry = entry.with_schema(served[name])  # the same with its schema
+        tools.append(entry)
+        schema = entry.value["input_schema"]
+        if name in asked and (unusable := schema_problems(schema, of_object=True)):
+            problems += [_served_wrong(entry, found) for found in unusable]
+        elif asks or name not in asked:
+            said = sentence_problems(entry.source, entry.path, entry.value, schema)
+            problems += [p.in_file(entry.file) for p in said]
+    return tuple(tools)
+
+
+def _unasked(files: PackFiles, count: int) -> list[Problem]:
+    """What can't be said without the server."""
+    if not count:
+        return []
+    noun = "tool states" if count == 1 else "tools state"
+    message = f"{count} {noun} no input_schema, and the server was not asked for it."
+    fix = "State input_schema, or check with --ask where the server can be reached."
+    return [files.pack.source.problem(("tools",), message, fix, severity="warning")]
 
 
 def _ask_server(files: PackFiles, *, must_answer: bool) -> list[Problem]:
@@ -176,37 +307,28 @@ def _url_problems(slug: str, url: str) -> list[str]:
     return []
 
 
-def _checked(pack: Pack, served: Listing) -> list[Problem]:
-    places = {tool["name"]: i for i, tool in enumerate(pack.tools)}
+def _checked(listed: list[Entry], served: Listing) -> list[Problem]:
+    entries = {entry.value["name"]: entry for entry in listed}
     return [
-        pack.source.problem(
-            ("tools", places[found.tool], found.field),
+        entries[found.tool].problem(
+            (found.field,),
             found.message,
             found.fix,
             severity="error" if found.is_error else "warning",
         )
-        for found in findings(pack.tools, served)
+        for found in findings([entry.value for entry in listed], served)
     ]
 
 
-def _served_wrong(pack: Pack, index: int, found: SchemaProblem) -> Problem:
+def _served_wrong(entry: Entry, found: SchemaProblem) -> Problem:
     """What is wrong in the schema that a tool server states, at the tool's line in the pack."""
-    name = pack.tools[index]["name"]
-    message = f"The server's schema of “{name}” can't be used: {found}"
+    message = f"The server's schema of “{entry.value['name']}” can't be used: {found}"
     fix = "Have the server fix it, or state input_schema in the pack."
-    return pack.source.problem(("tools", index, "name"), message, fix)
-
-
-def policy_schema(tools: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The Cedar schema of a domain's tools: actions in effect groups, declared facts."""
-    return cedar_schema(
-        ToolDeclaration(t["name"], t["effect"], t.get("facts") or {}, t.get("preview", ""))
-        for t in tools
-    )
+    return entry.problem(("name",), message, fix)
 
 
 def _read_policies(files: PackFiles, problems: list[Problem]) -> None:
-    files.schema = policy_schema(files.tools)
+    schema = policy_schema(entry.value for entry in files.tools)
     for entry in files.pack.policies:
         body = _listed(files, entry, problems)
         if body is None:
@@ -218,17 +340,18 @@ def _read_policies(files: PackFiles, problems: list[Problem]) -> None:
             continue
         problems += [
             Problem(p.message, p.fix, p.path, p.line, p.column, file=name)
-            for p in policy.validate(text=body, schema=files.schema)
+            for p in policy.validate(text=body, schema=schema)
         ]
         files.policies.append((frame, body))
 
 
-def _read_jobs(files: PackFiles, problems: list[Problem]) -> None:
+def _read_jobs(files: PackFiles, problems: list[Problem], around: Around) -> None:
+    own = {slug for slug, domain in around.policies.items() if domain == files.domain_slug}
     known = Known(
-        tools={t["name"]: t["effect"] for t in files.tools} or None,
-        agents=selectors.agent_slugs() | {a["slug"] for a in files.pack.agents},
-        policies=policies.slugs(files.domain_slug) | {frame.slug for frame, _ in files.policies},
-        elsewhere=policies.domains(),
+        tools={t.value["name"]: t.value["effect"] for t in files.tools} or None,
+        agents=around.agents,
+        policies=frozenset(own),
+        elsewhere=around.policies,
     )
     seen: dict[str, str] = {}
     for entry in files.pack.jobs:

@@ -1,4 +1,4 @@
-"""Begin a new job or policy set from scratch."""
+"""Begin a job, a policy set, an agent or a prompt from scratch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.accounts.authn import requires
 from apps.catalog import services
-from apps.catalog.forms import BeginForm
+from apps.catalog.forms import AgentForm, BeginForm, PromptForm
 from apps.kernel.errors import ConflictError
 
 
@@ -27,10 +27,31 @@ def policy(request: HttpRequest) -> HttpResponse:
     return _begin(request, "policy set", services.begin_policy, "policy:draft")
 
 
+@require_http_methods(["GET", "POST"])
+@requires("catalog.edit")
+def agent(request: HttpRequest) -> HttpResponse:
+    return _begin(request, "agent", _begin_agent, "catalog:agent_draft", AgentForm)
+
+
+def _begin_agent(*, prompt: Any, **told: Any) -> Any:
+    return services.begin_agent(prompt=prompt.slug if prompt else "", **told)
+
+
+@require_http_methods(["GET", "POST"])
+@requires("catalog.edit")
+def prompt(request: HttpRequest) -> HttpResponse:
+    return _begin(request, "prompt", services.begin_prompt, "catalog:prompt_draft", PromptForm)
+
+
 def _begin(
-    request: HttpRequest, what: str, begin: Callable[..., Any], draft_url: str
+    request: HttpRequest,
+    what: str,
+    begin: Callable[..., Any],
+    draft_url: str,
+    form_class: type[BeginForm] = BeginForm,
 ) -> HttpResponse:
-    form = BeginForm(request.POST if request.method == "POST" else None)
+    initial = {"domain": request.GET.get("domain", "")}
+    form = form_class(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_valid():
         try:
             begin(author=request.user, **form.cleaned_data)
@@ -38,5 +59,6 @@ def _begin(
             form.add_error("slug", str(error))
         else:
             return redirect(draft_url, slug=form.cleaned_data["slug"])
-    status = 422 if form.errors else 200
-    return render(request, "catalog/begin.html", {"form": form, "what": what}, status=status)
+    has_domains = form.fields["domain"].queryset.exists()  # type: ignore[attr-defined]  # of models
+    context = {"form": form, "what": what, "has_domains": has_domains}
+    return render(request, "catalog/begin.html", context, status=422 if form.errors else 200)

@@ -15,6 +15,8 @@ from apps.catalog.domain.diff import Kind
 from apps.catalog.domain.terms import STATED
 from apps.catalog.forms import JobFilter
 from apps.catalog.selectors import pages, pinned
+from apps.catalog.services.kinds import PROMPTS, TOOLS
+from apps.documents import selectors as documents
 from apps.kernel import exactjson
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.kernel.textdiff import side_by_side
@@ -108,6 +110,7 @@ def tools(request: HttpRequest) -> HttpResponse:
         "counts": pages.counts(),
         "domain": domain,
         "choices": pages.filter_choices(),
+        "begun": pages.begun_tools(),
     }
     return render(request, "catalog/tools.html", context)
 
@@ -117,7 +120,9 @@ def tools(request: HttpRequest) -> HttpResponse:
 def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     found = selectors.get_tool(domain, name)
     versions = list(found.versions.order_by("-number"))
-    current = next(v for v in versions if v.number == found.current_number)
+    current = next((v for v in versions if v.number == found.current_number), None)
+    if current is None:  # its first draft is all there is
+        return redirect("catalog:tool_draft", domain=domain, name=name)
     schema = current.document.get("input_schema")
     try:
         address, unknown = adapters.look_up(found.server.slug), ""
@@ -134,7 +139,8 @@ def tool(request: HttpRequest, domain: str, name: str) -> HttpResponse:
         "unknown_address": unknown,
         "drift": pinned.drift(current.pk),
         "stated": {path.replace(".", "_"): words for path, words in pack_terms.STATED.items()},
-        "jobs": pages.jobs_using(found),
+        "draft": documents.draft_of(TOOLS, found),
+        "jobs": selectors.jobs_with_tool(found),
     }
     return render(request, "catalog/tool.html", context)
 
@@ -145,14 +151,23 @@ def agents(request: HttpRequest) -> HttpResponse:
     use = pages.agent_use()
     rows = [(v, use[v.agent.slug]) for v in pages.agents()]
     model = settings.MODEL if settings.MODEL_URL else ""
-    context = {"rows": rows, "counts": pages.counts(), "model": model}
+    context = {
+        "rows": rows,
+        "counts": pages.counts(),
+        "model": model,
+        "begun": pages.begun_agents(),
+    }
     return render(request, "catalog/agents.html", context)
 
 
 @require_GET
 @requires("catalog.view")
 def prompts(request: HttpRequest) -> HttpResponse:
-    context = {"rows": pages.prompts(), "counts": pages.counts()}
+    context = {
+        "rows": pages.prompts(),
+        "counts": pages.counts(),
+        "begun": pages.begun_prompts(),
+    }
     return render(request, "catalog/prompts.html", context)
 
 
@@ -161,6 +176,8 @@ def prompts(request: HttpRequest) -> HttpResponse:
 def prompt(request: HttpRequest, slug: str) -> HttpResponse:
     found = selectors.get_prompt(slug)
     versions = list(found.versions.order_by("-number"))
+    if not versions:  # its first draft is all there is
+        return redirect("catalog:prompt_draft", slug=slug)
     wanted = request.GET.get("version", "")
     shown = next((v for v in versions if str(v.number) == wanted), versions[0])
     older = next((v for v in versions if v.number == shown.number - 1), None)
@@ -170,5 +187,6 @@ def prompt(request: HttpRequest, slug: str) -> HttpResponse:
         "shown": shown,
         "rows": side_by_side(older.text, shown.text) if older else [],
         "older": older,
+        "draft": documents.draft_of(PROMPTS, found),
     }
     return render(request, "catalog/prompt.html", context)

@@ -311,15 +311,18 @@ def _standing(row: selectors.DraftRow) -> str:
     return "awaits review" if row.state == "in_review" else "is being written"
 
 
+_ENTRIES = {what: f"catalog:{what}_draft" for what in ("tool", "agent", "prompt")}
+
+
 def drafts() -> list[Need]:
-    names = {"contract": "catalog:draft", "policy": "policy:draft"}
+    names = {"contract": "catalog:draft", "policy": "policy:draft", **_ENTRIES}
     return [
         Need(
             "warn" if row.state == "in_review" else "info",
             "st-draft" if row.state == "draft" else "st-review",
             f"{row.name}: next {row.what} {_standing(row)}",
             f"by {row.author}",
-            reverse(names[row.what], args=[row.slug]),
+            reverse(names[row.what], args=[part for part in (row.domain, row.slug) if part]),
             "Review" if row.state == "in_review" else "Open",
             row.updated_at,
         )

@@ -67,6 +67,10 @@ class DocumentKind(Protocol):
         """The sentence for everybody else."""
 
     @property
+    def format(self) -> str:
+        """``yaml``, or ``text`` for prose: that has no values, no form, and every letter counts."""
+
+    @property
     def drafts(self) -> Any:
         """The model of its drafts, a ``documents.models.Draft``."""
 

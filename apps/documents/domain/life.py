@@ -125,7 +125,7 @@ def stands_on(life: Life, current: int) -> None:
     if life.base != current:
         raise ConflictError(
             f"v{current} was published since this draft was started from v{life.base}."
-            " Its author takes that version over first.",
+            f" Its author must rebase onto v{current} first.",
             code="draft_behind",
         )
 

@@ -6,12 +6,12 @@ from apps.kernel.canonical import digest
 from apps.kernel.documents import load
 
 
-def same(one: str, other: str) -> bool:
+def same(one: str, other: str, *, is_prose: bool = False) -> bool:
     """Whether two texts have the same values, whatever their comments, order of keys and layout.
-    Texts that can't be read are the same only to the letter."""
-    if one == other:
-        return True
-    left, right = load(one), load(other)
+    Prose, and texts that can't be read, are the same only to the letter."""
+    if one == other or is_prose:
+        return one == other
+    left, right = load(one, exact=True), load(other, exact=True)
     if left.value is None or right.value is None or left.problems or right.problems:
         return False
     try:

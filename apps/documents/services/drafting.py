@@ -15,7 +15,15 @@ from apps.documents.domain.life import Life, StaleRevisionError, State
 from apps.documents.domain.merging import Merged, merge
 from apps.documents.models import columns
 from apps.documents.services.looking import require_publishable
-from apps.documents.services.rows import conflict, freshen, held, note_down, require, write
+from apps.documents.services.rows import (
+    conflict,
+    freshen,
+    held,
+    keep_subject,
+    note_down,
+    require,
+    write,
+)
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command, participant
 
@@ -56,7 +64,7 @@ def _kept(draft: Any) -> list[dict[str, Any]]:
 def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str = "") -> Any:
     """The first draft, of a subject that may have no version yet; with a ``note`` it is in review
     at once. Raises ConflictError when there is one."""
-    freshen(subject)
+    keep_subject(subject)
     life = Life(
         author=author.pk,
         base=subject.current_number,

@@ -75,10 +75,11 @@ def require_publishable(kind: DocumentKind, subject: Any, text: str) -> None:
     errors = [p for p in kind.problems(subject, text) if p.is_error]
     if errors:
         count = len(errors)
-        message = f"{count} problem{'' if count == 1 else 's'} must be mended first."
-        raise InvalidInputError(f"{message} {errors[0]}", problems=errors)
+        noun = "problem" if count == 1 else "problems"
+        raise InvalidInputError(f"Fix {count} {noun} first. {errors[0]}", problems=errors)
     published = kind.current(subject)
-    if published is not None and same(published.text, text):
+    is_prose = kind.format == "text"
+    if published is not None and same(published.text, text, is_prose=is_prose):
         raise InvalidInputError(f"It says the same as v{published.number}: nothing to publish.")
 
 

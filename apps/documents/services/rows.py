@@ -52,6 +52,17 @@ def freshen(subject: Any) -> None:
 
 
 @participant
+def keep_subject(subject: Any) -> None:
+    """The same, and hold its row: whoever discards the last draft of what was never published
+    deletes it, and a draft that is written at that moment would belong to nothing."""
+    rows = type(subject).objects.select_for_update(no_key=True).filter(pk=subject.pk)
+    number = rows.values_list("current_number", flat=True).first()
+    if number is None:
+        raise _gone()
+    subject.current_number = number
+
+
+@participant
 def write(kind: DocumentKind, draft: Any, life: Life, **more: Any) -> Any:
     """What became of a draft that is held; ``touched=False`` leaves when it was changed."""
     if more.pop("touched", True):

@@ -6,7 +6,7 @@ The views of an app name the permission and the subject, and hand the rest over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,11 @@ class Typed:
     errors: Mapping[str, str]
 
 
+def by_slug(subject: Any) -> list[str]:
+    """How most subjects are named in an address."""
+    return [subject.slug]
+
+
 @dataclass(frozen=True, slots=True)
 class Editor:
     """The editor of one kind of document: its page, and where one goes from there."""
@@ -51,6 +56,7 @@ class Editor:
     done_url: str
     index_url: str
     template: str
+    args: Callable[[Any], Sequence[str]] = by_slug  # of a subject's addresses
 
     def show(
         self,
@@ -91,6 +97,8 @@ class Editor:
         may_edit = user.may(self.kind.permission)
         state = draft.state if draft else State.DRAFT
         return {
+            "kind_name": self.kind.name,
+            "is_prose": self.kind.format == "text",
             "may_edit": may_edit,
             "read_only": not may_edit or state != State.DRAFT,
             "mine": draft is not None and draft.author_id == user.pk,
@@ -104,7 +112,9 @@ class Editor:
 
     def _shown(self, subject: Any, typed: Typed) -> list[fields.Section]:
         sections = self.kind.sections(subject, typed.text)
-        return fields.shown(sections, load(typed.text).value, typed.errors)
+        if not sections:
+            return []
+        return fields.shown(sections, load(typed.text, exact=True).value, typed.errors)
 
     def _theirs(self, error: TowerError | None, typed: Typed | None) -> list[Any]:
         """Line by line, the text that somebody saved first against the one on the page."""
@@ -112,8 +122,16 @@ class Editor:
         return side_by_side(saved, typed.text) if typed and saved is not None else []
 
     def _urls(self, subject: Any) -> dict[str, str]:
-        steps = {n: reverse(f"{self.draft_url}_{n}", args=[subject.slug]) for n in STEPS}
-        return {**steps, "page": reverse(self.draft_url, args=[subject.slug])}
+        steps = {n: self._to(f"{self.draft_url}_{n}", subject) for n in STEPS}
+        pages = {
+            "page": self._to(self.draft_url, subject),
+            "subject": self._to(self.done_url, subject),
+            "index": reverse(self.index_url),
+        }
+        return {**steps, **pages}
+
+    def _to(self, name: str, subject: Any) -> str:
+        return reverse(name, args=self.args(subject))
 
     def _typed(self, request: HttpRequest, subject: Any) -> Typed:
         text = request.POST.get("text", "").replace("\r\n", "\n")
@@ -137,7 +155,7 @@ class Editor:
         if typed.errors:
             kept = Typed(typed.text, draft.revision, typed.errors)
             return self.show(request, subject, typed=kept, status=422)
-        return redirect(self.draft_url, slug=subject.slug)
+        return redirect(self._to(self.draft_url, subject))
 
     def check(self, request: HttpRequest, subject: Any) -> HttpResponse:
         """What is wrong with the text on the page and what it would change; nothing is stored."""
@@ -251,7 +269,7 @@ class Editor:
             to = act()
         except TowerError as error:
             return self._refused(request, subject, error, typed)
-        address = reverse(to if isinstance(to, str) else self.draft_url, args=[subject.slug])
+        address = self._to(to if isinstance(to, str) else self.draft_url, subject)
         return JsonResponse({"to": address}) if wants_json(request) else redirect(address)
 
     def _refused(
@@ -260,6 +278,12 @@ class Editor:
         if wants_json(request):
             return JsonResponse(_error(request, error, typed), status=error.status)
         return self.show(request, subject, typed=typed, error=error, status=error.status)
+
+    def roll_back(self, request: HttpRequest, subject: Any, number: int) -> HttpResponse:
+        """Put an older version's text up for review as the next one."""
+        note = request.POST.get("note", "")
+        services.roll_back(self.kind, subject, number=number, actor=request.user, note=note)
+        return redirect(self._to(self.draft_url, subject))
 
     def download(
         self, request: HttpRequest, subject: Any, number: int | None = None
@@ -270,18 +294,27 @@ class Editor:
             found = selectors.draft_of(self.kind, subject) or self.kind.current(subject)
         else:
             found = self.kind.version(subject, number)
-        return file_of(subject.slug, found, number, is_json=request.GET.get("as") == "json")
+        slug = subject.slug.replace("/", "-")
+        if self.kind.format == "text":
+            return file_of(slug, found, number, ("text/markdown", "md"))
+        return file_of(slug, found, number, JSON if request.GET.get("as") == "json" else YAML)
 
 
-def file_of(slug: str, found: Any | None, number: int | None, *, is_json: bool) -> HttpResponse:
+YAML, JSON = ("application/yaml", "yaml"), ("application/json", "json")
+
+
+def file_of(
+    slug: str, found: Any | None, number: int | None, form: tuple[str, str]
+) -> HttpResponse:
     """A text as a file; 404 where there is none, 422 for JSON of what can't be read."""
+    is_json = form == JSON
     if found is None:
         return HttpResponse("There is no such text.", status=404, content_type="text/plain")
     body = as_json(found.text) if is_json else found.text
     if is_json and not body:
         words = "The text can't be read as YAML, so it has no JSON. Download it as YAML."
         return HttpResponse(words, status=422, content_type="text/plain; charset=utf-8")
-    kind, ending = ("application/json", "json") if is_json else ("application/yaml", "yaml")
+    kind, ending = form
     response = HttpResponse(body, content_type=f"{kind}; charset=utf-8")
     name = f"{slug}-v{number}" if number else f"{slug}-draft" if hasattr(found, "state") else slug
     response["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
@@ -297,7 +330,7 @@ def both_changed(merged: Merged) -> str:
 
 def as_json(text: str) -> str:
     """The values of a text as JSON; empty for a text that can't be read."""
-    document = load(text)
+    document = load(text, exact=True)
     try:
         return exactjson.dumps(document.value, indent=True) if document.value is not None else ""
     except (TypeError, ValueError):  # half a surrogate pair

@@ -16,7 +16,12 @@ from apps.policy.services.drafting import (
     submit_draft,
     withdraw,
 )
-from apps.policy.services.publishing import apply_policy, publish, validate
+from apps.policy.services.publishing import (
+    apply_policy,
+    follow_schema,
+    publish,
+    validate,
+)
 from apps.policy.services.reading import RuleRow, exemptions, rules, why_no_rules
 from apps.policy.services.simulating import (
     ChangedAnswer,
@@ -42,6 +47,7 @@ __all__ = [
     "decide_batch",
     "discard",
     "exemptions",
+    "follow_schema",
     "judge_batch",
     "publish",
     "publish_draft",

@@ -34,6 +34,7 @@ class PolicyKind:
     subject_type = "policy"
     permission = "policy.edit"
     refusal = "Only an admin changes a policy."
+    format = "yaml"
     drafts = PolicyDraft
     subject_field = "policy_set"
 

@@ -50,8 +50,8 @@ def checked(text: str, schema: Json, slug: str) -> PolicyDocument:
     document, _ = read_document(text)
     if problems or document is None:
         count = len(problems)
-        message = f"{count} problem{'' if count == 1 else 's'} must be mended first."
-        raise InvalidInputError(f"{message} {problems[0]}", problems=problems)
+        noun = "problem" if count == 1 else "problems"
+        raise InvalidInputError(f"Fix {count} {noun} first. {problems[0]}", problems=problems)
     return document
 
 
@@ -103,6 +103,39 @@ def publish(
         payload={"number": number, "digest": version.digest, "note": note},
     )
     return version
+
+
+@participant
+def follow_schema(
+    domain_slug: str,
+    schema: Json,
+    *,
+    actor: Actor,
+    note: str,
+    author_id: int | None = None,
+    approver_id: int | None = None,
+) -> list[PolicyVersion]:
+    """Have each published set of a domain judged by its tools as they are now: its text becomes a
+    version under their schema, if that is another one. Raises ``InvalidInputError`` for a text
+    that doesn't fit them."""
+    sets = PolicySet.objects.filter(domain_slug=domain_slug, current_number__gt=0)
+    made = []
+    for found in sets.order_by("slug"):
+        current = found.versions.get(number=found.current_number)
+        if current.digest == version_digest(current.text, schema):
+            continue
+        made.append(
+            publish(
+                found,
+                text=current.text,
+                schema=schema,
+                actor=actor,
+                note=note,
+                author_id=author_id,
+                approver_id=approver_id,
+            )
+        )
+    return made
 
 
 @participant

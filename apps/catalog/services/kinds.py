@@ -1,0 +1,260 @@
+"""Tools, agents and prompts as kinds of document: what is checked, compared and published. How a
+draft becomes a version is in ``documents``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from apps.catalog import selectors
+from apps.catalog.domain import checks, entrydiff
+from apps.catalog.domain.contract import parse
+from apps.catalog.domain.entries import parse_agent, parse_tool
+from apps.catalog.domain.structure import nearest
+from apps.catalog.forms import agent_sections, tool_sections
+from apps.catalog.models import (
+    Agent,
+    AgentDraft,
+    AgentVersion,
+    Prompt,
+    PromptDraft,
+    PromptVersion,
+    Tool,
+    ToolDraft,
+    ToolVersion,
+)
+from apps.catalog.services.drafts import known_for
+from apps.catalog.services.following import follow_agent, follow_prompt, follow_tool, unfit_for
+from apps.catalog.services.writing import (
+    Byline,
+    agent_document,
+    hold_catalog,
+    write_agent,
+    write_prompt,
+    write_tool,
+)
+from apps.documents.domain.changes import Change
+from apps.documents.domain.kinds import Consequences, DocumentKind, Edition
+from apps.kernel.documents import Document, Problem, load
+from apps.kernel.errors import InvalidInputError
+from apps.kernel.fields import Section
+from apps.kernel.transactions import participant
+
+HELPERS = ("preview", "lookup", "preview_then")
+MOST_OF_PROMPT = 100_000  # characters
+
+
+class _Kind:
+    """What the three have in common."""
+
+    permission = "catalog.edit"
+    refusal = "Only an admin changes the catalog."
+    format = "yaml"
+
+    def current(self, subject: Any) -> Any | None:
+        return subject.versions.filter(number=subject.current_number).first()
+
+    def version(self, subject: Any, number: int) -> Any | None:
+        return subject.versions.filter(number=number).first()
+
+    def _said(self, edition: Edition) -> Byline:
+        return Byline(
+            edition.actor, edition.note, edition.notes, edition.author_id, edition.approver_id
+        )
+
+
+class ToolKind(_Kind):
+    """A tool: what a call does, and how the tower asks, tries and looks it up."""
+
+    name = "tool"
+    subject_type = "tool"
+    drafts = ToolDraft
+    subject_field = "tool"
+
+    def problems(self, subject: Tool, text: str) -> Sequence[Problem]:
+        document, source, problems = parse_tool(text, name=subject.name)
+        if document is None:
+            return problems
+        problems = [*problems, *_against_server(subject, document, source)]
+        if not any(p.is_error for p in problems):
+            problems += _what_breaks(subject, document, source)
+        return problems
+
+    def changes(self, subject: Tool, before: ToolVersion, text: str) -> Sequence[Change]:
+        document, _, _ = parse_tool(text, name=subject.name)
+        return entrydiff.compare_tools(before.document, document) if document else ()
+
+    def consequences(self, subject: Tool, text: str, *, readable: bool) -> Consequences:
+        return _reaching(selectors.jobs_with_tool(subject))
+
+    def sections(self, subject: Tool, text: str) -> Sequence[Section]:
+        return tool_sections()
+
+    @participant
+    def publish(self, subject: Tool, edition: Edition) -> ToolVersion:
+        hold_catalog()
+        document, _, problems = parse_tool(edition.text, name=subject.name)
+        if document is None:
+            raise InvalidInputError("The draft has problems.", problems=problems)
+        subject.refresh_from_db(fields=["live"])
+        said = self._said(edition)
+        version = write_tool(
+            subject, document=document, written=edition.text, served=_live(subject), said=said
+        )
+        follow_tool(subject, said)
+        return version
+
+
+def _live(tool: Tool) -> dict[str, Any] | None:
+    """What its server said of it when it was last asked, if that can be read."""
+    live = tool.live
+    is_readable = isinstance(live, dict) and "input_schema" in live
+    return live if is_readable else None
+
+
+def _against_server(tool: Tool, document: dict[str, Any], source: Document) -> list[Problem]:
+    """In what the entry contradicts what the server says, as far as that is known."""
+    listing = selectors.last_listing(tool)
+    if listing is None:
+        return []
+    unserved = [
+        source.problem(
+            (key,),
+            f"The tool server doesn't serve “{document[key]}”.",
+            nearest(document[key], listing.tools) or f"Correct the name, or leave {key} out.",
+        )
+        for key in ("preview", "lookup")
+        if document.get(key) and selectors.was_asked(tool) and document[key] not in listing.tools
+    ]
+    return unserved + [
+        source.problem((f.field,), f.message, f.fix, severity="error" if f.is_error else "warning")
+        for f in checks.findings([document], listing)
+        if f.field not in HELPERS  # of which only the names are kept; applying a pack asks more
+    ]
+
+
+def _what_breaks(tool: Tool, document: dict[str, Any], source: Document) -> list[Problem]:
+    """Policy sets and contracts of the domain that would no longer fit."""
+    domain = tool.domain
+    documents = {d["name"]: d for d in selectors.tool_documents(domain.slug)}
+    documents[tool.name] = document
+    problems = [
+        source.problem(
+            (),
+            f"The policy set “{slug}” would no longer fit: {why}",
+            "Publish a version of it that fits both first.",
+        )
+        for slug, why in unfit_for(domain.slug, documents).items()
+    ]
+    effects = {name: entry["effect"] for name, entry in documents.items()}
+    for version in selectors.jobs_with_tool(tool):
+        known = known_for(version.job, effects)
+        if wrong := parse(version.text, known).errors:
+            message = f"The contract of “{version.job.slug}” would no longer fit: {wrong[0]}"
+            problems.append(source.problem((), message, "Publish a version that fits first."))
+    return problems
+
+
+class AgentKind(_Kind):
+    """An agent: who proposes steps, with which prompt and which models."""
+
+    name = "agent"
+    subject_type = "agent"
+    drafts = AgentDraft
+    subject_field = "agent"
+
+    def problems(self, subject: Agent, text: str) -> Sequence[Problem]:
+        _, problems = parse_agent(text, slug=subject.slug, prompts=selectors.prompt_slugs(subject))
+        return problems
+
+    def changes(self, subject: Agent, before: AgentVersion, text: str) -> Sequence[Change]:
+        old, new = load(before.text, exact=True).value, load(text, exact=True).value
+        return entrydiff.compare_agents(old, new) if old and new else ()
+
+    def consequences(self, subject: Agent, text: str, *, readable: bool) -> Consequences:
+        return _reaching(selectors.jobs_with_agent(subject.slug))
+
+    def sections(self, subject: Agent, text: str) -> Sequence[Section]:
+        return agent_sections(tuple(sorted(selectors.prompt_slugs(subject))))
+
+    @participant
+    def publish(self, subject: Agent, edition: Edition) -> AgentVersion:
+        hold_catalog()
+        known = selectors.prompt_slugs(subject)
+        entry, problems = parse_agent(edition.text, slug=subject.slug, prompts=known)
+        if entry is None:
+            raise InvalidInputError("The draft has problems.", problems=problems)
+        said = self._said(edition)
+        prompt = selectors.current_prompt(entry.get("prompt", ""))
+        Agent.objects.filter(pk=subject.pk).update(name=entry["name"], kind=entry["kind"])
+        subject.name, subject.kind = entry["name"], entry["kind"]
+        version = write_agent(
+            subject,
+            document=agent_document(entry, prompt),
+            kind=entry["kind"],
+            written=edition.text,
+            said=said,
+        )
+        follow_agent(subject, said)
+        return version
+
+
+class PromptKind(_Kind):
+    """What a live model is told first: prose."""
+
+    name = "prompt"
+    subject_type = "prompt"
+    drafts = PromptDraft
+    subject_field = "prompt"
+    format = "text"
+
+    def problems(self, subject: Prompt, text: str) -> Sequence[Problem]:
+        if not text.strip():
+            return [Problem("The prompt is empty.", "Say who the agent is and what it may do.")]
+        if len(text) > MOST_OF_PROMPT:
+            return [Problem(f"It is longer than {MOST_OF_PROMPT:,} characters.", "Shorten it.")]
+        return []
+
+    def changes(self, subject: Prompt, before: PromptVersion, text: str) -> Sequence[Change]:
+        return entrydiff.compare_prompts(before.text, text)
+
+    def consequences(self, subject: Prompt, text: str, *, readable: bool) -> Consequences:
+        agents = selectors.agents_with_prompt(subject.slug)
+        lines = [f"Agent {slug} gets a version with it." for slug in agents]
+        reached = _reaching([v for slug in agents for v in selectors.jobs_with_agent(slug)])
+        none = [] if agents else ["No agent names it yet."]
+        return Consequences([*none, *lines, *(reached.lines if agents else ())], reached.counts)
+
+    def sections(self, subject: Prompt, text: str) -> Sequence[Section]:
+        return ()
+
+    @participant
+    def publish(self, subject: Prompt, edition: Edition) -> PromptVersion:
+        hold_catalog()
+        said = self._said(edition)
+        version = write_prompt(subject, text=edition.text, said=said)
+        follow_prompt(subject, version, said)
+        return version
+
+
+MOST_TOLD = 10
+
+
+def _reaching(versions: Sequence[Any]) -> Consequences:
+    """The contracts that get a version with it, and the runs that stay on the one before."""
+    lines, counts = [], {}
+    for version in versions[:MOST_TOLD]:
+        job = version.job
+        open_runs = sum(selectors.open_runs(job.slug).values())
+        counts[job.slug] = open_runs
+        noun = "run on its way keeps" if open_runs == 1 else "runs on their way keep"
+        kept = f"; {open_runs} {noun} what it is now" if open_runs else ""
+        lines.append(f"Job {job.slug} gets v{job.current_number + 1} with it{kept}.")
+    if len(versions) > MOST_TOLD:
+        lines.append(f"And {len(versions) - MOST_TOLD} more jobs.")
+    return Consequences(lines or ["No current contract names it."], counts)
+
+
+TOOLS: DocumentKind = ToolKind()
+AGENTS: DocumentKind = AgentKind()
+PROMPTS: DocumentKind = PromptKind()
