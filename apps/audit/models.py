@@ -116,3 +116,40 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscription_id}: event {self.event_id}"
+
+
+class DutyStanding(models.Model):
+    """A duty as it went when it was last done by anybody. ``did`` is how many things it found to
+    do, where it counts them; ``token`` under which holder of the duties that was."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    words = models.CharField(max_length=200, blank=True, db_default="")  # what isn't done else
+    every_s = models.FloatField()
+    first_at = models.DateTimeField(db_default=Now())
+    ran_at = models.DateTimeField(null=True)
+    succeeded_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)  # in a row, up to now
+    error = models.CharField(max_length=500, blank=True)
+    took_ms = models.FloatField(default=0)
+    did = models.BigIntegerField(null=True)
+    set_aside = models.IntegerField(db_default=0)  # rows that it can't deal with at the moment
+    aside = models.TextField(blank=True, db_default="")  # the first of them with why, one a line
+    token = models.BigIntegerField(db_default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DutyLease(models.Model):
+    """Which process does the duties: one row. ``token`` grows with each holder; after ``until``
+    (the database's clock) another one may take over."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    holder = models.CharField(max_length=128)
+    token = models.BigIntegerField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"

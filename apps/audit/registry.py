@@ -1,20 +1,37 @@
-"""The subscribers of this installation: each app names its own when it is ready."""
+"""Who listens to the log and what is done again and again in this installation: each app names its
+own when it is ready."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
+from apps.audit.domain.duty import Duty
 from apps.audit.domain.subscriber import Subscriber
 
 _subscribers: dict[str, Subscriber] = {}
+_duties: dict[str, Duty] = {}
 
 
-def subscribe(subscriber: Subscriber) -> None:
-    """Have events delivered to ``subscriber`` from now on. Raises ``ValueError`` if another one has
-    its name: they would share one place in the log."""
-    if _subscribers.setdefault(subscriber.name, subscriber) != subscriber:
-        raise ValueError(f"there are two subscribers named {subscriber.name!r}")
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Named)
+
+
+def _add(known: dict[str, T], one: T, noun: str) -> None:
+    if known.setdefault(one.name, one) != one:
+        raise ValueError(f"there are two {noun} named {one.name!r}")
+
+
+def subscribe(*some: Subscriber) -> None:
+    """Have events delivered to these subscribers from now on. Raises ``ValueError`` if another one
+    has the name of one: they would share one place in the log."""
+    for one in some:
+        _add(_subscribers, one, "subscribers")
 
 
 def subscribers() -> tuple[Subscriber, ...]:
@@ -22,13 +39,25 @@ def subscribers() -> tuple[Subscriber, ...]:
     return tuple(_subscribers[name] for name in sorted(_subscribers))
 
 
+def add_duties(*some: Duty) -> None:
+    """Have these duties done from now on, in this order, by whichever process holds the duties.
+    Raises ``ValueError`` if another one has the name of one: they would share one standing."""
+    for one in some:
+        _add(_duties, one, "duties")
+
+
+def duties() -> tuple[Duty, ...]:
+    """All of them, in the order in which they were named."""
+    return tuple(_duties.values())
+
+
 @contextmanager
-def also(*more: Subscriber) -> Iterator[None]:
-    """With these subscribers too, for as long as the context lasts."""
+def also(*more: Subscriber | Duty) -> Iterator[None]:
+    """With these subscribers and duties too, for as long as the context lasts."""
     for one in more:
-        subscribe(one)
+        add_duties(one) if isinstance(one, Duty) else subscribe(one)
     try:
         yield
     finally:
         for one in more:
-            _subscribers.pop(one.name, None)
+            (_duties if isinstance(one, Duty) else _subscribers).pop(one.name, None)

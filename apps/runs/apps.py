@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 
+from apps.audit.domain.duty import Duty
 from apps.audit.domain.subscriber import Subscriber
-from apps.audit.registry import subscribe
+from apps.audit.registry import add_duties, subscribe
 
 # The kinds are ``reactions.DECIDED``, which can't be imported before the models are there.
 DECISIONS = Subscriber(
@@ -14,6 +16,55 @@ DECISIONS = Subscriber(
     hint=True,
 )
 
+# The bell comes after whatever may make steps due.
+DUTIES = (
+    Duty(
+        "mark_lanes",
+        "nobody would see that a lane stands still",
+        "apps.runs.journal.lanes.mark_lanes",
+    ),
+    Duty(
+        "expired_leases",
+        "steps of lost workers are not taken back",
+        "apps.runs.recovery.take_back_leases",
+        aside="apps.runs.recovery.NOT_TAKEN_BACK",
+    ),
+    Duty(
+        "overdue_runs",
+        "runs go on beyond their deadline",
+        "apps.runs.recovery.end_overdue_runs",
+        aside="apps.runs.recovery.NOT_ENDED",
+    ),
+    Duty(
+        "resumed_runs",
+        "steps of resumed runs may stay parked",
+        "apps.runs.services.unpark_resumed",
+        aside="apps.runs.services.pausing.NOT_LET_GO",
+    ),
+    Duty(
+        "undoing",
+        "the undoing of runs may stand still",
+        "apps.runs.recovery.carry_on_undoing",
+    ),
+    Duty("breakers", "breakers stay open", "apps.runs.recovery.half_open_breakers"),
+    Duty(
+        "lifted_stops",
+        "steps may stay parked after a stop was lifted",
+        "apps.runs.services.stops.wake_freed",
+        aside="apps.runs.services.stops.NOT_FREED",
+    ),
+    Duty("admitted", "deferred runs do not begin", "apps.runs.services.tend_queue"),
+    Duty("rung", "due steps may wait for a bell", "apps.runs.recovery.ring_due"),
+    Duty("forgotten_drains", "rows of ended drains pile up", "apps.runs.services.forget_drains"),
+    Duty(
+        "looked_up",
+        "lost calls are not asked about",
+        "apps.runs.reconcile.look_up_due",
+        every_s=settings.SWEEP_SECONDS,
+        waits=True,
+    ),
+)
+
 
 class RunsConfig(AppConfig):
     name = "apps.runs"
@@ -22,3 +73,4 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         subscribe(DECISIONS)
+        add_duties(*DUTIES)

@@ -1,4 +1,4 @@
-"""The sweep: find what crashes and lost bells left behind, and put it back on its way.
+"""Duties of the engine: find what crashes and lost bells left behind, and put it back on its way.
 
 Safe to run anywhere, any number of times at once: every change is a guarded update.
 """
@@ -6,63 +6,28 @@ Safe to run anywhere, any number of times at once: every change is a guarded upd
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
 from apps.approvals import services as approvals
-from apps.audit import services as audit
 from apps.audit.domain.actors import SWEEPER
 from apps.audit.services import Fact, record_many
-from apps.catalog.services import watch_servers
-from apps.documents import services as documents
 from apps.kernel import trouble
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
-from apps.runs import dispatch, journal, reconcile
-from apps.runs.domain.duties import Duty
+from apps.runs import dispatch, journal
 from apps.runs.domain.results import Disposition, RunOutcome
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
 from apps.runs.journal import breakers, compensating, lost, troubled
-from apps.runs.journal.lanes import mark_lanes
-from apps.runs.services import forget_drains, tend_queue, unpark_resumed
-from apps.runs.services.duties import perform_all
-from apps.runs.services.stops import wake_freed
 
 logger = logging.getLogger(__name__)
 NOT_TAKEN_BACK = Aside("step")
 NOT_WOKEN = Aside("question")
 NOT_ENDED = Aside("run")
 NOT_TAKEN_BACK_WORDS = "its worker went silent, and it could not be taken back: {why}."
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What one round found to do, by duty; ``failed`` says why some could not be done."""
-
-    counts: Mapping[str, int]
-    failed: Mapping[str, str]
-
-    def __getattr__(self, name: str) -> int:
-        try:
-            return self.counts[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-def sweep(*, waiting: bool = True) -> Swept:
-    """One round of all duties. Each commits by itself, and whatever one raises leaves the others to
-    be done. ``waiting``: with those that wait for the network, last. Raises ``DatabaseError`` only
-    when the database can't be asked at all."""
-    chosen = sorted((d for d in DUTIES if waiting or not d.waits), key=lambda d: d.waits)
-    done = perform_all(chosen, pace_s=settings.SWEEP_SECONDS)
-    return Swept(
-        {d.duty.name: d.count or 0 for d in done},
-        {d.duty.name: d.error for d in done if d.error},
-    )
 
 
 def take_back_leases() -> int:
@@ -243,61 +208,3 @@ def ring_due() -> tuple[str, ...]:
     for lane in lanes:
         dispatch.ring(lane)
     return lanes
-
-
-DUTIES: tuple[Duty, ...] = (
-    Duty("mark_lanes", "nobody would see that a lane stands still", mark_lanes),
-    Duty(
-        "expired_approvals",
-        "questions stay open beyond their window",
-        approvals.expire_due,
-        aside=approvals.UNENDABLE,
-    ),
-    Duty("escalations", "nobody is called about questions that wait", approvals.escalate_due),
-    Duty(
-        "expired_leases",
-        "steps of lost workers are not taken back",
-        take_back_leases,
-        aside=NOT_TAKEN_BACK,
-    ),
-    Duty(
-        "overdue_runs",
-        "runs go on beyond their deadline",
-        end_overdue_runs,
-        aside=NOT_ENDED,
-    ),
-    Duty("resumed_runs", "steps of resumed runs may stay parked", unpark_resumed),
-    Duty("undoing", "the undoing of runs may stand still", carry_on_undoing),
-    Duty("breakers", "breakers stay open", half_open_breakers),
-    Duty("lifted_stops", "steps may stay parked after a stop was lifted", wake_freed),
-    Duty("admitted", "deferred runs do not begin", tend_queue),
-    Duty(
-        "scheduled_documents",
-        "contracts and policies are not published at their time",
-        documents.publish_due,
-        aside=documents.UNPUBLISHED,
-    ),
-    Duty(
-        "sealed",
-        "the audit log is not linked into its chain",
-        audit.seal,
-        aside=audit.UNSEALABLE,
-    ),
-    Duty("delivered", "events may not reach who reacts to them", audit.deliver_all),
-    Duty("rung", "due steps may wait for a bell", ring_due),
-    Duty("forgotten_drains", "rows of ended drains pile up", forget_drains),
-    Duty(
-        "looked_up",
-        "lost calls are not asked about",
-        reconcile.look_up_due,
-        every_s=settings.SWEEP_SECONDS,
-        waits=True,
-    ),
-    Duty(
-        "watched_servers",
-        "nobody sees that a tool server is silent or changed its tools",
-        watch_servers,
-        every_s=settings.SERVER_CHECK_SECONDS,
-        waits=True,
-    ),
-)

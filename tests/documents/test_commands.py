@@ -13,6 +13,7 @@ from django.test import Client
 
 from apps.audit.domain.actors import PACK
 from apps.audit.models import Event
+from apps.audit.services import sweep
 from apps.documents import services
 from apps.documents.domain.kinds import Edition
 from apps.documents.selectors import all_kinds
@@ -23,7 +24,6 @@ from apps.kernel.errors import (
     NotPermittedError,
 )
 from apps.kernel.statements import database_now
-from apps.runs.recovery import sweep
 from tests.documents.conftest import Desk, desk_of
 from tests.factories.catalog import CONTRACT, apply_toys
 

@@ -9,8 +9,8 @@ import pytest
 from django.db.models import F
 
 from apps.approvals.models import Approval
+from apps.audit.services import sweep
 from apps.runs.models import Run, Step
-from apps.runs.recovery import sweep
 from tests.engine import shop
 from tests.engine.conftest import Tower
 from tests.engine.test_drain import answer, drain, held, ledger

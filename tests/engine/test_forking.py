@@ -12,11 +12,11 @@ from django.db import connections
 
 from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
+from apps.audit.services import sweep
 from apps.catalog.models import ContractVersion
 from apps.runs.course import RunCache
 from apps.runs.engine.commit import claim_and_commit
 from apps.runs.models import Intent, Receipt, Run, RunScript, Step
-from apps.runs.recovery import sweep
 from apps.runs.services import fork_run
 from apps.runs.work import Action, Call
 from tests.engine.conftest import ENDED, Tower

@@ -12,7 +12,8 @@ from django.db import connection
 
 from apps.ops.selectors import troubles
 from apps.ops.selectors.health import Trouble
-from apps.runs.models import Duty, Worker
+from apps.audit.models import DutyStanding
+from apps.runs.models import Worker
 from controltower.launch import doctor
 from tests.engine.conftest import Tower
 from tests.engine.shop import busy_script
@@ -121,7 +122,7 @@ def test_a_duty_that_fails_is_noticed_while_the_others_are_done(tower: Tower) ->
             cursor.execute("ALTER TABLE runs_loadsample_away RENAME TO runs_loadsample")
 
     assert "runs_loadsample" in found.detail
-    others = Duty.objects.exclude(name="admitted")
+    others = DutyStanding.objects.exclude(name="admitted")
     assert others.filter(failures=0, succeeded_at__isnull=False).count() == others.count() > 10
     tower.wait(tower.start([busy_script(1)]))
     until(lambda: troubles.readiness().is_ready, "it goes well again", seconds=20)

@@ -13,13 +13,13 @@ import pytest
 from django.db import connection, transaction
 
 from apps.audit.domain.actors import Actor
+from apps.audit.services import sweep
 from apps.catalog.selectors import pinned
 from apps.kernel.ids import new_id
 from apps.runs import journal
 from apps.runs.domain.caps import BUSY_S
 from apps.runs.journal import claiming, pressure
 from apps.runs.models import Attempt, Cap, Rate, Run, Step
-from apps.runs.recovery import sweep
 from apps.runs.services import cancel_run
 from apps.runs.services.admitting import forget_reading
 from apps.runs.work import Claimed

@@ -13,13 +13,14 @@ from apps.accounts.models import User
 from apps.approvals.models import Approval
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult
+from apps.audit.services import sweep
 from apps.policy.models import Decision
 from apps.runs import reconcile
 from apps.runs.course import RunCache
 from apps.runs.domain.finding import Looked, Verdict
 from apps.runs.engine.commit import claim_and_commit, commit
 from apps.runs.models import Attempt, Finding, Receipt, Run, Step
-from apps.runs.recovery import sweep, take_back_leases
+from apps.runs.recovery import take_back_leases
 from apps.runs.work import Finished
 from tests.engine.conftest import Tower
 from tests.engine.shop import address, busy_script, call

@@ -13,11 +13,11 @@ import pytest
 from django.db import connection
 
 from apps.audit.models import Event
+from apps.audit.services import sweep
 from apps.runs.domain.barrier import Scope
 from apps.runs.engine.drain import Drain
 from apps.runs.journal import barriers
 from apps.runs.models import PARKED_UNTIL, Attempt, Breaker, Intent, Run, Step
-from apps.runs.recovery import sweep
 from apps.runs.services import stops
 from tests.engine.conftest import Tower
 from tests.engine.shop import address, busy_script, call

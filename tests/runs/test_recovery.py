@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.audit.services import sweep
 from apps.runs.models import Worker
-from apps.runs.recovery import sweep
 from apps.runs.services import beat
 
 pytestmark = pytest.mark.django_db(transaction=True)

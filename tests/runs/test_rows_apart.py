@@ -17,13 +17,17 @@ from apps.audit import services as audit
 from apps.audit.domain.actors import Actor
 from apps.audit.domain.subscriber import MOST_TRIES
 from apps.audit.models import DeadLetter, Event, Subscription
+from apps.audit.models import DutyStanding as Row
 from apps.audit.services import Fact
 from apps.kernel.transactions import command
-from apps.runs import recovery
+from apps.runs import recovery, services
 from apps.runs.apps import DECISIONS
+from apps.runs.domain.barrier import Scope
+from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.suspicion import End, Evidence
-from apps.runs.models import Duty as Row
-from apps.runs.models import Run, Step
+from apps.runs.models import PARKED_UNTIL, Run, Step
+from apps.runs.services import pausing, stops
+from tests.factories.accounts import UserFactory
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import AttemptFactory, RunFactory, StepFactory
 from tests.refusing import refused
@@ -35,6 +39,8 @@ REGISTERS = (
     recovery.NOT_TAKEN_BACK,
     recovery.NOT_WOKEN,
     recovery.NOT_ENDED,
+    pausing.NOT_LET_GO,
+    stops.NOT_FREED,
 )
 
 
@@ -114,7 +120,7 @@ def test_a_step_that_can_only_be_left_is_set_aside_with_words() -> None:
     with refused("runs_step", is_one_of(bad)):
         assert recovery.take_back_leases() == 7
         assert recovery.take_back_leases() == 0
-        swept = recovery.sweep(waiting=False)
+        swept = audit.sweep(waiting=False)
 
     assert swept.failed == {}
     assert states(steps) == ["running"] + ["queued"] * 7 + ["running"]
@@ -195,6 +201,56 @@ def test_a_run_that_cant_be_ended_is_set_aside() -> None:
 
     assert states(runs) == ["failed"] * 4 + ["waiting_approval"]
     assert [what for what, _ in recovery.NOT_ENDED.told()] == [f"run {runs[4].pk}"]
+
+
+# --- parked steps ---------------------------------------------------------------------------------
+
+
+def parked(n: int, waits_for: str) -> list[Step]:
+    values = {"state": "queued", "not_before": PARKED_UNTIL, "waits_for": waits_for}
+    return [StepFactory.create(**values) for _ in range(n)]
+
+
+def still_parked(steps: Sequence[Step]) -> list[bool]:
+    found = {s.pk: s.waits_for != "" for s in Step.objects.all()}
+    return [found[s.pk] for s in steps]
+
+
+def test_a_step_of_a_resumed_run_that_cant_be_let_go_leaves_the_others_to_be() -> None:
+    steps = parked(5, WAITS_FOR_RESUME)
+
+    with refused("runs_step", is_one_of([steps[3].pk])):
+        assert services.unpark_resumed() == 4
+        assert services.unpark_resumed() == 0
+
+    assert still_parked(steps) == [False] * 3 + [True, False]
+    assert [what for what, _ in pausing.NOT_LET_GO.told()] == [f"step {steps[3].pk}"]
+
+    pausing.NOT_LET_GO.forget()
+    assert services.unpark_resumed() == 1
+
+
+def test_a_step_that_cant_be_freed_leaves_the_others_to_be() -> None:
+    steps = parked(5, "everything is stopped")
+
+    with refused("runs_step", is_one_of([steps[0].pk])):
+        assert stops.wake_freed() == ["normal"]
+        assert stops.wake_freed() == []
+
+    assert still_parked(steps) == [True] + [False] * 4
+    assert [what for what, _ in stops.NOT_FREED.told()] == [f"step {steps[0].pk}"]
+
+
+def test_a_stop_is_lifted_whatever_one_step_says_and_the_sweep_wakes_the_others() -> None:
+    steps = parked(3, "everything is stopped")
+    admin = UserFactory.create(role="admin")
+    stop = stops.place_stop(Scope.EVERYTHING, "", reason="x", person=admin)
+
+    with refused("runs_step", is_one_of([steps[1].pk])):
+        stops.lift_stop(stop, reason="y", person=admin)
+        assert stops.wake_freed() == ["normal"]
+
+    assert still_parked(steps) == [False, True, False]
 
 
 # --- questions ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The simulated sweep: ``recovery.sweep``, whenever there may be something for it to do."""
+"""The simulated sweep: ``audit.services.sweep``, whenever there may be something for it to do."""
 
 from __future__ import annotations
 

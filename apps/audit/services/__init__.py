@@ -1,9 +1,10 @@
-"""What is done with the log: record, seal, verify, deliver."""
+"""What is done with the log: record, seal, verify, deliver; and the duties."""
 
 from apps.audit.services.delivering import Delivery as Delivery
 from apps.audit.services.delivering import deliver as deliver
 from apps.audit.services.delivering import deliver_again as deliver_again
 from apps.audit.services.delivering import deliver_all as deliver_all
+from apps.audit.services.performing import sweep as sweep
 from apps.audit.services.recording import Fact as Fact
 from apps.audit.services.recording import Notice as Notice
 from apps.audit.services.recording import record as record

@@ -14,6 +14,8 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from apps.audit.selectors import duties
+from apps.audit.selectors.duties import DutyHealth, Holder
 from apps.kernel.transactions import is_away
 from apps.runs.models import Breaker
 
@@ -121,54 +123,6 @@ class LaneHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class DutyHealth:
-    """How a duty of the sweep went last. ``quiet_s`` is the time since it went well, ``lag_s`` how
-    much of that is more than its interval; ``set_aside`` counts the rows that it can't deal with
-    at the moment, and ``aside`` names the first of them, one a line with the reason."""
-
-    name: str
-    words: str
-    every_s: float
-    succeeded_at: datetime | None
-    failed_at: datetime | None
-    failures: int
-    error: str
-    took_ms: float
-    did: int | None
-    set_aside: int
-    aside: str
-    quiet_s: float
-
-    @property
-    def title(self) -> str:
-        return self.name.replace("_", " ").capitalize()
-
-    @property
-    def lines(self) -> list[str]:
-        """What of the rows that were set aside is told."""
-        return self.aside.splitlines()
-
-    @property
-    def untold(self) -> int:
-        return self.set_aside - len(self.lines)
-
-    @property
-    def lag_s(self) -> float:
-        return max(0.0, self.quiet_s - self.every_s - self.took_ms / 1000)
-
-    @property
-    def is_late(self) -> bool:
-        return self.lag_s > max(settings.NOTICE_SECONDS, 2 * self.every_s)
-
-    @property
-    def standing(self) -> str:
-        """One word: fails, late or well."""
-        if self.failures:
-            return "fails"
-        return "late" if self.is_late else "well"
-
-
-@dataclass(frozen=True, slots=True)
 class Trouble:
     """One thing that is wrong: a word for programs, a sentence and what to do about it for people.
     ``detail`` may hold what came from outside, and is for those who have logged in. A trouble that
@@ -223,6 +177,7 @@ class Overview:
     redis_error: str
     sweeper_age_s: float | None
     duties: list[DutyHealth]
+    holder: Holder | None
     unread: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -283,7 +238,8 @@ def overview() -> Overview:
         redis_ms=redis_ms,
         redis_error=redis_error,
         sweeper_age_s=min((w.silent_s for w in workers if w.kind == "sweeper"), default=None),
-        duties=part("duties", _duties, []),
+        duties=part("duties", duties.standings, []),
+        holder=part("holder of the duties", duties.holder, None),
         unread=unread,
     )
 
@@ -366,19 +322,6 @@ def _lanes() -> list[LaneHealth]:
         still = dict(cursor.fetchall())
     empty = {lane: LaneHealth(lane, 0, 0, 0, None) for lane in settings.LANES}
     return [replace(x, still_s=still.get(x.lane, 0.0)) for x in (empty | found).values()]
-
-
-def _duties() -> list[DutyHealth]:
-    """Those done in the last day, those first that need a look."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name, words, every_s, succeeded_at, failed_at, failures, error, took_ms, did,"
-            " set_aside, aside,"
-            " extract(epoch FROM clock_timestamp() - coalesce(succeeded_at, first_at))::float8"
-            " FROM runs_duty WHERE ran_at > clock_timestamp() - interval '1 day' ORDER BY name"
-        )
-        found = [DutyHealth(*row) for row in cursor.fetchall()]
-    return sorted(found, key=lambda d: (d.standing == "well", not d.set_aside))
 
 
 def _counts() -> tuple[int, int, int]:

@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from apps.audit import selectors as log
+from apps.audit.selectors.duties import DutyHealth
 from apps.catalog.selectors import servers
 from apps.kernel import trouble
 from apps.ops.selectors import health, probes
-from apps.ops.selectors.health import DutyHealth, LaneHealth, Overview, Trouble, WorkerHealth
+from apps.ops.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
 
 logger = logging.getLogger(__name__)
 LATE_SECONDS = 60  # a due step older than this is worth a sentence, though its lane moves
@@ -152,6 +153,17 @@ def _sweeper(seen: Overview) -> Iterator[Trouble]:
         yield Trouble("sweeper", sentence, "Start it: manage.py sweep.")
 
 
+def _holder(seen: Overview) -> Iterator[Trouble]:
+    """Sweepers run, and none of them does the duties. Without any, that is said already."""
+    if seen.holder is None or list(_sweeper(seen)):
+        return
+    unheld = seen.holder.unheld_s
+    if unheld > settings.NOTICE_SECONDS:
+        sentence = f"No sweeper has held the duties for {unheld:.0f} s, so none of them is done"
+        mend = "The log of the sweepers says why none takes them over; restart them."
+        yield Trouble("holder", sentence, mend)
+
+
 def _duties(seen: Overview) -> Iterator[Trouble]:
     sweeps = seen.sweeper_age_s is not None and not list(_sweeper(seen))
     for duty in seen.duties:
@@ -237,6 +249,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _redis,
     _refused,
     _sweeper,
+    _holder,
     _workers,
     _lanes,
     _horses,

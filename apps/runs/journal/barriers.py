@@ -17,7 +17,7 @@ has woken everybody. The sweep wakes such steps (``wake_freed``).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -220,6 +220,10 @@ _PARKED = f"""
     {_SUBJECTS} WHERE s.state = 'queued' AND s.not_before >= '9000-01-01+00' AND s.id > %s
       AND s.waits_for <> ALL(%s) ORDER BY s.id LIMIT %s
 """
+_THESE = f"""
+    {_SUBJECTS} WHERE s.id = ANY(%s) AND s.state = 'queued' AND s.not_before >= '9000-01-01+00'
+      AND s.waits_for <> ALL(%s)
+"""
 # A step that is being claimed at this moment is skipped: its call is looked at once more before it
 # is sent.
 _DUE = f"""
@@ -229,13 +233,15 @@ _DUE = f"""
 
 
 @participant
-def wake_freed() -> list[str]:
+def wake_freed(only: Sequence[UUID] | None = None) -> list[str]:
     """Let parked steps go on that nothing holds any more, and correct the reason of those that
-    something else holds. Returns the lanes to ring. Cheap when nothing is parked, and when all that
-    is parked is held by what is firmly in force."""
+    something else holds; all of them, or ``only`` these. Returns the lanes to ring. Cheap when
+    nothing is parked, and when all that is parked is held by what is firmly in force."""
     barriers = read()
+    firm = _firm(barriers)
+    pages = _parked_besides(firm) if only is None else [fetch(_THESE, [list(only), firm])]
     lanes: set[str] = set()
-    for rows in _parked_besides(_firm(barriers)):
+    for rows in pages:
         free, other = [], {}
         for *values, lane, waits_for in rows:
             subject = _subject(values)
@@ -248,6 +254,14 @@ def wake_freed() -> list[str]:
         _let_go(free)
         _explain(other)
     return sorted(lanes)
+
+
+@participant
+def loosely_parked(*, besides: Collection[UUID]) -> list[UUID]:
+    """Parked steps for a reason that isn't firmly in force, some left out."""
+    left_out = set(besides)
+    pages = _parked_besides(_firm(read()))
+    return [row[0] for rows in pages for row in rows if row[0] not in left_out]
 
 
 def _firm(barriers: Barriers) -> list[str]:

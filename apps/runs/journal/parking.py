@@ -41,15 +41,29 @@ def unpark_run(run_id: UUID) -> list[str]:
     return [row[0] for row in rows]
 
 
-@participant
-def unpark_resumed() -> int:
-    """Let steps go on that were parked for a pause which has ended meanwhile."""
-    return execute(
-        "UPDATE runs_step s SET not_before = clock_timestamp(), waits_for = ''"
+def resumed(*, besides: Sequence[UUID]) -> list[UUID]:
+    """Steps that are parked for a pause which has ended meanwhile, some left out."""
+    rows = fetch(
+        "SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id"
         " WHERE s.state = 'queued' AND s.not_before >= %s AND s.waits_for = %s"
-        " AND EXISTS (SELECT FROM runs_run r WHERE r.id = s.run_id AND r.paused_at IS NULL)",
-        [PARKED_UNTIL, WAITS_FOR_RESUME],
+        " AND r.paused_at IS NULL AND s.id <> ALL(%s) ORDER BY s.id",
+        [PARKED_UNTIL, WAITS_FOR_RESUME, list(besides)],
     )
+    return [row[0] for row in rows]
+
+
+@participant
+def unpark(step_ids: Sequence[UUID]) -> list[UUID]:
+    """Let those of these steps go on whose run isn't paused. Returns which."""
+    rows = fetch(
+        "UPDATE runs_step s SET not_before = clock_timestamp(), waits_for = ''"
+        " WHERE s.id = ANY(%s) AND s.state = 'queued' AND s.waits_for = %s"
+        # Paused again since they were looked for: then they stay.
+        " AND EXISTS (SELECT FROM runs_run r WHERE r.id = s.run_id AND r.paused_at IS NULL)"
+        " RETURNING s.id",
+        [list(step_ids), WAITS_FOR_RESUME],
+    )
+    return [row[0] for row in rows]
 
 
 @participant

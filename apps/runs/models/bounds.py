@@ -158,25 +158,6 @@ class LoadSample(models.Model):
     open_approvals = models.PositiveIntegerField(default=0)
 
 
-class Duty(models.Model):
-    """A duty of the sweep, as it went when it was last done by anybody. ``did`` is how many things
-    it found to do, where it counts them."""
-
-    name = models.CharField(max_length=60, primary_key=True)
-    words = models.CharField(max_length=200, blank=True, db_default="")  # what isn't done else
-    every_s = models.FloatField()
-    first_at = models.DateTimeField(db_default=Now())
-    ran_at = models.DateTimeField(null=True)
-    succeeded_at = models.DateTimeField(null=True)
-    failed_at = models.DateTimeField(null=True)
-    failures = models.PositiveIntegerField(default=0)  # in a row, up to now
-    error = models.CharField(max_length=500, blank=True)
-    took_ms = models.FloatField(default=0)
-    did = models.BigIntegerField(null=True)
-    set_aside = models.IntegerField(db_default=0)  # rows that it can't deal with at the moment
-    aside = models.TextField(blank=True, db_default="")  # the first of them with why, one a line
-
-
 class LaneMark(models.Model):
     """How a lane stood when the sweep last looked: the step that is due first, how much its workers
     had done, and when one of the two last changed."""

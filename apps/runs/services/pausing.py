@@ -10,12 +10,15 @@ from django.db.models.functions import Now
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import record
+from apps.kernel.apart import Aside, deal
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import after_commit, command
 from apps.runs import dispatch
 from apps.runs.domain.pausing import OPEN
 from apps.runs.journal import parking, poison
 from apps.runs.models import Run
+
+NOT_LET_GO = Aside("step")
 
 
 @command
@@ -54,10 +57,11 @@ def resume_run(run_id: UUID, *, actor: Actor) -> None:
     _record("run.resumed", run_id, actor)
 
 
-@command
 def unpark_resumed() -> int:
-    """For the sweep: let go what was parked at the very moment in which its run was resumed."""
-    return parking.unpark_resumed()
+    """A duty: let go what was parked at the very moment in which its run was resumed. A step that
+    can't be is set aside."""
+    found = parking.resumed(besides=NOT_LET_GO.left_alone())
+    return len(deal(found, lambda some: command(parking.unpark)(some), NOT_LET_GO))
 
 
 @command

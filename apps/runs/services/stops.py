@@ -7,19 +7,21 @@ change is a guarded update: of two people who act at once one is told what the o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Permission
 from apps.audit.domain.actors import Actor
 from apps.audit.services import record
+from apps.kernel.apart import Aside, deal
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
-from apps.kernel.transactions import after_commit, command, participant
+from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import dispatch
 from apps.runs.domain.barrier import Scope, next_stage
 from apps.runs.journal import barriers, breakers, withholding
@@ -27,6 +29,8 @@ from apps.runs.models import Stop
 from apps.runs.selectors import stops as known
 from apps.runs.work import Claimed
 
+logger = logging.getLogger(__name__)
+NOT_FREED = Aside("step")
 TYPED = "stop everything"  # what has to be typed to stop everything
 
 
@@ -176,17 +180,27 @@ def withheld(works: Sequence[Claimed]) -> set[int]:
     return withholding.look(works)
 
 
-@command
 def wake_freed() -> list[str]:
-    """For the sweep: let go what was parked at the very moment in which its stop was lifted.
-    Returns the lanes that have work again."""
-    return barriers.wake_freed()
+    """A duty: let go what was parked at the very moment in which its stop was lifted. A step that
+    can't be is set aside. Returns the lanes that have work again."""
+    found = command(barriers.loosely_parked)(besides=NOT_FREED.left_alone())
+    lanes = deal(found, lambda some: command(barriers.wake_freed)(some), NOT_FREED)
+    return sorted(set(lanes))
 
 
 @participant
 def _wake() -> None:
     barriers.forget()
-    _ring(barriers.wake_freed())
+    try:
+        with transaction.atomic():
+            lanes = barriers.wake_freed()
+    except BaseException as error:
+        if not is_of_a_row(error):
+            raise
+        # What a person lets go on isn't kept by one row; the duty wakes the others one by one.
+        logger.exception("a stop is lifted; what it held is woken by the sweep")
+        return
+    _ring(lanes)
 
 
 def _ring(lanes: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py sweep``: put back on its way what crashes and lost bells left behind."""
+"""``manage.py sweep``: seal and deliver the log, and do the duties if no other process does."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ import threading
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from apps.audit.courier import Courier
-from apps.runs.domain.duties import Duty
-from apps.runs.recovery import DUTIES, sweep, wake_decided
+from apps.audit.domain.duty import Duty
+from apps.audit.runner import LAST_WORDS_S, Runner
+from apps.audit.services import sweep
+from apps.audit.services.performing import perform
+from apps.kernel.errors import ConflictError
+from apps.runs.recovery import wake_decided
 from apps.runs.services import beat
 from apps.runs.services.clocks import refuse_a_wrong_clock
-from apps.runs.services.duties import go_on_beside, perform
 from apps.runs.services.workers import worker_name
 
 
 class Command(BaseCommand):
-    help = "Sweep every few seconds until told to stop (--once: a single round)."
+    help = "Deliver events and do the duties until told to stop (--once: each duty once)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
-            self.stdout.write(str(sweep()))
+            self._once()
             return
         if not settings.POOLER:  # there the role has such limits (controltower.pooling)
             connection_created.connect(_wait_briefly)
@@ -37,21 +40,25 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        for duty in DUTIES:
-            if duty.waits:
-                go_on_beside(duty, stop)
-        Courier(stop).start()
-        self._go_on(stop)
-
-    def _go_on(self, stop: threading.Event) -> None:
-        name, rounds = worker_name(), 0
         perform(Duty("woken", "", wake_decided))
+        runner = Runner(stop, worker_name())
+        threads = runner.start()
+        Courier(stop).start()
+        self._show_life(runner, stop)
+        for thread in threads:
+            thread.join(LAST_WORDS_S + 1)
+
+    def _once(self) -> None:
+        try:
+            self.stdout.write(str(sweep(holder=worker_name())))
+        except ConflictError as error:
+            raise CommandError(str(error)) from error
+
+    def _show_life(self, runner: Runner, stop: threading.Event) -> None:
+        name = worker_name()
         while not stop.is_set():
             try:
-                swept, rounds = sweep(waiting=False), rounds + 1
-                beat(name, "sweeper", "", 0, rounds)
-                if swept.failed or swept.expired_leases or swept.overdue_runs:
-                    self.stderr.write(str(swept))
+                beat(name, "sweeper", "", 0, runner.rounds)
             except DatabaseError as error:
                 self.stderr.write(f"the database is away, trying again: {error}")
                 connection.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,21 +11,29 @@ from django.db import DatabaseError, connection
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.audit import registry
 from apps.audit import services as audit
-from apps.audit.models import Event
+from apps.audit.domain.duty import Duty, Term
+from apps.audit.models import DutyLease, Event
+from apps.audit.models import DutyStanding as Row
+from apps.audit.services import leading, sweep
+from apps.audit.services.performing import perform, perform_all
 from apps.kernel.apart import MOST_AT_ONCE
 from apps.ops.selectors import health, troubles
-from apps.runs import recovery
-from apps.runs.domain.duties import Duty
-from apps.runs.models import Duty as Row
 from apps.runs.models import Worker
-from apps.runs.recovery import sweep
 from apps.runs.services import beat
-from apps.runs.services.duties import go_on_beside, perform, perform_all
 from tests.factories.accounts import UserFactory
 from tests.refusing import refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def holding() -> Term:
+    """This process has the duties, whoever had them."""
+    DutyLease.objects.all().delete()
+    term = leading.take("test")
+    assert term is not None
+    return term
 
 
 class Panic(BaseException):
@@ -69,7 +75,7 @@ def test_whatever_a_duty_raises_the_others_are_done(broken: Callable[[], Any]) -
         Duty("last", "", ask("SELECT 4")),
     ]
 
-    done = perform_all(duties, pace_s=5)
+    done = perform_all(duties, holding())
 
     assert [(d.count, bool(d.error)) for d in done] == [(3, False), (None, True), (4, False)]
     rows = {row.name: row for row in Row.objects.all()}
@@ -81,11 +87,11 @@ def test_whatever_a_duty_raises_the_others_are_done(broken: Callable[[], Any]) -
 
 
 def test_failures_are_counted_until_it_goes_well_and_its_last_error_is_kept() -> None:
-    perform_all([Duty("d", "", fail(ValueError("no")))] * 1, pace_s=5)
-    perform_all([Duty("d", "", fail(ValueError("not yet")))], pace_s=5)
+    perform_all([Duty("d", "", fail(ValueError("no")))] * 1, holding())
+    perform_all([Duty("d", "", fail(ValueError("not yet")))], holding())
     assert Row.objects.get().failures == 2
 
-    perform_all([Duty("d", "", lambda: (1, 2))], pace_s=5)
+    perform_all([Duty("d", "", lambda: (1, 2))], holding())
 
     row = Row.objects.get()
     assert (row.failures, row.error, row.did) == (0, "ValueError: not yet", 2)
@@ -103,24 +109,9 @@ def test_a_round_ends_when_the_database_is_away(monkeypatch: pytest.MonkeyPatch)
 
     duties = [Duty("a", "", break_it), Duty("b", "", lambda: done.append("b"))]
     with pytest.raises(DatabaseError):
-        perform_all(duties, pace_s=5)
+        perform_all(duties, holding())
 
     assert done == []
-
-
-def test_a_duty_that_waits_for_the_network_goes_on_by_itself() -> None:
-    stop, held = threading.Event(), threading.Event()
-    thread = go_on_beside(Duty("slow", "", held.wait, every_s=0.01, waits=True), stop)
-    started = time.monotonic()
-
-    sweep(waiting=False)
-
-    assert time.monotonic() - started < 10
-    assert "looked_up" not in Row.objects.values_list("name", flat=True)
-    stop.set()
-    held.set()
-    thread.join(10)
-    assert Row.objects.get(name="slow").succeeded_at is not None
 
 
 @pytest.fixture
@@ -147,7 +138,7 @@ def test_rows_without_end_that_are_refused_stop_their_own_duty_only(
 
     assert list(swept.failed) == ["sealed"]
     assert not Worker.objects.exists()
-    names = {duty.name for duty in recovery.DUTIES}
+    names = {duty.name for duty in registry.duties()}
     well = {d.name for d in health.overview().duties if d.standing == "well"}
     assert well == names - {"sealed"}
     [told] = [t for t in troubles.readiness().troubles if t.kind == "duty"]
@@ -190,7 +181,7 @@ def test_a_row_that_is_refused_stops_no_duty_and_is_named(sealable: None, client
 
 def test_a_duty_that_is_not_done_is_late() -> None:
     beat("s", "sweeper", "", 0, 1)
-    perform_all([Duty("d", "", int)], pace_s=5)
+    perform_all([Duty("d", "", int)], holding())
     Row.objects.update(succeeded_at=timezone.now() - timedelta(seconds=60))
 
     [told] = [t for t in troubles.troubles(health.overview()) if t.kind == "duty"]
