@@ -2,5 +2,6 @@
 
 Owns: User.
 Hides: how a person logs in and how attempts are limited.
-Offers: domain.roles (Role, Permission, allows), authn.requires, selectors.user_by_id.
+Offers: domain.roles (Role, Permission), registry (add_permissions, allows),
+    authn.requires, selectors.user_by_id.
 """

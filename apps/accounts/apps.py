@@ -2,8 +2,19 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.roles import EVERYONE, Permission, Role
+from apps.accounts.registry import add_permissions
+
+PERMISSIONS = (
+    Permission("tower.view", EVERYONE),
+    Permission("users.manage", frozenset({Role.ADMIN})),
+)
+
 
 class AccountsConfig(AppConfig):
     name = "apps.accounts"
     label = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        add_permissions(*PERMISSIONS)

@@ -20,8 +20,9 @@ from django.shortcuts import render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps.accounts.domain.keeping import KEPT, Kept, keep
-from apps.accounts.domain.roles import Permission, who_may
 from apps.accounts.forms import LogInForm
+from apps.accounts.registry import permission as known
+from apps.accounts.registry import who_may
 from apps.kernel.errors import TowerError
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 def requires(permission: str) -> Callable[[View], View]:
     """Let a view run only for a logged-in person whose role allows ``permission``: others get the
     log-in page, or 403 with a sentence that says who can."""
-    wanted = Permission(permission)
+    wanted = known(permission).name
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -9,7 +9,8 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.accounts.domain.roles import Permission, Role, allows
+from apps.accounts.domain.roles import Role
+from apps.accounts.registry import allows
 from apps.audit.domain.actors import Actor
 from apps.kernel.models import JSONField
 
@@ -40,7 +41,7 @@ class User(AbstractUser):
 
     def may(self, permission: str) -> bool:
         """Whether this person's role allows ``permission``; never for a disabled account."""
-        return self.is_active and allows(self.role, Permission(permission))
+        return self.is_active and allows(self.role, permission)
 
 
 class ServiceAccount(models.Model):

@@ -15,8 +15,9 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.preferences import chosen
-from apps.accounts.domain.roles import Permission, Role
+from apps.accounts.domain.roles import Role
 from apps.accounts.models import ApiToken, ServiceAccount, User
+from apps.accounts.registry import permissions
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Door:
     name: str
     icon: str
     key: str
-    permission: Permission
+    permission: str
     first: bool = False
     starts_group: bool = False
     url: str = ""
@@ -35,17 +36,17 @@ class Door:
 
 
 DOORS = (
-    Door("Tower", "dashboards:home", "tower", "h", Permission.TOWER_VIEW, first=True),
-    Door("Approvals", "approvals:queue", "approvals", "a", Permission.APPROVALS_VIEW, first=True),
-    Door("Runs", "runs:list", "runs", "r", Permission.RUNS_VIEW, first=True),
-    Door("Catalog", "catalog:index", "catalog", "c", Permission.CATALOG_VIEW),
-    Door("Policies", "policy:index", "policies", "p", Permission.POLICY_VIEW),
-    Door("Outcomes", "dashboards:outcomes", "outcomes", "o", Permission.OUTCOMES_VIEW, first=True),
-    Door("Stops", "stops:index", "stop", "x", Permission.TOWER_VIEW),
-    Door("System", "api:system", "system", "y", Permission.TOWER_VIEW, starts_group=True),
-    Door("Load", "load:index", "load", "l", Permission.RUNS_VIEW),
-    Door("Audit", "audit:list", "audit", "u", Permission.AUDIT_VIEW),
-    Door("Users", "accounts:users", "users", "s", Permission.USERS_MANAGE),
+    Door("Tower", "dashboards:home", "tower", "h", "tower.view", first=True),
+    Door("Approvals", "approvals:queue", "approvals", "a", "approvals.view", first=True),
+    Door("Runs", "runs:list", "runs", "r", "runs.view", first=True),
+    Door("Catalog", "catalog:index", "catalog", "c", "catalog.view"),
+    Door("Policies", "policy:index", "policies", "p", "policy.view"),
+    Door("Outcomes", "dashboards:outcomes", "outcomes", "o", "outcomes.view", first=True),
+    Door("Stops", "stops:index", "stop", "x", "tower.view"),
+    Door("System", "api:system", "system", "y", "tower.view", starts_group=True),
+    Door("Load", "load:index", "load", "l", "runs.view"),
+    Door("Audit", "audit:list", "audit", "u", "audit.view"),
+    Door("Users", "accounts:users", "users", "s", "users.manage"),
 )
 
 
@@ -68,7 +69,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
     """What ``base.html`` needs on every page: who may see which door, and where we are."""
     user: Any = getattr(request, "user", None)
     known = bool(user and user.is_authenticated)
-    may = {p.value.replace(".", "_"): known and user.may(p) for p in Permission}
+    may = {p.name.replace(".", "_"): known and user.may(p.name) for p in permissions()}
     return {
         "may": may,
         "environment": settings.ENV,

@@ -2,8 +2,20 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.roles import Permission, Role
+from apps.accounts.registry import add_permissions
+from apps.audit.domain.streams import Stream
+from apps.audit.registry import add_streams
+
+PERMISSIONS = (Permission("audit.view", frozenset({Role.ADMIN, Role.AUDITOR})),)
+STREAMS = (Stream("audit", "audit.view"),)
+
 
 class ApiConfig(AppConfig):
     name = "apps.api"
     label = "api"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)

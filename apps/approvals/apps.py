@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.roles import EVERYONE, Permission, Role
+from apps.accounts.registry import add_permissions
 from apps.audit.domain.duty import Duty
-from apps.audit.registry import add_duties
+from apps.audit.domain.streams import Stream
+from apps.audit.registry import add_duties, add_streams
 
 DUTIES = (
     Duty(
@@ -19,6 +22,12 @@ DUTIES = (
     ),
 )
 
+PERMISSIONS = (
+    Permission("approvals.view", EVERYONE),
+    Permission("approvals.decide", frozenset({Role.OPERATOR})),
+)
+STREAMS = (Stream("approvals", "approvals.view", kinds=("approval",)),)
+
 
 class ApprovalsConfig(AppConfig):
     name = "apps.approvals"
@@ -26,4 +35,6 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)
         add_duties(*DUTIES)

@@ -1,7 +1,9 @@
 """Audit: what happened, in order, provably.
 
-Owns: Event (append-only), its position in the hash chain; Subscription and DeadLetter.
+Owns: Event (append-only), its position in the hash chain; Subscription and DeadLetter; how duties
+stand, and which process holds them.
 Hides: how the chain is sealed, how events are delivered, how a screen hears of a change.
 Offers: services.record (participant), services.seal, services.verify, services.deliver,
-registry.subscribe, courier.Courier, fanout.tick, selectors.events_of, selectors.subscriptions.
+services.sweep, registry (subscribe, add_duties, add_streams), courier.Courier, runner.Runner,
+fanout.tick, selectors.events_of, selectors.subscriptions.
 """

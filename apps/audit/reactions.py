@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from apps.audit import fanout
-from apps.audit.domain.streams import streams_of
+from apps.audit import fanout, registry
 from apps.audit.services import Notice
 from apps.kernel.transactions import after_commit
 
@@ -17,7 +16,9 @@ def tell_screens(notices: Sequence[Notice]) -> None:
     latest = {
         stream: notice
         for notice in notices
-        for stream in streams_of(notice.kind, str(notice.run_id) if notice.run_id else None)
+        for stream in registry.streams_of(
+            notice.kind, str(notice.run_id) if notice.run_id else None
+        )
     }
     ticks = [(stream, n.id, n.kind, n.subject_id) for stream, n in latest.items()]
     after_commit(partial(fanout.tick_many, ticks))

@@ -1,5 +1,5 @@
-"""Who listens to the log and what is done again and again in this installation: each app names its
-own when it is ready."""
+"""What this installation is made of beside the log: subscribers, duties and live streams. Each app
+names its own when it is ready."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from apps.audit.domain import streams as live
 from apps.audit.domain.duty import Duty
+from apps.audit.domain.streams import Stream
 from apps.audit.domain.subscriber import Subscriber
 
 _subscribers: dict[str, Subscriber] = {}
 _duties: dict[str, Duty] = {}
+_streams: dict[str, Stream] = {}
+_by_word: dict[str, Stream] = {}
 
 
 class _Named(Protocol):
@@ -49,6 +53,31 @@ def add_duties(*some: Duty) -> None:
 def duties() -> tuple[Duty, ...]:
     """All of them, in the order in which they were named."""
     return tuple(_duties.values())
+
+
+def add_streams(*some: Stream) -> None:
+    """Let pages listen to these from now on. Raises ``ValueError`` if another one has the name of
+    one, or one of its kinds."""
+    for one in some:
+        _add(_streams, one, "streams")
+        for word in (*one.kinds, *one.quiet):
+            if _by_word.setdefault(word, one) != one:
+                raise ValueError(f"there are two streams of {word!r}")
+
+
+def stream(name: str) -> Stream | None:
+    """The stream or family of this name, if there is one."""
+    return _streams.get(name)
+
+
+def streams() -> tuple[Stream, ...]:
+    """All of them, by name."""
+    return tuple(_streams[name] for name in sorted(_streams))
+
+
+def streams_of(kind: str, run_id: str | None) -> tuple[str, ...]:
+    """The names of the streams that an event belongs to."""
+    return live.streams_of(kind, run_id, _by_word)
 
 
 @contextmanager

@@ -3,8 +3,11 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 
+from apps.accounts.domain.roles import EVERYONE, Permission, Role
+from apps.accounts.registry import add_permissions
 from apps.audit.domain.duty import Duty
-from apps.audit.registry import add_duties
+from apps.audit.domain.streams import Stream
+from apps.audit.registry import add_duties, add_streams
 from apps.documents.selectors import declare
 
 WATCHING = Duty(
@@ -15,6 +18,12 @@ WATCHING = Duty(
     waits=True,
 )
 
+PERMISSIONS = (
+    Permission("catalog.view", EVERYONE),
+    Permission("catalog.edit", frozenset({Role.ADMIN})),
+)
+STREAMS = (Stream("catalog", "catalog.view", kinds=("contract",)),)
+
 
 class CatalogConfig(AppConfig):
     name = "apps.catalog"
@@ -24,5 +33,7 @@ class CatalogConfig(AppConfig):
     def ready(self) -> None:
         for kind in ("agent", "prompt", "tool"):
             declare(kind, f"apps.catalog.services.kinds.{kind.upper()}S")
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)
         declare("contract", "apps.catalog.services.drafts.CONTRACTS")
         add_duties(WATCHING)

@@ -2,8 +2,20 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.roles import EVERYONE, Permission
+from apps.accounts.registry import add_permissions
+from apps.audit.domain.streams import HOME, Stream
+from apps.audit.registry import add_streams
+
+PERMISSIONS = (Permission("outcomes.view", EVERYONE),)
+STREAMS = (Stream(HOME, "tower.view"),)
+
 
 class DashboardsConfig(AppConfig):
     name = "apps.dashboards"
     label = "dashboards"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.roles import EVERYONE, Permission, Role
+from apps.accounts.registry import add_permissions
+from apps.audit.domain.streams import Stream
+from apps.audit.registry import add_streams
 from apps.documents.selectors import declare
+
+PERMISSIONS = (
+    Permission("policy.view", EVERYONE),
+    Permission("policy.edit", frozenset({Role.ADMIN})),
+)
+STREAMS = (Stream("policies", "policy.view", kinds=("policy",)),)
 
 
 class PolicyConfig(AppConfig):
@@ -11,4 +21,6 @@ class PolicyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)
         declare("policy", "apps.policy.services.drafting.POLICIES")

@@ -3,9 +3,12 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 
+from apps.accounts.domain.roles import EVERYONE, Permission, Role
+from apps.accounts.registry import add_permissions
 from apps.audit.domain.duty import Duty
+from apps.audit.domain.streams import RUN, Stream
 from apps.audit.domain.subscriber import Subscriber
-from apps.audit.registry import add_duties, subscribe
+from apps.audit.registry import add_duties, add_streams, subscribe
 
 # The kinds are ``reactions.DECIDED``, which can't be imported before the models are there.
 DECISIONS = Subscriber(
@@ -65,6 +68,23 @@ DUTIES = (
     ),
 )
 
+PERMISSIONS = (
+    Permission("runs.view", EVERYONE),
+    Permission("runs.control", frozenset({Role.OPERATOR, Role.ADMIN})),
+    Permission("runs.reconcile", frozenset({Role.OPERATOR})),
+    Permission("runs.fork", frozenset({Role.OPERATOR, Role.ADMIN})),
+    Permission("runs.undo", frozenset({Role.OPERATOR})),
+    Permission("workers.control", frozenset({Role.ADMIN})),
+    Permission("load.control", frozenset({Role.ADMIN})),
+    Permission("stops.place", frozenset({Role.OPERATOR, Role.ADMIN})),
+    Permission("stops.lift_all", frozenset({Role.ADMIN})),
+    Permission("desk.control", frozenset({Role.OPERATOR, Role.ADMIN})),
+)
+STREAMS = (
+    Stream("runs", "runs.view", kinds=("run",), quiet=("step",)),
+    Stream(RUN, "runs.view"),
+)
+
 
 class RunsConfig(AppConfig):
     name = "apps.runs"
@@ -72,5 +92,7 @@ class RunsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)
         subscribe(DECISIONS)
         add_duties(*DUTIES)

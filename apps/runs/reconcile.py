@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from apps.accounts.domain.roles import Permission
 from apps.audit.domain.actors import SWEEPER, TOWER, Actor
 from apps.audit.services import Fact, record_many
 from apps.calls.domain.retry import Ending
@@ -59,9 +58,9 @@ def resolve(
     from risk high on, a second person has to say the same. ``round_number`` is the number of
     attempts that the person saw. Losing the race is told as a conflict, with who won and when. One
     form's ``ticket`` says it once: sent again it changes nothing and is no conflict."""
-    if not person.may(Permission.RUNS_RECONCILE):
+    if not person.may("runs.reconcile"):
         raise NotPermittedError("Only operators may say what became of a lost call.")
-    if verdict is Verdict.UNDO and not person.may(Permission.RUNS_UNDO):
+    if verdict is Verdict.UNDO and not person.may("runs.undo"):
         raise NotPermittedError("Only operators may undo what a run did.")
     if not evidence.strip():
         raise InvalidInputError("Say how you know.", field="evidence")
@@ -240,7 +239,7 @@ def _fact(kind: str, step: unknown.Unknown, actor: Actor, word: str, finding: Fi
 def look_up(step_id: UUID, *, person: Any) -> Looked:
     """Ask the tool whether this step's key was carried out. Found settles the step; everything
     else is kept as evidence. The network is waited for outside any transaction."""
-    if not person.may(Permission.RUNS_RECONCILE):
+    if not person.may("runs.reconcile"):
         raise NotPermittedError("Only operators may look a lost call up.")
     found = known.targets([step_id])
     if not found:

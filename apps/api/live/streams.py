@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from apps.accounts.domain.roles import Permission
+from apps.audit import registry
+from apps.audit.domain.streams import RUN
 
 LIMIT = 12  # streams a socket
 
-_RUN = re.compile(r"run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NAMED = {
-    "approvals": Permission.APPROVALS_VIEW,
-    "runs": Permission.RUNS_VIEW,
-    "tower": Permission.TOWER_VIEW,
-    "catalog": Permission.CATALOG_VIEW,
-    "audit": Permission.AUDIT_VIEW,
-}
+_RUN = re.compile(rf"{RUN}[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 
 
 def parse(text: str) -> frozenset[str]:
@@ -31,8 +25,9 @@ def may_hear(user: Any, streams: frozenset[str]) -> bool:
     return all((wanted := permission_of(s)) is not None and user.may(wanted) for s in streams)
 
 
-def permission_of(stream: str) -> Permission | None:
+def permission_of(stream: str) -> str | None:
     """The permission that opens ``stream``; ``None`` if there is no such stream."""
-    if _RUN.fullmatch(stream):
-        return Permission.RUNS_VIEW
-    return _NAMED.get(stream)
+    if stream.startswith(RUN) and not _RUN.fullmatch(stream):
+        return None
+    found = registry.stream(RUN if stream.startswith(RUN) else stream)
+    return found.permission if found else None

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-STREAM_OF_PREFIX = {
-    "approval": "approvals",
-    "run": "runs",
-    "step": "runs",
-    "desk": "tower",
-    "breaker": "tower",
-    "contract": "catalog",
-    "policy": "catalog",
-}
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HOME = "tower"  # the stream of the home page: of all but quiet events
+RUN = "run:"  # a family of streams, one for each run: "run:<id>"
 
 
-def streams_of(kind: str, run_id: str | None) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A live stream that pages listen to. ``permission``: what people must be allowed to hear it.
+    Events belong to it whose kind begins with one of the words ``kinds``, or with one of ``quiet``:
+    those are too many for the home page. A name that ends with a colon is a family."""
+
+    name: str
+    permission: str
+    kinds: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
+
+
+def streams_of(kind: str, run_id: str | None, by_word: Mapping[str, Stream]) -> tuple[str, ...]:
     """Streams that a browser may listen on to hear of an event of ``kind``: the page's own stream,
-    ``run:<id>`` where it concerns a run, and ``tower`` (the home page) for all but single steps."""
-    prefix = kind.split(".", 1)[0]
-    streams = [STREAM_OF_PREFIX.get(prefix, "tower")]
+    ``run:<id>`` where it concerns a run, and the home page's for all but quiet ones. ``by_word``:
+    the streams by the first word of their kinds."""
+    word = kind.split(".", 1)[0]
+    own = by_word.get(word)
+    streams = [own.name if own else HOME]
     if run_id:
-        streams.append(f"run:{run_id}")
-    if prefix != "step" and "tower" not in streams:
-        streams.append("tower")
+        streams.append(f"{RUN}{run_id}")
+    if own and own.name != HOME and word not in own.quiet:
+        streams.append(HOME)
     return tuple(streams)

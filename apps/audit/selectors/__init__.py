@@ -16,7 +16,7 @@ from django.db.models import Max, Q, QuerySet
 from apps.audit import registry
 from apps.audit.domain.actors import Actor
 from apps.audit.domain.chain import AS_TEXTS, Texts
-from apps.audit.domain.streams import streams_of
+from apps.audit.domain.streams import RUN
 from apps.audit.models import DeadLetter, Event
 from apps.kernel import exactjson
 from apps.kernel.statements import fetch
@@ -27,7 +27,6 @@ EXPORT_LIMIT = 50_000
 EXPORT_CHUNK = 2_000
 FEED_WINDOW = 5_000
 MOST_DIGESTED = 252  # levels of a payload: with what a hash covers beside it, orjson writes 254
-RUN = "run:"
 
 
 def events_of(subject_type: str, subject_id: object, *, limit: int = 100) -> list[Event]:
@@ -60,7 +59,7 @@ def _named_heads() -> dict[str, int]:
         rows = cursor.fetchall()
     found: dict[str, int] = {}
     for prefix, head in rows:
-        for stream in streams_of(prefix, None):
+        for stream in registry.streams_of(prefix, None):
             found[stream] = max(found.get(stream, 0), head)
     return found
 
@@ -72,7 +71,7 @@ def events_after(stream: str, seq: int, *, limit: int = 200) -> list[Event]:
         rows = Event.objects.filter(run_id=UUID(stream.removeprefix(RUN)), id__gt=seq)
         return list(rows.order_by("-id")[:limit])[::-1]
     recent = Event.objects.filter(id__gt=seq).order_by("-id")[: 10 * limit]
-    heard = [row for row in recent if stream in streams_of(row.kind, None)]
+    heard = [row for row in recent if stream in registry.streams_of(row.kind, None)]
     return heard[:limit][::-1]
 
 

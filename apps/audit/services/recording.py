@@ -17,7 +17,6 @@ from django.utils.module_loading import import_string
 
 from apps.audit import fanout, registry
 from apps.audit.domain.actors import Actor
-from apps.audit.domain.streams import streams_of
 from apps.kernel.statements import fetch, rows_as_json
 from apps.kernel.transactions import after_commit, command, participant
 
@@ -102,7 +101,7 @@ def _text(actor: Actor) -> str:
 def _ring(numbered: list[tuple[int, Fact]]) -> None:
     latest: dict[str, tuple[int, Fact]] = {}
     for seq, fact in numbered:
-        for stream in streams_of(fact.kind, str(fact.run_id) if fact.run_id else None):
+        for stream in registry.streams_of(fact.kind, str(fact.run_id) if fact.run_id else None):
             latest[stream] = (seq, fact)
     fanout.tick_many([(s, seq, f.kind, f.subject_id) for s, (seq, f) in latest.items()])
     for subscriber in registry.subscribers():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apps.accounts.domain.roles import Permission, Role, allows
+from apps.accounts.registry import permission
 from apps.audit.domain.actors import PACK, Actor
 from apps.audit.services import record
 from apps.kernel.canonical import digest
@@ -18,7 +18,11 @@ from apps.policy.domain.schema import may_lack_facts
 from apps.policy.models import PolicySet, PolicyVersion
 
 Json = Mapping[str, Any]
-DECIDING_ROLES = tuple(r.value for r in Role if allows(r, Permission.APPROVALS_DECIDE))
+
+
+def deciding_roles() -> tuple[str, ...]:
+    """The roles that can decide what a policy holds."""
+    return tuple(sorted(permission("approvals.decide").roles))
 
 
 def validate(*, text: str, schema: Json) -> list[Problem]:
@@ -27,7 +31,7 @@ def validate(*, text: str, schema: Json) -> list[Problem]:
     if document is None:
         return problems
     problems += exempted_tools(text, may_lack_facts(schema))
-    for found in check_policies(document.policies, document.limits, schema, DECIDING_ROLES):
+    for found in check_policies(document.policies, document.limits, schema, deciding_roles()):
         line, column = document.position(found.line, found.column)
         at = (found.path, line, column)
         problems.append(Problem(found.message, found.fix, *at))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.domain.roles import Permission
 from apps.audit.services import Fact, record_many
 from apps.calls.executor import ToolClient
 from apps.catalog.selectors import pinned as catalog
@@ -120,7 +119,7 @@ def settle_failed_undoing(
 
 
 def _may(person: Any) -> None:
-    if not person.may(Permission.RUNS_UNDO):
+    if not person.may("runs.undo"):
         raise NotPermittedError("Only operators may undo what a run did.")
 
 

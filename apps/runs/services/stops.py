@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from apps.accounts.domain.roles import Permission
 from apps.audit.domain.actors import Actor
 from apps.audit.services import record
 from apps.kernel.apart import Aside, deal
@@ -124,7 +123,7 @@ def _stop(stop_id: int, person: Any) -> Stop:
     stop = Stop.objects.filter(pk=stop_id).first()
     if stop is None:
         raise NotFoundError("There is no such stop.")
-    if stop.scope == Scope.EVERYTHING and not person.may(Permission.STOPS_LIFT_ALL):
+    if stop.scope == Scope.EVERYTHING and not person.may("stops.lift_all"):
         raise NotPermittedError("A stop of everything is lifted by an administrator.")
     return stop
 

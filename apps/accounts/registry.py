@@ -1,0 +1,40 @@
+"""The permissions of this installation: each app names its own when it is ready."""
+
+from __future__ import annotations
+
+from apps.accounts.domain.roles import Permission, Role
+
+_permissions: dict[str, Permission] = {}
+
+
+def add_permissions(*some: Permission) -> None:
+    """Have views and services ask for these from now on. Raises ``ValueError`` if another one has
+    the name of one."""
+    for one in some:
+        if _permissions.setdefault(one.name, one) != one:
+            raise ValueError(f"there are two permissions named {one.name!r}")
+
+
+def permissions() -> tuple[Permission, ...]:
+    """All of them, by name."""
+    return tuple(_permissions[name] for name in sorted(_permissions))
+
+
+def permission(name: str) -> Permission:
+    """The one of this name. Raises ``ValueError`` for a name that no app knows."""
+    try:
+        return _permissions[name]
+    except KeyError:
+        raise ValueError(f"there is no permission named {name!r}") from None
+
+
+def allows(role: str, name: str) -> bool:
+    """Whether a person of ``role`` may do what the permission says. An unknown role may do
+    nothing."""
+    return role in {str(r) for r in permission(name).roles}
+
+
+def who_may(name: str) -> str:
+    """The roles that a permission is open to, as words."""
+    roles = permission(name).roles
+    return ", ".join(r.value.replace("_", " ") for r in Role if r in roles)

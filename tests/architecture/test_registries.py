@@ -1,0 +1,134 @@
+"""Apps name what is theirs where they live: permissions, streams, duties and subscribers stand in
+no other app's list. What is called once after a commit is a hint, and stands in the guide."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.utils.module_loading import import_string
+
+from apps.accounts.registry import permissions
+from apps.audit import registry
+from apps.audit.domain.streams import HOME, RUN
+from apps.kernel.apart import Aside
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ROOT / "apps"
+# The navigation, which is a list of its own.
+BESIDES = {APPS / "accounts" / "selectors.py"}
+NAMED = {"Permission", "Stream", "Duty", "Subscriber"}
+CONSTANTS = {"HOME": HOME, "RUN": RUN}
+
+
+def sources() -> list[Path]:
+    return [path for path in sorted(APPS.rglob("*.py")) if "migrations" not in path.parts]
+
+
+def lists() -> list[Path]:
+    return [path for path in sources() if path not in BESIDES]
+
+
+def app_of(path: Path) -> str:
+    return path.relative_to(APPS).parts[0]
+
+
+def text_of(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return CONSTANTS.get(node.id, "")
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def texts_in(tree: ast.AST) -> set[str]:
+    return {text_of(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
+
+
+def named() -> Iterator[tuple[str, str, str]]:
+    """(what it is, its name, the app whose ``apps.py`` names it)."""
+    for path in sorted(APPS.glob("*/apps.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMED:
+                keyword = [k.value for k in node.keywords if k.arg == "name"]
+                yield node.func.id, text_of([*node.args, *keyword][0]), app_of(path)  # type: ignore[attr-defined]
+
+
+OWNERS = {(what, name): app for what, name, app in named()}
+PERMISSIONS = {name: app for (what, name), app in OWNERS.items() if what == "Permission"}
+STREAMS = {name: app for (what, name), app in OWNERS.items() if what == "Stream"}
+
+
+def test_each_is_named_by_one_app() -> None:
+    registered = Counter(
+        [
+            *(("Permission", p.name) for p in permissions()),
+            *(("Stream", s.name) for s in registry.streams()),
+            *(("Duty", d.name) for d in registry.duties()),
+            *(("Subscriber", s.name) for s in registry.subscribers()),
+        ]
+    )
+
+    assert Counter((what, name) for what, name, _ in named()) == registered
+
+
+@pytest.mark.parametrize("path", lists(), ids=lambda path: str(path.relative_to(APPS)))
+def test_no_app_keeps_a_list_of_what_others_may_and_hear(path: Path) -> None:
+    """Two or more names of other apps in one tuple, list, set or dictionary are such a list."""
+    app, found = app_of(path), []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict):
+            held = texts_in(node)
+            strange = sorted(n for n in held if PERMISSIONS.get(n, app) != app)
+            if len(strange) > 1:
+                found.append((node.lineno, strange))
+    assert found == []
+
+
+@pytest.mark.parametrize("app", ["accounts", "audit", "web"])
+def test_who_holds_a_registry_knows_nothing_that_is_in_it(app: str) -> None:
+    others = {n for n, owner in (PERMISSIONS | STREAMS).items() if owner != app} - {HOME, RUN}
+    others -= {app}  # the app's own label
+    for path in (path for path in lists() if app_of(path) == app):
+        assert texts_in(ast.parse(path.read_text())) & others == set(), path
+
+
+def test_every_duty_can_be_found_and_says_what_is_not_done() -> None:
+    for duty in registry.duties():
+        assert duty.words
+        assert callable(import_string(duty.work) if isinstance(duty.work, str) else duty.work)
+        if isinstance(duty.aside, str):
+            assert isinstance(import_string(duty.aside), Aside)
+
+
+# --- hints ----------------------------------------------------------------------------------------
+
+
+def after_commits(tree: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
+    """The dotted names of functions that have something called after the commit."""
+    for node in ast.iter_child_nodes(tree):
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        place = (*within, node.name) if named else within  # type: ignore[attr-defined]
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if called in ("after_commit", "on_commit"):
+                yield ".".join(place)
+        yield from after_commits(node, place)
+
+
+def test_whatever_is_called_once_after_a_commit_is_listed_as_a_hint() -> None:
+    found = {
+        name
+        for path in [*sources(), *sorted((ROOT / "controltower").rglob("*.py"))]
+        for name in after_commits(
+            ast.parse(path.read_text()), path.relative_to(ROOT).with_suffix("").parts
+        )
+    }
+    guide = (ROOT / "docs" / "events.md").read_text().split("## What is only a hint")[1]
+    rows = [line.split("|")[1] for line in guide.split("\n## ")[0].splitlines() if "|" in line]
+
+    listed = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+
+    assert found - {"apps.kernel.transactions.after_commit"} == listed
