@@ -81,12 +81,12 @@ def streams_of(kind: str, run_id: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def also(*more: Subscriber | Duty) -> Iterator[None]:
-    """With these subscribers and duties too, for as long as the context lasts."""
+def also(*more: Subscriber) -> Iterator[None]:
+    """With these subscribers too, for as long as the context lasts."""
     for one in more:
-        add_duties(one) if isinstance(one, Duty) else subscribe(one)
+        subscribe(one)
     try:
         yield
     finally:
         for one in more:
-            (_duties if isinstance(one, Duty) else _subscribers).pop(one.name, None)
+            _subscribers.pop(one.name, None)
