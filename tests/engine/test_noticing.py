@@ -10,9 +10,9 @@ import psutil
 import pytest
 from django.db import connection
 
+from apps.audit.models import DutyStanding
 from apps.ops.selectors import troubles
 from apps.ops.selectors.health import Trouble
-from apps.audit.models import DutyStanding
 from apps.runs.models import Worker
 from controltower.launch import doctor
 from tests.engine.conftest import Tower
