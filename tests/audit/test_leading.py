@@ -16,7 +16,7 @@ from apps.audit.selectors import duties
 from apps.audit.services import leading, sweep
 from apps.audit.services.performing import keep
 from apps.kernel.errors import ConflictError
-from apps.runs.selectors import health, troubles
+from apps.ops.selectors import health, troubles
 from apps.runs.services import beat
 
 pytestmark = pytest.mark.django_db(transaction=True)

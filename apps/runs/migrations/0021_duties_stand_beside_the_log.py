@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0007_duties'),
-        ('runs', '0019_what_a_duty_set_aside'),
+        ('runs', '0020_what_runs_gave_back'),
     ]
 
     operations = [
