@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0007_duties'),
-        ('runs', '0020_what_runs_gave_back'),
+        ('runs', '0021_words_of_results'),
     ]
 
     operations = [
