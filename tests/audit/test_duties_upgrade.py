@@ -16,7 +16,7 @@ from apps.audit.services import leading
 from apps.audit.services.performing import keep
 
 pytestmark = pytest.mark.django_db(transaction=True)
-BEFORE = [("runs", "0021_words_of_results"), ("audit", "0006_subscriptions")]
+BEFORE = [("runs", "0022_a_runs_context"), ("audit", "0006_subscriptions")]
 # As the release before writes it.
 OLD_KEEP = """
     INSERT INTO runs_duty AS d (name, words, every_s, ran_at, succeeded_at, failed_at, failures,

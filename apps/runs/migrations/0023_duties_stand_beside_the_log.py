@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('audit', '0007_duties'),
-        ('runs', '0021_words_of_results'),
+        ('runs', '0022_a_runs_context'),
     ]
 
     operations = [
