@@ -11,7 +11,7 @@ from apps.runs.domain.context import told
 from apps.runs.models import Run, Step
 
 
-class RunRow(NamedTuple):
+class StartedRun(NamedTuple):
     id: UUID
     state: str
     outcome: str
@@ -35,11 +35,11 @@ class ProposalRow(NamedTuple):
     gate: str
 
 
-def rows(run_ids: Collection[UUID]) -> list[RunRow]:
+def rows(run_ids: Collection[UUID]) -> list[StartedRun]:
     """The runs, in the order in which they were started."""
     found = Run.objects.filter(id__in=run_ids).order_by("created_at")
     return [
-        RunRow(
+        StartedRun(
             run.id,
             run.state,
             run.outcome,

@@ -197,7 +197,7 @@ def _reviewer(approval: Any) -> Any:
     return user
 
 
-def _seconds(run: batch.RunRow) -> float | None:
+def _seconds(run: batch.StartedRun) -> float | None:
     if run.finished_at is None:
         return None
     return (run.finished_at - run.created_at).total_seconds()
