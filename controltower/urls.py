@@ -10,7 +10,7 @@ handler500 = "apps.api.views.outages.broken"
 urlpatterns = [
     path("", include("apps.dashboards.urls")),
     path("accounts/", include("apps.accounts.urls")),
-    path("approvals/", include("apps.approvals.urls")),
+    path("approvals/", include("apps.oversight.urls")),
     path("runs/", include("apps.ops.urls")),
     path("stops/", include((stop_patterns, "stops"))),
     path("load/", include((load_patterns, "load"))),

@@ -12,12 +12,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from apps.approvals import services as approvals
 from apps.audit.domain.actors import SWEEPER
 from apps.audit.services import Fact, record_many
 from apps.kernel import trouble
 from apps.kernel.apart import Aside, deal
 from apps.kernel.transactions import command, is_of_a_row, participant
+from apps.oversight import services as approvals
 from apps.runs import dispatch, journal
 from apps.runs.domain.results import Disposition, RunOutcome
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence

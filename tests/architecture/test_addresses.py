@@ -19,9 +19,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval
 from apps.catalog.models import ContractVersion, Domain, Job
 from apps.ops.forms import RunFilterForm
+from apps.oversight.models import Approval
 from tests.conftest import BACKEND
 from tests.factories.catalog import apply_toys
 from tests.factories.runs import JOB, eventful_run

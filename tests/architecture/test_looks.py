@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.domain.states import State
 from apps.web.domain import words
 

@@ -21,8 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 from django.test import Client
 
-from apps.approvals import adapters
 from apps.catalog.services import serving
+from apps.oversight import adapters
 from apps.runs import tasks
 from apps.runs.management.commands import sweep
 from controltower.launch import site

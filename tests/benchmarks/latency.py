@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from tests.benchmarks import ours
 from tests.benchmarks.children import Crew
 from tests.benchmarks.scale import Scale

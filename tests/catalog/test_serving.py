@@ -11,13 +11,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.approvals.models import Approval
 from apps.audit.models import Event
 from apps.catalog import selectors
 from apps.catalog.models import ServerCheck, Tool, ToolVersion
 from apps.catalog.selectors import pinned
 from apps.catalog.selectors.servers import drifts, silent
 from apps.catalog.services import watch_servers
+from apps.oversight.models import Approval
 from tests.catalog.serving import Toys, hints, serving, tool
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.catalog import PACK, apply_toys

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apps.approvals.models import Approval, Vote
 from apps.catalog.models import Agent, AgentVersion, ContractVersion, Domain, Job
 from apps.kernel.ids import new_id
+from apps.oversight.models import Approval, Vote
 from apps.policy.models import Decision, PolicySet, PolicyVersion
 from apps.runs.models import Run
 

@@ -22,13 +22,13 @@ from django.conf import settings as configured
 from django.core.management import call_command
 from django.db import connections, transaction
 
-from apps.approvals import services as approvals
-from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
 from apps.catalog.models import Tool
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.serving import keep_live
+from apps.oversight import services as approvals
+from apps.oversight.models import Approval
 from apps.runs.engine.drain import Drain
 from apps.runs.models import Run, Step
 from apps.runs.services import NewRun, start_runs

@@ -11,8 +11,8 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
-from apps.approvals import services
-from apps.approvals.models import Approval, Vote
+from apps.oversight import services
+from apps.oversight.models import Approval, Vote
 from tests.e2e.conftest import PageAs
 from tests.factories.approvals import USUAL_LADDER, ApprovalFactory
 

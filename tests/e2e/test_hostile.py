@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from apps.approvals.models import Approval
 from apps.catalog.models import Tool, ToolServer, ToolVersion
+from apps.oversight.models import Approval
 from apps.runs.models import LookUp, Run, Step
 from tests.e2e.conftest import PageAs
 from tests.fuzz import stored

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.models import Receipt, Run, Step
 from tests.e2e.conftest import PageAs
 from tests.engine.conftest import Tower

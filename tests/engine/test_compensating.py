@@ -15,11 +15,11 @@ from django.utils import timezone
 from ruamel.yaml import YAML
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval
 from apps.audit.models import Event
 from apps.calls.executor import ToolClient
 from apps.kernel.errors import ConflictError
 from apps.kernel.failpoints import VARIABLE
+from apps.oversight.models import Approval
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import Verdict
 from apps.runs.models import Receipt, Run, Step

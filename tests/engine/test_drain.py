@@ -11,13 +11,13 @@ import pytest
 from django.db import OperationalError, connections
 from psycopg.errors import DeadlockDetected
 
-from apps.approvals.models import Approval
-from apps.approvals.services import decide
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.audit.services import seal, verify
 from apps.catalog.models import ContractVersion, ToolVersion
 from apps.catalog.selectors import contracts, pinned
+from apps.oversight.models import Approval
+from apps.oversight.services import decide
 from apps.policy.models import Decision
 from apps.runs.engine import asking
 from apps.runs.engine.drain import Drain

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from apps.approvals.models import Approval
 from apps.audit.services import sweep
+from apps.oversight.models import Approval
 from apps.runs.models import Run, Step
 from tests.engine import shop
 from tests.engine.conftest import Tower

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.db import connections
 
-from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
 from apps.audit.services import sweep
 from apps.catalog.models import ContractVersion
+from apps.oversight.models import Approval
 from apps.runs.course import RunCache
 from apps.runs.engine.commit import claim_and_commit
 from apps.runs.models import Intent, Receipt, Run, RunScript, Step

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from apps.approvals.models import Approval
-from apps.approvals.services import decide
+from apps.oversight.models import Approval
+from apps.oversight.services import decide
 from apps.runs.models import Attempt, Run, Step
 from controltower.practice import localmodel
 from tests.engine.conftest import ENDED, Tower

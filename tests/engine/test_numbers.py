@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from apps.accounts.domain.tokens import Scope
 from apps.accounts.services import create_account, create_token
-from apps.approvals.models import Approval
 from apps.calls.executor import CallResult, ToolClient
 from apps.kernel import exactjson
+from apps.oversight.models import Approval
 from apps.runs.models import Step
 from tests.calls.executor.raw_server import Answer, RawServer, Request, always, http, rpc, serving
 from tests.engine import raw_shop

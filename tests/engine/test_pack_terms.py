@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.models import Run, Step
 from tests.engine.conftest import Tower, _apply
 from tests.engine.model_server import serve

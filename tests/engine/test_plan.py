@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.domain import plan
 from apps.runs.models import Step
 from tests.engine.conftest import Tower, _apply

@@ -10,10 +10,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval
 from apps.audit.services import sweep
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult
+from apps.oversight.models import Approval
 from apps.policy.models import Decision
 from apps.runs import reconcile
 from apps.runs.course import RunCache

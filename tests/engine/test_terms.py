@@ -15,7 +15,7 @@ from django.utils import timezone
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs import recovery
 from apps.runs.models import Attempt, Run, Step
 from tests.engine.conftest import Tower, _apply

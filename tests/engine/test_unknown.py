@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
 from apps.catalog.selectors import pinned
+from apps.oversight.models import Approval
 from apps.policy.models import Decision, PolicySet
 from apps.policy.services import simulate
 from apps.runs.engine import commit

@@ -9,9 +9,9 @@ from uuid import UUID
 import factory
 from django.utils import timezone
 
-from apps.approvals.domain.binding import binding, binding_digest
-from apps.approvals.models import Approval
 from apps.kernel.ids import new_id
+from apps.oversight.domain.binding import binding, binding_digest
+from apps.oversight.models import Approval
 
 USUAL_LADDER = [{"at": 0.5, "to": "operators"}, {"at": 0.8, "to": "lead"}]
 ARGUMENTS = {"reservation_id": "Q69X3R", "reason": "change of plan"}

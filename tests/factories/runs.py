@@ -9,9 +9,9 @@ import factory
 from django.apps import apps
 from django.utils import timezone
 
-from apps.approvals.models import Approval
 from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
+from apps.oversight.models import Approval
 from apps.policy.models import Decision, PolicySet, PolicyVersion
 from apps.runs.models import Attempt, Message, Receipt, Run, Step
 from tests.factories.approvals import ApprovalFactory

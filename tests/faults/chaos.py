@@ -46,9 +46,9 @@ django.setup()
 
 from django.db import connections  # noqa: E402  # after the set-up
 
-from apps.approvals.models import Approval, Vote  # noqa: E402
-from apps.approvals.services import expire_due  # noqa: E402
 from apps.kernel.errors import ConflictError  # noqa: E402
+from apps.oversight.models import Approval, Vote  # noqa: E402
+from apps.oversight.services import expire_due  # noqa: E402
 from apps.runs.models import Step  # noqa: E402
 from controltower.launch.valkey import connect  # noqa: E402
 from tests.engine.shop import call  # noqa: E402

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.approvals.domain.binding import binding_digest, exact
 from apps.audit.domain.chain import first_break
+from apps.oversight.domain.binding import binding_digest, exact
 from apps.runs.domain.states import TERMINAL, TRANSITIONS, State
 from controltower.practice.world.records import args_digest
 from tests.faults.evidence import Evidence, Row

@@ -12,12 +12,12 @@ from uuid import UUID
 
 from django.db import connection
 
-from apps.approvals.models import Approval, Vote
 from apps.audit import selectors as log
 from apps.audit.models import Event
 from apps.audit.selectors import content
 from apps.audit.services import seal
 from apps.catalog.models import ContractVersion
+from apps.oversight.models import Approval, Vote
 from apps.policy.models import Decision, PolicyVersion
 from apps.runs.models import Attempt, Finding, Intent, Receipt, Run, RunScript, Step
 from tests.faults.plant import Plant

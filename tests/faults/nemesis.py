@@ -22,8 +22,8 @@ import redis
 from django.db import DatabaseError, connection, connections
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval
 from apps.kernel.errors import TowerError
+from apps.oversight.models import Approval
 from apps.runs.models import Attempt, Run, Step
 from controltower.launch.valkey import connect
 from tests.engine.shop import address, call

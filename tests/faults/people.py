@@ -10,9 +10,9 @@ from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval
-from apps.approvals.services import decide
 from apps.kernel.ids import new_id
+from apps.oversight.models import Approval
+from apps.oversight.services import decide
 from tests.conftest import BACKEND
 from tests.factories.accounts import UserFactory
 

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from apps.approvals.domain.binding import binding, binding_digest
 from apps.audit.domain.chain import GENESIS, link
+from apps.oversight.domain.binding import binding, binding_digest
 from apps.runs.domain.states import TRANSITIONS
 from controltower.practice.world.records import args_digest
 from tests.faults.checker import INVARIANTS, check

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.models import Run, Worker
 from controltower.launch import ports
 from tests.faults.people import Visitor, person

@@ -15,9 +15,9 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 
 from apps.accounts.models import User
-from apps.approvals import services
-from apps.approvals.models import Approval, Vote
 from apps.kernel.errors import TowerError
+from apps.oversight import services
+from apps.oversight.models import Approval, Vote
 from apps.runs.models import Step
 from tests.faults import shop
 from tests.faults.people import Visitor, answer, person

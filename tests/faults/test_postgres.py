@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.db import DatabaseError, connection, connections
 
-from apps.approvals.models import Approval, Vote
+from apps.oversight.models import Approval, Vote
 from apps.runs.models import Run, Step
 from tests.faults.disks import small_disk
 from tests.faults.people import Visitor, answer, person

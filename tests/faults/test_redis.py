@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.models import Run, Step
 from controltower.launch.valkey import connect
 from tests.faults import shop

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from django.conf import settings
 
-from apps.approvals.models import Approval
 from apps.audit import selectors as log
+from apps.oversight.models import Approval
 from tests.faults.browsers import A_USER, STREAMS, Caller, Herd
 from tests.faults.checker import check
 from tests.faults.evidence import Evidence, database_now

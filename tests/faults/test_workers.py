@@ -15,8 +15,8 @@ import psutil
 import pytest
 from rq.serializers import JSONSerializer
 
-from apps.approvals.models import Approval
 from apps.audit.models import Event
+from apps.oversight.models import Approval
 from apps.runs.dispatch import TASK, ring
 from apps.runs.models import Attempt, Intent, Receipt, Run, Step
 from tests.engine.shop import address, call

@@ -24,13 +24,13 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 
 from apps.accounts.domain.tokens import Scope
 from apps.accounts.services import create_account, create_token
-from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
 from apps.calls.domain.envelope import is_legible
 from apps.catalog.selectors import pinned
 from apps.catalog.services import apply_packs
 from apps.catalog.services.reading import PackError
 from apps.kernel.errors import TowerError
+from apps.oversight.models import Approval
 from apps.runs.models import Breaker, Budget, Run, Step
 from apps.runs.services import NewRun, start_runs
 from tests.calls.executor.raw_server import Answer, RawServer, Request, http, serving

@@ -11,9 +11,9 @@ from uuid import UUID
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.approvals.models import Approval
 from apps.kernel.ids import new_id
 from apps.ops.views.pages import TABS
+from apps.oversight.models import Approval
 from apps.runs.models import Step
 from tests.factories.accounts import UserFactory
 from tests.fuzz.ground import BrokenError, Ground

@@ -15,12 +15,12 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from apps.approvals.models import Approval
 from apps.audit.models import Event
 from apps.catalog.domain.contract import parse
 from apps.catalog.models import ContractVersion, ServerCheck, Tool, ToolServer, ToolVersion
 from apps.kernel.ids import new_id
 from apps.ops.selectors.detail import StepView
+from apps.oversight.models import Approval
 from apps.runs.models import Finding, Run, RunResult, RunScript, Step
 from apps.runs.selectors.compensating import plan_of
 from tests.factories.catalog import CONTRACT, apply_toys

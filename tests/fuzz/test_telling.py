@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from apps.approvals.domain import showing
-from apps.approvals.domain.binding import Grounds
 from apps.catalog.domain import drift
 from apps.catalog.domain.contract import Compensation
 from apps.catalog.selectors import pages
 from apps.kernel import exactjson
 from apps.ops.selectors import answers, comparing
+from apps.oversight.domain import showing
+from apps.oversight.domain.binding import Grounds
 from apps.policy.domain import told
 from apps.runs.domain import forking, saga, script
 from apps.runs.models import Step

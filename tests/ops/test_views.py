@@ -10,8 +10,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.approvals.models import Approval
 from apps.ops.selectors.runs import Cursor
+from apps.oversight.models import Approval
 from apps.runs.models import Run, RunResult
 from apps.web.domain.quantities import DASH
 from tests.factories.runs import DecisionFactory, RunFactory, StepFactory, eventful_run, step_done

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.approvals.models import Approval
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
+from apps.oversight.models import Approval
 from apps.runs.domain.admission import Accept, Class, Defer, Shed
 from apps.runs.models import LoadSample, Message, Run, Step
 from apps.runs.selectors import load

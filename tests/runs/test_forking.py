@@ -13,7 +13,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.approvals import gate
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.catalog.models import ContractVersion, Tool, ToolServer, ToolVersion
@@ -21,6 +20,7 @@ from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.ops.selectors import comparing
+from apps.oversight import gate
 from apps.policy.domain.decision import Answer, Verdict
 from apps.runs import course, journal
 from apps.runs.journal import forking

@@ -11,8 +11,6 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from apps.approvals import services as approvals
-from apps.approvals.models import Approval
 from apps.audit import services as audit
 from apps.audit.domain.actors import Actor
 from apps.audit.domain.subscriber import MOST_TRIES
@@ -20,6 +18,8 @@ from apps.audit.models import DeadLetter, Event, Subscription
 from apps.audit.models import DutyStanding as Row
 from apps.audit.services import Fact
 from apps.kernel.transactions import command
+from apps.oversight import services as approvals
+from apps.oversight.models import Approval
 from apps.runs import recovery, services
 from apps.runs.apps import DECISIONS
 from apps.runs.domain.barrier import Scope

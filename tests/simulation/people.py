@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from apps.approvals.domain import rules
+from apps.oversight.domain import rules
 from apps.runs.domain import barrier, breaker, saga
 from apps.runs.domain.barrier import Scope, Stop
 from apps.runs.domain.breaker import Breaker
@@ -40,7 +40,7 @@ class People:
     # --- approvals ----------------------------------------------------------------------------
 
     def asked(self, step: Step) -> Approval:
-        """``approvals.services.request_batch``; somebody will look at it, perhaps."""
+        """``oversight.services.request_batch``; somebody will look at it, perhaps."""
         world = self.world
         window = self.rng.choice((20.0, 120.0, 600.0))
         approval = Approval(

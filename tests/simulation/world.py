@@ -14,9 +14,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from apps.approvals.domain.binding import binding, binding_digest
 from apps.calls.domain.limiter import LEAST, Limiter
 from apps.catalog.domain.contract import NO_RATE, Compensation, RetryPolicy, ToolUse
+from apps.oversight.domain.binding import binding, binding_digest
 from apps.runs.domain.admission import Accept, Class, Defer
 from apps.runs.domain.barrier import Scope
 from apps.runs.domain.caps import Cap

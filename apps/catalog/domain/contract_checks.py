@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.approvals.domain.ladder import CALLED
 from apps.catalog.domain.contract_schema import DEADLINE_S
 from apps.catalog.domain.structure import nearest, schema_problems
 from apps.catalog.domain.undoing import path_problem, reads_before
 from apps.kernel.documents import Document, Path, Problem
 from apps.kernel.ecma import PatternError
 from apps.kernel.patterns import pattern
+from apps.oversight.domain.ladder import CALLED
 
 
 @dataclass(frozen=True, slots=True)

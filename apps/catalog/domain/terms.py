@@ -55,7 +55,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "test_when_most_of_a_budget_is_used_the_fallback_serves_and_the_run_says_so",
     ),
     "tools.name": Enforced(
-        "apps.approvals.gate.gate_batch",
+        "apps.oversight.gate.gate_batch",
         "engine/test_drain.py::test_a_tool_outside_the_contract_is_denied_and_the_run_told",
     ),
     "tools.timeout_s": Enforced(
@@ -119,23 +119,23 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_fallback.py::test_time_is_a_budget_too",
     ),
     "decisions.policy": Enforced(
-        "apps.approvals.gate.gate_batch",
+        "apps.oversight.gate.gate_batch",
         "engine/test_terms.py::test_the_policy_that_the_contract_names_judges",
     ),
     "decisions.votes": Enforced(
-        "apps.approvals.gate.gate_batch",
+        "apps.oversight.gate.gate_batch",
         "engine/test_terms.py::test_a_held_step_waits_for_as_many_people_as_the_contract_wants",
     ),
     "decisions.window_s": Enforced(
-        "apps.approvals.services.asking.request_batch",
+        "apps.oversight.services.asking.request_batch",
         "engine/test_terms.py::test_a_question_is_open_as_long_as_the_contract_says",
     ),
     "decisions.escalation": Enforced(
-        "apps.approvals.services.escalating.escalate_due",
+        "apps.oversight.services.escalating.escalate_due",
         "engine/test_escalating.py::test_it_is_escalated_stays_open_and_ends_with_its_run",
     ),
     "decisions.on_timeout": Enforced(
-        "apps.approvals.services.escalating.escalate_due",
+        "apps.oversight.services.escalating.escalate_due",
         "engine/test_escalating.py::test_it_is_escalated_stays_open_and_ends_with_its_run",
     ),
     "lane": Enforced(

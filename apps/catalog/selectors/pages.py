@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 
-from apps.approvals.domain import ladder
 from apps.catalog.domain.contract import Contract, build
 from apps.catalog.domain.diff import Change, Kind, compare
 from apps.catalog.domain.schemadiff import names
@@ -30,6 +29,7 @@ from apps.catalog.selectors import pinned
 from apps.catalog.selectors.contracts import contract, tool_versions_for
 from apps.kernel.exactjson import dumps
 from apps.kernel.statements import fetch
+from apps.oversight.domain import ladder
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from apps.approvals import services as approvals
 from apps.audit.domain.actors import WATCH
 from apps.audit.services import Fact, record_many
 from apps.catalog import adapters
@@ -29,6 +28,7 @@ from apps.catalog.domain.served import Listing
 from apps.catalog.models import ServerCheck, Tool, ToolServer, ToolVersion
 from apps.kernel.errors import UnavailableError
 from apps.kernel.transactions import command, participant
+from apps.oversight import services as approvals
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0

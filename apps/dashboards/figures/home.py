@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.domain.roles import Role
-from apps.approvals import selectors as approvals
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.ops.selectors import attention, health, outlook, troubles
@@ -18,6 +17,7 @@ from apps.outcomes.domain.counting import FINISHED, VERDICTS, CountsAs, Share, p
 from apps.outcomes.domain.tally import Tally, Terms, tally_by
 from apps.outcomes.selectors import outcomes
 from apps.outcomes.selectors.outcomes import WEEK, Scope, latest, next_second
+from apps.oversight import selectors as approvals
 from apps.runs.domain.origin import Origin
 
 RISKS = {4: "critical", 3: "high", 2: "medium", 1: "low"}

@@ -11,7 +11,7 @@ from apps.documents.domain.terms import Change, Enforced
 
 ENFORCED: Mapping[str, Enforced] = {
     "policy": Enforced(
-        "apps.approvals.gate.gate_batch",
+        "apps.oversight.gate.gate_batch",
         "engine/test_terms.py::test_the_policy_that_the_contract_names_judges",
         "templates/policy/detail.html",
         Change.TOLD,

@@ -12,9 +12,6 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from apps.approvals.domain import preview
-from apps.approvals.domain.binding import binding
-from apps.approvals.gate import Ask, Doubt
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
@@ -26,6 +23,9 @@ from apps.evidence.domain import evidence
 from apps.kernel.errors import UnavailableError
 from apps.kernel.exactjson import is_number
 from apps.kernel.schemas import Schema, compiled
+from apps.oversight.domain import preview
+from apps.oversight.domain.binding import binding
+from apps.oversight.gate import Ask, Doubt
 from apps.policy import selectors as policy
 from apps.policy.domain.effects import Effect
 from apps.policy.domain.mistyped import CAME

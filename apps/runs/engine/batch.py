@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from apps.approvals import services as approvals
-from apps.approvals.gate import Answer, gate_batch
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
 from apps.calls.domain.retry import RetryDecision, Verdict
 from apps.catalog import adapters as servers
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
+from apps.oversight import services as approvals
+from apps.oversight.gate import Answer, gate_batch
 from apps.runs import course, journal, reconcile
 from apps.runs.course import RunCache
 from apps.runs.domain.results import Disposition

@@ -19,7 +19,6 @@ from uuid import UUID
 
 from django.db import connection
 
-from apps.approvals.domain import preview
 from apps.calls import agents
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult, ToolClient
@@ -27,6 +26,7 @@ from apps.calls.executor.slots import Slot, Slots, told
 from apps.kernel import trouble
 from apps.kernel.failpoints import reach
 from apps.kernel.transactions import is_of_a_row
+from apps.oversight.domain import preview
 from apps.runs.course import RunCache
 from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import calling, inspecting, progress, sizes

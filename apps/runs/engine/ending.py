@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.approvals.gate import Answer
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
 from apps.calls.domain.envelope import clean
@@ -17,6 +16,7 @@ from apps.calls.domain.retry import ANSWERS, Ending, Verdict
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
+from apps.oversight.gate import Answer
 from apps.runs import journal
 from apps.runs.domain import budget, forking
 from apps.runs.domain.context import told

@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from apps.approvals.domain import preview
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult, ToolClient
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import dumps
+from apps.oversight.domain import preview
 from apps.policy.domain.effects import Effect
 from apps.runs.course import ARGUMENTS_PURPOSE
 from apps.runs.domain import plan

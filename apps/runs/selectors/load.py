@@ -13,9 +13,9 @@ from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from apps.approvals import selectors as approvals
-from apps.approvals.selectors import Asked
 from apps.catalog.selectors import pinned
+from apps.oversight import selectors as approvals
+from apps.oversight.selectors import Asked
 from apps.runs.domain.admission import Class
 from apps.runs.domain.budget import CAPACITY
 from apps.runs.domain.caps import Who

@@ -17,12 +17,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from apps.approvals.selectors import Asked
 from apps.audit.domain.actors import SWEEPER, Actor
 from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
 from apps.kernel import trouble
 from apps.kernel.transactions import command, is_of_a_row
+from apps.oversight.selectors import Asked
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import (
     Accept,

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.db.models.functions import Now
 
-from apps.approvals import services as approvals
 from apps.audit import selectors as log
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
+from apps.oversight import services as approvals
 from apps.runs import journal
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import CANCELLABLE, State

@@ -14,12 +14,12 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 
 from apps.accounts.domain.roles import Role
-from apps.approvals import selectors as asked
-from apps.approvals import services as approvals
 from apps.audit.domain.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.kernel.ids import new_id
+from apps.oversight import selectors as asked
+from apps.oversight import services as approvals
 from apps.runs.selectors import batch
 from apps.runs.services import cancel_run
 from controltower.practice.cases.scripts import recorded_case

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from apps.approvals.models import Approval
+from apps.oversight.models import Approval
 from apps.runs.models import Run
 from controltower.practice.cases.scripts import Case
 from controltower.practice.replay import running

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from apps.accounts.domain.roles import EVERYONE, Permission, Role
+from apps.accounts.registry import add_permissions
+from apps.audit.domain.duty import Duty
+from apps.audit.domain.streams import Stream
+from apps.audit.registry import add_duties, add_streams
+
+DUTIES = (
+    Duty(
+        "expired_approvals",
+        "questions stay open beyond their window",
+        "apps.oversight.services.expire_due",
+        aside="apps.oversight.services.UNENDABLE",
+    ),
+    Duty(
+        "escalations",
+        "nobody is called about questions that wait",
+        "apps.oversight.services.escalate_due",
+    ),
+)
+
+PERMISSIONS = (
+    Permission("approvals.view", EVERYONE),
+    Permission("approvals.decide", frozenset({Role.OPERATOR})),
+)
+STREAMS = (Stream("approvals", "approvals.view", kinds=("approval",)),)
+
+
+class OversightConfig(AppConfig):
+    name = "apps.oversight"
+    # The label of its first name: tables, migrations and permissions are called by it.
+    label = "approvals"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)
+        add_duties(*DUTIES)

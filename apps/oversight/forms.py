@@ -1,0 +1,93 @@
+"""What people may type about a question, and what the address of the list may say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django import forms
+
+from apps.kernel.moments import moment
+from apps.oversight.domain.ladder import NOTE_MOST
+from apps.oversight.domain.rules import REASON_MOST
+from apps.oversight.selectors import FIRST, REST, Filters
+
+TABS = (
+    ("waiting", "Waiting"),
+    ("mine", "Decided by me"),
+    ("decided", "All decided"),
+    ("expired", "Expired"),
+)
+SEPARATOR = "~"
+MOST_RISK = 4
+
+
+class DecideForm(forms.Form):
+    answer = forms.ChoiceField(choices=[("approve", "approve"), ("reject", "reject")])
+    reason = forms.CharField(required=False, max_length=REASON_MOST, strip=True)
+    digest = forms.RegexField(r"^[0-9a-f]{64}$")
+    nonce = forms.CharField(min_length=8, max_length=64)
+    dwell_ms = forms.IntegerField(required=False, min_value=0, max_value=2_000_000_000)
+
+
+class ClaimForm(forms.Form):
+    reason = forms.CharField(required=False, max_length=REASON_MOST)
+
+
+class EscalateForm(forms.Form):
+    note = forms.CharField(required=False, max_length=NOTE_MOST, strip=True)
+    rung = forms.IntegerField(min_value=0, max_value=999)
+
+
+def filters_from(query: Mapping[str, Any]) -> Filters:
+    """The list's state from its address. Whatever makes no sense there is left out."""
+    tab = str(query.get("tab", ""))
+    risk = str(query.get("risk", ""))
+    known = tab if tab in dict(TABS) else "waiting"
+    escalated = str(query.get("escalated", ""))
+    return Filters(
+        tab=known,
+        escalated=escalated if escalated in {"any", "me"} else "",
+        mine=query.get("mine") == "1",
+        unclaimed=query.get("unclaimed") == "1",
+        risk=int(risk) if risk in {"1", "2", "3", "4"} else 0,
+        domain=str(query.get("domain", ""))[:60],
+        job=str(query.get("job", ""))[:60],
+        agent=str(query.get("agent", ""))[:80],
+        q=str(query.get("q", "")).strip()[:200].replace("\x00", ""),
+        after=_key(str(query.get("after", "")), known),
+    )
+
+
+def key_text(key: tuple[str, ...] | None) -> str:
+    """A key of the list as it stands in an address."""
+    return SEPARATOR.join(key) if key else ""
+
+
+def _key(text: str, tab: str) -> tuple[str, ...]:
+    parts = tuple(text.replace(" ", "+").split(SEPARATOR))
+    try:
+        moments = (parts[1], parts[3]) if tab == "waiting" else (parts[0],)
+        if not all(map(moment, moments)):
+            return ()
+        UUID(parts[-1])
+        if tab == "waiting" and abs(int(parts[2])) > MOST_RISK:
+            return ()
+    except (ValueError, IndexError):
+        return ()
+    if tab == "waiting" and parts[0] not in {FIRST, REST}:
+        return ()
+    return parts if len(parts) == (5 if tab == "waiting" else 2) else ()
+
+
+def since_from(query: Mapping[str, Any]) -> tuple[list[UUID], datetime | None]:
+    """Which rows a page shows and when it was drawn; unreadable parts are left out."""
+    ids = []
+    for text in str(query.get("ids", "")).split(",")[:100]:
+        try:
+            ids.append(UUID(text))
+        except ValueError:
+            continue
+    return ids, moment(str(query.get("since", "")))

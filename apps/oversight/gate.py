@@ -1,0 +1,193 @@
+"""The policy enforcement point: permit, hold or deny, for a whole batch in one transaction.
+
+Policy is asked with the approvals that were really used up for exactly this action. A valid
+approval is consumed in the same transaction that opens the intent it authorises, so it can't
+serve twice; one that is void, expired or was given for other arguments counts as none. So does one
+that was given while other things were unknown, for other rules or another amount: people answered
+another question then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from apps.kernel.transactions import participant
+from apps.oversight import selectors, services
+from apps.oversight.domain.binding import Grounds, asked_again, binding_digest, changed_fields
+from apps.policy import services as policy
+from apps.policy.domain.decision import Verdict
+from apps.policy.domain.request import Request
+from apps.policy.domain.unknown import Gap, bound
+
+ASKED_AGAIN = "asked-again"
+DOUBT_RISK = 3  # high: a reason is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a person has to be asked although policy may permit: a rule that is built in."""
+
+    rule: str
+    reason: str
+
+    def shown(self) -> dict[str, Any]:
+        """The doubt as a rule of the question."""
+        return {"id": self.rule, "reason": self.reason, "observed": [], "roles": ["operator"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One step that wants to run. ``binding`` is what an approval would be bound to; ``question``
+    what a person would be shown (columns of Approval); both are functions, since most steps need
+    neither. ``must_hold`` and ``doubts``: what policy permits is held
+    all the same, until a person has approved exactly this."""
+
+    step_id: UUID
+    run_id: UUID
+    policy_slug: str
+    request: Request
+    binding: Callable[[], Mapping[str, Any]]
+    question: Callable[[], Mapping[str, Any]]
+    approval_id: UUID | None = None
+    must_hold: Doubt | None = None
+    doubts: Sequence[Doubt] = ()
+    votes: int = 1  # that the contract wants for whatever is held
+
+    @property
+    def all_doubts(self) -> list[Doubt]:
+        """Every reason to ask that is not policy's."""
+        return [*([self.must_hold] if self.must_hold else []), *self.doubts]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the gate says. ``approval_id``: the one consumed (permit) or opened (hold)."""
+
+    answer: str
+    decision_id: UUID
+    approval_id: UUID | None
+    rules: Sequence[Mapping[str, Any]]
+    errors: Sequence[str] = ()
+
+
+@participant
+def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
+    """Decide each ask; open an approval for each that is held. Answers stand in the same order."""
+    given, again = _consume([a for a in asks if a.approval_id])
+    decisions = policy.decide_batch([_asked(a, given.get(a.step_id, ())) for a in asks])
+    answers = [_answer(a, d.answer, given) for a, d in zip(asks, decisions, strict=True)]
+    decided = list(zip(asks, decisions, answers, strict=True))
+    held = [(a, d) for a, d, answer in decided if answer == "hold"]
+    questions = [_question(a, d, again.get(a.step_id)) for a, d in held]
+    opened = dict(zip((a.step_id for a, _ in held), services.request_batch(questions), strict=True))
+    return [
+        Answer(
+            answer=answer,
+            decision_id=d.id,
+            approval_id=opened.get(a.step_id)
+            or (a.approval_id if a.step_id in given and answer == "permit" else None),
+            rules=d.verdict.rules,
+            errors=d.verdict.errors,
+        )
+        for a, d, answer in decided
+    ]
+
+
+def _asked(ask: Ask, approvals: Sequence[str]) -> policy.Ask:
+    request = ask.request
+    if approvals:
+        request = replace(request, approvals=frozenset(approvals))
+    return policy.Ask(
+        step_id=ask.step_id, run_id=ask.run_id, policy_slug=ask.policy_slug, request=request
+    )
+
+
+def _bound(ask: Ask, unknown: Sequence[Gap]) -> Mapping[str, Any]:
+    """What an approval of this is bound to: the action, and what nobody knew about it."""
+    bound_to = {**ask.binding(), **({"unknown": bound(unknown)} if unknown else {})}
+    # A contract that wants one vote says no more than every question does.
+    return {**bound_to, "votes": ask.votes} if ask.votes > 1 else bound_to
+
+
+def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
+    """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
+    turns a denial into a question."""
+    doubtful = bool(ask.all_doubts) and ask.step_id not in given
+    return "hold" if doubtful and answer == "permit" else answer
+
+
+def _consume(
+    asks: Sequence[Ask],
+) -> tuple[dict[UUID, Sequence[str]], dict[UUID, Doubt]]:
+    """Use up the approvals that still hold for exactly these actions: step → roles given. And what
+    changed since people were asked, where the question was about something else. The facts were
+    looked at anew since: an approval is none for a rule that it was not asked for, nor for another
+    amount."""
+    if not asks:
+        return {}, {}
+    verdicts = policy.judge_batch([_asked(a, ()) for a in asks])
+    asked = selectors.asked_about([a.approval_id for a in asks if a.approval_id])
+    bound_to = [(a, _bound(a, v.unknown)) for a, v in zip(asks, verdicts, strict=True)]
+    pairs = [
+        (a.approval_id, binding_digest(now))
+        for (a, now), verdict in zip(bound_to, verdicts, strict=True)
+        if a.approval_id in asked and asked[a.approval_id].covers(_would_ask(a, verdict))
+    ]
+    votes = {
+        a.approval_id: _votes(a, verdict)
+        for a, verdict in zip(asks, verdicts, strict=True)
+        if a.approval_id
+    }
+    consumed = services.consume_batch(pairs, votes=votes)
+    given = {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
+    left = [(a, now) for a, now in bound_to if a.step_id not in given]
+    return given, _changed(left) if left else {}
+
+
+def _votes(ask: Ask, verdict: Verdict) -> int:
+    """How many people have to agree: as many as contract or policy wants, whichever is more."""
+    return max(verdict.votes, ask.votes, 1)
+
+
+def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
+    """What people would be asked now; nothing, where policy holds nothing."""
+    if verdict.answer != "hold":
+        return Grounds(frozenset())
+    return Grounds.of(_rules(ask, verdict), ask.question().get("amount_cents"))
+
+
+def _rules(ask: Ask, verdict: Verdict, again: Doubt | None = None) -> Sequence[Mapping[str, Any]]:
+    """What asks: a doubt first, then why it is asked again, then policy's rules."""
+    doubts = [doubt.shown() for doubt in (*ask.all_doubts, again) if doubt]
+    return [*doubts, *verdict.rules]
+
+
+def _changed(left: Sequence[tuple[Ask, Mapping[str, Any]]]) -> dict[UUID, Doubt]:
+    """What is another than when people were asked, by step."""
+    before = services.bindings_of([a.approval_id for a, _ in left if a.approval_id])
+    found = {}
+    for ask, now in left:
+        old = before.get(ask.approval_id) if ask.approval_id else None
+        if old is None or binding_digest(old) == binding_digest(now):
+            continue
+        if fields := changed_fields(old, now):
+            found[ask.step_id] = Doubt(ASKED_AGAIN, asked_again(fields, old, now))
+    return found
+
+
+def _question(ask: Ask, decided: policy.Decided, again: Doubt | None) -> services.Question:
+    verdict, doubt = decided.verdict, ask.all_doubts
+    return services.Question(
+        run_id=ask.run_id,
+        step_id=ask.step_id,
+        decision_id=decided.id,
+        binding=_bound(ask, verdict.unknown),
+        risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
+        rules=_rules(ask, verdict, again),
+        roles=verdict.roles,
+        votes_required=_votes(ask, verdict),
+        shown=ask.question(),
+    )

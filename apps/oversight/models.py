@@ -1,0 +1,190 @@
+"""Questions to people, and their answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.kernel.models import JSONField
+from apps.oversight.domain.ladder import OVERDUE, words_of
+
+NO_RUNGS = models.Value([], output_field=JSONField())
+
+
+class Approval(models.Model):
+    """One held step, frozen as it was asked about. ``digest`` binds the answer to exactly this
+    action (see ``domain/binding.py``); any change makes another digest and so another approval."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Waiting"
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        EXPIRED = "expired", "Expired"
+        VOID = "void", "Void"
+
+    id = models.UUIDField(primary_key=True)
+    run_id = models.UUIDField()
+    step_id = models.UUIDField()
+    decision_id = models.UUIDField()
+    digest = models.CharField(max_length=64)
+    binding = JSONField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    # What the person sees, frozen: made on the server from the canonical arguments.
+    sentence = models.TextField()
+    domain_slug = models.SlugField()
+    job_slug = models.SlugField()
+    contract_number = models.PositiveIntegerField()
+    tool_name = models.CharField(max_length=80)
+    agent_slug = models.CharField(max_length=80)
+    agent_label = models.CharField(max_length=160, blank=True)
+    customer = models.CharField(max_length=120, blank=True)
+    amount_cents = models.BigIntegerField(null=True)
+    risk = models.PositiveSmallIntegerField()
+    arguments = JSONField()
+    preview = JSONField(default=dict)  # {"before", "after", "changes", "refusal"}
+    facts = JSONField(default=dict)
+    rules = JSONField(default=list)  # why it needs a person: id, reason, observed, limit
+    agent_text = models.TextField(blank=True)
+    roles = JSONField(default=list)
+    votes_required = models.PositiveSmallIntegerField(default=1)
+    on_timeout = models.CharField(max_length=10, default="reject")
+    ladder = JSONField(default=list, db_default=NO_RUNGS)  # the contract's: at, to
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()  # when the window passes
+    # Where it outlives its window (on_timeout: escalate): the run's deadline, which ends it.
+    ends_at = models.DateTimeField(null=True)
+    rung_at = models.DateTimeField(null=True)  # when the sweep has to call the next on the ladder
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    claimed_until = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    signature = models.TextField(blank=True)
+    key_id = models.CharField(max_length=32, blank=True)
+    consumed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            # One open question a step: two workers that hold the same step can't ask twice.
+            models.UniqueConstraint(
+                fields=["step_id"],
+                condition=models.Q(state="pending"),
+                name="approvals_approval_one_pending_per_step",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(consumed_at=None) | models.Q(state="approved"),
+                name="approvals_approval_consumed_only_if_approved",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(risk__gte=1, risk__lte=4), name="approvals_approval_risk"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at", "-risk", "created_at", "id"],
+                condition=models.Q(state="pending"),
+                name="approvals_waiting",
+            ),
+            models.Index(
+                fields=["rung_at"],
+                condition=models.Q(state="pending", rung_at__isnull=False),
+                name="approvals_rung",
+            ),
+            models.Index(fields=["step_id"], name="approvals_step"),
+            models.Index(fields=["decided_at"], name="approvals_decided"),
+            models.Index(fields=["run_id"], name="approvals_run"),
+            models.Index(
+                fields=["tool_name", "-decided_at"],
+                condition=models.Q(state__in=["approved", "rejected"]),
+                name="approvals_precedent",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def until(self) -> datetime:
+        """The last moment at which an answer counts."""
+        return self.ends_at or self.expires_at
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it outlived its window and still waits. For the page only: the database's clock
+        decides."""
+        now = timezone.now()
+        return self.state == self.State.PENDING and self.expires_at <= now < self.until
+
+
+class Vote(models.Model):
+    """One person's answer to one approval. The nonce makes a double submit the same answer."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="votes")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    approve = models.BooleanField()
+    reason = models.TextField(blank=True)
+    digest = models.CharField(max_length=64)
+    nonce = models.CharField(max_length=64)
+    dwell_ms = models.PositiveIntegerField(null=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["approval", "user"], name="approvals_vote_one_per_person"
+            )
+        ]
+
+
+class Escalation(models.Model):
+    """Somebody was called about a question: by the clock at a rung of its ladder, or by a person.
+    Each rung is climbed once."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="escalations")
+    rung = models.PositiveSmallIntegerField()
+    to = models.CharField(max_length=160)  # the contract's word
+    role = models.CharField(max_length=20)  # whom that calls
+    share = models.FloatField(null=True)  # of the window, when the clock did it
+    comes_first = models.BooleanField(default=False)  # for people of that role
+    at = models.DateTimeField(db_default=Now())
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [
+            # Two sweepers, or the sweep and a person, can't climb the same rung.
+            models.UniqueConstraint(
+                fields=["approval", "rung"], name="approvals_escalation_once_per_rung"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(share=None, by__isnull=False)
+                | models.Q(share__isnull=False, by=None),
+                name="approvals_escalation_by_clock_or_person",
+            ),
+        ]
+        indexes = [models.Index(fields=["role", "approval"], name="approvals_called")]
+
+    @property
+    def words(self) -> str:
+        """Whom it was escalated to, as a sentence says it."""
+        return words_of(self.to)
+
+    @property
+    def why(self) -> str:
+        """What made it happen: the share of the window, its end, or a person."""
+        if self.by is not None:
+            return f"by {self.by.display_name}"
+        if self.rung == OVERDUE:
+            return "the window has passed"
+        return f"{round((self.share or 0) * 100)} % of the window"

@@ -1,0 +1,390 @@
+"""Reads of the queue. Waiting rows come overdue first, then by due time, risk and age; before all
+of them those to which the reader was called."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from apps.accounts.models import User
+from apps.oversight.domain.binding import Grounds
+from apps.oversight.models import Approval, Escalation, Vote
+
+PAGE = 50
+FIRST, REST = "first", "rest"  # parts of the list of waiting questions
+State = Approval.State
+DECIDED = (State.APPROVED, State.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the address bar says: the one state of the list."""
+
+    tab: str = "waiting"
+    mine: bool = False
+    unclaimed: bool = False
+    escalated: str = ""  # "any", or "me": to people of the reader's role
+    risk: int = 0
+    domain: str = ""
+    job: str = ""
+    agent: str = ""
+    q: str = ""
+    after: tuple[str, ...] = ()
+
+
+# --- for the engine -------------------------------------------------------------------------------
+
+
+def states_of(approval_ids: Sequence[UUID]) -> dict[UUID, Approval]:
+    """How these approvals stand: ``state`` and ``reason`` are what a step needs to go on."""
+    rows = Approval.objects.filter(pk__in=approval_ids)
+    return {row.pk: row for row in rows.only("id", "state", "reason", "decided_at")}
+
+
+def bindings_of(approval_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """What the answered or withdrawn ones of these approvals were bound to."""
+    rows = Approval.objects.filter(pk__in=approval_ids, state__in=[State.APPROVED, State.VOID])
+    return dict(rows.values_list("pk", "binding"))
+
+
+def decided_among(approval_ids: Sequence[UUID]) -> list[UUID]:
+    """Those that no longer wait for anybody."""
+    rows = Approval.objects.filter(pk__in=approval_ids).exclude(state=State.PENDING)
+    return list(rows.values_list("pk", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of the people of some roles: questions that wait, the age of the oldest, what
+    was decided in the last hour, and the jobs that ask them."""
+
+    roles: frozenset[str]
+    waiting: int
+    oldest_s: float
+    decided_last_hour: int
+    jobs: frozenset[str]
+
+
+def asked_by_roles() -> list[Asked]:
+    """The people's queues, one a set of roles that questions are put to. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array(SELECT jsonb_array_elements_text("
+            "  CASE WHEN jsonb_typeof(roles) = 'array' THEN roles ELSE '[]' END)) AS roles,"
+            " count(*) FILTER (WHERE state = 'pending'),"
+            " coalesce(extract(epoch FROM clock_timestamp() - min(created_at)"
+            "  FILTER (WHERE state = 'pending')), 0)::float8,"
+            " count(*) FILTER (WHERE state IN ('approved', 'rejected')),"
+            " array_agg(DISTINCT job_slug::text)"
+            " FROM (SELECT roles, state, created_at, job_slug FROM approvals_approval"
+            "  WHERE state = 'pending'"
+            " UNION ALL SELECT roles, state, created_at, job_slug FROM approvals_approval"
+            "  WHERE decided_at > clock_timestamp() - interval '1 hour'"
+            "  AND state <> 'pending') found GROUP BY 1"
+        )
+        return [
+            Asked(frozenset(roles or ["operator"]), waiting, oldest_s, decided, frozenset(jobs))
+            for roles, waiting, oldest_s, decided, jobs in cursor.fetchall()
+        ]
+
+
+# --- for the pages --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many questions wait, and how many of them were escalated to one role's people."""
+
+    total: int = 0
+    called: int = 0
+
+
+def waiting_now(role: str) -> Waiting:
+    """The numbers on the navigation. One query."""
+    rows = Approval.objects.filter(state=State.PENDING)
+    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=_called(role)))
+    return Waiting(**found)
+
+
+def waiting_context(request: HttpRequest) -> dict[str, Any]:
+    """The numbers on the navigation of every page; counted only where they are shown."""
+    role = getattr(getattr(request, "user", None), "role", "")
+    return {"waiting_now": SimpleLazyObject(lambda: waiting_now(role))}
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What was escalated to one role's people and still waits."""
+
+    waiting: int
+    overdue: int
+    since: datetime | None
+    latest: Escalation | None
+
+
+def called_now(role: str) -> Called:
+    """What needs people of this role because the clock or a colleague says so."""
+    rows = Approval.objects.filter(_called(role), state=State.PENDING)
+    found = rows.aggregate(n=Count("pk"), overdue=Count("pk", filter=Q(expires_at__lte=Now())))
+    if not found["n"]:
+        return Called(0, 0, None, None)
+    calls = Escalation.objects.filter(role=role, approval__state=State.PENDING)
+    latest = calls.select_related("approval", "by").order_by("-at", "-pk").first()
+    return Called(found["n"], found["overdue"], calls.aggregate(at=Min("at"))["at"], latest)
+
+
+def _called(role: str, **more: Any) -> Exists:
+    return Exists(Escalation.objects.filter(approval=OuterRef("pk"), role=role, **more))
+
+
+def waiting(limit: int = 10) -> list[Approval]:
+    """The most urgent questions, for the home page."""
+    return list(_ordered(Approval.objects.filter(state=State.PENDING), "waiting")[:limit])
+
+
+def counts(role: str) -> dict[str, Any]:
+    """How many wait, by risk, how many are overdue, and to how many people of ``role`` were
+    called."""
+    found = Approval.objects.filter(state=State.PENDING).aggregate(
+        total=Count("pk"),
+        overdue=Count("pk", filter=Q(expires_at__lte=Now())),
+        called=Count("pk", filter=_called(role)),
+        **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
+    )
+    return {
+        "total": found["total"],
+        "overdue": found["overdue"],
+        "called": found["called"],
+        "by_risk": [(n, found[f"risk{n}"]) for n in (4, 3, 2, 1) if found[f"risk{n}"]],
+    }
+
+
+def queue(filters: Filters, user: User) -> tuple[list[Approval], tuple[str, ...] | None]:
+    """One page of the list and the key after which the next page starts, if there is one."""
+    rows = _ordered(_filtered(filters, user), filters.tab)
+    found = (
+        _called_first(rows, filters, user) if filters.tab == "waiting" else _after(rows, filters)
+    )
+    next_key = _key(found[PAGE - 1], filters.tab) if len(found) > PAGE else None
+    page = found[:PAGE]
+    _count_votes(page)
+    _add_escalations(page)
+    return page, next_key
+
+
+def _after(rows: QuerySet[Approval], filters: Filters) -> list[Approval]:
+    rows = rows.filter(_beyond(filters)) if filters.after else rows
+    return list(rows.select_related("claimed_by", "decided_by")[: PAGE + 1])
+
+
+def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> list[Approval]:
+    """Those that go to the top for this person's role, then the rest: each part by its index."""
+    first, found = _called(user.role, comes_first=True), []
+    if filters.after[:1] != (REST,):
+        found = _after(rows.filter(first), filters)
+    for row in found:
+        row.is_first = True  # type: ignore[attr-defined]  # for the key and the page
+    if len(found) <= PAGE:
+        start = filters if filters.after[:1] == (REST,) else replace(filters, after=())
+        found += _after(rows.exclude(first), start)
+    return found[: PAGE + 1]
+
+
+def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
+    rows = _of_tab(filters.tab, user)
+    if filters.mine:
+        rows = rows.filter(claimed_by=user, claimed_until__gt=Now())
+    if filters.unclaimed:
+        rows = rows.filter(Q(claimed_by=None) | Q(claimed_until__lte=Now()))
+    if filters.escalated == "me":
+        rows = rows.filter(_called(user.role))
+    elif filters.escalated:
+        rows = rows.filter(Exists(Escalation.objects.filter(approval=OuterRef("pk"))))
+    if filters.risk:
+        rows = rows.filter(risk__gte=filters.risk)
+    for column, value in (
+        ("domain_slug", filters.domain),
+        ("job_slug", filters.job),
+        ("agent_slug", filters.agent),
+    ):
+        rows = rows.filter(**{column: value}) if value else rows
+    return rows.filter(_text(filters.q)) if filters.q else rows
+
+
+def _text(q: str) -> Q:
+    match = Q(sentence__icontains=q) | Q(customer__icontains=q) | Q(tool_name__icontains=q)
+    try:
+        wanted = UUID(q)
+    except ValueError:
+        return match
+    return match | Q(pk=wanted) | Q(run_id=wanted)
+
+
+def _of_tab(tab: str, user: User) -> QuerySet[Approval]:
+    if tab == "mine":
+        return Approval.objects.filter(votes__user=user).exclude(decided_at=None)
+    if tab == "decided":
+        return Approval.objects.filter(state__in=DECIDED)
+    if tab == "expired":
+        return Approval.objects.filter(state=State.EXPIRED)
+    return Approval.objects.filter(state=State.PENDING)
+
+
+def _ordered(rows: QuerySet[Approval], tab: str) -> QuerySet[Approval]:
+    if tab == "waiting":
+        return rows.order_by("expires_at", "-risk", "created_at", "id")
+    return rows.order_by("-decided_at", "-id")
+
+
+def _key(row: Approval, tab: str) -> tuple[str, ...]:
+    if tab == "waiting":
+        part = FIRST if hasattr(row, "is_first") else REST
+        moments = row.expires_at.isoformat(), row.created_at.isoformat()
+        return (part, moments[0], str(row.risk), moments[1], str(row.pk))
+    return (row.decided_at.isoformat() if row.decided_at else "", str(row.pk))
+
+
+def _beyond(filters: Filters) -> Q:
+    """Rows that stand after the key, in the order of the tab."""
+    if filters.tab != "waiting":
+        when, last = filters.after
+        return Q(decided_at__lt=when) | Q(decided_at=when, id__lt=last)
+    _, due, risk, created, last = filters.after
+    same = Q(expires_at=due, risk=risk)
+    return (
+        Q(expires_at__gt=due)
+        | Q(expires_at=due, risk__lt=risk)
+        | (same & (Q(created_at__gt=created) | Q(created_at=created, id__gt=last)))
+    )
+
+
+def _count_votes(rows: Iterable[Approval]) -> None:
+    found = {row.pk: row for row in rows}
+    votes = Vote.objects.filter(approval_id__in=found, approve=True)
+    tally = dict(votes.values_list("approval_id").annotate(Count("pk")))
+    for pk, row in found.items():
+        row.votes_given = tally.get(pk, 0)  # type: ignore[attr-defined]  # for the page
+
+
+def _add_escalations(rows: Sequence[Approval]) -> None:
+    """``row.escalation``: the last call about it, with who made it; and how many there were."""
+    calls = Escalation.objects.filter(approval__in=[row.pk for row in rows])
+    found: dict[UUID, list[Escalation]] = {row.pk: [] for row in rows}
+    for call in calls.select_related("by"):
+        found[call.approval_id].append(call)
+    for row in rows:
+        row.calls = len(found[row.pk])  # type: ignore[attr-defined]  # for the page
+        row.escalation = found[row.pk][-1] if found[row.pk] else None  # type: ignore[attr-defined]
+
+
+def escalations_of(approval: Approval) -> list[Escalation]:
+    """Who was called about it, in order."""
+    return list(approval.escalations.select_related("by"))
+
+
+def choices(tab: str) -> dict[str, list[str]]:
+    """What the filters of the list offer: values that occur."""
+    state = State.PENDING if tab == "waiting" else State.EXPIRED
+    rows = Approval.objects.filter(state=state) if tab in {"waiting", "expired"} else None
+    if rows is None:
+        recent = timezone.now() - timedelta(days=30)
+        rows = Approval.objects.filter(state__in=DECIDED, decided_at__gte=recent)
+    found = set(rows.values_list("domain_slug", "job_slug", "agent_slug").distinct()[:500])
+    return {
+        name: sorted({row[i] for row in found if row[i]})
+        for i, name in enumerate(("domain", "job", "agent"))
+    }
+
+
+def one(approval_id: UUID) -> Approval | None:
+    """An approval with the people on it."""
+    rows = Approval.objects.select_related("claimed_by", "decided_by")
+    found = rows.filter(pk=approval_id).first()
+    if found is not None:
+        _count_votes([found])
+    return found
+
+
+def pending_of(run_ids: Collection[UUID]) -> list[Approval]:
+    """The questions about these runs that nobody has answered."""
+    return list(Approval.objects.filter(run_id__in=run_ids, state=State.PENDING))
+
+
+def answers_of(run_ids: Collection[UUID]) -> dict[UUID, str]:
+    """How the last question about each step of these runs stands."""
+    rows = Approval.objects.filter(run_id__in=run_ids).order_by("created_at")
+    return dict(rows.values_list("step_id", "state"))
+
+
+def votes_of(approval: Approval) -> list[Vote]:
+    """Who said what, in order."""
+    return list(approval.votes.select_related("user").order_by("at"))
+
+
+def precedents(approval: Approval, limit: int = 5) -> list[Approval]:
+    """The last decisions about the same tool and customer, or the same tool if there are none."""
+    rows = Approval.objects.filter(tool_name=approval.tool_name, state__in=DECIDED)
+    rows = rows.exclude(pk=approval.pk).select_related("decided_by").order_by("-decided_at")
+    same = list(rows.filter(customer=approval.customer)[:limit]) if approval.customer else []
+    return same or list(rows[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one person decides."""
+
+    last_hour: int
+    last_at: datetime | None
+
+
+def pace_of(user: User) -> Pace:
+    """This person's answers in the last hour, and when the last one was."""
+    votes = Vote.objects.filter(user=user)
+    recent = votes.filter(at__gt=Now() - timedelta(hours=1)).count()
+    last = votes.order_by("-at").values_list("at", flat=True).first()
+    return Pace(last_hour=recent, last_at=last)
+
+
+def last_decision() -> Approval | None:
+    """The latest decision of anybody."""
+    rows = Approval.objects.filter(state__in=DECIDED).select_related("decided_by")
+    return rows.order_by("-decided_at").first()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to a list since it was drawn."""
+
+    new: int
+    critical: int
+    called: int  # shown or not, escalated to people of the reader's role since
+    rows: list[Approval]
+
+
+def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datetime) -> Changes:
+    """Rows of this list that are new since it was drawn, and how the shown ones stand now."""
+    fresh = _filtered(filters, user).filter(created_at__gt=since)
+    risks = list(fresh.values_list("risk", flat=True)[: 10 * PAGE])
+    rows = Approval.objects.filter(pk__in=shown).select_related("claimed_by", "decided_by")
+    found = list(rows)
+    _count_votes(found)
+    _add_escalations(found)
+    called = _filtered(filters, user).filter(_called(user.role, at__gt=since)).count()
+    critical = sum(r >= 4 for r in risks)
+    return Changes(new=len(risks), critical=critical, called=called, rows=found)
+
+
+def asked_about(ids: Iterable[UUID]) -> dict[UUID, Grounds]:
+    """By which rules and about which amount people were asked, by approval."""
+    rows = Approval.objects.filter(id__in=ids).values_list("id", "rules", "amount_cents")
+    return {pk: Grounds.of(rules, amount) for pk, rules, amount in rows}

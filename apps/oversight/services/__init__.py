@@ -1,0 +1,36 @@
+"""Ask people, take their answers, and let each answer serve once.
+
+The database's clock decides what is in time. Every change of state is a guarded update, so that of
+any two who act at once exactly one succeeds and the other is told who and when.
+"""
+
+from __future__ import annotations
+
+from apps.oversight.selectors import bindings_of, decided_among, states_of
+from apps.oversight.services.asking import Question, consume, consume_batch, request_batch
+from apps.oversight.services.claiming import claim, release
+from apps.oversight.services.deciding import Seal, decide, is_signed, seal_of
+from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
+from apps.oversight.services.escalating import escalate, escalate_due
+
+__all__ = [
+    "UNENDABLE",
+    "Question",
+    "Seal",
+    "bindings_of",
+    "claim",
+    "consume",
+    "consume_batch",
+    "decide",
+    "decided_among",
+    "escalate",
+    "escalate_due",
+    "expire_due",
+    "is_signed",
+    "release",
+    "request_batch",
+    "seal_of",
+    "states_of",
+    "void_for_run",
+    "void_for_tool",
+]

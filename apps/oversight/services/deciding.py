@@ -1,0 +1,214 @@
+"""Take people's answers. One settles a question; whoever comes too late is told who and when."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.models import User
+from apps.audit import services as audit
+from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
+from apps.kernel.statements import database_now
+from apps.kernel.transactions import command
+from apps.oversight import adapters
+from apps.oversight.domain import rules
+from apps.oversight.models import Approval, Vote
+from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
+
+# How long an answer given in time may wait for a worker before it has to be asked again.
+GRACE = timedelta(minutes=15)
+
+
+def decide(
+    *,
+    approval_id: UUID,
+    user: User,
+    approve: bool,
+    reason: str,
+    digest: str,
+    nonce: str,
+    dwell_ms: int | None = None,
+) -> Approval:
+    """Record one person's answer. The same nonce again gives the same answer. Whoever comes too
+    late gets a ConflictError with who and when; a missing reason is an InvalidInputError."""
+    approval = _decide(approval_id, user, approve, reason, digest, nonce, dwell_ms)
+    approval.refresh_from_db()  # once the run has been told: it waits for nobody's reading
+    return approval
+
+
+@command
+def _decide(
+    approval_id: UUID,
+    user: User,
+    approve: bool,
+    reason: str,
+    digest: str,
+    nonce: str,
+    dwell_ms: int | None,
+) -> Approval:
+    # The row lock makes those who answer at once take turns, so that votes are counted exactly.
+    approval = locked(approval_id)
+    votes = list(approval.votes.select_related("user").order_by("at"))
+    mine = next((v for v in votes if v.user_id == user.pk and v.nonce == nonce), None)
+    if mine is not None and mine.approve == approve:
+        return approval
+    now = database_now()
+    answer = rules.Answer(user.pk, user.role if user.is_active else "", approve, reason, digest)
+    standing = standing_of(approval, votes)
+    if refused := rules.refusal(standing, answer, now):
+        raise error_of(refused, approval, digest)
+    _vote(approval, answer, nonce=nonce, dwell_ms=dwell_ms)
+    state = rules.outcome(standing, answer)
+    if state == State.PENDING:
+        Approval.objects.filter(pk=approval.pk).update(claimed_by=None, claimed_until=None)
+        audit.record_many([fact("voted", approval, user.actor, **_said(answer, dwell_ms))])
+    else:
+        _settle(approval, user, answer, state=state, now=now, votes=votes)
+        audit.record_many([fact(state, approval, user.actor, **_said(answer, dwell_ms))])
+    return approval
+
+
+def _settle(
+    approval: Approval,
+    user: User,
+    answer: rules.Answer,
+    *,
+    state: str,
+    now: datetime,
+    votes: Sequence[Vote],
+) -> None:
+    signed = decision_payload(
+        approval,
+        state=state,
+        decided_by=user.username,
+        decided_at=now,
+        reason=answer.reason,
+        voters=sorted({v.user.username for v in votes} | {user.username}),
+    )
+    signature, key_id = adapters.sign(signed)
+    expires = max(approval.expires_at, now + GRACE) if state == "approved" else approval.expires_at
+    # Guarded though the row is locked: whatever path may lead here, one answer settles a question.
+    moved = Approval.objects.filter(
+        in_time(ClockTimestamp()), pk=approval.pk, state=State.PENDING, digest=answer.digest
+    ).update(
+        state=state,
+        decided_by=user,
+        decided_at=now,
+        reason=answer.reason,
+        signature=signature,
+        key_id=key_id,
+        expires_at=expires,
+        claimed_by=None,
+        claimed_until=None,
+    )
+    if moved != 1:
+        raise ConflictError("The time to decide has run out.", code="expired")
+
+
+def decision_payload(
+    approval: Approval,
+    *,
+    state: str,
+    decided_by: str,
+    decided_at: datetime,
+    reason: str,
+    voters: Sequence[str],
+) -> dict[str, Any]:
+    """What a decision's signature covers."""
+    return {
+        "v": 1,
+        "approval_id": str(approval.pk),
+        "decision_id": str(approval.decision_id),
+        "run_id": str(approval.run_id),
+        "step_id": str(approval.step_id),
+        "digest": approval.digest,
+        "decision": state,
+        "user": decided_by,
+        "votes": list(voters),
+        "reason_sha256": hashlib.sha256(reason.encode()).hexdigest(),
+        "contract": f"{approval.job_slug}@{approval.contract_number}",
+        "policy": str(approval.binding.get("policy_digest", "")),
+        "at": decided_at.isoformat(),
+    }
+
+
+class Seal(StrEnum):
+    """What an answer's signature proves."""
+
+    NONE = "none"  # it has none: nobody answered
+    FITS = "fits"  # the answer is what was signed
+    BROKEN = "broken"  # something of the answer was changed since
+    OTHER_KEY = "other_key"  # signed with a key that isn't in use here: it can't be checked
+
+
+def seal_of(approval: Approval) -> Seal:
+    """What the signature of this answer proves now."""
+    if not approval.signature:
+        return Seal.NONE
+    if approval.key_id != adapters.key_id_of(adapters.public_key()):
+        return Seal.OTHER_KEY
+    return Seal.FITS if is_signed(approval) else Seal.BROKEN
+
+
+def is_signed(approval: Approval) -> bool:
+    """Whether a decided approval still says what its decider signed. One that was taken back unused
+    had been approved."""
+    if not approval.signature or approval.decided_by is None or approval.decided_at is None:
+        return False
+    payload = decision_payload(
+        approval,
+        state=State.APPROVED.value if approval.state == State.VOID else approval.state,
+        decided_by=approval.decided_by.username,
+        decided_at=approval.decided_at,
+        reason=approval.reason,
+        voters=sorted({v.user.username for v in approval.votes.select_related("user")}),
+    )
+    return adapters.verify(payload, approval.signature, adapters.public_key())
+
+
+def _vote(approval: Approval, answer: rules.Answer, *, nonce: str, dwell_ms: int | None) -> None:
+    Vote.objects.create(
+        approval=approval,
+        user_id=answer.user_id,
+        approve=answer.approve,
+        reason=answer.reason,
+        digest=answer.digest,
+        nonce=nonce,
+        dwell_ms=dwell_ms,
+    )
+
+
+def standing_of(approval: Approval, votes: Sequence[Vote]) -> rules.Standing:
+    return rules.Standing(
+        state=approval.state,
+        digest=approval.digest,
+        risk=approval.risk,
+        roles=tuple(approval.roles),
+        votes_required=approval.votes_required,
+        expires_at=approval.expires_at,
+        ends_at=approval.ends_at,
+        claimed_by=approval.claimed_by_id,
+        claimed_until=approval.claimed_until,
+        approved_by=tuple(v.user_id for v in votes if v.approve),
+    )
+
+
+def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerError:
+    who = {"decided": approval.decided_by, "claimed": approval.claimed_by}.get(refused.code)
+    when = {"decided": approval.decided_at, "expired": approval.until}.get(refused.code)
+    if refused.code == "reason":
+        return InvalidInputError(refused.sentence, code="reason", field="reason")
+    if refused.code == "role":
+        return NotPermittedError(refused.sentence)
+    detail: dict[str, Any] = {"who": who.display_name if who else "", "when": when}
+    if refused.code == "digest":
+        detail |= {"seen": digest, "asked": approval.digest}
+    return ConflictError(refused.sentence, code=refused.code, **detail)
+
+
+def _said(answer: rules.Answer, dwell_ms: int | None) -> dict[str, Any]:
+    return {"approve": answer.approve, "reason": answer.reason, "dwell_ms": dwell_ms}

@@ -1,0 +1,66 @@
+"""The ends that no person brings about: the clock, and runs that ended another way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.audit import services as audit
+from apps.audit.domain.actors import SWEEPER
+from apps.kernel.apart import Aside, deal
+from apps.kernel.statements import database_now
+from apps.kernel.transactions import command, participant
+from apps.oversight.models import Approval
+from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, make_void
+
+UNENDABLE = Aside("question")
+
+
+def expire_due(limit: int = 500) -> int:
+    """End questions whose time has run out: fail closed. One that outlives its window ends at its
+    run's deadline. Safe beside a person who decides at the same moment: whoever has the row first
+    wins, the other finds it no longer pending. A question that can't be ended is set aside; nobody
+    can answer it any more all the same."""
+    due = _due(Approval.objects.exclude(pk__in=UNENDABLE.left_alone()))
+    ids = list(due.values_list("pk", flat=True)[:limit])
+    return sum(deal(ids, lambda some: [_expire_these(some)], UNENDABLE))
+
+
+@command
+def _expire_these(ids: Collection[UUID]) -> int:
+    return _expire(Approval.objects.filter(pk__in=ids))
+
+
+def _due(rows: QuerySet[Approval]) -> QuerySet[Approval]:
+    due = rows.filter(state=State.PENDING, expires_at__lte=ClockTimestamp())
+    return due.exclude(in_time(ClockTimestamp())).order_by("expires_at")
+
+
+def _expire(rows: QuerySet[Approval]) -> int:
+    # Whoever decides holds the row: it is skipped here, and its answer counts, not the clock.
+    due = _due(rows).select_for_update(skip_locked=True)
+    found = list(due.only("id", "run_id", "step_id"))
+    Approval.objects.filter(pk__in=[row.pk for row in found], state=State.PENDING).update(
+        state=State.EXPIRED, decided_at=database_now(), claimed_by=None, claimed_until=None
+    )
+    audit.record_many([fact("expired", row, SWEEPER) for row in found])
+    return len(found)
+
+
+@participant
+def void_for_run(run_id: UUID) -> int:
+    """Take back the questions of a run that ended another way, and answers nobody used yet. A
+    question whose time had run out by then is expired all the same: nobody took it back."""
+    _expire(Approval.objects.filter(run_id=run_id))
+    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
+    return make_void(Approval.objects.filter(unused, run_id=run_id))
+
+
+@participant
+def void_for_tool(domain_slug: str, tool_name: str) -> int:
+    """Take back the questions about a tool that isn't what they were asked about, and answers that
+    nobody used yet. The steps are judged anew, and their people asked again."""
+    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
+    return make_void(Approval.objects.filter(unused, domain_slug=domain_slug, tool_name=tool_name))

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from apps.oversight import views
+
+app_name = "approvals"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.queue, name="queue"),
+    path("count/", views.count, name="count"),
+    path("counts/", views.counts, name="counts"),
+    path("changes/", views.changes, name="changes"),
+    path("<uuid:approval_id>/", views.detail, name="detail"),
+    path("<uuid:approval_id>/arguments.json", views.arguments, name="arguments"),
+    path("<uuid:approval_id>/decide/", views.decide, name="decide"),
+    path("<uuid:approval_id>/claim/", views.claim, name="claim"),
+    path("<uuid:approval_id>/release/", views.release, name="release"),
+    path("<uuid:approval_id>/escalate/", views.escalate, name="escalate"),
+    path("<uuid:approval_id>/after/", views.after, name="after"),
+]

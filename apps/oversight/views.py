@@ -1,0 +1,299 @@
+"""The people's queue: what waits, what exactly is asked, and the answer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, cast
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import trigger_client_event
+
+from apps.accounts.authn import requires
+from apps.accounts.models import User
+from apps.kernel import exactjson
+from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
+from apps.oversight import forms, selectors, services
+from apps.oversight.domain import ladder, rules, showing
+from apps.oversight.models import Approval
+from apps.web.domain.words import RISKS
+
+
+@require_GET
+@requires("approvals.view")
+def queue(request: HttpRequest) -> HttpResponse:
+    """The list; with ``open`` in the address, one question beside it."""
+    user = cast(User, request.user)
+    filters = forms.filters_from(request.GET)
+    rows, next_key = selectors.queue(filters, user)
+    context = {
+        "filters": filters,
+        "tabs": forms.TABS,
+        "rows": [{"approval": r, "flags": showing.flags(r.arguments, r.preview)} for r in rows],
+        "next_key": forms.key_text(next_key),
+        "drawn_at": timezone.now(),
+        "page_size": selectors.PAGE,
+        "risk_levels": sorted(RISKS.items()),
+        "is_filtered": _is_filtered(filters),
+        "pace": selectors.pace_of(user),
+    }
+    if getattr(request, "htmx", False):
+        return render(request, "approvals/_list.html", context)
+    context |= {
+        "counts": selectors.counts(user.role),
+        "choices": selectors.choices(filters.tab),
+        "is_hurried": rules.is_hurried(context["pace"].last_hour),
+        "last": selectors.last_decision() if not rows else None,
+    }
+    opened = _opened(request)
+    context |= _review(request, opened) if opened else {}
+    return render(request, "approvals/queue.html", context)
+
+
+def _is_filtered(filters: selectors.Filters) -> bool:
+    return filters != selectors.Filters(tab=filters.tab)
+
+
+def _opened(request: HttpRequest) -> Approval | None:
+    try:
+        return selectors.one(UUID(request.GET.get("open", "")))
+    except ValueError:
+        return None
+
+
+@require_GET
+@requires("approvals.view")
+def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """One question: a page of its own, or the panel beside the list."""
+    name = "approvals/_review.html" if getattr(request, "htmx", False) else "approvals/detail.html"
+    return render(request, name, _review(request, _one(approval_id)))
+
+
+@require_GET
+@requires("approvals.view")
+def arguments(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Exactly what would run, as a file: for what is more than a page can show."""
+    text = exactjson.dumps(_one(approval_id).arguments, indent=True)
+    response = HttpResponse(text, content_type="application/octet-stream")
+    name = f"approval-{approval_id}-arguments.json"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _one(approval_id: UUID) -> Approval:
+    approval = selectors.one(approval_id)
+    if approval is None:
+        raise NotFoundError("There is no such approval.")
+    return approval
+
+
+def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
+    user = cast(User, request.user)
+    now = timezone.now()
+    live_claim = bool(approval.claimed_until and approval.claimed_until > now)
+    votes = selectors.votes_of(approval)
+    has_voted = any(vote.user_id == user.pk for vote in votes)
+    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    return {
+        "approval": approval,
+        "is_open": approval.state == Approval.State.PENDING,
+        "claim_is_mine": live_claim and approval.claimed_by_id == user.pk,
+        "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
+        "can_decide": may_decide and not has_voted,
+        "has_voted": has_voted,
+        "listing": showing.listing(approval.arguments),
+        "preview": showing.preview(approval.preview),
+        "unknown": showing.unknown(approval.rules),
+        "flags": showing.flags(approval.arguments, approval.preview),
+        "votes": votes,
+        "precedents": selectors.precedents(approval),
+        "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
+        "approve_label": rules.approve_label(approval.sentence),
+        "nonce": secrets.token_urlsafe(12),
+        "seal": services.seal_of(approval),
+        "digest_tail": approval.digest[-8:],
+        "pace": selectors.pace_of(user),
+        **_escalation(user, approval),
+        **more,
+    }
+
+
+def _escalation(user: User, approval: Approval) -> dict[str, Any]:
+    """Who was called about it, and whom this person may call next."""
+    calls = selectors.escalations_of(approval)
+    is_asked = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    climbed, roles = {call.rung for call in calls}, {call.role for call in calls}
+    following = ladder.next_by_hand(approval.ladder, climbed, roles)
+    return {
+        "calls": calls,
+        "last_call": calls[-1] if calls else None,
+        "earlier_calls": calls[:-1][::-1],
+        "is_called": user.role in roles,
+        "can_escalate": is_asked and approval.state == Approval.State.PENDING,
+        "next_rung": following,
+        "is_late": approval.until <= timezone.now(),
+    }
+
+
+@require_POST
+@requires("approvals.decide")
+def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """One person's answer. Whatever goes wrong, the typed reason comes back with the panel."""
+    form = forms.DecideForm(request.POST)
+    typed = request.POST.get("reason", "")[: rules.REASON_MOST]
+    if not form.is_valid():
+        error = {
+            "error": "That answer was incomplete: reload the page and try again.",
+            "fields": form.errors,
+        }
+        return _answered(request, _one(approval_id), status=422, typed=typed, **error)
+    given = form.cleaned_data
+    try:
+        approval = services.decide(
+            approval_id=approval_id,
+            user=cast(User, request.user),
+            approve=given["answer"] == "approve",
+            reason=given["reason"],
+            digest=given["digest"],
+            nonce=given["nonce"],
+            dwell_ms=given["dwell_ms"],
+        )
+    except TowerError as refused:
+        more = {"error": refused, "detail": refused.detail, "step": given["answer"]}
+        return _answered(request, _one(approval_id), status=refused.status, typed=typed, **more)
+    if not getattr(request, "htmx", False):
+        return redirect("approvals:detail", approval_id)
+    response = _answered(request, _one(approval_id), just_decided=True)
+    told = {"id": str(approval.pk), "state": approval.state}
+    return trigger_client_event(response, "approval:decided", told)
+
+
+def _answered(
+    request: HttpRequest, approval: Approval, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    name = "approvals/_review.html" if getattr(request, "htmx", False) else "approvals/detail.html"
+    return render(request, name, _review(request, approval, **more), status=status)
+
+
+@require_POST
+@requires("approvals.decide")
+def claim(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Take a question, renew it, or take it over with a reason."""
+    form = forms.ClaimForm(request.POST)
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    more: dict[str, Any] = {}
+    try:
+        services.claim(approval_id=approval_id, user=cast(User, request.user), reason=reason)
+    except NotFoundError:
+        raise
+    except TowerError as refused:
+        more = {"claim_error": refused}
+    return _claimed(request, approval_id, **more)
+
+
+@require_POST
+@requires("approvals.decide")
+def release(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Give a question back."""
+    services.release(approval_id=approval_id, user=cast(User, request.user))
+    return _claimed(request, approval_id)
+
+
+def _claimed(request: HttpRequest, approval_id: UUID, **more: Any) -> HttpResponse:
+    status = more["claim_error"].status if more else 200
+    if not getattr(request, "htmx", False):
+        context = _review(request, _one(approval_id), **more)
+        return render(request, "approvals/detail.html", context, status=status)
+    context = _review(request, _one(approval_id), **more)
+    return render(request, "approvals/_claim.html", context, status=status)
+
+
+@require_POST
+@requires("approvals.decide")
+def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Call the next on the ladder. Whatever goes wrong, the typed note comes back."""
+    form = forms.EscalateForm(request.POST)
+    user, more, status = cast(User, request.user), dict[str, Any](), 200
+    try:
+        if not form.is_valid():
+            raise InvalidInputError(
+                "That was incomplete: reload the page and try again.", field="note"
+            )
+        services.escalate(approval_id=approval_id, user=user, **form.cleaned_data)
+    except NotFoundError:
+        raise
+    except TowerError as refused:
+        note = request.POST.get("note", "")[: ladder.NOTE_MOST]
+        more, status = {"escalate_error": refused, "note": note}, refused.status
+    is_fragment = getattr(request, "htmx", False)
+    if not more and not is_fragment:
+        return redirect("approvals:detail", approval_id)
+    context = _review(request, _one(approval_id), just_escalated=not more, **more)
+    name = "approvals/_escalate.html" if is_fragment else "approvals/detail.html"
+    return render(request, name, context, status=status)
+
+
+@require_GET
+@requires("approvals.view")
+def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """What became of an answer: the run takes it up by itself."""
+    return render(request, "approvals/_after.html", {"approval": _one(approval_id)})
+
+
+@require_GET
+@requires("approvals.view")
+def changes(request: HttpRequest) -> HttpResponse:
+    """What happened to a drawn list since: how many are new, and how its rows stand now."""
+    user = cast(User, request.user)
+    shown, since = forms.since_from(request.GET)
+    found = selectors.changes(
+        forms.filters_from(request.GET), user, shown=shown, since=since or timezone.now()
+    )
+    return JsonResponse(
+        {
+            "new": found.new,
+            "critical": found.critical,
+            "called": found.called,
+            "rows": [_row_now(row, user) for row in found.rows],
+        }
+    )
+
+
+def _row_now(row: Approval, user: User) -> dict[str, Any]:
+    claimed = row.claimed_by if row.claimed_until and row.claimed_until > timezone.now() else None
+    claimed_words = "you" if claimed == user else claimed.display_name if claimed else ""
+    decided_by = row.decided_by.display_name if row.decided_by else ""
+    call = row.escalation  # type: ignore[attr-defined]
+    told = {"to": call.words, "at": call.at.isoformat(), "why": call.why} if call else None
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "calls": row.calls,  # type: ignore[attr-defined]
+        "escalated": told,
+        "claimed": claimed_words,
+        "votes": f"{row.votes_given}/{row.votes_required}",  # type: ignore[attr-defined]
+        "by": "you" if row.decided_by == user else decided_by,
+        "at": row.decided_at.isoformat() if row.decided_at else "",
+    }
+
+
+@require_GET
+@requires("approvals.view")
+def counts(request: HttpRequest) -> HttpResponse:
+    """The line of numbers above the list."""
+    return render(
+        request,
+        "approvals/_counts.html",
+        {"counts": selectors.counts(cast(Any, request.user).role)},
+    )
+
+
+@require_GET
+@requires("approvals.view")
+def count(request: HttpRequest) -> HttpResponse:
+    """The numbers on the navigation, which every page knows."""
+    return render(request, "approvals/_count.html")
