@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.api.views import deliveries, doors
+from apps.api.views import doors
+from apps.ops.views import deliveries
 
 app_name = "api"
 urlpatterns: list[URLPattern | URLResolver] = [

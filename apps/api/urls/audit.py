@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.api.views import audit
+from apps.ops.views import audit
 
 app_name = "audit"
 urlpatterns: list[URLPattern | URLResolver] = [

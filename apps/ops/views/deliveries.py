@@ -8,10 +8,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
-from apps.api.views.audit import number
 from apps.audit import selectors, services
 from apps.audit.domain.subscriber import MOST_TRIES
 from apps.kernel.errors import ConflictError
+from apps.ops.views.audit import number
 
 
 @require_GET
