@@ -35,19 +35,19 @@ PROMISES: dict[tuple[str, str], str] = {
         "engine/test_drain.py::test_an_approved_step_resumes_by_itself_and_uses_its_approval_up"
     ),
     ("approvals/_review.html", "the signature fits this answer"): (
-        "approvals/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
+        "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
     ("approvals/_review.html", "the signature was not checked"): (
-        "approvals/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
+        "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
     ("approvals/_review.html", "The signature does not fit"): (
-        "approvals/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
+        "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
     ("catalog/job.html", "at most … steps"): (
         "engine/test_terms.py::test_a_run_makes_no_more_steps_than_the_contract_allows"
     ),
     ("catalog/job.html", "It is never approved by itself"): (
-        "approvals/test_escalating.py::test_the_deadline_rejects_it_and_nobody_can_answer_then"
+        "oversight/test_escalating.py::test_the_deadline_rejects_it_and_nobody_can_answer_then"
     ),
     ("catalog/tool.html", "it happens once"): (
         "engine/test_drain.py::test_a_keyed_mutation_survives_an_error_of_the_server"
@@ -112,7 +112,8 @@ def sentences() -> Iterator[tuple[str, str]]:
         text = re.sub(r"\{#.*?#\}", "", path.read_text(), flags=re.DOTALL)
         text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "…", text, flags=re.DOTALL)
         text = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
-        for line in re.split(r"<[^>]*>|\n|(?<=[.!?]) ", text):
+        text = re.sub(r"\s+", " ", text)  # a sentence goes on in the next line
+        for line in re.split(r"<[^>]*>|(?<=[.!?]) ", text):
             if WORDS.search(line):
                 yield str(path.relative_to(TEMPLATES)), line.strip()
 

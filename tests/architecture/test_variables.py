@@ -21,10 +21,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 from django.test import Client
 
+from apps.audit.domain.duty import Duty
+from apps.audit.services import performing
 from apps.catalog.services import serving
 from apps.oversight import adapters
 from apps.runs import tasks
-from apps.runs.management.commands import sweep
 from controltower.launch import site
 from tests.architecture.test_terms import assert_code, assert_test
 from tests.architecture.variables import DOCUMENT, ROOT, VARIABLES, table
@@ -200,27 +201,11 @@ def test_servers_are_asked_as_often_as_the_setting_says(
     assert asked == [timedelta(seconds=77)]
 
 
-def test_a_round_of_the_sweep_comes_after_as_long_as_the_setting_says(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waited: list[float] = []
-
-    class Stop:
-        def is_set(self) -> bool:
-            return bool(waited)
-
-        def wait(self, seconds: float) -> None:
-            waited.append(seconds)
-
-    nothing = type("Swept", (), dict.fromkeys(("failed", "expired_leases", "overdue_runs"), 0))
-    monkeypatch.setattr(sweep, "sweep", lambda **_: nothing())
-    monkeypatch.setattr(sweep, "perform", lambda *_: None)
-    monkeypatch.setattr(sweep, "beat", lambda *_: None)
+def test_a_duty_that_names_no_pace_is_done_as_often_as_the_setting_says(settings: Any) -> None:
     settings.SWEEP_SECONDS = 77
 
-    sweep.Command()._go_on(Stop())
-
-    assert waited == [77]
+    assert performing.pace_s(Duty("any", "words", "nobody")) == 77
+    assert performing.pace_s(Duty("own", "words", "nobody", every_s=3)) == 3
 
 
 @pytest.mark.parametrize(("named", "believed"), [("", False), ("10.0.0.1", True)])

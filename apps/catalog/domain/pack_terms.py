@@ -78,7 +78,7 @@ ENFORCED: Mapping[str, Enforced] = {
     ),
     "tools.facts": _by(
         "apps.policy.domain.unknown.gaps",
-        "approvals/test_gate.py::test_a_change_whose_facts_are_missing_is_asked_of_a_person",
+        "oversight/test_gate.py::test_a_change_whose_facts_are_missing_is_asked_of_a_person",
         _TOOL,
     ),
     "tools.input_schema": _by(
