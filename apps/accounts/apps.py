@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_permissions
+from apps.accounts.registry import add_entries, add_permissions
 
 PERMISSIONS = (
     Permission("tower.view", EVERYONE),
     Permission("users.manage", frozenset({Role.ADMIN})),
 )
+PAGES = (NavigationEntry("Users", "accounts:users", "users", "s", "users.manage", 110),)
 
 
 class AccountsConfig(AppConfig):
@@ -18,3 +20,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         add_permissions(*PERMISSIONS)
+        add_entries(*PAGES)

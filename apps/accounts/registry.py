@@ -1,10 +1,13 @@
-"""The permissions of this installation: each app names its own when it is ready."""
+"""The permissions and the navigation of this installation: each app names its own when it is
+ready."""
 
 from __future__ import annotations
 
+from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import Permission, Role
 
 _permissions: dict[str, Permission] = {}
+_entries: dict[str, NavigationEntry] = {}
 
 
 def add_permissions(*some: Permission) -> None:
@@ -38,3 +41,19 @@ def who_may(name: str) -> str:
     """The roles that a permission is open to, as words."""
     roles = permission(name).roles
     return ", ".join(r.value.replace("_", " ") for r in Role if r in roles)
+
+
+def add_entries(*some: NavigationEntry) -> None:
+    """Have the navigation lead there from now on. Raises ``ValueError`` if another entry has the
+    address, the key or the place of one."""
+    for one in some:
+        for other in _entries.values():
+            same = {one.name: other.name, one.key: other.key, one.place: other.place}
+            if one != other and any(mine == theirs for mine, theirs in same.items()):
+                raise ValueError(f"{one.label!r} and {other.label!r} share address, key or place")
+        _entries[one.name] = one
+
+
+def entries() -> list[NavigationEntry]:
+    """All of them, in their order."""
+    return sorted(_entries.values(), key=lambda entry: entry.place)

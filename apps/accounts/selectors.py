@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -14,59 +13,30 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.domain.keeping import KEPT
+from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import ApiToken, ServiceAccount, User
-from apps.accounts.registry import permissions
+from apps.accounts.registry import entries, permissions
 
 
-@dataclass(frozen=True)
-class Door:
-    """One entry of the navigation. ``key`` opens it after G; ``first`` doors fit on a phone."""
-
-    label: str
-    name: str
-    icon: str
-    key: str
-    permission: str
-    first: bool = False
-    starts_group: bool = False
-    url: str = ""
-    current: bool = False
-
-
-DOORS = (
-    Door("Tower", "dashboards:home", "tower", "h", "tower.view", first=True),
-    Door("Approvals", "approvals:queue", "approvals", "a", "approvals.view", first=True),
-    Door("Runs", "runs:list", "runs", "r", "runs.view", first=True),
-    Door("Catalog", "catalog:index", "catalog", "c", "catalog.view"),
-    Door("Policies", "policy:index", "policies", "p", "policy.view"),
-    Door("Outcomes", "dashboards:outcomes", "outcomes", "o", "outcomes.view", first=True),
-    Door("Stops", "stops:index", "stop", "x", "tower.view"),
-    Door("System", "api:system", "system", "y", "tower.view", starts_group=True),
-    Door("Load", "load:index", "load", "l", "runs.view"),
-    Door("Audit", "audit:list", "audit", "u", "audit.view"),
-    Door("Users", "accounts:users", "users", "s", "users.manage"),
-)
-
-
-def doors(user: User, path: str) -> list[Door]:
+def navigation(user: User, path: str) -> list[ShownEntry]:
     """The pages this person may open, with the one we are on marked."""
     shown, home = [], reverse("dashboards:home")
-    for door in DOORS:
-        if not user.may(door.permission):
+    for entry in entries():
+        if not user.may(entry.permission):
             continue
         try:
-            url = reverse(door.name)
+            url = reverse(entry.name)
         except NoReverseMatch:  # an installation without that app
             continue
         current = path == url if url == home else path.startswith(url)
-        shown.append(Door(**{**door.__dict__, "url": url, "current": current}))
+        shown.append(ShownEntry(entry, url, current))
     return shown
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """What ``base.html`` needs on every page: who may see which door, and where we are."""
+    """What ``base.html`` needs on every page: who may see which page, and where we are."""
     user: Any = getattr(request, "user", None)
     known = bool(user and user.is_authenticated)
     may = {p.name.replace(".", "_"): known and user.may(p.name) for p in permissions()}
@@ -89,7 +59,7 @@ def _frame(request: HttpRequest, user: User | None) -> dict[str, Any]:
         "prefix": settings.TOWER_PREFIX,
         "origins": " ".join(settings.LIVE_ORIGINS),
         "home": f"{settings.TOWER_ORIGIN}{settings.TOWER_PREFIX}/",
-        "doors": doors(user, request.path) if user else [],
+        "navigation": navigation(user, request.path) if user else [],
     }
 
 

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import Permission, Role
-from apps.accounts.registry import add_permissions
+from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_streams
 
 PERMISSIONS = (Permission("audit.view", frozenset({Role.ADMIN, Role.AUDITOR})),)
 STREAMS = (Stream("audit", "audit.view"),)
+PAGES = (
+    NavigationEntry("System", "api:system", "system", "y", "tower.view", 80, starts_group=True),
+)
 
 
 class ApiConfig(AppConfig):
@@ -19,3 +23,4 @@ class ApiConfig(AppConfig):
     def ready(self) -> None:
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
+        add_entries(*PAGES)

@@ -3,8 +3,9 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 
+from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_permissions
+from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.duty import Duty
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_duties, add_streams
@@ -23,6 +24,7 @@ PERMISSIONS = (
     Permission("catalog.edit", frozenset({Role.ADMIN})),
 )
 STREAMS = (Stream("catalog", "catalog.view", kinds=("contract",)),)
+PAGES = (NavigationEntry("Catalog", "catalog:index", "catalog", "c", "catalog.view", 40),)
 
 
 class CatalogConfig(AppConfig):
@@ -37,3 +39,4 @@ class CatalogConfig(AppConfig):
         add_streams(*STREAMS)
         declare("contract", "apps.catalog.services.drafts.CONTRACTS")
         add_duties(WATCHING)
+        add_entries(*PAGES)

@@ -34,7 +34,8 @@ class JSONField(models.JSONField):
 
 
 class AppendOnly(models.Model):
-    """A row that is written once. The database refuses changes too (a trigger per table)."""
+    """A row that is written once: its model refuses to save it again. Where the database itself has
+    to refuse (the audit log, published versions), a trigger on the table does."""
 
     class Meta:
         abstract = True

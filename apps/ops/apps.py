@@ -2,8 +2,21 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.navigation import NavigationEntry
+from apps.accounts.registry import add_entries
+
+PAGES = (
+    NavigationEntry("Runs", "runs:list", "runs", "r", "runs.view", 30, first=True),
+    NavigationEntry("Stops", "stops:index", "stop", "x", "tower.view", 70),
+    NavigationEntry("Load", "load:index", "load", "l", "runs.view", 90),
+    NavigationEntry("Audit", "audit:list", "audit", "u", "audit.view", 100),
+)
+
 
 class OpsConfig(AppConfig):
     name = "apps.ops"
     label = "ops"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        add_entries(*PAGES)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_permissions
+from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.duty import Duty
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_duties, add_streams
@@ -27,6 +28,11 @@ PERMISSIONS = (
     Permission("approvals.decide", frozenset({Role.OPERATOR})),
 )
 STREAMS = (Stream("approvals", "approvals.view", kinds=("approval",)),)
+PAGES = (
+    NavigationEntry(
+        "Approvals", "approvals:queue", "approvals", "a", "approvals.view", 20, first=True
+    ),
+)
 
 
 class OversightConfig(AppConfig):
@@ -39,3 +45,4 @@ class OversightConfig(AppConfig):
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
         add_duties(*DUTIES)
+        add_entries(*PAGES)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_permissions
+from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_streams
 from apps.documents.selectors import declare
@@ -13,6 +14,7 @@ PERMISSIONS = (
     Permission("policy.edit", frozenset({Role.ADMIN})),
 )
 STREAMS = (Stream("policies", "policy.view", kinds=("policy",)),)
+PAGES = (NavigationEntry("Policies", "policy:index", "policies", "p", "policy.view", 50),)
 
 
 class PolicyConfig(AppConfig):
@@ -24,3 +26,4 @@ class PolicyConfig(AppConfig):
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
         declare("policy", "apps.policy.services.drafting.POLICIES")
+        add_entries(*PAGES)

@@ -5,7 +5,7 @@
   const { $, $$, open } = window.tower;
   const single = document.body.dataset.keys !== "off";
   const scopes = [];
-  let waitingForDoor = 0;
+  let waitingForPage = 0;
 
   const typing = (el) => el.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true], .ace_editor");
 
@@ -23,12 +23,12 @@
     }
     if (event.defaultPrevented || !letters(event)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (Date.now() < waitingForDoor) {
-      waitingForDoor = 0;
-      const door = $(`.nav a[data-door="${CSS.escape(key)}"]`);
-      if (door) { event.preventDefault(); location.href = door.href; return; }
+    if (Date.now() < waitingForPage) {
+      waitingForPage = 0;
+      const page = $(`.nav a[data-goto="${CSS.escape(key)}"]`);
+      if (page) { event.preventDefault(); location.href = page.href; return; }
     }
-    if (key === "g") { waitingForDoor = Date.now() + 1500; window.tower.announce("Go to…"); return; }
+    if (key === "g") { waitingForPage = Date.now() + 1500; window.tower.announce("Go to…"); return; }
     if (key === "?") { event.preventDefault(); open("help"); return; }
     for (const { within, map } of scopes) {
       const area = typeof within === "string" ? $(within) : within;
@@ -52,12 +52,12 @@
   const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
   let active = 0;
 
-  const doors = () => $$(".nav-list a[data-door]").map((a) => ({ label: a.querySelector("span").textContent, url: a.getAttribute("href"), key: a.dataset.door }));
+  const pages = () => $$(".nav-list a[data-goto]").map((a) => ({ label: a.querySelector("span").textContent, url: a.getAttribute("href"), key: a.dataset.goto }));
   const entries = (text) => {
     const words = text.trim().toLowerCase();
-    const found = doors().filter((d) => d.label.toLowerCase().includes(words)).map((d) => ({ label: d.label, url: d.url, note: `G ${d.key.toUpperCase()}` }));
+    const found = pages().filter((d) => d.label.toLowerCase().includes(words)).map((d) => ({ label: d.label, url: d.url, note: `G ${d.key.toUpperCase()}` }));
     if (!words) return found;
-    const url = (key) => doors().find((d) => d.key === key)?.url;
+    const url = (key) => pages().find((d) => d.key === key)?.url;
     const asked = encodeURIComponent(text.trim());
     if (UUID.test(text.trim()) && url("r")) found.unshift({ label: `Run ${text.trim()}`, url: `${url("r")}${asked}/`, note: "open" });
     for (const [key, label] of [["r", "Runs"], ["c", "Catalog"], ["a", "Approvals"]]) {

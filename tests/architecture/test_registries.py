@@ -1,5 +1,6 @@
-"""Apps name what is theirs where they live: permissions, streams, duties and subscribers stand in
-no other app's list. What is called once after a commit is a hint, and stands in the guide."""
+"""Apps name what is theirs where they live: permissions, pages, streams, duties and subscribers
+stand in no other app's list. What is called once after a commit is a hint, and stands in the
+guide."""
 
 from __future__ import annotations
 
@@ -12,25 +13,19 @@ from pathlib import Path
 import pytest
 from django.utils.module_loading import import_string
 
-from apps.accounts.registry import permissions
+from apps.accounts.registry import entries, permissions
 from apps.audit import registry
 from apps.audit.domain.streams import HOME, RUN
 from apps.kernel.apart import Aside
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "apps"
-# The navigation, which is a list of its own.
-BESIDES = {APPS / "accounts" / "selectors.py"}
-NAMED = {"Permission", "Stream", "Duty", "Subscriber"}
+NAMED = {"Permission", "NavigationEntry", "Stream", "Duty", "Subscriber"}
 CONSTANTS = {"HOME": HOME, "RUN": RUN}
 
 
 def sources() -> list[Path]:
     return [path for path in sorted(APPS.rglob("*.py")) if "migrations" not in path.parts]
-
-
-def lists() -> list[Path]:
-    return [path for path in sources() if path not in BESIDES]
 
 
 def app_of(path: Path) -> str:
@@ -44,7 +39,11 @@ def text_of(node: ast.expr) -> str:
 
 
 def texts_in(tree: ast.AST) -> set[str]:
-    return {text_of(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
+    """Every text but those of pages: a page may ask for what another app allows."""
+    if isinstance(tree, ast.Call) and getattr(tree.func, "id", "") == "NavigationEntry":
+        return set()
+    own = {text_of(tree)} if isinstance(tree, ast.expr) else set()
+    return own.union(*map(texts_in, ast.iter_child_nodes(tree)))
 
 
 def named() -> Iterator[tuple[str, str, str]]:
@@ -65,6 +64,7 @@ def test_each_is_named_by_one_app() -> None:
     registered = Counter(
         [
             *(("Permission", p.name) for p in permissions()),
+            *(("NavigationEntry", e.label) for e in entries()),
             *(("Stream", s.name) for s in registry.streams()),
             *(("Duty", d.name) for d in registry.duties()),
             *(("Subscriber", s.name) for s in registry.subscribers()),
@@ -85,7 +85,7 @@ def in_lists(path: Path, owners: dict[str, str]) -> list[tuple[int, list[str]]]:
     return found
 
 
-@pytest.mark.parametrize("path", lists(), ids=lambda path: str(path.relative_to(APPS)))
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(APPS)))
 def test_no_app_keeps_a_list_of_what_others_may(path: Path) -> None:
     assert in_lists(path, PERMISSIONS) == []
 
@@ -93,7 +93,7 @@ def test_no_app_keeps_a_list_of_what_others_may(path: Path) -> None:
 @pytest.mark.parametrize("app", ["accounts", "audit", "web", "api"])
 def test_who_holds_a_registry_knows_nothing_that_is_in_it(app: str) -> None:
     strange = {name for name, owner in PERMISSIONS.items() if owner != app}
-    for path in (path for path in lists() if app_of(path) == app):
+    for path in (path for path in sources() if app_of(path) == app):
         assert in_lists(path, STREAMS) == []  # each by itself is a word of many meanings
         if app != "api":  # its views ask for what others allow
             assert texts_in(ast.parse(path.read_text())) & strange == set(), path
