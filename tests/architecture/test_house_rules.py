@@ -241,15 +241,3 @@ def test_template_escapes_everything_and_runs_no_bare_script(path: Path) -> None
     ]
 
     assert found == []
-
-
-def test_lines_of_templates_can_be_read() -> None:
-    """The formatter breaks what it may; one long tag stays one line."""
-    long = [
-        f"{name_of(path)}:{number}"
-        for path in templates()
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if len(line) > 160
-    ]
-
-    assert long == []

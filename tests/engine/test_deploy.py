@@ -166,9 +166,13 @@ def publish_stricter(tower: Tower) -> None:
 
 
 @pytest.mark.slow
-def test_restarts_in_turn_lose_and_double_nothing(tower: Tower, steady: None) -> None:
+def test_restarts_in_turn_lose_and_double_nothing(
+    tower: Tower, settings: Any, steady: None
+) -> None:
     """Two workers are replaced in turn, by one of the next engine and back, while runs go on; the
     contract that these pin is superseded meanwhile."""
+    settings.ENGINE_VERSION = 1
+    tower.env["TOWER_ENGINE_VERSION"] = "1"
     slow(tower, seconds=0.5)  # so that no run ends before the first workers are told to
     tower.spawn("sweep")
     runs: list[UUID] = []

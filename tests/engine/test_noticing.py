@@ -38,11 +38,15 @@ def told(kind: str, words: str) -> Callable[[], Trouble | None]:
 
 
 def noticed(kind: str, words: str) -> Trouble:
-    look = told(kind, words)
-    until(lambda: look() is not None, f"“{words}” is noticed", seconds=40)
-    found = look()
-    assert found is not None
-    return found
+    look, found = told(kind, words), []
+
+    def is_told() -> bool:
+        if (trouble := look()) is not None:
+            found.append(trouble)
+        return bool(found)
+
+    until(is_told, f"“{words}” is noticed", seconds=40)
+    return found[0]
 
 
 def test_all_is_well_in_a_tower_at_work_and_idle(tower: Tower) -> None:
