@@ -77,9 +77,9 @@ def test_a_full_queue_is_told_with_its_bound_and_when_to_come_again(client_as: C
     said = text(client)
 
     assert "New work is being held back" in said
-    assert "C3 batch is shed, callers are told to retry in 60 s" in said
+    assert "C3 batch is shed, callers are told to retry in 1 min" in said
     assert "Queue full: 6 runs of equal or higher priority (limit 5)" in said
-    assert "shed retry in 60 s" in row_of(client, "C3")
+    assert "shed retry in 1 min" in row_of(client, "C3")
     assert "taken in" in row_of(client, "C2")
     assert "never shed" in row_of(client, "C0")
 
