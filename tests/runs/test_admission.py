@@ -211,7 +211,7 @@ def test_a_job_waits_for_people_and_goes_on_when_they_have_caught_up(
     assert isinstance(admitted.verdict, Defer)
     run = Run.objects.get(id=admitted.run_id)
     assert run.state == "accepted"
-    assert run.admission_reason.startswith("its approval would wait 4.0 h, longer than its window")
+    assert run.admission_reason.startswith("its approval would wait 4 h, longer than its window")
     assert tend_queue() == 0
     Approval.objects.update(state="rejected", decided_at=timezone.now())
     assert tend_queue() == 1

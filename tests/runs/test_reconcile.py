@@ -47,7 +47,7 @@ def lost_step(scene: Scene, *, risk: int = 1, **run: Any) -> Step:
     row = scene.run(**{"state": "confirmation_unknown", "error_class": "unknown", **run})
     version = ToolVersion.objects.get(tool__name="refund")
     version.document = {"name": "refund", "lookup": "tower_lookup"}
-    version.save()
+    version.save(update_fields=["document"])
     step = StepFactory.create(
         run=row, seq=1, tool_name="refund", tool_version=version, effect="irreversible",
         idempotency="none", idempotency_key="k1", state="confirmation_unknown",
