@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from apps.ops.urls import load_patterns, stop_patterns
+from apps.ops.urls import audit_patterns, load_patterns, stop_patterns
 
 handler500 = "apps.api.views.outages.broken"
 urlpatterns = [
@@ -16,7 +16,7 @@ urlpatterns = [
     path("load/", include((load_patterns, "load"))),
     path("catalog/", include("apps.catalog.urls")),
     path("policies/", include("apps.policy.urls")),
-    path("audit/", include("apps.api.urls.audit")),
+    path("audit/", include((audit_patterns, "audit"))),
     path("api/v1/", include("apps.api.urls.rest")),
     path("", include("apps.api.urls")),
 ]

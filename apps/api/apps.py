@@ -3,13 +3,8 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
-from apps.accounts.domain.roles import Permission, Role
-from apps.accounts.registry import add_entries, add_permissions
-from apps.audit.domain.streams import Stream
-from apps.audit.registry import add_streams
+from apps.accounts.registry import add_entries
 
-PERMISSIONS = (Permission("audit.view", frozenset({Role.ADMIN, Role.AUDITOR})),)
-STREAMS = (Stream("audit", "audit.view"),)
 PAGES = (
     NavigationEntry("System", "api:system", "system", "y", "tower.view", 80, starts_group=True),
 )
@@ -21,6 +16,4 @@ class ApiConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        add_permissions(*PERMISSIONS)
-        add_streams(*STREAMS)
         add_entries(*PAGES)

@@ -3,8 +3,13 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
-from apps.accounts.registry import add_entries
+from apps.accounts.domain.roles import Permission, Role
+from apps.accounts.registry import add_entries, add_permissions
+from apps.audit.domain.streams import Stream
+from apps.audit.registry import add_streams
 
+PERMISSIONS = (Permission("audit.view", frozenset({Role.ADMIN, Role.AUDITOR})),)
+STREAMS = (Stream("audit", "audit.view"),)
 PAGES = (
     NavigationEntry("Runs", "runs:list", "runs", "r", "runs.view", 30, first=True),
     NavigationEntry("Stops", "stops:index", "stop", "x", "tower.view", 70),
@@ -19,4 +24,6 @@ class OpsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        add_permissions(*PERMISSIONS)
+        add_streams(*STREAMS)
         add_entries(*PAGES)

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.ops.views import (
     answers,
+    audit,
     compensating,
     control,
     forking,
@@ -61,4 +62,11 @@ load_patterns: list[URLPattern | URLResolver] = [
     path("charts/", load.charts, name="charts"),
     path("caps/set/", load.set_cap, name="set_cap"),
     path("caps/remove/", load.remove_cap, name="remove_cap"),
+]
+
+# The audit log: /audit/, names "audit:…".
+audit_patterns: list[URLPattern | URLResolver] = [
+    path("", audit.index, name="list"),
+    path("verify/", audit.verify, name="verify"),
+    path("export.ndjson", audit.export, name="export"),
 ]

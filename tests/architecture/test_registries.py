@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "apps"
 NAMED = {"Permission", "NavigationEntry", "Stream", "Duty", "Subscriber"}
 CONSTANTS = {"HOME": HOME, "RUN": RUN}
+ASKING = {"requires", "may", "allows", "NavigationEntry"}
 
 
 def sources() -> list[Path]:
@@ -97,6 +99,32 @@ def test_who_holds_a_registry_knows_nothing_that_is_in_it(app: str) -> None:
         assert in_lists(path, STREAMS) == []  # each by itself is a word of many meanings
         if app != "api":  # its views ask for what others allow
             assert texts_in(ast.parse(path.read_text())) & strange == set(), path
+
+
+def floors() -> dict[str, int]:
+    """How low each app stands, by the import contract."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contracts["contracts"] if c["id"] == "floors")
+    return {app: n for n, layer in enumerate(layers) for app in layer.split(" | ")}
+
+
+def asked_for(path: Path) -> set[str]:
+    """The permissions that a module's decorators and calls ask for."""
+    calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    asked = [n for n in calls if getattr(n.func, "id", getattr(n.func, "attr", "")) in ASKING]
+    return {text_of(arg) for n in asked for arg in n.args} & set(PERMISSIONS)
+
+
+def test_nobody_asks_for_what_only_a_floor_above_knows() -> None:
+    floor = floors()
+    upside_down = {
+        f"{path.relative_to(APPS)}: {name}"
+        for path in sources()
+        for name in asked_for(path)
+        if floor[PERMISSIONS[name]] < floor[app_of(path)]
+    }
+
+    assert upside_down == set()
 
 
 def test_every_duty_can_be_found_and_says_what_is_not_done() -> None:
