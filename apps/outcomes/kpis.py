@@ -1,5 +1,5 @@
-"""Each number that people steer by, defined once. A definition's docstring is what the page shows
-under "how it's measured": its formula, what counts, and where the method comes from.
+"""Each number that people steer by, defined once. What the page shows under "how it's measured"
+(its formula, what counts, and where the method comes from) stands in ``domain.help``.
 """
 
 from __future__ import annotations

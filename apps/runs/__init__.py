@@ -1,8 +1,9 @@
 """Runs: the engine. A run is a row, a step is a row, an attempt is one try and its trace span.
 
-Owns: Run, RunScript, Message, Step, Attempt, Intent, Receipt, Finding, Breaker,
-Worker, Desk.
-Hides: leases, fencing, batches, bells, how a tool is reached.
+Owns: Run, RunScript, RunResult, Message, Step, AnswerBody, Attempt, Intent, Receipt, Finding,
+LookUp; Worker, Desk, Ticket; and what bounds them: Stop, Breaker, Cap, Rate, Budget, LaneMark,
+LoadSample.
+Hides: leases, fencing, batches, bells.
 Offers: services.start_run, services.cancel_run, services.set_desk, reconcile.resolve, selectors,
 domain.states.
 """
