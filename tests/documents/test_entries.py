@@ -19,7 +19,7 @@ from apps.documents import services
 from apps.kernel.documents import load
 from apps.policy.models import PolicySet
 from tests.documents.conftest import Desk
-from tests.factories.catalog import PACK, apply_toys, write_pack
+from tests.factories.catalog import CONTRACT, PACK, apply_toys, write_pack
 
 As = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
@@ -138,6 +138,25 @@ def test_a_prompt_reaches_its_agents_and_their_contracts(prompt: Desk) -> None:
     assert job.current_number == 2
     assert pinned["agents"]["toys-reference"] == selectors.agent_version("toys-reference").pk
     assert PromptVersion.objects.get(pk=pinned["prompts"]["toys-reference"]).number == 2
+
+
+def test_a_contract_that_names_a_prompt_by_two_agents_follows_once(
+    tmp_path: Path, people: dict[str, User]
+) -> None:
+    agents = [{**PACK["agents"][0], "prompt": "toys-agent"}, PACK["agents"][1]]
+    both = CONTRACT.replace("fallbacks: []", "fallbacks: [toys-model]")
+    apply_toys(tmp_path, contract=both, change={"agents": agents})
+    desk = desk_of(PROMPTS, Prompt.objects.get(), people)
+
+    said = services.look(PROMPTS, desk.subject, "You are careful.\n").consequences.lines
+    publish(desk, "You are careful.\n")
+
+    assert said[-1] == "Job toys-refund gets v2 with it."
+    assert [line for line in said if line.startswith("Job")] == said[-1:]
+    job = Job.objects.get()
+    pinned = job.versions.get(number=job.current_number).resolved["agents"]
+    assert job.current_number == 2
+    assert pinned == {s: selectors.agent_version(s).pk for s in ("toys-reference", "toys-model")}
 
 
 def test_every_letter_of_a_prompt_counts(prompt: Desk) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
@@ -52,9 +52,11 @@ def jobs_with_tool(tool: Tool) -> list[ContractVersion]:
     return list(_contracts(lists))
 
 
-def jobs_with_agent(slug: str) -> list[ContractVersion]:
-    """Current contracts that name the agent, fallbacks included."""
-    names = Q(document__agent__slug=slug) | Q(document__agent__fallbacks__contains=[slug])
+def jobs_with_agents(slugs: Sequence[str]) -> list[ContractVersion]:
+    """Current contracts that name one of the agents, fallbacks included; each once."""
+    names = Q(document__agent__slug__in=slugs)
+    for slug in slugs:
+        names |= Q(document__agent__fallbacks__contains=[slug])
     return list(_contracts(names))
 
 
@@ -63,12 +65,10 @@ def _contracts(which: Q) -> QuerySet[ContractVersion]:
     return current.select_related("job__domain").order_by("job__slug")
 
 
-def agents_with_prompt(slug: str) -> list[str]:
-    """Agents whose current version names the prompt."""
-    found = AgentVersion.objects.filter(
-        number=F("agent__current_number"), document__prompt=slug
-    ).order_by("agent__slug")
-    return list(found.values_list("agent__slug", flat=True))
+def agents_with_prompt(slug: str) -> list[AgentVersion]:
+    """Current versions of agents that name the prompt."""
+    found = AgentVersion.objects.filter(number=F("agent__current_number"), document__prompt=slug)
+    return list(found.select_related("agent").order_by("agent__slug"))
 
 
 def last_listing(tool: Tool) -> Listing | None:

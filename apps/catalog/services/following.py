@@ -3,16 +3,14 @@ the schema of their domain's tools, contracts all three. Runs that are on their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
-
-from django.db.models import F, Q
 
 from apps.catalog import selectors
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.entries import policy_schema
-from apps.catalog.models import Agent, AgentVersion, ContractVersion, Prompt, PromptVersion, Tool
+from apps.catalog.models import Agent, ContractVersion, Prompt, PromptVersion, Tool
 from apps.catalog.services.publishing import publish_version, resolve
 from apps.catalog.services.writing import Byline, write_agent
 from apps.kernel.transactions import participant
@@ -33,42 +31,35 @@ def follow_tool(tool: Tool, said: Byline) -> None:
         author_id=because.author_id,
         approver_id=because.approver_id,
     )
-    lists = Q(job__domain=domain, document__tools__contains=[{"name": tool.name}])
-    _follow_contracts(lists, because)
+    _follow_contracts(selectors.jobs_with_tool(tool), because)
 
 
 @participant
 def follow_prompt(prompt: Prompt, version: PromptVersion, said: Byline) -> None:
-    """Every agent that names the prompt gets a version with it, and so does what names that."""
+    """Every agent that names the prompt gets a version with it, and then each contract that names
+    one of them."""
     because = _because(f"prompt {prompt.slug}", prompt.current_number, said)
-    current = AgentVersion.objects.filter(
-        number=F("agent__current_number"), document__prompt=prompt.slug
-    ).select_related("agent")
-    for row in current.order_by("agent__slug"):
+    agents = selectors.agents_with_prompt(prompt.slug)
+    for row in agents:
         if row.document["prompt_version"] == version.pk:
             continue
         told = {"prompt_number": version.number, "prompt_version": version.pk}
         document = {**row.document, **told}
         kind = row.agent.kind
         write_agent(row.agent, document=document, kind=kind, written=row.text, said=because)
-        _follow_agent(row.agent, because)
+    slugs = [row.agent.slug for row in agents]
+    _follow_contracts(selectors.jobs_with_agents(slugs), because)
 
 
 @participant
 def follow_agent(agent: Agent, said: Byline) -> None:
-    _follow_agent(agent, _because(f"agent {agent.slug}", agent.current_number, said))
+    because = _because(f"agent {agent.slug}", agent.current_number, said)
+    _follow_contracts(selectors.jobs_with_agents([agent.slug]), because)
 
 
 @participant
-def _follow_agent(agent: Agent, because: Byline) -> None:
-    names = Q(document__agent__slug=agent.slug)
-    _follow_contracts(names | Q(document__agent__fallbacks__contains=[agent.slug]), because)
-
-
-@participant
-def _follow_contracts(which: Q, because: Byline) -> None:
-    current = ContractVersion.objects.filter(which, number=F("job__current_number"))
-    for row in current.select_related("job").order_by("job__slug"):
+def _follow_contracts(current: Iterable[ContractVersion], because: Byline) -> None:
+    for row in current:
         contract = build(row.document)
         resolved = resolve(contract, domain_id=row.job.domain_id)
         if resolved == row.resolved:

@@ -172,7 +172,7 @@ class AgentKind(_Kind):
         return entrydiff.compare_agents(old, new) if old and new else ()
 
     def consequences(self, subject: Agent, text: str, *, readable: bool) -> Consequences:
-        return _reaching(selectors.jobs_with_agent(subject.slug))
+        return _reaching(selectors.jobs_with_agents([subject.slug]))
 
     def sections(self, subject: Agent, text: str) -> Sequence[Section]:
         return agent_sections(tuple(sorted(selectors.prompt_slugs(subject))))
@@ -219,9 +219,9 @@ class PromptKind(_Kind):
         return entrydiff.compare_prompts(before.text, text)
 
     def consequences(self, subject: Prompt, text: str, *, readable: bool) -> Consequences:
-        agents = selectors.agents_with_prompt(subject.slug)
+        agents = [row.agent.slug for row in selectors.agents_with_prompt(subject.slug)]
         lines = [f"Agent {slug} gets a version with it." for slug in agents]
-        reached = _reaching([v for slug in agents for v in selectors.jobs_with_agent(slug)])
+        reached = _reaching(selectors.jobs_with_agents(agents))
         none = [] if agents else ["No agent names it yet."]
         return Consequences([*none, *lines, *(reached.lines if agents else ())], reached.counts)
 

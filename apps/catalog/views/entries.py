@@ -86,7 +86,7 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
         "version": version,
         "document": version.document,
         "versions": list(found.versions.select_related("author", "approver")[:50]),
-        "jobs": selectors.jobs_with_agent(slug),
+        "jobs": selectors.jobs_with_agents([slug]),
         "draft": documents.draft_of(AGENTS, found),
     }
     return render(request, "catalog/agent.html", context)
