@@ -13,6 +13,7 @@ from apps.kernel.documents import Document, Path, Problem, load
 from apps.policy.domain.effects import EFFECTS
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")  # in a tool's ``sentence`` and ``resource``
 FACT_TYPES = tuple(kind + mark for kind in ("bool", "long", "string", "set") for mark in ("", "?"))
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 400}
 TOOL: dict[str, Any] = group(
@@ -193,9 +194,6 @@ def _lacks_preview(tool: dict[str, Any]) -> bool:
     return bool(tool.get("facts")) and tool["effect"] != "read" and "preview" not in tool
 
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-
-
 def sentence_problems(
     source: Document, path: Path, tool: dict[str, Any], schema: dict[str, Any]
 ) -> list[Problem]:
@@ -203,7 +201,7 @@ def sentence_problems(
     known = set(schema.get("properties", {})) | {f"facts.{f}" for f in tool.get("facts") or {}}
     out = []
     for key in ("sentence", "resource"):
-        for name in _PLACEHOLDER.findall(tool.get(key, "")):
+        for name in PLACEHOLDER.findall(tool.get(key, "")):
             root = name if name.startswith("facts.") else name.split(".")[0].split("[")[0]
             if root not in known:
                 message = f"“{{{name}}}” is neither an argument nor a fact of the tool."

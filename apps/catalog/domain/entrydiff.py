@@ -6,10 +6,10 @@ What can't be judged is called weaker: a person should look at it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from apps.catalog.domain.entries import PLACEHOLDER
 from apps.catalog.domain.schemadiff import differences, plain
 from apps.documents.domain.changes import Change, Kind, ordered
 from apps.kernel.exactjson import dumps, is_number
@@ -20,7 +20,6 @@ IDEMPOTENCY = ("none", "lookup", "keyed")  # the surer, the later
 SHORT = 120  # characters of a value in a sentence
 _HELPERS = {"preview": "Preview", "lookup": "Look-up"}
 _READ_BY_RULES = {"resource": "What the action is about", "amount": "Money at stake"}
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 Entry = Mapping[str, Any]
 
@@ -90,7 +89,7 @@ def _sentence(old: Entry, new: Entry) -> Iterator[Change]:
     before, after = old.get("sentence", ""), new.get("sentence", "")
     if before == after:
         return
-    lost = sorted(set(_PLACEHOLDER.findall(before)) - set(_PLACEHOLDER.findall(after)))
+    lost = sorted(set(PLACEHOLDER.findall(before)) - set(PLACEHOLDER.findall(after)))
     if lost:
         said = f"The question to people no longer says {', '.join(lost)}"
         yield Change("sentence", Kind.WEAKER, said, before, after)

@@ -6,19 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.domain.contract_schema import SLUG, choice, group, list_of
-from apps.catalog.domain.entries import (
-    AGENT,
-    MODEL_SETTINGS,
-    TOOL,
-    prompt_problems,
-    sentence_problems,
-    tool_checks,
-)
+from apps.catalog.domain.entries import AGENT, TOOL, prompt_problems, tool_checks
 from apps.catalog.domain.replaying import REPLAY, tool_problems
 from apps.catalog.domain.structure import read_problems
 from apps.kernel.documents import Document, Path, Problem, load
 
-__all__ = ["MODEL_SETTINGS", "sentence_problems"]
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 400}
 _FILE = {"type": "string", "minLength": 1, "maxLength": 200}
 _MOST = {"maxItems": 5000}

@@ -299,15 +299,7 @@ class _Writer:
             detail = f"v{job.current_number} was edited in the browser and stays"
             self.report.add("job", job.slug, "kept", detail)
             return True
-        self.report.problems.append(
-            Problem(
-                f"The job “{job.slug}” changed in the pack, but v{job.current_number} was edited in"
-                " the browser since the pack was last applied.",
-                "Take the edit over into the pack, or apply with --force to publish the pack's"
-                " text as the next version.",
-                "job",
-            )
-        )
+        self.report.problems.append(_both_changed("job", job.slug, job.current_number))
         return True
 
 

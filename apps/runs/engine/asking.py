@@ -16,7 +16,7 @@ from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
-from apps.catalog.domain.pack import MODEL_SETTINGS
+from apps.catalog.domain.entries import MODEL_SETTINGS
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.evidence.domain import evidence

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from apps.catalog.domain.contract import Contract, Known, parse
-from apps.catalog.domain.pack import Pack, parse_pack, sentence_problems
+from apps.catalog.domain.entries import sentence_problems
+from apps.catalog.domain.pack import Pack, parse_pack
 from controltower.practice.world.companies import COMPANIES
 from controltower.practice.world.schemas import parameters
 
