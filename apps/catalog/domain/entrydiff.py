@@ -19,6 +19,7 @@ from apps.policy.domain.effects import EFFECTS
 IDEMPOTENCY = ("none", "lookup", "keyed")  # the surer, the later
 SHORT = 120  # characters of a value in a sentence
 _HELPERS = {"preview": "Preview", "lookup": "Look-up"}
+_BUDGETS = {"max_tokens"}  # the settings of a model that bound it; others change what it says
 _READ_BY_RULES = {"resource": "What the action is about", "amount": "Money at stake"}
 
 Entry = Mapping[str, Any]
@@ -148,19 +149,19 @@ def _fallbacks(old: list[str], new: list[str]) -> Iterator[Change]:
 
 
 def _settings(old: Entry, new: Entry) -> Iterator[Change]:
-    """A number that goes down is a tighter budget; whatever else can't be judged."""
+    """A budget that goes down is tighter; whatever else can't be judged."""
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
         if before == after:
             continue
-        is_less = is_number(before) and is_number(after) and _less(after, before)
-        kind = Kind.STRONGER if is_less else Kind.WEAKER
+        is_tighter = name in _BUDGETS and _is_less(after, before)
+        kind = Kind.STRONGER if is_tighter else Kind.WEAKER
         said = f"Setting {name}: {_short(before)} → {_short(after)}"
         yield Change(f"settings.{name}", kind, said, before, after)
 
 
-def _less(one: Any, other: Any) -> bool:
-    return bool(one < other)
+def _is_less(one: Any, other: Any) -> bool:
+    return is_number(one) and is_number(other) and bool(one < other)
 
 
 def compare_prompts(old: str, new: str) -> list[Change]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apps.catalog.domain.entries import MODEL_SETTINGS
 from apps.catalog.domain.entrydiff import compare_agents, compare_prompts, compare_tools
 
 SCHEMA = {
@@ -33,12 +34,18 @@ AGENT: dict[str, Any] = {
     "name": "Live",
     "kind": "reference",
     "prompt": "toys",
-    "settings": {"calls": 5, "mode": "calm"},
+    "settings": {"max_tokens": 5, "seed": 7},
 }
 
 
 def without(entry: dict[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in entry.items() if k != key}
+
+
+def settled(**settings: int | None) -> dict[str, Any]:
+    """The agent with other settings; ``None`` takes one out."""
+    told = {**AGENT["settings"], **settings}
+    return {**AGENT, "settings": {k: v for k, v in told.items() if v is not None}}
 
 
 def kinds(found: list[Any]) -> dict[str, str]:
@@ -99,10 +106,10 @@ def test_a_bound_that_moves_cant_be_judged_and_is_weaker() -> None:
         ({**AGENT, "kind": "model"}, "kind", "weaker_control"),
         ({**AGENT, "model": "huge"}, "model", "weaker_control"),
         ({**AGENT, "fallback_models": ["x"]}, "fallback_models", "weaker_control"),
-        ({**AGENT, "settings": {"calls": 6, "mode": "calm"}}, "settings.calls", "weaker_control"),
-        ({**AGENT, "settings": {"mode": "calm"}}, "settings.calls", "weaker_control"),
-        ({**AGENT, "settings": {"calls": 5, "mode": "x"}}, "settings.mode", "weaker_control"),
-        ({**AGENT, "settings": {"calls": 4, "mode": "calm"}}, "settings.calls", "stronger_control"),
+        (settled(max_tokens=6), "settings.max_tokens", "weaker_control"),
+        (settled(max_tokens=None), "settings.max_tokens", "weaker_control"),
+        (settled(max_tokens=4), "settings.max_tokens", "stronger_control"),
+        (settled(seed=6), "settings.seed", "weaker_control"),
         ({**AGENT, "name": "Other"}, "name", "neutral"),
     ],
 )
@@ -110,6 +117,14 @@ def test_an_agents_looser_budget_or_other_model_is_weaker(
     after: dict[str, Any], path: str, kind: str
 ) -> None:
     assert kinds(compare_agents(AGENT, after)) == {path: kind}
+
+
+@pytest.mark.parametrize("name", sorted(MODEL_SETTINGS - {"max_tokens"}))
+def test_what_a_setting_does_to_a_models_words_cant_be_judged(name: str) -> None:
+    both = [{**AGENT, "settings": {name: value}} for value in (1, 0.5)]
+
+    for old, new in (both, both[::-1]):
+        assert kinds(compare_agents(old, new)) == {f"settings.{name}": "weaker_control"}
 
 
 def test_a_prompt_says_how_many_lines_it_changed() -> None:
