@@ -112,7 +112,7 @@ def _pooled(database: dict[str, Any]) -> dict[str, Any]:
 
 SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = listed("SECRET_KEY_FALLBACKS")
-ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
+ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 TOWER_ORIGIN = origin("TOWER_ORIGIN", "http://127.0.0.1:8000")
 TOWER_PREFIX = prefix("TOWER_PREFIX")
 # Pages of these may hold a live connection. On one's own machine both its names are the tower.
@@ -289,7 +289,7 @@ QUEUE_BOUNDS = counts(
     "TOWER_QUEUE_BOUNDS", {"C1": 200_000, "C2": 120_000, "C3": 20_000}, '{"C3": 5000}'
 )
 # Runs that a later engine began are left to its workers (N and N-1 side by side in a deploy).
-ENGINE_VERSION = count("TOWER_ENGINE_VERSION", 1, most=2**15 - 1)
+ENGINE_VERSION = count("TOWER_ENGINE_VERSION", 2, most=2**15 - 1)
 INSTANCE = os.environ.get("TOWER_INSTANCE", "")  # of the launcher: names one start of a tower
 RELEASE = os.environ.get("TOWER_RELEASE") or str(
     tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]

@@ -76,6 +76,25 @@ def test_a_variable_becomes_its_setting(name: str, monkeypatch: pytest.MonkeyPat
     assert loaded()[VARIABLES[name]["as"]] == value != before
 
 
+# Those whose default is written as a value, not as a description or by another variable.
+DEFAULTS = {
+    name: entry["default"].strip("`")
+    for name, entry in VARIABLES.items()
+    if "as" in entry and re.fullmatch(r"`(?!TOWER_)[^`]+`", entry.get("default", ""))
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_setting_without_its_variable_is_the_default_that_people_read(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    unset = loaded()[VARIABLES[name]["as"]]
+    monkeypatch.setenv(name, DEFAULTS[name])
+
+    assert loaded()[VARIABLES[name]["as"]] == unset
+
+
 @pytest.mark.parametrize("name", [n for n, e in VARIABLES.items() if "bad" in e])
 def test_a_bad_value_is_refused_by_its_name_with_what_to_write(
     name: str, monkeypatch: pytest.MonkeyPatch
