@@ -104,22 +104,29 @@ def tool_sections() -> list[Section]:
             (
                 Field(("title",), "Title"),
                 Field(("effect",), "Effect", "choice", EFFECTS),
-                Field(("resource",), "What it is about", help="Such as {order_id}"),
-                Field(("amount",), "Money at stake", help="Path of an amount in cents"),
-                Field(("sentence",), "What people are asked", "long"),
+                Field(("resource",), "What it is about", help="Such as {order_id}", optional=True),
+                Field(
+                    ("amount",), "Money at stake", help="Path of an amount in cents", optional=True
+                ),
+                Field(("sentence",), "What people are asked", "long", optional=True),
             ),
         ),
         Section(
             "If an answer is lost",
             (
                 Field(("idempotency",), "Idempotency", "choice", IDEMPOTENCY, default="none"),
-                Field(("lookup",), "Look-up", help="Tool that says whether a key was carried out"),
+                Field(
+                    ("lookup",),
+                    "Look-up",
+                    help="Tool that says whether a key was carried out",
+                    optional=True,
+                ),
             ),
         ),
         Section(
             "Tried first",
             (
-                Field(("preview",), "Preview", help="Tool that makes a dry run"),
+                Field(("preview",), "Preview", help="Tool that makes a dry run", optional=True),
                 Field(("preview_then",), "Looks ahead at the plan", "flag", default=False),
             ),
         ),
@@ -135,13 +142,18 @@ def agent_sections(prompts: tuple[str, ...]) -> list[Section]:
             (
                 Field(("name",), "Name"),
                 Field(("kind",), "Kind", "choice", kinds, help=KINDS),
-                Field(("prompt",), "Prompt", "choice", prompts),
+                Field(("prompt",), "Prompt", "choice", prompts, optional=True),
             ),
         ),
         Section(
             "Models",
             (
-                Field(("model",), "Model", help="As the provider calls it; empty: TOWER_MODEL"),
+                Field(
+                    ("model",),
+                    "Model",
+                    help="As the provider calls it; empty: TOWER_MODEL",
+                    optional=True,
+                ),
                 Field(("fallback_models",), "Fallback models", "names"),
             ),
         ),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.kernel.documents import Path, path_text
-from apps.kernel.patching import patch
+from apps.kernel.patching import patch, without
 
 NEW, OLD = "f:", "i:"  # what a person left in the field, and what it said when it was drawn
 
@@ -19,7 +19,7 @@ NEW, OLD = "f:", "i:"  # what a person left in the field, and what it said when 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One value. ``kind``: text, long (several lines), whole, number, choice, flag or names (a
-    list of words, written with commas)."""
+    list of words, written with commas). An ``optional`` one that is emptied leaves the text."""
 
     path: Path
     label: str
@@ -28,6 +28,7 @@ class Field:
     help: str = ""
     unit: str = ""
     default: Any = ""
+    optional: bool = False
     value: str = ""
     error: str = ""
 
@@ -95,7 +96,12 @@ def take(
         if new is None or old is None or _same(new, old):
             continue
         try:
-            text = patch(text, field.path, _value(field, new))
+            is_gone = field.optional and not new.strip()
+            text = (
+                without(text, field.path)
+                if is_gone
+                else patch(text, field.path, _value(field, new))
+            )
         except ValueError as error:
             errors[field.name] = str(error)
     return text, errors

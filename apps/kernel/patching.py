@@ -38,6 +38,31 @@ def patch(text: str, path: Path, value: Any) -> str:
     return changed
 
 
+def without(text: str, path: Path) -> str:
+    """``text`` without the key at ``path``, its value and its line. Raises ValueError where the
+    text can't be read, or holds them in a way that only a person can take out."""
+    try:
+        node: Node = YAML(typ="safe", pure=True).compose(text)
+        for part in path[:-1]:
+            pair = _child(node, part)
+            if pair is None:
+                return text
+            node = pair[1]
+        pair = _child(node, path[-1])
+    except (YAMLError, RecursionError) as error:
+        raise ValueError("The text isn't YAML at the moment.") from error
+    if pair is None or pair[0] is None:
+        return text
+    start = text.rfind("\n", 0, pair[0].start_mark.index) + 1
+    end = text.find("\n", max(pair[0].end_mark.index, pair[1].end_mark.index - 1))
+    changed = text[:start] + (text[end + 1 :] if end >= 0 else "")
+    wanted = load(text, exact=True).value
+    del _value_at(wanted, path[:-1])[path[-1]]
+    if load(changed, exact=True).value != wanted:  # nothing but the key may be gone
+        raise ValueError(f"{path_text(path)} can't be taken out here; change it in the text.")
+    return changed
+
+
 def _value_at(value: Any, path: Path) -> Any:
     for part in path:
         try:

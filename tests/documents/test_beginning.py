@@ -59,6 +59,9 @@ def test_the_first_version_is_written_and_published_by_two(
     shown = first.get(f"{page}draft/").content.decode()
     assert "not published" in shown
     assert "No problems." in shown
+    assert "first version</h1>" in shown
+    assert "there is nothing to compare it with" in shown
+    assert "the published version" not in shown
     draft = draft_of(next(k for k in all_kinds() if k.name == kind), subject_of(model, told))
     body = {"text": draft.text, "revision": draft.revision, "note": "a beginning"}
     assert first.post(f"{page}draft/submit/", body).status_code == 302

@@ -51,6 +51,7 @@ def test_approve_and_reject_with_the_keyboard_only(page_as: PageAs, three: list[
     expect(page.locator("#grid tbody tr").nth(1)).to_be_focused()
     expect(page.locator("#panel")).to_contain_text("Approved by you")
     expect(page.locator("#grid tbody tr").first).to_contain_text("approved by you")
+    expect(page.locator("#grid tbody tr").first.locator("[data-votes]")).to_have_text("1/1")
 
     page.keyboard.press("j")
     page.keyboard.press("r")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.kernel import exactjson
 from apps.kernel.documents import load
-from apps.kernel.patching import dumped
+from apps.kernel.fields import NEW, OLD, Field, Section, take
+from apps.kernel.patching import dumped, without
 
 ODD = [
     *("<<", "yes", "null", "1", "~", "- a", "a: b", "#x", "", "? ", "2020-01-01", "true", "NO"),
@@ -51,3 +53,62 @@ def test_only_exact_reading_takes_numbers_of_any_size() -> None:
 
     assert "too large" in load(most).problems[0].message
     assert load(most, exact=True).value == {"n": 2**63 - 1}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(texts, values, min_size=2, max_size=5), st.data())
+def test_what_is_taken_out_is_gone_and_nothing_else(value: Any, data: st.DataObject) -> None:
+    whole = exactjson.check(value)
+    gone = data.draw(st.sampled_from(list(whole)))
+
+    left = load(without(dumped(whole), (gone,)), exact=True)
+
+    assert left.problems == []
+    assert left.value == {key: inner for key, inner in whole.items() if key != gone}
+
+
+PERSONS = """# of a person
+a: 1   # why one
+b: >
+  folded
+  text
+
+c:
+  d: x  # inner
+  e: [1,
+    2]
+f: {g: 1, h: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        (("a",), PERSONS.replace("a: 1   # why one\n", "")),
+        (("c", "d"), PERSONS.replace("  d: x  # inner\n", "")),
+        (("c", "e"), PERSONS.replace("  e: [1,\n    2]\n", "")),
+        (("f",), PERSONS.replace("f: {g: 1, h: 2}\n", "")),
+        (("none",), PERSONS),
+        (("c", "none", "d"), PERSONS),
+    ],
+)
+def test_a_persons_text_keeps_every_other_letter(path: Any, left: str) -> None:
+    assert without(PERSONS, path) == left
+
+
+def test_what_only_a_person_can_take_out_is_left_with_a_word() -> None:
+    with pytest.raises(ValueError, match=r"f\.g can't be taken out here"):
+        without(PERSONS, ("f", "g"))
+    with pytest.raises(ValueError, match="isn't YAML"):
+        without("a: [", ("a",))
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_an_emptied_field_leaves_the_text_if_it_may(optional: bool) -> None:
+    sections = [Section("All", (Field(("a",), "A", optional=optional),))]
+
+    text, errors = take(sections, PERSONS, {NEW + "a": " ", OLD + "a": "1"})
+
+    assert ("a" in load(text).value, errors) == (
+        (False, {}) if optional else (True, {"a": "It must not be empty."})
+    )

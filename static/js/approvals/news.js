@@ -42,13 +42,13 @@ const sayCalled = (row, { calls, escalated }) => {
 };
 
 const mark = (row, told) => {
+  write(row.querySelector("[data-votes]"), told.votes);
   if (told.state !== "pending") {
     strike(row, `${told.state}${told.by ? ` by ${told.by}` : ""} ${timeOf(told.at)}`.trim());
     return;
   }
   if (row.dataset.gone) return;
   write(row.querySelector("[data-claimed]"), told.claimed);
-  write(row.querySelector("[data-votes]"), told.votes);
   if (told.escalated && row.dataset.calls !== String(told.calls)) sayCalled(row, told);
 };
 
