@@ -4,6 +4,7 @@ import re
 from uuid import uuid4
 
 import pytest
+from django.conf import settings as configured
 from django.test import Client
 from django.urls import reverse
 
@@ -13,6 +14,7 @@ from apps.runs.models import Worker
 from tests.audit.subscribing import HEARD, subscriber
 
 pytestmark = pytest.mark.django_db
+OURS = {"engine_version": configured.ENGINE_VERSION}  # a worker of this release
 
 
 def event(kind: str, **fields) -> Event:
@@ -31,7 +33,7 @@ def test_alive_needs_no_login_and_asks_nothing(django_assert_num_queries):
 def test_ready_names_what_is_missing():
     before = Client().get(reverse("api:ready"))
     for kind in ("drainer", "sweeper"):
-        Worker.objects.create(name=f"{kind}-1", kind=kind, pid=1, host="here")
+        Worker.objects.create(name=f"{kind}-1", kind=kind, pid=1, host="here", **OURS)
     after = Client().get(reverse("api:ready"))
 
     told = before.json()
@@ -97,7 +99,7 @@ def test_streams_that_are_not_for_this_person(client_as, name, query, status):
 
 
 def test_system_page_shows_a_silent_worker(client_as):
-    Worker.objects.create(name="drainer-1", kind="drainer", pid=1, host="here")
+    Worker.objects.create(name="drainer-1", kind="drainer", pid=1, host="here", **OURS)
     Worker.objects.update(seen_at="2026-01-01T00:00Z")
 
     page = client_as("auditor").get(reverse("api:system")).content.decode()

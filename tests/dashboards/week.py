@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from apps.catalog.models import ContractVersion, Job
@@ -125,7 +126,14 @@ def _machinery(now: Any) -> None:
         )
         Job.objects.filter(pk=job.pk).update(current_number=number)
     for name, kind in (("drainer-1", "drainer"), ("drainer-2", "drainer"), ("sweeper", "sweeper")):
-        Worker.objects.create(name=name, kind=kind, lane="normal", pid=1, host="here")
+        Worker.objects.create(
+            name=name,
+            kind=kind,
+            lane="normal",
+            pid=1,
+            host="here",
+            engine_version=settings.ENGINE_VERSION,
+        )
     Breaker.objects.create(tool_name="retail/find_order")
     due = now + timedelta(seconds=12)
     Desk.objects.create(domain_slug="shop", per_minute=2, next_case_at=due)
