@@ -43,6 +43,8 @@ OVERLAPS = """() => {
   return found;
 }"""
 
+NARROWEST = "Math.min(...[...document.querySelectorAll('.pane')].map(e => e.offsetWidth))"
+
 
 @pytest.fixture
 def job(live_site: str, tmp_path: Path) -> Job:
@@ -58,10 +60,12 @@ def text_on(page: Page) -> str:
 
 
 @pytest.mark.parametrize("path", [DRAFT, "/policies/toys/draft/"])
-def test_the_columns_never_overlap(job: Job, page_as: PageAs, path: str) -> None:
+@pytest.mark.parametrize("state", ["draft", "in_review"])
+def test_the_columns_never_overlap(job: Job, page_as: PageAs, path: str, state: str) -> None:
     page = page_as("admin")
     page.set_default_timeout(30_000)
     save_draft(job, text=WIDE, revision=0, author=UserFactory.create(role="admin"))
+    ContractDraft.objects.update(state=state)  # under review there is no form beside the text
     for width in (1920, 1440, 1280, 1024, 800, 375):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(path)
@@ -72,6 +76,7 @@ def test_the_columns_never_overlap(job: Job, page_as: PageAs, path: str) -> None
             page.screenshot(path=f"{folder}/editor-{kind}-{width}.png", full_page=True)
 
         assert page.evaluate(OVERLAPS) == [], f"{width} px"
+        assert page.evaluate(NARROWEST) >= 240, f"{width} px"
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, f"{path} is {wider} px too wide at {width} px"
 
