@@ -14,7 +14,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -25,7 +25,7 @@ import jsonschema_rs
 from jsonschema import Draft4Validator, ValidationError, validators
 from referencing import Registry
 
-from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS, check, is_number, same
+from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS, is_number
 from apps.kernel.patterns import TooLongError, pattern
 from apps.kernel.schemagraph import Outline, outline
 from apps.kernel.schemagraph import SchemaProblem as SchemaProblem
@@ -79,7 +79,48 @@ class _TooMuchError(Exception):
     """Trying the value takes more steps than are allowed."""
 
 
-_steps: ContextVar[int] = ContextVar("steps")
+@dataclass(slots=True)
+class _Trial:
+    """One value that is being tried: the steps that are left, and what stands for its parts."""
+
+    steps: int = MOST_STEPS
+    _named: dict[int, frozenset[Any]] = field(default_factory=dict)
+    _parts: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _alike: dict[Any, tuple[str, int]] = field(default_factory=dict)
+
+    def step(self) -> None:
+        self.steps -= 1
+        if self.steps < 0:
+            raise _TooMuchError
+
+    def names(self, wanted: Any, value: Any) -> bool:
+        """Whether ``value`` is one of those that a schema lists: one look, however many."""
+        named = self._named.get(id(wanted))
+        if named is None:
+            named = self._named[id(wanted)] = frozenset(map(self.identity, wanted))
+        return self.identity(value) in named
+
+    def identity(self, value: Any) -> Any:
+        """Something small to hash by: equal for equal JSON values, in which ``1`` is ``1.0`` and no
+        ``true``. Each part is looked at once, however often and on whatever level it is asked
+        about."""
+        if isinstance(value, bool):
+            return ("bool", value)
+        if not isinstance(value, Mapping | list | tuple):
+            return _exact_number(value) if is_number(value) else value
+        part = self._parts.get(id(value))  # it lives at least as long as the trial
+        if part is None:
+            part = self._alike.setdefault(self._shallow(value), ("part", len(self._alike)))
+            self._parts[id(value)] = part
+        return part
+
+    def _shallow(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return frozenset((name, self.identity(inner)) for name, inner in value.items())
+        return tuple(map(self.identity, value))
+
+
+_trial: ContextVar[_Trial] = ContextVar("trial")
 
 
 @dataclass(frozen=True)
@@ -106,7 +147,7 @@ class Schema:
             return [ValidationError(f"the schema can't be used: {self.problems[0]}")]
         if trouble := _untriable(value):
             return [ValidationError(trouble)]
-        token = _steps.set(MOST_STEPS)
+        token = _trial.set(_Trial())
         found: list[ValidationError] = []
         try:
             for error in self._exact.iter_errors(value):
@@ -121,7 +162,7 @@ class Schema:
             reason = type(error).__name__
             found.append(ValidationError(f"it can't be tried against the schema ({reason})"))
         finally:
-            _steps.reset(token)
+            _trial.reset(token)
         return found
 
     def _fits_plainly(self, value: Any) -> bool:
@@ -222,10 +263,7 @@ def _exact_class(base: Any) -> Any:
 
 def _counted(keyword: Keyword) -> Keyword:
     def count(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-        left = _steps.get() - 1
-        if left < 0:
-            raise _TooMuchError
-        _steps.set(left)
+        _trial.get().step()
         yield from keyword(validator, wanted, value, schema) or ()
 
     return count
@@ -299,35 +337,23 @@ def _additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterato
 def _unique(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
     if not wanted or not validator.is_type(value, "array"):
         return
-    seen = set()
+    seen, trial = set(), _trial.get()
     for item in value:
-        key = _identity(item)
+        key = trial.identity(item)
         if key in seen:
             yield ValidationError(f"{str(item)[:100]!r} is not unique")
             return
         seen.add(key)
 
 
-def _identity(value: Any) -> Any:
-    """Something to hash by: equal for equal JSON values, in which ``1`` is ``1.0`` and no
-    ``true``."""
-    if isinstance(value, bool):
-        return ("bool", value)
-    if isinstance(value, Mapping):
-        return frozenset((name, _identity(inner)) for name, inner in value.items())
-    if isinstance(value, list | tuple):
-        return tuple(_identity(inner) for inner in value)
-    return _exact_number(value) if is_number(value) else value
-
-
 def _const(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
-    if not same(check(value), check(wanted)):
+    trial = _trial.get()
+    if trial.identity(value) != trial.identity(wanted):
         yield ValidationError(f"{wanted!r} was expected")
 
 
 def _enum(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
-    mine = check(value)
-    if not any(same(mine, check(one)) for one in wanted):
+    if not _trial.get().names(wanted, value):
         yield ValidationError(f"{value!r} is not one of {wanted!r}")
 
 

@@ -206,6 +206,45 @@ def test_many_odd_items_are_told_apart_in_linear_time() -> None:
     assert time.monotonic() - started < BOUND_S
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"items": {"enum": [*range(5_000)]}}, [4_999] * 18_000),
+        ({"items": {"enum": [{"k": n} for n in range(3_000)]}}, [{"k": 2_999}] * 8_000),
+        ({"anyOf": [*({"const": [n]} for n in range(2_400)), {"minItems": 1}]}, [0] * 9_000),
+    ],
+)
+def test_long_lists_of_values_cost_no_more_than_one_look(schema: Any, value: Any) -> None:
+    """An integer of more than 64 bits has the exact validator try all of it."""
+    started = time.monotonic()
+
+    assert misfit({"properties": {"a": schema}}, {"a": value, "b": 2**70}) == ""
+    assert time.monotonic() - started < BOUND_S
+
+
+def test_values_are_told_apart_on_every_level() -> None:
+    several = [
+        True,
+        ["bool", 1],
+        1,
+        ["part", 0],
+        [],
+        {},
+        [[]],
+        [{}],
+        "1",
+        None,
+        {"a": 1},
+        {"a": True},
+    ]
+    assert misfit({"uniqueItems": True}, [*several, 2**70]) == ""
+    for n, one in enumerate(several):
+        others = [*several[:n], *several[n + 1 :]]
+        assert misfit({"contains": {"enum": [one]}}, [one, 2**70]) == ""
+        assert misfit({"contains": {"enum": others}}, [one, 2**70])
+    assert misfit({"uniqueItems": True}, [{"a": [1.0, {}]}, 2**70, {"a": [1, {}]}])
+
+
 @pytest.fixture
 def witness() -> Iterator[tuple[str, list[object]]]:
     """An address at which somebody writes down who came."""
