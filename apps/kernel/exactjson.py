@@ -38,6 +38,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LITERAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)0*([0-9]+))?")
 _EXPONENT_DIGITS = 9  # of an exponent that is read at all
 _SHORT = 16  # characters, of which one at least is no digit
+_POWER = re.compile(r"[0-9][eE][+-]?0*([0-9]{1,9})(?![0-9])")
+_TEXT_OR_POWER = re.compile(rf'"[^"\\]*(?:\\.[^"\\]*)*"|{_POWER.pattern}')
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')  # texts and brackets of sound JSON
 
 
@@ -83,6 +85,8 @@ def loads(raw: bytes | str, *, most_bytes: int = MAX_BYTES) -> Json:
     if len(raw) > most_bytes:
         raise _too_large(len(raw), most_bytes)
     text = _decoded(raw)
+    if (written := _written_out(text)) > most_bytes:
+        raise _too_large(written, most_bytes)
     try:
         value = _decoded_by(_STRICT, text)
     except NotCarriedError as error:
@@ -92,6 +96,15 @@ def loads(raw: bytes | str, *, most_bytes: int = MAX_BYTES) -> Json:
     # What else can be wrong with it leaves a trace in its text.
     is_odd = _ODD_ESCAPE.search(text) or _is_deeper(text, value, MAX_DEPTH)
     return check(value) if is_odd else value
+
+
+def _written_out(text: str) -> int:
+    """How long the text is at most with every number in full, which is what reading, keeping and
+    sending it costs. A number that isn't let in for its own length is told by its place instead."""
+    if not _POWER.search(text):
+        return len(text)
+    powers = (int(found[1]) for found in _TEXT_OR_POWER.finditer(text) if found[1])
+    return len(text) + sum(power for power in powers if power <= MAX_DIGITS)
 
 
 def _decoded_by(decoder: json.JSONDecoder, text: str) -> Json:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -259,3 +260,22 @@ def test_what_is_acted_upon_is_read_as_it_was_written_or_not_at_all() -> None:
     for depth in (exactjson.MAX_DEPTH + 1, exactjson.STORED_DEPTH + 1, 100_000):
         with pytest.raises(exactjson.NotCarriedError, match="levels"):
             exactjson.read_whole("[" * depth + "]" * depth)
+
+
+@pytest.mark.parametrize("number", ["1e4299", "1E+4299", "-7.5e004000", "1e-4299"])
+def test_short_spellings_of_long_numbers_count_as_long_as_they_are(number: str) -> None:
+    """A small text of them would else take minutes and gigabytes to read, keep and send."""
+    started = time.monotonic()
+
+    with pytest.raises(NotCarriedError) as refused:
+        loads(f'{{"a": [{",".join([number] * 10_000)}]}}')
+
+    assert refused.value.code == "too_large"
+    assert time.monotonic() - started < 1
+    assert len(loads(f"[{','.join([number] * 900)}]")) == 900
+
+
+def test_what_looks_like_a_number_in_a_text_is_a_text() -> None:
+    told = ["5e4000" * 50_000, '\\"5e4000' * 10_000, "1e9"]
+    assert loads(json.dumps(told)) == told
+    assert loads(f"[{'1.5e10,' * 100_000}1]")[-1] == 1
