@@ -119,12 +119,12 @@ class Runner:
 
     def _hand_over(self, duty: Duty, term: Term) -> threading.Event:
         done = threading.Event()
-        self._in_hand.add(duty.name)
         try:
             helper = self._idle.popleft()
         except IndexError:
             helper = _Helper(self._idle)
-            helper.start()
+            helper.start()  # may fail: then it is in nobody's hand, and is tried again
+        self._in_hand.add(duty.name)
         helper.give(lambda: self._do(duty, term, done))
         return done
 

@@ -62,6 +62,8 @@ def fail(error: BaseException) -> Callable[[], Any]:
         fail(ValueError("could not convert string to float: 'x\x00\ud800'")),
         fail(RecursionError()),
         fail(Panic("called `Option::unwrap()` on a `None` value")),
+        fail(SystemExit(1)),
+        fail(GeneratorExit()),
         ask("SELECT 1 / 0"),
         ask("SELECT nothing FROM nowhere"),
         ask("SET LOCAL statement_timeout = 10; SELECT pg_sleep(2)"),
@@ -84,6 +86,42 @@ def test_whatever_a_duty_raises_the_others_are_done(broken: Callable[[], Any]) -
     assert rows["first"].did == 3
     assert rows["last"].succeeded_at is not None
     assert rows["last"].failed_at is None
+
+
+@pytest.mark.parametrize("found", [2**63, -(2**70), True, 1.5, "x\0", {1: 2}, object()])
+def test_whatever_a_duty_returns_how_it_and_the_others_went_is_kept(found: object) -> None:
+    duties = [Duty("first", "", lambda: 3), Duty("odd", "", lambda: found)]
+
+    perform_all(duties, holding())
+
+    rows = {row.name: row for row in Row.objects.all()}
+    assert (rows["first"].did, rows["odd"].did) == (3, None)
+    assert rows["odd"].succeeded_at is not None
+
+
+def test_what_a_duty_set_aside_and_cannot_be_told_is_told_as_that() -> None:
+    lost = Duty("lost", "", int, aside="apps.audit.services.NOTHING_OF_THE_KIND")
+
+    perform_all([Duty("first", "", int), lost], holding())
+
+    assert Row.objects.count() == 2
+    assert Row.objects.get(name="lost").aside.startswith("what it set aside: ImportError")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"name": ""},
+        {"name": "d" * 61},
+        {"words": "w" * 201},
+        {"every_s": float("nan")},
+        {"every_s": float("inf")},
+        {"every_s": -1.0},
+    ],
+)
+def test_a_duty_that_no_round_could_deal_with_is_refused_where_it_is_named(odd: Any) -> None:
+    with pytest.raises(ValueError, match="a duty"):
+        Duty(**{"name": "d", "words": "", "work": int, **odd})
 
 
 def test_failures_are_counted_until_it_goes_well_and_its_last_error_is_kept() -> None:

@@ -113,6 +113,27 @@ def test_tokens_go_on_when_the_lease_is_lost() -> None:
     assert taken().token == 4
 
 
+def test_tokens_go_on_when_an_older_lease_comes_back() -> None:
+    keep([Done(Duty("d", "", int))], taken())
+    DutyStanding.objects.update(token=50)
+    lapse()
+
+    term = taken("b")
+
+    assert term.token == 51
+    assert keep([Done(Duty("d", "", int), 7)], term), "else nothing is ever written down again"
+
+
+@pytest.mark.parametrize("later", ["now() + interval '1 hour'", "'infinity'"])
+def test_a_lease_from_before_the_databases_clock_was_put_back_keeps_nobody_away(later: str) -> None:
+    former = taken()
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE audit_dutylease SET until = {later}")
+
+    assert leading.take("b") is not None
+    assert leading.renew(former) is None
+
+
 def test_a_sweep_by_hand_leaves_the_duties_to_their_holder() -> None:
     leading.let_go(taken())
     assert sweep(waiting=False).failed == {}

@@ -26,7 +26,7 @@ from django.db import connections
 from apps.audit import registry
 from apps.audit.domain.duty import LEASE_S, PATIENCE_S, RENEW_S, Duty
 from apps.audit.models import DutyStanding
-from apps.audit.runner import Runner
+from apps.audit.runner import Runner, _Helper
 from apps.audit.selectors import duties
 from tests.audit.runner_process import NAMES
 from tests.engine.conftest import environment
@@ -106,6 +106,21 @@ def test_a_runner_that_makes_no_move_lets_another_have_them(
         monkeypatch.setattr(runner, "_do_due", lambda _: stuck.wait(60))
         until(lambda: (h := duties.holder()) is not None and not h.is_holding, "it lets go")
         stuck.set()
+
+
+def test_a_duty_that_found_no_thread_is_done_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, refused = _Helper.start, threading.Event()
+
+    def refuse_once(helper: _Helper) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        begin(helper)
+
+    monkeypatch.setattr(_Helper, "start", refuse_once)
+    with running(Duty("d", "", int), monkeypatch=monkeypatch):
+        until(lambda: DutyStanding.objects.exists(), "it is done")
+    assert refused.is_set()
 
 
 # --- real sweepers --------------------------------------------------------------------------------

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from apps.kernel.apart import Aside
 
+# What can be written down of one.
+MOST_NAME, MOST_WORDS = 60, 200  # characters
+MOST_COUNT = 2**63 - 1  # of what it found to do
 # Who holds the duties (``services.leading``).
 LEASE_S = 5.0  # how long a holder that gives no sign keeps the others from them
 RENEW_S = 1.0  # how often it gives one, and how often the others look
@@ -32,6 +36,15 @@ class Duty:
     waits: bool = False
     aside: Aside | str | None = None
 
+    def __post_init__(self) -> None:
+        """What no round could deal with is refused where it is named."""
+        if not 0 < len(self.name) <= MOST_NAME:
+            raise ValueError(f"{self.name[:80]!r}: a duty's name has 1 to {MOST_NAME} characters")
+        if len(self.words) > MOST_WORDS:
+            raise ValueError(f"{self.name!r}: a duty's words have at most {MOST_WORDS} characters")
+        if not 0 <= self.every_s < inf:
+            raise ValueError(f"{self.name!r}: a duty can't be done every {self.every_s} s")
+
     @property
     def title(self) -> str:
         """The name as people read it."""
@@ -51,7 +64,8 @@ class Done:
     def count(self) -> int | None:
         """How many things it found to do, where it says so."""
         found = len(self.result) if isinstance(self.result, tuple | list) else self.result
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        whole = isinstance(found, int) and not isinstance(found, bool)
+        return found if whole and abs(found) <= MOST_COUNT else None
 
 
 @dataclass(frozen=True, slots=True)

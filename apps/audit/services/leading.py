@@ -14,18 +14,20 @@ from apps.audit.domain.duty import LEASE_S, MARGIN_S, Term
 from apps.kernel.statements import execute, fetch
 
 # Looked at first without a lock: most who ask find that another one holds it. Of two who find it
-# free, the row's lock lets the second one see that it is taken. Should the row be lost, tokens go
-# on from those that duties were written down under.
+# free, the row's lock lets the second one see that it is taken. Should the row be lost or an older
+# one come back, tokens go on from those that duties were written down under. A lease that ends
+# later than any lasts was taken before the database's clock was put back.
 _TAKE = """
     INSERT INTO audit_dutylease AS l (name, holder, token, since, until)
     SELECT 'duties', %(holder)s,
         (SELECT coalesce(max(token), 0) + 1 FROM audit_dutystanding),
         clock_timestamp(), clock_timestamp() + %(lease_s)s * interval '1 s'
-    WHERE NOT EXISTS (SELECT FROM audit_dutylease
-        WHERE name = 'duties' AND until > clock_timestamp())
-    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = l.token + 1,
+    WHERE NOT EXISTS (SELECT FROM audit_dutylease WHERE name = 'duties'
+        AND until > clock_timestamp() AND until <= clock_timestamp() + interval '1 min')
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,
+        token = greatest(l.token + 1, excluded.token),
         since = clock_timestamp(), until = clock_timestamp() + %(lease_s)s * interval '1 s'
-    WHERE l.until <= clock_timestamp()
+    WHERE l.until <= clock_timestamp() OR l.until > clock_timestamp() + interval '1 min'
     RETURNING token
 """
 

@@ -90,9 +90,9 @@ def perform(duty: Duty) -> Done:
     started = time.monotonic()
     try:
         result, error = _found(duty.work)(), ""
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except KeyboardInterrupt:
         raise
-    except BaseException as raised:  # a panic of a library in Rust is no Exception
+    except BaseException as raised:  # a library's panic or exit is no Exception
         logger.exception("the duty “%s” failed", duty.name)
         result, error = None, trouble.words(raised)[:MOST_WORDS]
         _mend_connection(raised)
@@ -130,7 +130,11 @@ def _found(named: Any) -> Any:
 
 
 def _told(duty: Duty) -> list[tuple[str, BaseException]]:
-    return _found(duty.aside).told() if duty.aside else []
+    try:
+        return _found(duty.aside).told() if duty.aside else []
+    except Exception as error:  # it is this duty's: how it and the others went is kept
+        logger.exception("what the duty “%s” set aside can't be told", duty.name)
+        return [("what it set aside", error)]
 
 
 def _line(what: str, error: BaseException) -> str:
