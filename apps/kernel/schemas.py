@@ -36,6 +36,7 @@ MOST_MISFITS = 20
 MOST_LETTERS = 500  # of a sentence
 MOST_DIGITS = MAX_DIGITS  # of a number
 _EXACT = 2**63 - 1
+_OF_A_STEP = 0.25  # what trying a pattern on a name costs
 _DECIMAL = re.compile(r"Decimal\('([^']*)'\)")  # as the library's sentences write one
 
 
@@ -83,13 +84,13 @@ class _TooMuchError(Exception):
 class _Trial:
     """One value that is being tried: the steps that are left, and what stands for its parts."""
 
-    steps: int = MOST_STEPS
+    steps: float = MOST_STEPS
     _named: dict[int, frozenset[Any]] = field(default_factory=dict)
     _parts: dict[int, tuple[str, int]] = field(default_factory=dict)
     _alike: dict[Any, tuple[str, int]] = field(default_factory=dict)
 
-    def step(self) -> None:
-        self.steps -= 1
+    def step(self, size: float = 1) -> None:
+        self.steps -= size
         if self.steps < 0:
             raise _TooMuchError
 
@@ -313,6 +314,7 @@ def _pattern_properties(
 
 
 def _name_matches(source: str, name: str) -> bool:
+    _trial.get().step(_OF_A_STEP)
     try:
         return _matches(source, name)
     except TooLongError:
@@ -357,6 +359,24 @@ def _enum(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]
         yield ValidationError(f"{value!r} is not one of {wanted!r}")
 
 
+def _any_of(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    if not any(_fits(validator, value, one) for one in wanted):
+        yield ValidationError(f"{value!r} is not valid under any of the given schemas")
+
+
+def _one_of(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    fitting = [one for one in wanted if _fits(validator, value, one)]
+    if not fitting:
+        yield ValidationError(f"{value!r} is not valid under any of the given schemas")
+    elif len(fitting) > 1:
+        yield ValidationError(f"{value!r} is valid under each of {str(fitting[:5])[1:-1]}")
+
+
+def _fits(validator: Any, value: Any, schema: Any) -> bool:
+    """The library would keep a sentence of each part that differs, with the whole value in it."""
+    return next(iter(validator.descend(value, schema)), None) is None
+
+
 def _multiple_of(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
     """By the numbers as they are written: 19.99 is a multiple of 0.01."""
     if validator.is_type(value, "number") and _exact_number(value) % _exact_number(wanted):
@@ -383,10 +403,12 @@ _OWN: dict[str, Keyword] = {
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional,
+    "anyOf": _any_of,
     "enum": _enum,
     "exclusiveMaximum": _bound("greater than or equal to the maximum of", operator.lt),
     "exclusiveMinimum": _bound("less than or equal to the minimum of", operator.gt),
     "multipleOf": _multiple_of,
+    "oneOf": _one_of,
     "uniqueItems": _unique,
 }
 _NOT_OF_DRAFT_4: dict[str, Keyword] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_a_value_fits_or_is_told_what_is_wrong(schema: Any, fits: Any, differs: 
         ({"type": "array", "anyOf": [{"items": {"$ref": "#"}}] * 2}, lists(50, [1])),
         ({"items": {"pattern": "a"}}, ["a"] * 100_000),
         (
+            {"patternProperties": {f"^k{n}$": {} for n in range(4_000)}},
+            {f"k{n}": 2**70 for n in range(5_000)},
+        ),
+        (
+            {
+                "patternProperties": {f"^q{n}$": {} for n in range(4_000)},
+                "additionalProperties": {},
+            },
+            {f"k{n}": 2**70 for n in range(5_000)},
+        ),
+        (
             {
                 "properties": {"x": {"$ref": "#"}},
                 "anyOf": [{"unevaluatedProperties": {"$ref": "#"}}] * 3,
@@ -220,6 +232,18 @@ def test_long_lists_of_values_cost_no_more_than_one_look(schema: Any, value: Any
 
     assert misfit({"properties": {"a": schema}}, {"a": value, "b": 2**70}) == ""
     assert time.monotonic() - started < BOUND_S
+
+
+@pytest.mark.parametrize("several", ["anyOf", "oneOf"])
+def test_parts_that_do_not_fit_keep_no_copies_of_the_value(several: str) -> None:
+    value = [*["x" * 80] * 1_000, 2**70]
+    schema = {several: [*[{"type": "string"}] * 500, {"type": "object"}]}
+    tracemalloc.start()
+    try:
+        assert misfit(schema, value)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_values_are_told_apart_on_every_level() -> None:
