@@ -108,6 +108,8 @@ def load(text: str, *, exact: bool = False) -> Document:
         return _refused(_first_line(str(error)), "Remove the character.")
     except RecursionError:
         return _refused("It is nested too deeply.", "Flatten it.")
+    except (ValueError, OverflowError):  # of the number in an escape, such as "\\UFFFFFFFF"
+        return _refused("An escape in it names no character.", "Write the character itself.")
     if node is None:
         return _refused("The text is empty.", "Write the document, or start from a version.")
     reader = _Reader(exact=exact)

@@ -26,10 +26,7 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./@()-]*[A-Za-z0-9.)]|[A-Za-z]")
 def patch(text: str, path: Path, value: Any) -> str:
     """``text`` with the scalar at ``path``, or the list on one line, set to ``value``; missing keys
     are added. Raises ValueError when the text can't be read or has no place for it."""
-    try:
-        root = YAML(typ="safe", pure=True).compose(text)
-    except (YAMLError, RecursionError) as error:
-        raise ValueError("The text isn't YAML at the moment.") from error
+    root = _composed(text)
     if not isinstance(root, MappingNode):
         raise ValueError("The text isn't a group of keys.")
     changed = _patched(text, root, path, value)
@@ -41,16 +38,13 @@ def patch(text: str, path: Path, value: Any) -> str:
 def without(text: str, path: Path) -> str:
     """``text`` without the key at ``path``, its value and its line. Raises ValueError where the
     text can't be read, or holds them in a way that only a person can take out."""
-    try:
-        node: Node = YAML(typ="safe", pure=True).compose(text)
-        for part in path[:-1]:
-            pair = _child(node, part)
-            if pair is None:
-                return text
-            node = pair[1]
-        pair = _child(node, path[-1])
-    except (YAMLError, RecursionError) as error:
-        raise ValueError("The text isn't YAML at the moment.") from error
+    node = _composed(text)
+    for part in path[:-1]:
+        pair = _child(node, part)
+        if pair is None:
+            return text
+        node = pair[1]
+    pair = _child(node, path[-1])
     if pair is None or pair[0] is None:
         return text
     start = text.rfind("\n", 0, pair[0].start_mark.index) + 1
@@ -61,6 +55,13 @@ def without(text: str, path: Path) -> str:
     if load(changed, exact=True).value != wanted:  # nothing but the key may be gone
         raise ValueError(f"{path_text(path)} can't be taken out here; change it in the text.")
     return changed
+
+
+def _composed(text: str) -> Node:
+    try:
+        return YAML(typ="safe", pure=True).compose(text)
+    except (YAMLError, RecursionError, ValueError, OverflowError) as error:
+        raise ValueError("The text isn't YAML at the moment.") from error
 
 
 def _value_at(value: Any, path: Path) -> Any:
