@@ -264,6 +264,7 @@ class ServerForm(forms.Form):
         max_length=120, required=False, help_text="Of a new domain, such as “Shop desk”."
     )
     note = forms.CharField(max_length=400, required=False, widget=forms.HiddenInput)
+    part = forms.IntegerField(min_value=0, required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or self.cleaned_data

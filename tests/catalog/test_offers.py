@@ -199,3 +199,27 @@ def test_what_a_server_says_of_a_tool_may_be_anything() -> None:
     rows = offers.rows(listing, frozenset())
 
     assert all(row.why_not for row in rows), [row.why_not for row in rows]
+
+
+def test_many_tools_are_shown_in_parts_that_can_be_sent(
+    toys: Toys, people: Any, client_as: As
+) -> None:
+    toys.tools = [tool(f"t{n:03}", "idempotency_key") for n in range(250)]
+    admin = client_as("admin")
+
+    page = asked(admin, part="2")
+
+    text = page.content.decode()
+    assert [row.tool.name for row in page.context["rows"]] == [f"t{n:03}" for n in range(200, 250)]
+    assert "201–250" in text  # noqa: RUF001  # as the page writes a range
+    assert 'name="part" value="2"' in text
+    keys = ("pick", "effect", "idempotency", "preview", "lookup")
+    first = asked(admin)
+    assert len(first.context["rows"]) == 100
+    names = [row.tool.name for row in first.context["rows"]]
+    sent = {f"{key}:{name}": "" for key in keys for name in names}
+    done = begun(admin, first, **{**sent, "pick:t001": "1", "effect:t001": "read"})
+    assert done.status_code == 302
+    assert asked(admin, part="99").context["part"] == 2
+    toys.tools = [tool(f"t{n}") for n in range(2_001)]
+    assert "lists more than 2000 tools" in asked(admin).content.decode()

@@ -135,11 +135,11 @@ async def listing(client: Client) -> Listing:
                 twice.append(tool.name)
             else:
                 found[tool.name] = _served(tool)
+        if len(found) > MAX_TOOLS:
+            raise ValueError(f"it lists more than {MAX_TOOLS} tools")
         cursor = page.next_cursor
         if not cursor:
             break
-        if len(found) > MAX_TOOLS:
-            raise ValueError(f"it lists more than {MAX_TOOLS} tools")
     else:
         raise ValueError(f"its list of tools has more than {MAX_PAGES} pages")
     return Listing(

@@ -22,6 +22,7 @@ from apps.policy.domain.effects import EFFECTS
 
 ASK_SECONDS = 10.0
 PAGE = "catalog/new_tools.html"
+SHOWN = 100  # tools at a time: a form has no more fields than are read of one
 
 
 @require_http_methods(["GET", "POST"])
@@ -102,18 +103,27 @@ def _page(
     context: dict[str, Any] = {
         "form": form,
         "listing": listing,
-        "rows": rows,
         "trouble": trouble,
         "servers": sorted({*adapters.configured(), *selectors.server_slugs()}),
         "domains": selectors.domain_slugs(),
         "effects": EFFECTS,
         "idempotency": IDEMPOTENCY,
     }
+    context |= _part(rows, form.cleaned_data.get("part") or 0) if rows else {"rows": rows}
     if listing is not None:
         context["previews"] = offers.helpers(listing, "preview")
         context["lookups"] = offers.helpers(listing, "lookup")
         context["address"] = _address(form.cleaned_data["server"])
     return render(request, PAGE, context, status=422 if form.errors or trouble else 200)
+
+
+def _part(rows: list[offers.Row], wanted: int) -> dict[str, Any]:
+    """The rows that are shown, and the parts that there are: the first and last of each."""
+    firsts = range(0, len(rows), SHOWN)
+    part = min(wanted, len(firsts) - 1)
+    parts = [(n, first + 1, min(first + SHOWN, len(rows))) for n, first in enumerate(firsts)]
+    shown = rows[firsts[part] : firsts[part] + SHOWN]
+    return {"rows": shown, "total": len(rows), "part": part, "parts": parts}
 
 
 def _address(slug: str) -> str:
