@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import Agent, Domain, Tool
 from apps.catalog.services import apply_packs, export_packs, write_files
+from apps.kernel.errors import ConflictError
 from apps.kernel.patching import dumped
 from tests.factories.catalog import CONTRACT, PACK, apply_toys, policy_text, write_pack
 
@@ -312,3 +313,46 @@ def test_a_file_of_a_tool_is_judged_at_its_own_lines(tmp_path: Path) -> None:
         (str(tmp_path / "x/tools/a.yaml"), 3, "idempotency"),
         (str(tmp_path / "x/tools/b.yaml"), 1, "name"),
     ]
+
+
+def test_what_cant_be_read_is_said_and_nothing_is_waited_for(tmp_path: Path) -> None:
+    pipe, round_about = write_pack(tmp_path / "a"), write_pack(tmp_path / "b")
+    named = tmp_path / os.fsdecode(b"\xff")
+    write_pack(named, contract=CONTRACT.replace("votes: 2", "votes: 0"))
+    for pack in (pipe, round_about):
+        (pack / "jobs" / "refund.yaml").unlink()
+    os.mkfifo(pipe / "jobs" / "refund.yaml")
+    (round_about / "jobs" / "refund.yaml").symlink_to("refund.yaml")
+
+    code, said = check(pipe, round_about, tmp_path / ("x" * 300), named / "toys")
+
+    assert code == 1
+    files = [p["file"] for p in said["problems"] if p["severity"] == "error"]
+    assert len(files) == 4
+    assert any(r"\udcff" in json.dumps(p) for p in said["problems"])
+
+
+def test_a_refusal_has_every_key_for_a_machine(tmp_path: Path, monkeypatch: Any) -> None:
+    def meanwhile(*_: Any, **__: Any) -> None:
+        raise ConflictError("Another version was published meanwhile.")
+
+    for command in ("apply", "diff"):
+        for refused in (False, True):
+            if refused:
+                monkeypatch.setattr(
+                    "apps.catalog.management.commands.catalog.apply_packs", meanwhile
+                )
+            out = StringIO()
+            with pytest.raises(CommandError):
+                call_command("catalog", command, str(tmp_path), "--json", stdout=out)
+            said = json.loads(out.getvalue())
+            assert set(said) == {"format", "has_changes", "is_applied", "lines", "problems"}
+            assert (said["is_applied"], len(said["problems"])) == (False, 1)
+
+
+def test_a_folder_that_cant_be_written_is_said(tmp_path: Path) -> None:
+    apply_toys(tmp_path)
+    (tmp_path / "out").write_text("a file")
+
+    with pytest.raises(CommandError, match="out"):
+        call_command("catalog", "export", str(tmp_path / "out"))

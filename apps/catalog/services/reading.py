@@ -111,7 +111,10 @@ def catalog_around() -> Around:
 
 def packs_in(directory: Folder) -> list[Folder]:
     """The packs in a folder: itself, or else those below it."""
-    if (directory / "pack.yaml").exists():
+    try:
+        if (directory / "pack.yaml").exists():
+            return [directory]
+    except OSError:  # such as a name that is too long
         return [directory]
     return sorted(main.parent for main in directory.glob("*/pack.yaml")) or [directory]
 
@@ -215,6 +218,8 @@ def _twice(entries: list[Entry], key: str) -> list[Problem]:
 
 def _text(path: Folder, problems: list[Problem], missing: Problem) -> str | None:
     try:
+        if path.exists() and not path.is_file():  # such as a pipe, which nobody may ever write to
+            raise OSError(f"{path} is no file")
         return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
         problems.append(missing.in_file(str(path)))
@@ -228,7 +233,7 @@ def _listed(files: PackFiles, entry: FileEntry, problems: list[Problem]) -> str 
     """The text of a file that pack.yaml names; a path out of the pack is refused."""
     main = str(files.directory / "pack.yaml")
     path = files.directory / entry.file
-    if not path.resolve().is_relative_to(files.directory.resolve()):
+    if not _is_inside(path, files.directory):
         said = files.pack.source.problem(
             entry.path, f"{entry.file} lies outside the pack.", "Move it into the pack's folder."
         )
@@ -238,6 +243,13 @@ def _listed(files: PackFiles, entry: FileEntry, problems: list[Problem]) -> str 
         entry.path, f"{entry.file} can't be read as a text file.", "Correct the path."
     )
     return _text(path, problems, said.in_file(main))
+
+
+def _is_inside(path: Folder, directory: Folder) -> bool:
+    try:
+        return path.resolve().is_relative_to(directory.resolve())
+    except (OSError, RuntimeError):  # links that go round lead nowhere: reading it says so
+        return True
 
 
 def _tools(

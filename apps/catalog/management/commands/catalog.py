@@ -21,6 +21,7 @@ from apps.catalog.services import (
     export_packs,
     write_files,
 )
+from apps.kernel.documents import Problem
 from apps.kernel.errors import TowerError
 
 _SIGN = {"new": "+", "changed": "~", "unchanged": " ", "kept": "!"}
@@ -66,28 +67,39 @@ class Command(BaseCommand):
             )
         except PackError as error:
             raise CommandError(self._refused(error, as_json=options["json"])) from error
+        except TowerError as error:  # such as somebody who published meanwhile
+            if options["json"]:
+                self._dump_report(Report(dry_run=True, problems=[Problem(str(error))]))
+            raise CommandError(str(error)) from error
         if options["json"]:
-            self._dump(
-                {
-                    "format": FORMAT,
-                    "has_changes": report.has_changes,
-                    "is_applied": not report.dry_run,
-                    "lines": [asdict(line) for line in report.lines],
-                    "problems": described(report.problems),
-                }
-            )
+            self._dump_report(report)
         else:
             self._print(report)
 
+    def _dump_report(self, report: Report) -> None:
+        self._dump(
+            {
+                "format": FORMAT,
+                "has_changes": report.has_changes,
+                "is_applied": not report.dry_run,
+                "lines": [asdict(line) for line in report.lines],
+                "problems": described(report.problems),
+            }
+        )
+
     def _refused(self, error: PackError | ExportError, *, as_json: bool = False) -> str:
         if as_json:
-            self._dump({"format": FORMAT, "problems": described(error.problems)})
+            self._dump_report(Report(dry_run=True, problems=error.problems))
             return str(error)
         lines = "\n".join(f"  {problem}" for problem in error.problems)
         return f"{error}\n{lines}"
 
     def _dump(self, value: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(value, ensure_ascii=False, indent=2))
+        self._tell(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def _tell(self, text: str) -> None:
+        """A folder's name may hold bytes that are no text: they are told by their escapes."""
+        self.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
     def _export(self, options: dict[str, Any]) -> None:
         try:
@@ -95,7 +107,7 @@ class Command(BaseCommand):
             write_files(Path(options["directory"]), files, replace=options["replace"])
         except ExportError as error:
             raise CommandError(self._refused(error)) from error
-        except TowerError as error:
+        except (TowerError, OSError) as error:
             raise CommandError(str(error)) from error
         packs = sum(name.endswith("/pack.yaml") for name in files)
         self.stdout.write(f"{len(files)} files of {packs} packs written.")
@@ -111,7 +123,7 @@ class Command(BaseCommand):
         else:
             for problem in problems:
                 sign = "FAIL" if problem.is_error else "!   "
-                self.stdout.write(f"{sign} {problem}")
+                self._tell(f"{sign} {problem}")
             self.stdout.write(f"{errors} errors, {warnings} warnings.")
         if errors:
             raise SystemExit(1)
@@ -124,7 +136,7 @@ class Command(BaseCommand):
             for detail in line.detail:
                 self.stdout.write(f"    {detail}")
         for problem in report.problems:
-            self.stdout.write(f"! {problem}")
+            self._tell(f"! {problem}")
         same = sum(line.change == "unchanged" for line in report.lines)
         done = len(report.lines) - same
         ending = " Nothing was written (--dry-run)." if report.dry_run else ""
