@@ -13,13 +13,15 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.catalog import selectors
 from apps.catalog.models import Agent, AgentVersion, Job, Prompt, PromptVersion, Tool, ToolVersion
-from apps.catalog.services import PackError, apply_packs
+from apps.catalog.services import PackError, apply_packs, begin_policy
 from apps.catalog.services.kinds import AGENTS, PROMPTS, TOOLS
 from apps.documents import services
 from apps.kernel.documents import load
+from apps.kernel.patching import dumped
 from apps.policy.models import PolicySet
+from apps.policy.services import POLICIES
 from tests.documents.conftest import Desk
-from tests.factories.catalog import CONTRACT, PACK, apply_toys, write_pack
+from tests.factories.catalog import CONTRACT, PACK, apply_toys, policy_text, write_pack
 
 As = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
@@ -240,3 +242,101 @@ def test_an_agent_names_only_prompts_of_its_domain(prompt: Desk, people: dict[st
 
     assert "There is no prompt “toys-agnt” in this domain." in str(said[0])
     assert said[0].fix == "Did you mean “toys-agent”?"
+
+
+def applied_again(tmp_path: Path, **change: Any) -> dict[str, str]:
+    report = apply_toys(tmp_path, **change)
+    changes = {f"{x.what} {x.name}": x.change for x in report.lines}
+    return {name: change for name, change in changes.items() if change != "unchanged"}
+
+
+def test_what_only_followed_an_edit_is_the_packs_to_change(
+    refund: Desk, prompt: Desk, tmp_path: Path
+) -> None:
+    publish(prompt, "You are careful.\n")
+    publish(refund, refund.text.replace("  owner: string\n", "  owner: string\n  why: string\n"))
+    agents = [PACK["agents"][0], {**PACK["agents"][1], "model": "other"}]
+    pack = write_pack(tmp_path, change={"agents": agents})
+    (pack / "policies" / "toys.yaml").write_text(policy_text(refund_cents=4_000))
+
+    said = {f"{x.what} {x.name}": x.change for x in apply_packs([pack]).lines}
+
+    assert (said["tool refund"], said["prompt toys-agent"]) == ("kept", "kept")
+    assert (said["agent toys-model"], said["policy toys"]) == ("changed", "changed")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "approvers"),
+    [("Live model", "Careful model", 1), ("kind: model", "kind: recorded", 2)],
+)
+def test_every_word_of_an_agent_that_was_edited_stays(
+    tmp_path: Path, people: dict[str, User], old: str, new: str, approvers: int
+) -> None:
+    apply_toys(tmp_path)
+    agent = desk_of(AGENTS, Agent.objects.get(slug="toys-model"), people)
+    publish(agent, agent.text.replace(old, new), *("admin2", "admin3")[:approvers])
+
+    assert applied_again(tmp_path) == {"agent toys-model": "kept"}
+
+    found = Agent.objects.get(slug="toys-model")
+    entry = load(AGENTS.current(found).text).value
+    assert (found.name, found.kind) == (entry["name"], entry["kind"])
+    assert new.removeprefix("kind: ") in (found.name, found.kind)
+
+
+def test_a_policy_set_is_checked_by_the_tools_as_they_are(
+    refund: Desk, people: dict[str, User]
+) -> None:
+    begin_policy(domain=refund.subject.domain, slug="second", name="Two", author=people["admin"])
+    publish(refund, refund.text.replace("  owner: string\n", "  owner: string\n  why: string\n"))
+    second = PolicySet.objects.get(slug="second")
+
+    services.submit_draft(POLICIES, second, revision=1, author=people["admin"], note="new")
+    version = services.publish_draft(
+        POLICIES, second, revision=1, approver=people["admin2"], note="agreed"
+    )
+
+    assert "why" in str(version.schema)
+
+
+def test_a_packs_tools_reach_every_policy_set_of_the_domain(
+    refund: Desk, tmp_path: Path, people: dict[str, User]
+) -> None:
+    found = PolicySet.objects.get()
+    publish(desk_of(POLICIES, found, people), policy_text(refund_cents=4_000))
+    facts = {**PACK["tools"][1]["facts"], "why": "string"}
+    tools = [PACK["tools"][0], {**PACK["tools"][1], "facts": facts}]
+
+    assert applied_again(tmp_path, change={"tools": tools})["policy toys"] == "changed"
+
+    version = POLICIES.current(found)
+    assert "why" in str(version.schema)
+    assert version.text == policy_text(refund_cents=4_000)
+    assert version.author.username == "admin", "it is still their text"
+    assert applied_again(tmp_path, change={"tools": tools}) == {"policy toys": "kept"}
+    tools = [PACK["tools"][0], {**PACK["tools"][1], "facts": {"owner": "string"}, "amount": "x"}]
+    pack = write_pack(tmp_path, change={"tools": tools, "policies": [], "jobs": []})
+    with pytest.raises(PackError, match="1 problem") as caught:
+        apply_packs([pack])
+    assert "The policy set “toys” would no longer fit" in str(caught.value.problems[0])
+
+
+def test_a_pack_leaves_other_domains_agents_and_prompts_alone(prompt: Desk, tmp_path: Path) -> None:
+    other = {
+        "domain": {"slug": "other", "name": "Other"},
+        "server": {"slug": "other"},
+        "tools": [],
+        "prompts": [{"slug": "toys-agent", "file": "p.md"}],
+        "agents": [{"slug": "toys-model", "name": "Mine", "kind": "model"}],
+    }
+    (tmp_path / "pack.yaml").write_text(dumped(other))
+    (tmp_path / "p.md").write_text("Mine.\n")
+
+    with pytest.raises(PackError) as caught:
+        apply_packs([tmp_path])
+
+    said = [p.message for p in caught.value.problems]
+    assert said == [
+        "The prompt “toys-agent” belongs to another domain, toys.",
+        "The agent “toys-model” belongs to another domain, toys.",
+    ]

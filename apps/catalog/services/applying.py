@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from apps.catalog.domain.drift import changes, served_digest
 from apps.catalog.domain.entries import agent_entry, policy_schema, tool_entry
 from apps.catalog.models import (
     Agent,
-    AgentVersion,
     Domain,
     Job,
     Prompt,
@@ -27,6 +26,7 @@ from apps.catalog.models import (
     ToolVersion,
 )
 from apps.catalog.services import serving
+from apps.catalog.services.following import unfit_for
 from apps.catalog.services.publishing import contract_digest, publish_version, resolve
 from apps.catalog.services.reading import Entry, PackError, PackFiles, read_packs
 from apps.catalog.services.writing import (
@@ -40,7 +40,8 @@ from apps.catalog.services.writing import (
     write_prompt,
     write_tool,
 )
-from apps.kernel.documents import Problem
+from apps.kernel.canonical import digest
+from apps.kernel.documents import Problem, load
 from apps.kernel.errors import InvalidInputError
 from apps.kernel.patching import dumped
 from apps.kernel.transactions import command, participant
@@ -134,6 +135,25 @@ class _Writer:
         schema = policy_schema(selectors.tool_documents(slug))
         for frame, text in self.files.policies:
             self._policy(frame.slug, frame.name, text, schema)
+        self._follow(schema)
+
+    def _follow(self, schema: dict[str, Any]) -> None:
+        """Every policy set of the domain is judged by its tools as they are now: also one that was
+        edited in the browser and stays, or that no pack names."""
+        slug = self.domain.slug
+        note = f"Follows the tools of the pack {slug}"
+        try:
+            followed = policy.follow_schema(slug, schema, actor=self.actor, note=note)
+        except InvalidInputError:
+            tools = {tool["name"]: tool for tool in selectors.tool_documents(slug)}
+            for name, why in unfit_for(slug, tools).items():
+                message = f"The policy set “{name}” would no longer fit: {why}"
+                fix = "Publish a version of it that fits both first."
+                self.report.problems.append(Problem(message, fix, path=name))
+            return
+        for version in followed:
+            name = version.policy_set.slug
+            self.report.add("policy", name, "changed", "it follows the tools of its domain")
 
     @participant
     def write_jobs(self) -> None:
@@ -165,7 +185,7 @@ class _Writer:
             serving.keep_live(tool, served)
             return self._say("tool", tool.name, False, False)
         if current is not None and self._is_edited(
-            "tool", tool, current, lambda v: _is_same(v, document, served)
+            "tool", tool, current, fingerprint(document, None)
         ):
             return None
         detail = _tool_changes(current, document, served) if current else ()
@@ -178,16 +198,18 @@ class _Writer:
     def _said(self) -> Byline:
         return Byline(self.actor)
 
-    def _is_edited(
-        self, what: str, subject: Any, current: Any, says_it: Callable[[Any], bool]
-    ) -> bool:
-        """Whether to leave it alone: somebody published it in the browser since the pack was last
-        applied, and nobody said ``--force``."""
+    def _is_edited(self, what: str, subject: Any, current: Any, stated: str) -> bool:
+        """Whether to leave it alone: somebody made it say something else in the browser since the
+        pack was last applied, and nobody said ``--force``. ``stated``: what the pack says, as
+        ``_said_by`` has it."""
         if self.force or current.author_id is None:
             return False
         applied = subject.versions.filter(author=None).order_by("-number").first()
+        before = "" if applied is None else _said_by(applied)
+        if before == _said_by(current):
+            return False  # it only followed something that was edited
         name = subject.name if what == "tool" else subject.slug
-        if applied is not None and says_it(applied):
+        if before == stated:
             detail = f"v{subject.current_number} was edited in the browser and stays"
             self.report.add(what, name, "kept", detail)
             return True
@@ -200,22 +222,30 @@ class _Writer:
         found = listing.tools.get(name) if listing else None
         return found.document() if found else None
 
-    def _prompt(self, slug: str, text: str) -> PromptVersion:
+    def _prompt(self, slug: str, text: str) -> PromptVersion | None:
         sha = prompt_digest(text)
         prompt, made = Prompt.objects.get_or_create(slug=slug, defaults={"domain": self.domain})
+        if self._is_others("prompt", prompt):
+            return None
         current = prompt.versions.filter(number=prompt.current_number).first()
         if current is not None and current.digest == sha:
             self._say("prompt", slug, False, False)
             return current
-        if current is not None and self._is_edited(
-            "prompt", prompt, current, lambda v: v.digest == sha
-        ):
+        if current is not None and self._is_edited("prompt", prompt, current, sha):
             return current
         version = write_prompt(prompt, text=text, said=self._said)
         self._say("prompt", slug, made, True)
         return version
 
-    def _agent(self, entry: Entry, prompts: dict[str, PromptVersion]) -> None:
+    def _is_others(self, what: str, subject: Any) -> bool:
+        """Whether it is another domain's, whose pack says what it is; that is a problem."""
+        if subject.domain_id in {None, self.domain.pk}:
+            return False
+        message = f"The {what} “{subject.slug}” belongs to another domain, {subject.domain}."
+        self.report.problems.append(Problem(message, "Give it another name.", what))
+        return True
+
+    def _agent(self, entry: Entry, prompts: Mapping[str, PromptVersion | None]) -> None:
         stated = entry.value
         slug, prompt = stated["slug"], prompts.get(stated.get("prompt", ""))
         document = agent_document(stated, prompt)
@@ -223,18 +253,18 @@ class _Writer:
         agent, made = Agent.objects.get_or_create(
             slug=slug, defaults={**wanted, "domain": self.domain}
         )
+        if self._is_others("agent", agent):
+            return None
         Agent.objects.filter(pk=agent.pk, domain=None).update(domain=self.domain)
         sha = agent_digest(document, stated["kind"])
         current = agent.versions.filter(number=agent.current_number).first()
-        if (
-            current is not None
-            and current.digest != sha
-            and self._is_edited("agent", agent, current, lambda v: _says(v, stated))
-        ):
-            return None
-        renamed = Agent.objects.filter(pk=agent.pk).exclude(**wanted).update(**wanted)
-        if current is not None and current.digest == sha:
+        said = _entry_digest(stated)
+        if current is not None and current.digest == sha and _said_by(current) == said:
+            renamed = Agent.objects.filter(pk=agent.pk).exclude(**wanted).update(**wanted)
             return self._say("agent", slug, False, bool(renamed))
+        if current is not None and self._is_edited("agent", agent, current, said):
+            return None
+        Agent.objects.filter(pk=agent.pk).update(**wanted)
         written = entry.written or dumped(stated)
         kind = stated["kind"]
         write_agent(agent, document=document, kind=kind, written=written, said=self._said)
@@ -265,9 +295,7 @@ class _Writer:
         job, made = Job.objects.get_or_create(
             slug=contract.job, defaults={"domain": self.domain, "name": contract.name}
         )
-        if job.domain_id != self.domain.pk:
-            message = f"The job “{job.slug}” belongs to another domain, {job.domain}."
-            self.report.problems.append(Problem(message, "Give it another name.", "job"))
+        if self._is_others("job", job):
             return None
         current = job.versions.filter(number=job.current_number).first()
         resolved = resolve(contract, domain_id=self.domain.pk)
@@ -313,11 +341,18 @@ def _both_changed(what: str, name: str, number: int) -> Problem:
     )
 
 
-def _says(version: AgentVersion, stated: dict[str, Any]) -> bool:
-    """Whether a version was made of this entry, whatever its prompt was then."""
-    found: Agent = version.agent
-    was = agent_entry(found.slug, stated["name"], found.kind, version.document)
-    return was == agent_entry(stated["slug"], stated["name"], stated["kind"], stated)
+def _said_by(version: Any) -> str:
+    """The digest of what a version itself says, whatever the things are now that it names."""
+    if isinstance(version, ToolVersion):
+        return fingerprint(version.document, None)
+    if isinstance(version, PromptVersion):
+        return str(version.digest)
+    return _entry_digest(load(version.text, exact=True).value)
+
+
+def _entry_digest(stated: Mapping[str, Any]) -> str:
+    entry = agent_entry(stated["slug"], stated["name"], stated["kind"], stated)
+    return digest(entry, purpose="agent-entry")
 
 
 def _is_same(current: ToolVersion, document: dict[str, Any], served: dict[str, Any] | None) -> bool:

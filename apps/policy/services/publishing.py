@@ -120,11 +120,13 @@ def follow_schema(
     approver_id: int | None = None,
 ) -> list[PolicyVersion]:
     """Have each published set of a domain judged by its tools as they are now: its text becomes a
-    version under their schema, if that is another one. Raises ``InvalidInputError`` for a text
+    version under their schema, if that is another one; one that was never published is checked by
+    it from now on. Raises ``InvalidInputError`` for a text
     that doesn't fit them."""
-    sets = PolicySet.objects.filter(domain_slug=domain_slug, current_number__gt=0)
+    sets = PolicySet.objects.filter(domain_slug=domain_slug)
+    sets.filter(current_number=0).update(schema=dict(schema))  # for their first version
     made = []
-    for found in sets.order_by("slug"):
+    for found in sets.filter(current_number__gt=0).order_by("slug"):
         current = found.versions.get(number=found.current_number)
         if current.digest == version_digest(current.text, schema):
             continue
@@ -135,8 +137,8 @@ def follow_schema(
                 schema=schema,
                 actor=actor,
                 note=note,
-                author_id=author_id,
-                approver_id=approver_id,
+                author_id=author_id or current.author_id,  # a pack's: whose text it stays
+                approver_id=approver_id or current.approver_id,
             )
         )
     return made
@@ -168,9 +170,10 @@ def apply_policy(
     current = policy_set.versions.filter(number=policy_set.current_number).first()
     if current is not None and current.digest == version_digest(text, schema):
         return "unchanged"
-    if current is not None and current.author_id is not None and current.text != text and not force:
-        applied = policy_set.versions.filter(author=None).first()
-        if applied is not None and applied.text == text:
+    applied = policy_set.versions.filter(author=None).first()
+    before = "" if applied is None else applied.text
+    if current is not None and not force and current.text not in {before, text}:
+        if before == text:
             return "kept"
         raise InvalidInputError(
             f"The policy “{slug}” changed in the pack, but v{current.number} was published in the"
