@@ -100,7 +100,7 @@ def begin(page: Page, address: str, **told: str) -> None:
         else:
             field.fill(value)
     page.get_by_role("button", name="Begin").click()
-    expect(page.locator("h1")).to_contain_text("next version")
+    expect(page.locator("h1")).to_contain_text("first version")
     expect(page.locator("#findings")).to_contain_text("No problems.")
 
 
