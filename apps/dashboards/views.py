@@ -13,13 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.authn import requires
 from apps.dashboards import forms, selectors
-from apps.dashboards.figures import home as tower
 from apps.dashboards.figures.export import as_csv
+from apps.dashboards.figures.home import Home, hour, needs
 from apps.dashboards.figures.panels import PANELS, build
 from apps.dashboards.figures.reading import Reading
 from apps.dashboards.figures.tiles import tiles
 from apps.kernel.errors import NotFoundError, UnavailableError
-from apps.ops.selectors import health, troubles
 from apps.outcomes.selectors import outcomes as series
 from apps.runs.domain.origin import WORDS, Origin
 from apps.runs.domain.states import CANCELLABLE, State
@@ -29,37 +28,35 @@ Context = dict[str, Any]
 COUNTED_NOW = tuple(state for state in State if state in CANCELLABLE)
 
 
-def _needs(request: HttpRequest) -> Context:
-    return {"needs": tower.needs(cast(Any, request.user).role)}
+def _needs(request: HttpRequest, home: Home) -> Context:
+    return {"needs": needs(cast(Any, request.user).role, home)}
 
 
-def _counters(request: HttpRequest) -> Context:
-    counts = series.standing().by_state
-    origin, hour, urls = tower.hour()
+def _counters(request: HttpRequest, home: Home) -> Context:
+    counts = home.standing.by_state
+    ended, urls = hour(home.origin)
     return {
         "counters": [(str(s), counts.get(s, 0)) for s in COUNTED_NOW],
-        "hour": hour,
+        "hour": ended,
         "hour_urls": urls,
-        "origin": origin,
-        "origin_words": WORDS[origin],
+        "origin": home.origin,
+        "origin_words": WORDS[home.origin],
     }
 
 
-def _jobs(request: HttpRequest) -> Context:
-    origin = tower.origin()
-    return {"jobs": tower.job_rows(origin), "origin_words": WORDS[origin]}
+def _jobs(request: HttpRequest, home: Home) -> Context:
+    return {"jobs": home.jobs, "origin_words": WORDS[home.origin]}
 
 
-def _health(request: HttpRequest) -> Context:
-    seen = health.overview()
-    return {"health": seen, "troubles": troubles.troubles(seen)}
+def _health(request: HttpRequest, home: Home) -> Context:
+    return {"health": home.health, "troubles": home.troubles}
 
 
-def _recent(request: HttpRequest) -> Context:
+def _recent(request: HttpRequest, home: Home) -> Context:
     return {"runs": selectors.recent_runs()}
 
 
-def _desk(request: HttpRequest) -> Context:
+def _desk(request: HttpRequest, home: Home) -> Context:
     return {
         "desks": selectors.desks(),
         "domains_without_jobs": selectors.domains_without_jobs(),
@@ -67,7 +64,7 @@ def _desk(request: HttpRequest) -> Context:
     }
 
 
-PARTS: dict[str, Callable[[HttpRequest], Context]] = {
+PARTS: dict[str, Callable[[HttpRequest, Home], Context]] = {
     "needs": _needs,
     "counters": _counters,
     "jobs": _jobs,
@@ -82,8 +79,9 @@ PARTS: dict[str, Callable[[HttpRequest], Context]] = {
 def home(request: HttpRequest) -> HttpResponse:
     """What needs me now, and how everything stands."""
     context: Context = {}
+    read_once = Home()
     for read in PARTS.values():
-        context |= read(request)
+        context |= read(request, read_once)
     return render(request, "dashboards/home.html", context)
 
 
@@ -93,7 +91,7 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
     """One panel of the home page, read anew."""
     if part not in PARTS:
         raise NotFoundError("The home page has no such part.")
-    return render(request, f"dashboards/_{part}.html", PARTS[part](request))
+    return render(request, f"dashboards/_{part}.html", PARTS[part](request, Home()))
 
 
 @require_POST

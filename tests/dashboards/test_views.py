@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.db import connection
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.audit.models import Event
@@ -269,3 +272,14 @@ def test_a_number_of_the_outcomes_leads_to_exactly_its_runs(
         RunFilterForm(QueryDict(urlsplit(link).query.replace("&amp;", "&"))) for link in links
     ]
     assert {form.wanted().origin for form in wanted} == {"practice"}
+
+
+@pytest.mark.parametrize("role", ["operator", "product_manager", "admin", "auditor"])
+def test_home_asks_nothing_twice(busy: Shop, client_as: ClientAs, role: str) -> None:
+    client = client_as(role)
+
+    with CaptureQueriesContext(connection) as asked:
+        html(client, "/")
+
+    times = Counter(re.sub(r"'20\d\d-[^']*'", "'now'", query["sql"]) for query in asked)
+    assert {statement: n for statement, n in times.items() if n > 1} == {}

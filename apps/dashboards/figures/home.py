@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.urls import reverse
 from django.utils import timezone
@@ -94,6 +95,31 @@ def origin() -> Origin:
     return outcomes.usual_origin(week.since, week.until)
 
 
+class Home:
+    """What one drawing of the home page reads: whatever two of its parts ask is asked once, so
+    they say the same."""
+
+    @cached_property
+    def origin(self) -> Origin:
+        return origin()
+
+    @cached_property
+    def jobs(self) -> list[JobAgainstTarget]:
+        return job_rows(self.origin)
+
+    @cached_property
+    def health(self) -> health.Overview:
+        return health.overview()
+
+    @cached_property
+    def troubles(self) -> list[troubles.Trouble]:
+        return troubles.troubles(self.health)
+
+    @cached_property
+    def standing(self) -> outcomes.Standing:
+        return outcomes.standing()
+
+
 def job_rows(shown: Origin) -> list[JobAgainstTarget]:
     """Every active job by its runs of this origin, farthest below its target first; those without
     enough runs last."""
@@ -128,10 +154,9 @@ def _counted_url(scope: Scope, job: str, *kinds: CountsAs) -> str:
     return address(reverse("runs:list"), replace(scope, job=job).listed(*kinds))
 
 
-def hour() -> tuple[Origin, selectors.LastHour, dict[str, str]]:
-    """What ended in the last hour, of which runs, and where each number leads: to exactly the runs
-    that were counted."""
-    shown = origin()
+def hour(shown: Origin) -> tuple[selectors.LastHour, dict[str, str]]:
+    """What ended in the last hour, of the runs of this origin, and where each number leads: to
+    exactly the runs that were counted."""
     found = selectors.last_hour(shown)
     times = {"from": iso(found.started), "ended_from": iso(found.since)}
     cohort = {**times, "counted": "1", "origin": shown}
@@ -140,10 +165,10 @@ def hour() -> tuple[Origin, selectors.LastHour, dict[str, str]]:
         name: address(reverse("runs:list"), {**cohort, "counts_as": [str(k) for k in of]})
         for name, of in kinds.items()
     }
-    return shown, found, urls
+    return found, urls
 
 
-def approvals_due() -> list[Need]:
+def approvals_due(home: Home) -> list[Need]:
     waiting = selectors.waiting_approvals()
     if not waiting.total:
         return []
@@ -187,7 +212,7 @@ def escalated(role: str) -> list[Need]:
     ]
 
 
-def crowded_jobs() -> list[Need]:
+def crowded_jobs(home: Home) -> list[Need]:
     """People are told before a job is deferred for them, and when it is."""
     rows = outlook.crowded()
     if not rows:
@@ -209,8 +234,8 @@ def crowded_jobs() -> list[Need]:
     ]
 
 
-def unknown_runs() -> list[Need]:
-    standing = outcomes.standing()
+def unknown_runs(home: Home) -> list[Need]:
+    standing = home.standing
     n = standing.by_state.get("confirmation_unknown", 0)
     if not n:
         return []
@@ -227,7 +252,7 @@ def unknown_runs() -> list[Need]:
     ]
 
 
-def poisoned_runs() -> list[Need]:
+def poisoned_runs(home: Home) -> list[Need]:
     found = attention.poisoned()
     if not found.count:
         return []
@@ -247,7 +272,7 @@ def poisoned_runs() -> list[Need]:
     ]
 
 
-def paused_runs() -> list[Need]:
+def paused_runs(home: Home) -> list[Need]:
     found = attention.paused()
     if not found.count:
         return []
@@ -265,8 +290,7 @@ def paused_runs() -> list[Need]:
     ]
 
 
-def jobs_under_target() -> list[Need]:
-    shown = origin()
+def jobs_under_target(home: Home) -> list[Need]:
     return [
         Need(
             "bad",
@@ -276,18 +300,18 @@ def jobs_under_target() -> list[Need]:
             f" · 95 % interval {row.share.interval_words}",
             address(
                 reverse("dashboards:outcomes"),
-                {"job": row.slug, "range": "7d", "origin": shown},
+                {"job": row.slug, "range": "7d", "origin": home.origin},
             ),
             "See why",
         )
-        for row in job_rows(shown)
+        for row in home.jobs
         if row.verdict == "under"  # what may be chance is in the table, not on the list
     ][:5]
 
 
-def violations() -> list[Need]:
+def violations(home: Home) -> list[Need]:
     now = timezone.now()
-    scope = Scope(now - timedelta(days=1), now, origin=origin())
+    scope = Scope(now - timedelta(days=1), now, origin=home.origin)
     n = scope.runs().filter(has_violation=True).count()
     if not n:
         return []
@@ -314,7 +338,7 @@ def _standing(row: selectors.DraftRow) -> str:
 _ENTRIES = {what: f"catalog:{what}_draft" for what in ("tool", "agent", "prompt")}
 
 
-def drafts() -> list[Need]:
+def drafts(home: Home) -> list[Need]:
     names = {"contract": "catalog:draft", "policy": "policy:draft", **_ENTRIES}
     return [
         Need(
@@ -330,14 +354,14 @@ def drafts() -> list[Need]:
     ][:5]
 
 
-def unhealthy() -> list[Need]:
+def unhealthy(home: Home) -> list[Need]:
     return [
         Need("bad", "warning", t.sentence, t.mend, reverse("api:system"), "System")
-        for t in troubles.troubles(health.overview())
+        for t in home.troubles
     ][:5]
 
 
-NEEDS: dict[str, tuple[Callable[[], list[Need]], ...]] = {
+NEEDS: dict[str, tuple[Callable[[Home], list[Need]], ...]] = {
     Role.OPERATOR: (approvals_due, crowded_jobs, unknown_runs, poisoned_runs, paused_runs),
     Role.PRODUCT_MANAGER: (jobs_under_target, violations, unknown_runs),
     Role.ADMIN: (unhealthy, crowded_jobs, poisoned_runs, drafts, unknown_runs, jobs_under_target),
@@ -346,7 +370,7 @@ NEEDS: dict[str, tuple[Callable[[], list[Need]], ...]] = {
 LEVELS = {"bad": 0, "warn": 1, "info": 2}
 
 
-def needs(role: str) -> list[Need]:
+def needs(role: str, home: Home) -> list[Need]:
     """What a person of this role should look at, gravest first."""
-    found = [*escalated(role), *(need for source in NEEDS.get(role, ()) for need in source())]
+    found = [*escalated(role), *(need for source in NEEDS.get(role, ()) for need in source(home))]
     return sorted(found, key=lambda need: LEVELS[need.level])
