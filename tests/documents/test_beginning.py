@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.catalog.models import Job
+from apps.catalog.models import Agent, Domain, Job
 from apps.catalog.selectors import contract_for_run
 from apps.documents import services
 from apps.documents.selectors import all_kinds, draft_of
@@ -191,3 +191,19 @@ def test_a_pack_that_is_first_wins_over_a_draft(
 
     assert discarded.status_code == 302
     assert model.objects.filter(slug=told["slug"]).exists()
+
+
+def test_the_first_contract_names_an_agent_of_its_domain(
+    toys: dict[str, User], client_as: As
+) -> None:
+    """Not one whose name only begins as the domain's does."""
+    Agent.objects.update(domain=Domain.objects.get(slug="toys"))
+    Agent.objects.create(slug="toys-and-others", name="Another", kind="reference", current_number=1)
+
+    client_as("admin").post("/catalog/new/job/", JOB)
+
+    kind = next(k for k in all_kinds() if k.name == "contract")
+    draft = draft_of(kind, Job.objects.get(slug="toys-swap"))
+    own = Agent.objects.filter(domain__slug="toys").order_by("slug")[0].slug
+    assert own > "toys-and-others"
+    assert f"agent: {{slug: {own}, " in draft.text

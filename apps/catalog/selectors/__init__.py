@@ -5,6 +5,7 @@ from __future__ import annotations
 from apps.catalog.selectors.contracts import (
     agent_slugs,
     agent_version,
+    agents_of,
     contract,
     contract_for_run,
     current_version,
@@ -38,6 +39,7 @@ from apps.catalog.selectors.entries import (
 __all__ = [
     "agent_slugs",
     "agent_version",
+    "agents_of",
     "agents_with_prompt",
     "contract",
     "contract_for_run",

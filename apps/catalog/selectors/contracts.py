@@ -102,6 +102,12 @@ def agent_slugs() -> frozenset[str]:
     return frozenset(Agent.objects.filter(current_number__gt=0).values_list("slug", flat=True))
 
 
+def agents_of(domain_id: int) -> list[str]:
+    """Slugs of a domain's agents that have a version, by name."""
+    own = Agent.objects.filter(domain_id=domain_id, current_number__gt=0)
+    return list(own.order_by("slug").values_list("slug", flat=True))
+
+
 def tool_effects(domain_id: int) -> dict[str, str]:
     """``{tool name: effect class}`` of a domain, at the current versions."""
     rows = ToolVersion.objects.filter(

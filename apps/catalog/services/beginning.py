@@ -60,13 +60,12 @@ def begin_job(*, domain: Domain, slug: str, name: str, author: Any) -> Job:
 def _first(domain: Domain, slug: str, name: str, author: Any) -> str:
     reading = sorted(n for n, e in selectors.tool_effects(domain.pk).items() if e == "read")
     own = sorted(policies.slugs(domain.slug))
-    agents = sorted(selectors.agent_slugs())
-    of_domain = [a for a in agents if a.startswith(domain.slug)] or agents
+    agents = selectors.agents_of(domain.pk) or sorted(selectors.agent_slugs())
     return FIRST.format(
         slug=slug,
         name=scalar(name),
         owner=scalar(author.display_name),
-        agent=scalar(of_domain[0] if of_domain else ""),
+        agent=scalar(agents[0] if agents else ""),
         tools="\n".join(f"  - name: {scalar(tool)}" for tool in reading) or "  []",
         policy=scalar(own[0] if own else ""),
     )
