@@ -312,6 +312,7 @@ MODEL_OUTPUT = choice(
     "TOWER_MODEL_OUTPUT", *(("json", "tools") if MODEL == "local" else ("tools", "json"))
 )
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
+APPROVAL_KEYRING_FILE = os.environ.get("TOWER_APPROVAL_KEYRING_FILE", f"{APPROVAL_KEY_FILE}.ring")
 
 # --- files and time
 STATIC_URL = f"{TOWER_PREFIX}/static/"

@@ -23,6 +23,10 @@ from apps.policy.domain.request import Request
 from apps.policy.domain.unknown import Gap, bound
 
 ASKED_AGAIN = "asked-again"
+NOT_SIGNED = (
+    "Asked again, since the stored answer was not what anybody had signed. It was refused, and"
+    " reported on the system page."
+)
 DOUBT_RISK = 3  # high: a reason is asked for
 
 
@@ -131,10 +135,11 @@ def _consume(
     verdicts = policy.judge_batch([_asked(a, ()) for a in asks])
     asked = selectors.asked_about([a.approval_id for a in asks if a.approval_id])
     bound_to = [(a, _bound(a, v.unknown)) for a, v in zip(asks, verdicts, strict=True)]
+    grounds = {a.step_id: _would_ask(a, v) for a, v in zip(asks, verdicts, strict=True)}
     pairs = [
         (a.approval_id, binding_digest(now))
-        for (a, now), verdict in zip(bound_to, verdicts, strict=True)
-        if a.approval_id in asked and asked[a.approval_id].covers(_would_ask(a, verdict))
+        for a, now in bound_to
+        if a.approval_id in asked and asked[a.approval_id].covers(grounds[a.step_id])
     ]
     votes = {
         a.approval_id: _votes(a, verdict)
@@ -144,7 +149,12 @@ def _consume(
     consumed = services.consume_batch(pairs, votes=votes)
     given = {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
     left = [(a, now) for a, now in bound_to if a.step_id not in given]
-    return given, _changed(left) if left else {}
+    others = {
+        a.step_id: asked[a.approval_id].differences(grounds[a.step_id])
+        for a, _ in left
+        if a.approval_id in asked and grounds[a.step_id].rules
+    }
+    return given, _changed(left, others) if left else {}
 
 
 def _votes(ask: Ask, verdict: Verdict) -> int:
@@ -156,7 +166,7 @@ def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
     """What people would be asked now; nothing, where policy holds nothing."""
     if verdict.answer != "hold":
         return Grounds(frozenset())
-    return Grounds.of(_rules(ask, verdict), ask.question().get("amount_cents"))
+    return Grounds.of(_rules(ask, verdict), ask.question())
 
 
 def _rules(ask: Ask, verdict: Verdict, again: Doubt | None = None) -> Sequence[Mapping[str, Any]]:
@@ -165,16 +175,24 @@ def _rules(ask: Ask, verdict: Verdict, again: Doubt | None = None) -> Sequence[M
     return [*doubts, *verdict.rules]
 
 
-def _changed(left: Sequence[tuple[Ask, Mapping[str, Any]]]) -> dict[UUID, Doubt]:
-    """What is another than when people were asked, by step."""
-    before = services.bindings_of([a.approval_id for a, _ in left if a.approval_id])
+def _changed(
+    left: Sequence[tuple[Ask, Mapping[str, Any]]], others: Mapping[UUID, Sequence[str]]
+) -> dict[UUID, Doubt]:
+    """What is another than when people were asked, by step; ``others`` what of that which they were
+    shown."""
+    ids = [a.approval_id for a, _ in left if a.approval_id]
+    before, refused = services.bindings_of(ids), selectors.signature_refused(ids)
     found = {}
     for ask, now in left:
-        old = before.get(ask.approval_id) if ask.approval_id else None
-        if old is None or binding_digest(old) == binding_digest(now):
+        if ask.approval_id in refused:
+            found[ask.step_id] = Doubt(ASKED_AGAIN, NOT_SIGNED)
             continue
-        if fields := changed_fields(old, now):
-            found[ask.step_id] = Doubt(ASKED_AGAIN, asked_again(fields, old, now))
+        old = before.get(ask.approval_id) if ask.approval_id else None
+        if old is None:
+            continue
+        fields, shown = changed_fields(old, now), others.get(ask.step_id, ())
+        if fields or shown:
+            found[ask.step_id] = Doubt(ASKED_AGAIN, asked_again(fields, old, now, shown))
     return found
 
 

@@ -70,6 +70,8 @@ class Approval(models.Model):
     signature = models.TextField(blank=True)
     key_id = models.CharField(max_length=32, blank=True)
     consumed_at = models.DateTimeField(null=True)
+    # When the answer was to be used and its signature did not prove it: refused, and an alarm.
+    signature_refused_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -102,6 +104,11 @@ class Approval(models.Model):
             models.Index(fields=["decided_at"], name="approvals_decided"),
             models.Index(fields=["run_id"], name="approvals_run"),
             models.Index(
+                fields=["signature_refused_at"],
+                condition=models.Q(signature_refused_at__isnull=False),
+                name="approvals_signature_refused",
+            ),
+            models.Index(
                 fields=["tool_name", "-decided_at"],
                 condition=models.Q(state__in=["approved", "rejected"]),
                 name="approvals_precedent",
@@ -125,7 +132,8 @@ class Approval(models.Model):
 
 
 class Vote(models.Model):
-    """One person's answer to one approval. The nonce makes a double submit the same answer."""
+    """One person's answer to one approval, signed. The nonce makes a double submit the same
+    answer."""
 
     approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="votes")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -135,6 +143,8 @@ class Vote(models.Model):
     nonce = models.CharField(max_length=64)
     dwell_ms = models.PositiveIntegerField(null=True)
     at = models.DateTimeField(db_default=Now())
+    signature = models.TextField(blank=True, default="", db_default="")
+    key_id = models.CharField(max_length=32, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [

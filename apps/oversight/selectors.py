@@ -384,7 +384,28 @@ def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datet
     return Changes(new=len(risks), critical=critical, called=called, rows=found)
 
 
+def signature_refused(ids: Iterable[UUID]) -> set[UUID]:
+    """Those whose answer was refused, since its signature did not prove it."""
+    rows = Approval.objects.filter(id__in=ids, signature_refused_at__isnull=False)
+    return set(rows.values_list("id", flat=True))
+
+
+def signatures_refused(within: timedelta = timedelta(days=1)) -> list[Approval]:
+    """Answers that were refused lately, since nobody had signed them so; the latest first."""
+    since = Now() - within
+    rows = Approval.objects.filter(signature_refused_at__gte=since)
+    return list(rows.order_by("-signature_refused_at")[:20])
+
+
 def asked_about(ids: Iterable[UUID]) -> dict[UUID, Grounds]:
-    """By which rules and about which amount people were asked, by approval."""
-    rows = Approval.objects.filter(id__in=ids).values_list("id", "rules", "amount_cents")
-    return {pk: Grounds.of(rules, amount) for pk, rules, amount in rows}
+    """What people were shown when they were asked, by approval."""
+    rows = Approval.objects.filter(id__in=ids).only("rules", "amount_cents", "sentence", "preview")
+    return {row.pk: Grounds.of(row.rules, _shown(row)) for row in rows}
+
+
+def _shown(row: Approval) -> dict[str, Any]:
+    return {
+        "amount_cents": row.amount_cents,
+        "sentence": row.sentence,
+        "preview": row.preview,
+    }

@@ -40,6 +40,12 @@ PROMISES: dict[tuple[str, str], str] = {
     ("approvals/_review.html", "the signature was not checked"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
+    ("approvals/_review.html", "the signature proves nothing"): (
+        "oversight/test_views.py::test_a_page_says_what_a_revoked_or_an_older_signature_proves"
+    ),
+    ("approvals/_review.html", "before votes were signed each"): (
+        "oversight/test_views.py::test_a_page_says_what_a_revoked_or_an_older_signature_proves"
+    ),
     ("approvals/_review.html", "The signature does not fit"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),

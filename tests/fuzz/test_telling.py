@@ -51,7 +51,7 @@ def test_reasons_of_policy_are_told_in_texts(number: int) -> None:
             texts += [(m.name, m.wanted, m.came) for m in reason.unknown]
             assert all(isinstance(text, str) for line in texts for text in line)
         assert all(isinstance(word, str) for gap in showing.unknown(rules) for word in gap.values())
-        assert Grounds.of(rules, 5).amount_cents == 5
+        assert Grounds.of(rules, {"amount_cents": 5}).amount_cents == 5
 
 
 @pytest.mark.parametrize("number", VARIANTS)

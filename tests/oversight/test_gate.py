@@ -37,7 +37,13 @@ class Step:
         self.bound_to: dict[str, Any] = {}  # beside the usual
 
     def at_the_gate(
-        self, *, approval_id: UUID | None = None, amount_cents: int | None = None, **asked: Any
+        self,
+        *,
+        approval_id: UUID | None = None,
+        amount_cents: int | None = None,
+        sentence: str = "Refund it",
+        changes: Any = (),
+        **asked: Any,
     ) -> Answer:
         ask = Ask(
             step_id=self.id,
@@ -46,7 +52,8 @@ class Step:
             request=refund(**asked),
             binding=lambda: {**bound(self.run_id), **self.bound_to},
             question=lambda: {
-                "sentence": "Refund it",
+                "sentence": sentence,
+                "preview": {"changes": list(changes), "refusal": None},
                 "domain_slug": "toys",
                 "agent_slug": "a",
                 "amount_cents": amount_cents,
@@ -169,6 +176,73 @@ def test_an_approval_is_none_for_another_amount(toys: None, people: People) -> N
     )
 
     assert (more.answer, same.answer) == ("hold", "permit")
+
+
+BALANCE = {"path": "/orders/7/balance", "before": "5", "after": "4"}
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (
+            {"amount_cents": 4_000},
+            "the amount was $10.00 when it was approved, and is $40.00",
+        ),
+        ({"sentence": "Refund all of it"}, "what was approved read “Refund it”"),
+        (
+            {"changes": [{**BALANCE, "before": "9"}]},
+            "what it would change is not what was shown",
+        ),
+        ({"changes": []}, "what it would change is not what was shown"),
+    ],
+)
+def test_what_was_shown_is_what_is_so_or_people_are_asked_again_with_the_difference(
+    toys: None, people: People, now: dict[str, Any], told: str
+) -> None:
+    step = Step()
+    shown = {"amount_cents": 1_000, "sentence": "Refund it", "changes": [BALANCE]}
+    held = step.at_the_gate(facts=KNOWN, conversation={}, **shown)
+    approve(held.approval_id, people["operator"])
+
+    again = step.at_the_gate(
+        facts=KNOWN, conversation={}, approval_id=held.approval_id, **{**shown, **now}
+    )
+
+    asked = Approval.objects.get(pk=again.approval_id)
+    assert (again.answer, asked.state) == ("hold", "pending")
+    assert asked.rules[0]["id"] == "asked-again"
+    assert told in asked.rules[0]["reason"]
+
+
+def test_the_same_numbers_written_otherwise_are_what_was_shown(toys: None, people: People) -> None:
+    step = Step()
+    told = {"path": "/orders/7/balance", "before": 5, "after": 4.0}
+    held = step.at_the_gate(facts=KNOWN, conversation={}, changes=[told])
+    approve(held.approval_id, people["operator"])
+
+    again = step.at_the_gate(
+        facts=KNOWN,
+        conversation={},
+        approval_id=held.approval_id,
+        changes=[{"after": 4, "before": 5.0, "path": "/orders/7/balance"}],
+    )
+
+    assert again.answer == "permit"
+
+
+def test_an_answer_that_nobody_signed_is_asked_again_and_says_so(
+    toys: None, people: People
+) -> None:
+    step = Step()
+    held = step.at_the_gate(facts=KNOWN, conversation={})
+    approve(held.approval_id, people["operator"])
+    Approval.objects.filter(pk=held.approval_id).update(reason="somebody else's words")
+
+    again = step.at_the_gate(facts=KNOWN, conversation={}, approval_id=held.approval_id)
+
+    asked = Approval.objects.get(pk=again.approval_id)
+    assert again.answer == "hold"
+    assert "not what anybody had signed" in asked.rules[0]["reason"]
 
 
 def test_a_preview_that_failed_in_another_way_is_the_same_question(

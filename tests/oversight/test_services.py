@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.audit.models import Event
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
 from apps.kernel.ids import new_id
-from apps.oversight import services
+from apps.oversight import adapters, services
 from apps.oversight.domain.binding import binding_digest
+from apps.oversight.domain.signed import SignedDecision, first_payload
 from apps.oversight.models import Approval, Vote
+from apps.oversight.services import proving
 from tests.factories.approvals import ApprovalFactory, bound
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +266,140 @@ class TestConsume:
             used = services.consume_batch([(bad.pk, bad.digest), (good.pk, good.digest)])
 
         assert set(used) == {good.pk}
+
+
+class TestForged:
+    """Whoever can write to the tables can't have anything carried out by that."""
+
+    def use(self, approval: Approval, votes: int = 1) -> dict[UUID, list[str]]:
+        with transaction.atomic():
+            return services.consume_batch(
+                [(approval.pk, approval.digest)], votes={approval.pk: votes}
+            )
+
+    def refused(self, approval: Approval) -> str:
+        """Why it was; fails if it wasn't, wholly."""
+        row = Approval.objects.get(pk=approval.pk)
+        assert (row.state, row.consumed_at) == ("void", None)
+        assert row.signature_refused_at is not None
+        event = Event.objects.get(subject_id=str(approval.pk), kind="approval.signature_refused")
+        return str(event.payload["why"])
+
+    def test_an_approval_that_was_written_into_the_table(self, people: People) -> None:
+        approval = ApprovalFactory.create()
+        now = timezone.now()
+        Approval.objects.filter(pk=approval.pk).update(
+            state="approved", decided_by=people["operator"], decided_at=now, reason="forged"
+        )
+        Vote.objects.create(
+            approval=approval,
+            user=people["operator"],
+            approve=True,
+            digest=approval.digest,
+            nonce="n",
+        )
+
+        assert self.use(approval) == {}
+        assert self.refused(approval) == "The answer has no signature."
+
+    def test_a_rejection_that_was_turned_round(self, people: People) -> None:
+        approval = answer(ApprovalFactory.create(), people["operator"], approve=False)
+        Approval.objects.filter(pk=approval.pk).update(state="approved")
+        Vote.objects.filter(approval=approval).update(approve=True)
+
+        assert self.use(approval) == {}
+        assert "does not fit the answer" in self.refused(approval)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            *({"sentence": "Refund $5"}, {"amount_cents": 500}, {"preview": {"changes": []}}),
+            *({"arguments": {"a": 1}}, {"rules": []}, {"facts": {"x": 1}}, {"customer": "else"}),
+            *({"agent_text": "said"}, {"risk": 1}, {"votes_required": 3}, {"contract_number": 9}),
+            *({"reason": "other"}, {"key_id": "0" * 16}, {"signature": "AAAA"}),
+        ],
+    )
+    def test_an_answer_of_which_anything_was_changed(
+        self, people: People, change: dict[str, Any]
+    ) -> None:
+        approval = answer(ApprovalFactory.create(), people["operator"])
+        Approval.objects.filter(pk=approval.pk).update(**change)
+
+        assert self.use(approval) == {}
+        assert self.refused(approval)
+
+    def test_a_second_vote_that_nobody_cast(self, people: People) -> None:
+        """Written after the decision, it is none of those that the decision names."""
+        approval = answer(ApprovalFactory.create(), people["operator"])
+        Vote.objects.create(
+            approval=approval,
+            user=people["operator2"],
+            approve=True,
+            digest=approval.digest,
+            nonce="n2",
+            signature=Vote.objects.get(approval=approval).signature,
+            key_id=Vote.objects.get(approval=approval).key_id,
+        )
+
+        assert self.use(approval, votes=2) == {}
+        assert self.refused(approval)
+
+    def test_a_first_vote_that_nobody_cast_counts_for_nothing(self, people: People) -> None:
+        approval = ApprovalFactory.create(votes_required=2)
+        Vote.objects.create(
+            approval=approval,
+            user=people["operator2"],
+            approve=True,
+            digest=approval.digest,
+            nonce="n2",
+        )
+
+        after_one = answer(approval, people["operator"])
+        after_two = answer(approval, people["operator2"])
+
+        assert after_one.state == "pending"
+        assert after_two.state == "approved"
+        assert kinds(approval.pk) == [
+            "approval.vote_refused",
+            "approval.voted",
+            "approval.approved",
+        ]
+        assert self.use(approval, votes=2) == {approval.pk: ["operator"]}
+
+    def test_the_others_of_the_batch_are_used(self, people: People) -> None:
+        good = answer(ApprovalFactory.create(), people["operator"])
+        forged = answer(ApprovalFactory.create(), people["operator"])
+        Approval.objects.filter(pk=forged.pk).update(reason="other")
+
+        with transaction.atomic():
+            used = services.consume_batch([(a.pk, a.digest) for a in (forged, good)])
+
+        assert set(used) == {good.pk}
+        assert self.refused(forged)
+
+    def test_what_a_revoked_key_signed(self, people: People, settings: Any, tmp_path: Path) -> None:
+        settings.APPROVAL_KEY_FILE = str(tmp_path / "key")
+        settings.APPROVAL_KEYRING_FILE = str(tmp_path / "ring")
+        before = answer(ApprovalFactory.create(), people["operator"])
+        adapters.rotate()
+        after = answer(ApprovalFactory.create(), people["operator"])
+        adapters.revoke(before.key_id)
+
+        assert self.use(before) == {}
+        assert self.use(after) == {after.pk: ["operator"]}
+        assert self.refused(before)
+
+    def test_an_answer_of_a_release_that_did_not_sign_votes_still_serves(
+        self, people: People
+    ) -> None:
+        approval = answer(ApprovalFactory.create(), people["operator"])
+        Vote.objects.filter(approval=approval).update(signature="", key_id="")
+        asked = proving.asked_of(approval)
+        decision = SignedDecision("approved", "operator", approval.reason, approval.decided_at)
+        signature, key_id = adapters.sign(first_payload(asked, decision, ["operator"]))
+        Approval.objects.filter(pk=approval.pk).update(signature=signature, key_id=key_id)
+
+        assert self.use(approval) == {approval.pk: ["operator"]}
 
 
 class TestClaims:

@@ -6,16 +6,20 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.oversight import adapters, services
+from apps.oversight.domain.signed import SignedDecision, first_payload
 from apps.oversight.models import Approval, Vote
+from apps.oversight.services import proving
 from apps.runs.selectors.stops import forget_banner
 from tests.factories.approvals import ApprovalFactory
 
@@ -413,15 +417,53 @@ def test_a_signature_is_checked_before_the_page_says_so(client_as: ClientAs, set
     client = client_as("operator")
     post(client, approval)
     path = f"/approvals/{approval.pk}/"
-    assert "the signature fits this answer" in text(client.get(path))
+    assert "the signature fits this answer and each vote" in text(client.get(path))
 
     Approval.objects.update(reason="I never looked.")
     assert "The signature does not fit" in text(client.get(path))
 
+    settings.APPROVAL_KEYRING_FILE = f"{settings.APPROVAL_KEYRING_FILE}.other"
     settings.APPROVAL_KEY_FILE = f"{settings.APPROVAL_KEY_FILE}.other"
     page = text(client.get(path))
     assert "the signature was not checked" in page
     assert "fits" not in page
+
+
+def test_a_page_says_what_a_revoked_or_an_older_signature_proves(
+    client_as: ClientAs, settings: Any, tmp_path: Path
+) -> None:
+    settings.APPROVAL_KEY_FILE = str(tmp_path / "key")
+    settings.APPROVAL_KEYRING_FILE = str(tmp_path / "ring")
+    approval = ApprovalFactory.create()
+    client, path = client_as("operator"), f"/approvals/{approval.pk}/"
+    post(client, approval)
+    given = Approval.objects.get(pk=approval.pk)
+    Vote.objects.update(signature="", key_id="")
+    settled = SignedDecision("approved", "operator", given.reason, given.decided_at)
+    payload = first_payload(proving.asked_of(given), settled, ["operator"])
+    signature, key_id = adapters.sign(payload)
+    Approval.objects.update(signature=signature, key_id=key_id)
+    assert "which was given before votes were signed each" in text(client.get(path))
+
+    adapters.rotate()
+    adapters.revoke(key_id)
+    assert "which was revoked: the signature proves nothing" in text(client.get(path))
+
+
+def test_a_refused_signature_is_told_where_people_look(
+    client_as: ClientAs, people: dict[str, User]
+) -> None:
+    approval = ApprovalFactory.create()
+    post(client_as("operator"), approval)
+    Approval.objects.update(reason="I never looked.")
+    with transaction.atomic():
+        assert services.consume_batch([(approval.pk, approval.digest)]) == {}
+
+    told = "An approval was refused in the last 24 h: the stored answer was not signed"
+    assert told in text(client_as("admin").get("/system/"))
+    assert told in text(client_as("admin").get("/home/needs/"))
+    Approval.objects.update(signature_refused_at=timezone.now() - timedelta(hours=25))
+    assert told not in text(client_as("admin").get("/system/"))
 
 
 def test_an_answer_that_was_taken_back_unused_is_still_the_one_that_was_signed(
@@ -432,4 +474,6 @@ def test_an_answer_that_was_taken_back_unused_is_still_the_one_that_was_signed(
     post(client, approval)
     Approval.objects.update(state="void")
 
-    assert "the signature fits this answer" in text(client.get(f"/approvals/{approval.pk}/"))
+    assert "the signature fits this answer and each vote" in text(
+        client.get(f"/approvals/{approval.pk}/")
+    )

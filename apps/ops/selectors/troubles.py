@@ -19,6 +19,7 @@ from apps.catalog.selectors import servers
 from apps.kernel import trouble
 from apps.ops.selectors import health, probes
 from apps.ops.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
+from apps.oversight import selectors as approvals
 
 logger = logging.getLogger(__name__)
 LATE_SECONDS = 60  # a due step older than this is worth a sentence, though its lane moves
@@ -244,6 +245,24 @@ def _changed_tools(seen: Overview) -> Iterator[Trouble]:
         yield Trouble("drift", drift.sentence, mend, said, is_grave=False)
 
 
+def _unsigned(seen: Overview) -> Iterator[Trouble]:
+    """Answers that were to be used and that nobody had signed so: somebody, or a mistake, wrote
+    them past the people who decide."""
+    refused = approvals.signatures_refused()
+    if not refused:
+        return
+    times = "An approval was" if len(refused) == 1 else f"{len(refused)} approvals were"
+    said = "; ".join(f"{row.sentence} ({row.pk})" for row in refused[:3])
+    yield Trouble(
+        "signature",
+        f"{times} refused in the last 24 h: the stored answer was not signed as it stands",
+        "Nothing was carried out, and people are asked again. Find out who can write to the"
+        " database, and whether every machine has the same key ring.",
+        said,
+        is_grave=False,
+    )
+
+
 TAKERS = ("worker", "drainer")
 CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _redis,
@@ -259,6 +278,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _silent_workers,
     _leases,
     _late,
+    _unsigned,
     _breakers,
     _tool_servers,
     _changed_tools,

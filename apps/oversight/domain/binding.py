@@ -15,6 +15,7 @@ from typing import Any
 
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import Json, check, number_text
+from apps.web.domain.quantities import money_words
 
 PURPOSE = "tower.approval.v1"
 VERSION = 1
@@ -78,22 +79,46 @@ def _escaped(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """Why people were asked about an action: which rules held it, how much money is at stake."""
+    """What people were shown of an action beside its binding: which rules held it, the sentence,
+    how much money is at stake, and what would change in the system of record."""
 
     rules: frozenset[str]
     amount_cents: int | None = None
+    sentence: str = ""
+    changes: Any = None  # as the preview told them
 
     @classmethod
-    def of(cls, rules: Iterable[Mapping[str, Any]], amount_cents: int | None) -> Grounds:
-        """Read it off the rules of a question."""
+    def of(cls, rules: Iterable[Mapping[str, Any]], shown: Mapping[str, Any]) -> Grounds:
+        """Read it off the rules of a question and what is shown of it."""
         known = rules if isinstance(rules, list | tuple) else ()
         ids = (str(rule.get("id")) for rule in known if isinstance(rule, Mapping))
-        return cls(frozenset(ids), amount_cents)
+        preview = shown.get("preview")
+        changes = preview.get("changes") if isinstance(preview, Mapping) else None
+        amount, sentence = shown.get("amount_cents"), shown.get("sentence")
+        return cls(frozenset(ids), amount, str(sentence or ""), changes)
 
     def covers(self, now: Grounds) -> bool:
         """Whether an answer to this is one to what would be asked now: no rule holds the action
-        that nobody was asked about, and the same money is at stake."""
-        return not now.rules or (now.rules <= self.rules and now.amount_cents == self.amount_cents)
+        that nobody was asked about, and what was shown is what is so."""
+        return not now.rules or (now.rules <= self.rules and not self.differences(now))
+
+    def differences(self, now: Grounds) -> list[str]:
+        """What of it is another now, in words for the person who has to look again."""
+        found = []
+        if self.amount_cents != now.amount_cents:
+            found.append(
+                f"the amount was {_money(self.amount_cents)} when it was approved,"
+                f" and is {_money(now.amount_cents)}"
+            )
+        elif self.sentence != now.sentence:
+            found.append(f"what was approved read “{self.sentence}”")
+        if self.changes != now.changes:
+            found.append("what it would change is not what was shown")
+        return found
+
+
+def _money(cents: int | None) -> str:
+    return "not known" if cents is None else money_words(cents)
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -118,9 +143,15 @@ FIELD_WORDS = {
 LIVE = "live"
 
 
-def asked_again(fields: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Why a question is put again, for the person who was asked before."""
-    words = [FIELD_WORDS[field] for field in fields if field in FIELD_WORDS]
+def asked_again(
+    fields: Sequence[str],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    shown: Sequence[str] = (),
+) -> str:
+    """Why a question is put again, for the person who was asked before: what of that which was
+    ``shown`` is another now, and which ``fields`` of the binding."""
+    words = [*shown] + [FIELD_WORDS[field] for field in fields if field in FIELD_WORDS]
     if LIVE in fields:
         said = " ".join(str(sentence) for sentence in new.get(LIVE) or ())
         words.append(

@@ -9,9 +9,10 @@ from __future__ import annotations
 from apps.oversight.selectors import bindings_of, decided_among, states_of
 from apps.oversight.services.asking import Question, consume, consume_batch, request_batch
 from apps.oversight.services.claiming import claim, release
-from apps.oversight.services.deciding import Seal, decide, is_signed, seal_of
+from apps.oversight.services.deciding import decide
 from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
 from apps.oversight.services.escalating import escalate, escalate_due
+from apps.oversight.services.proving import Seal, is_signed, seal_of
 
 __all__ = [
     "UNENDABLE",

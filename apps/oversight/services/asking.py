@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, models
 
 from apps.audit import services as audit
 from apps.audit.domain.actors import GATE
@@ -16,7 +16,8 @@ from apps.kernel.ids import new_id
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import participant
 from apps.oversight.domain.binding import binding_digest
-from apps.oversight.models import Approval
+from apps.oversight.models import Approval, Vote
+from apps.oversight.services.proving import why_not_proved
 from apps.oversight.services.rows import State, fact, make_void, set_next
 
 DEFAULT_WINDOW_S = 4 * 3600
@@ -91,26 +92,10 @@ def _row(ask: Question, now: datetime) -> Approval:
 
 
 CONSUME = """
-WITH asked AS (
-    SELECT id, digest, votes FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS a(id, digest, votes)
-), held AS (  -- one order for all, so that two batches can't wait for each other
-    SELECT a.id FROM approvals_approval a JOIN asked USING (id) ORDER BY a.id FOR UPDATE OF a
-)
-UPDATE approvals_approval a SET consumed_at = clock_timestamp()
-FROM asked, held
-WHERE a.id = asked.id AND a.id = held.id
-  AND a.digest = asked.digest AND a.state = 'approved' AND a.consumed_at IS NULL
-  AND a.expires_at > clock_timestamp()
-  AND (
-    SELECT count(*) FROM approvals_vote v JOIN accounts_user u ON u.id = v.user_id
-    WHERE v.approval_id = a.id AND v.approve AND v.digest = a.digest
-      AND u.is_active AND a.roles @> to_jsonb(u.role)
-  ) >= greatest(a.votes_required, asked.votes)
-RETURNING a.id, (
-    SELECT array_agg(DISTINCT u.role::text ORDER BY u.role::text)
-    FROM approvals_vote v JOIN accounts_user u ON u.id = v.user_id
-    WHERE v.approval_id = a.id AND v.approve AND u.is_active AND a.roles @> to_jsonb(u.role)
-)
+UPDATE approvals_approval SET consumed_at = clock_timestamp()
+WHERE id = ANY(%s) AND state = 'approved' AND consumed_at IS NULL
+  AND expires_at > clock_timestamp()
+RETURNING id
 """
 
 
@@ -119,18 +104,71 @@ def consume_batch(
     pairs: Sequence[tuple[UUID, str]], *, votes: Mapping[UUID, int] | None = None
 ) -> dict[UUID, list[str]]:
     """Use up approvals, each once: ``(id, digest)`` in, the roles that approved out, for those
-    that hold. One guarded statement: two workers that bring the same approval can't both get it.
-    Who approved must still be allowed to when the answer is used, not only when it was given, and
-    there must be as many of them as the question wanted and as ``votes`` says now."""
+    that hold. Who approved must still be allowed to when the answer is used, not only when it was
+    given, and there must be as many of them as the question wanted and as ``votes`` says now.
+
+    The signatures of the answer and of each vote are verified here, over what is stored: an answer
+    that people did not sign as it stands is refused, taken back and reported."""
     if not pairs:
         return {}
-    wanted = [(votes or {}).get(i, 1) for i, _ in pairs]
-    with connection.cursor() as cursor:
-        cursor.execute(CONSUME, [[str(i) for i, _ in pairs], [d for _, d in pairs], wanted])
-        used = {row[0]: list(row[1]) for row in cursor.fetchall()}
-    rows = Approval.objects.filter(id__in=used).only("id", "run_id", "step_id")
-    audit.record_many([fact("consumed", row, GATE) for row in rows])
+    held = _locked_answers(dict(pairs))
+    cast: dict[UUID, list[Vote]] = {row.pk: [] for row in held}
+    for vote in Vote.objects.filter(approval__in=cast).select_related("user").order_by("at"):
+        cast[vote.approval_id].append(vote)
+    forged = [(row, why) for row in held if (why := why_not_proved(row, cast[row.pk]))]
+    _refuse(forged)
+    refused = {row.pk for row, _ in forged}
+    agreed = {row.pk: _agreed(row, cast[row.pk]) for row in held if row.pk not in refused}
+    least = {row.pk: max(row.votes_required, (votes or {}).get(row.pk, 1)) for row in held}
+    enough = [pk for pk, voters in agreed.items() if len(voters) >= least[pk]]
+    used = {pk: sorted({v.user.role for v in agreed[pk]}) for pk in _use_up(enough)}
+    audit.record_many([fact("consumed", row, GATE) for row in held if row.pk in used])
     return used
+
+
+def _locked_answers(digests: Mapping[UUID, str]) -> list[Approval]:
+    """The approved ones, not used yet, that are about exactly this. Their rows are locked, in one
+    order so that two batches can't wait for each other: of two workers that bring the same approval
+    the second finds it used."""
+    rows = Approval.objects.filter(pk__in=digests).order_by("pk").select_for_update()
+    found = [
+        row
+        for row in rows
+        if row.state == State.APPROVED and row.consumed_at is None and row.digest == digests[row.pk]
+    ]
+    models.prefetch_related_objects(found, "decided_by")
+    return found
+
+
+def _agreed(approval: Approval, votes: Sequence[Vote]) -> list[Vote]:
+    """Votes for it of people who may decide it now: one a person (a unique constraint)."""
+    return [
+        vote
+        for vote in votes
+        if vote.approve
+        and vote.digest == approval.digest
+        and vote.user.is_active
+        and vote.user.role in approval.roles
+    ]
+
+
+def _use_up(ids: Sequence[UUID]) -> set[UUID]:
+    """Those that are still in time by the database's clock; the statement is guarded again."""
+    if not ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(CONSUME, [list(ids)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _refuse(forged: Sequence[tuple[Approval, str]]) -> None:
+    """Take back answers that nobody signed as they stand, and say so where people look."""
+    if not forged:
+        return
+    Approval.objects.filter(pk__in=[row.pk for row, _ in forged]).update(
+        state=State.VOID, signature_refused_at=database_now()
+    )
+    audit.record_many([fact("signature_refused", row, GATE, why=why) for row, why in forged])
 
 
 @participant

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from apps.accounts.models import User
 from apps.audit import services as audit
+from apps.audit.domain.actors import GATE
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command
-from apps.oversight import adapters
 from apps.oversight.domain import rules
+from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
+from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
 
 # How long an answer given in time may wait for a worker before it has to be asked again.
@@ -52,7 +52,7 @@ def _decide(
 ) -> Approval:
     # The row lock makes those who answer at once take turns, so that votes are counted exactly.
     approval = locked(approval_id)
-    votes = list(approval.votes.select_related("user").order_by("at"))
+    votes = _proved_votes(approval)
     mine = next((v for v in votes if v.user_id == user.pk and v.nonce == nonce), None)
     if mine is not None and mine.approve == approve:
         return approval
@@ -61,7 +61,7 @@ def _decide(
     standing = standing_of(approval, votes)
     if refused := rules.refusal(standing, answer, now):
         raise error_of(refused, approval, digest)
-    _vote(approval, answer, nonce=nonce, dwell_ms=dwell_ms)
+    votes.append(_vote(approval, user, answer, nonce=nonce, dwell_ms=dwell_ms, now=now))
     state = rules.outcome(standing, answer)
     if state == State.PENDING:
         Approval.objects.filter(pk=approval.pk).update(claimed_by=None, claimed_until=None)
@@ -70,6 +70,19 @@ def _decide(
         _settle(approval, user, answer, state=state, now=now, votes=votes)
         audit.record_many([fact(state, approval, user.actor, **_said(answer, dwell_ms))])
     return approval
+
+
+def _proved_votes(approval: Approval) -> list[Vote]:
+    """The votes so far that their people signed. Any other is nobody's: it is taken out and
+    reported, so that whose name it bears can still vote."""
+    votes = list(approval.votes.select_related("user").order_by("at"))
+    if approval.state != State.PENDING:
+        return votes
+    refused = {v.pk: why for v in votes if (why := why_no_vote(approval, v))}
+    if refused:
+        Vote.objects.filter(pk__in=refused).delete()
+        audit.record_many([fact("vote_refused", approval, GATE, why=w) for w in refused.values()])
+    return [vote for vote in votes if vote.pk not in refused]
 
 
 def _settle(
@@ -81,15 +94,8 @@ def _settle(
     now: datetime,
     votes: Sequence[Vote],
 ) -> None:
-    signed = decision_payload(
-        approval,
-        state=state,
-        decided_by=user.username,
-        decided_at=now,
-        reason=answer.reason,
-        voters=sorted({v.user.username for v in votes} | {user.username}),
-    )
-    signature, key_id = adapters.sign(signed)
+    settled = SignedDecision(state, user.username, answer.reason, now)
+    signature, key_id = sign_decision(approval, settled, votes)
     expires = max(approval.expires_at, now + GRACE) if state == "approved" else approval.expires_at
     # Guarded though the row is locked: whatever path may lead here, one answer settles a question.
     moved = Approval.objects.filter(
@@ -109,77 +115,28 @@ def _settle(
         raise ConflictError("The time to decide has run out.", code="expired")
 
 
-def decision_payload(
+def _vote(
     approval: Approval,
+    user: User,
+    answer: rules.Answer,
     *,
-    state: str,
-    decided_by: str,
-    decided_at: datetime,
-    reason: str,
-    voters: Sequence[str],
-) -> dict[str, Any]:
-    """What a decision's signature covers."""
-    return {
-        "v": 1,
-        "approval_id": str(approval.pk),
-        "decision_id": str(approval.decision_id),
-        "run_id": str(approval.run_id),
-        "step_id": str(approval.step_id),
-        "digest": approval.digest,
-        "decision": state,
-        "user": decided_by,
-        "votes": list(voters),
-        "reason_sha256": hashlib.sha256(reason.encode()).hexdigest(),
-        "contract": f"{approval.job_slug}@{approval.contract_number}",
-        "policy": str(approval.binding.get("policy_digest", "")),
-        "at": decided_at.isoformat(),
-    }
-
-
-class Seal(StrEnum):
-    """What an answer's signature proves."""
-
-    NONE = "none"  # it has none: nobody answered
-    FITS = "fits"  # the answer is what was signed
-    BROKEN = "broken"  # something of the answer was changed since
-    OTHER_KEY = "other_key"  # signed with a key that isn't in use here: it can't be checked
-
-
-def seal_of(approval: Approval) -> Seal:
-    """What the signature of this answer proves now."""
-    if not approval.signature:
-        return Seal.NONE
-    if approval.key_id != adapters.key_id_of(adapters.public_key()):
-        return Seal.OTHER_KEY
-    return Seal.FITS if is_signed(approval) else Seal.BROKEN
-
-
-def is_signed(approval: Approval) -> bool:
-    """Whether a decided approval still says what its decider signed. One that was taken back unused
-    had been approved."""
-    if not approval.signature or approval.decided_by is None or approval.decided_at is None:
-        return False
-    payload = decision_payload(
-        approval,
-        state=State.APPROVED.value if approval.state == State.VOID else approval.state,
-        decided_by=approval.decided_by.username,
-        decided_at=approval.decided_at,
-        reason=approval.reason,
-        voters=sorted({v.user.username for v in approval.votes.select_related("user")}),
-    )
-    return adapters.verify(payload, approval.signature, adapters.public_key())
-
-
-def _vote(approval: Approval, answer: rules.Answer, *, nonce: str, dwell_ms: int | None) -> None:
-    Vote.objects.create(
+    nonce: str,
+    dwell_ms: int | None,
+    now: datetime,
+) -> Vote:
+    vote = Vote(
         approval=approval,
-        user_id=answer.user_id,
+        user=user,
         approve=answer.approve,
         reason=answer.reason,
         digest=answer.digest,
         nonce=nonce,
         dwell_ms=dwell_ms,
+        at=now,
     )
+    vote.signature, vote.key_id = sign_vote(approval, vote_of(vote))
+    vote.save(force_insert=True)
+    return vote
 
 
 def standing_of(approval: Approval, votes: Sequence[Vote]) -> rules.Standing:

@@ -144,6 +144,6 @@ def test_an_answer_is_one_to_what_was_asked(
     asked: tuple[list[str], int | None], now: tuple[list[str], int | None], covered: bool
 ) -> None:
     def grounds(rules: list[str], amount: int | None) -> Grounds:
-        return Grounds.of([{"id": rule} for rule in rules], amount)
+        return Grounds.of([{"id": rule} for rule in rules], {"amount_cents": amount})
 
     assert grounds(*asked).covers(grounds(*now)) is covered
