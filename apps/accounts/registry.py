@@ -1,5 +1,5 @@
-"""The permissions and the navigation of this installation: each app names its own when it is
-ready."""
+"""The permissions, the navigation and the notices above every page of this installation: each app
+names its own when it is ready."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from apps.accounts.domain.roles import Permission, Role
 
 _permissions: dict[str, Permission] = {}
 _entries: dict[str, NavigationEntry] = {}
+_notices: list[str] = []
 
 
 def add_permissions(*some: Permission) -> None:
@@ -57,3 +58,13 @@ def add_entries(*some: NavigationEntry) -> None:
 def entries() -> list[NavigationEntry]:
     """All of them, in their order."""
     return sorted(_entries.values(), key=lambda entry: entry.place)
+
+
+def add_notices(*templates: str) -> None:
+    """Have every page show these above its content from now on, in the order they were named."""
+    _notices.extend(one for one in templates if one not in _notices)
+
+
+def notices() -> tuple[str, ...]:
+    """The templates of what stands above every page."""
+    return tuple(_notices)

@@ -17,7 +17,7 @@ from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import ApiToken, ServiceAccount, User
-from apps.accounts.registry import entries, permissions
+from apps.accounts.registry import entries, notices, permissions
 
 
 def navigation(user: User, path: str) -> list[ShownEntry]:
@@ -60,6 +60,7 @@ def _frame(request: HttpRequest, user: User | None) -> dict[str, Any]:
         "origins": " ".join(settings.LIVE_ORIGINS),
         "home": f"{settings.TOWER_ORIGIN}{settings.TOWER_PREFIX}/",
         "navigation": navigation(user, request.path) if user else [],
+        "notices": notices() if user else (),
     }
 
 

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import Permission, Role
-from apps.accounts.registry import add_entries, add_permissions
+from apps.accounts.registry import add_entries, add_notices, add_permissions
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_streams
 
@@ -16,6 +16,7 @@ PAGES = (
     NavigationEntry("Load", "load:index", "load", "l", "runs.view", 90),
     NavigationEntry("Audit", "audit:list", "audit", "u", "audit.view", 100),
 )
+NOTICES = ("ops/_stop_banner.html",)
 
 
 class OpsConfig(AppConfig):
@@ -27,3 +28,4 @@ class OpsConfig(AppConfig):
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
         add_entries(*PAGES)
+        add_notices(*NOTICES)

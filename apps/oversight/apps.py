@@ -30,7 +30,14 @@ PERMISSIONS = (
 STREAMS = (Stream("approvals", "approvals.view", kinds=("approval",)),)
 PAGES = (
     NavigationEntry(
-        "Approvals", "approvals:queue", "approvals", "a", "approvals.view", 20, first=True
+        "Approvals",
+        "approvals:queue",
+        "approvals",
+        "a",
+        "approvals.view",
+        20,
+        first=True,
+        count="oversight/_count.html",
     ),
 )
 

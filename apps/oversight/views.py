@@ -41,7 +41,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "pace": selectors.pace_of(user),
     }
     if getattr(request, "htmx", False):
-        return render(request, "approvals/_list.html", context)
+        return render(request, "oversight/_list.html", context)
     context |= {
         "counts": selectors.counts(user.role),
         "choices": selectors.choices(filters.tab),
@@ -50,7 +50,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     }
     opened = _opened(request)
     context |= _review(request, opened) if opened else {}
-    return render(request, "approvals/queue.html", context)
+    return render(request, "oversight/queue.html", context)
 
 
 def _is_filtered(filters: selectors.Filters) -> bool:
@@ -68,7 +68,7 @@ def _opened(request: HttpRequest) -> Approval | None:
 @requires("approvals.view")
 def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """One question: a page of its own, or the panel beside the list."""
-    name = "approvals/_review.html" if getattr(request, "htmx", False) else "approvals/detail.html"
+    name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
     return render(request, name, _review(request, _one(approval_id)))
 
 
@@ -175,7 +175,7 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
 def _answered(
     request: HttpRequest, approval: Approval, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    name = "approvals/_review.html" if getattr(request, "htmx", False) else "approvals/detail.html"
+    name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
     return render(request, name, _review(request, approval, **more), status=status)
 
 
@@ -207,9 +207,9 @@ def _claimed(request: HttpRequest, approval_id: UUID, **more: Any) -> HttpRespon
     status = more["claim_error"].status if more else 200
     if not getattr(request, "htmx", False):
         context = _review(request, _one(approval_id), **more)
-        return render(request, "approvals/detail.html", context, status=status)
+        return render(request, "oversight/detail.html", context, status=status)
     context = _review(request, _one(approval_id), **more)
-    return render(request, "approvals/_claim.html", context, status=status)
+    return render(request, "oversight/_claim.html", context, status=status)
 
 
 @require_POST
@@ -233,7 +233,7 @@ def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     if not more and not is_fragment:
         return redirect("approvals:detail", approval_id)
     context = _review(request, _one(approval_id), just_escalated=not more, **more)
-    name = "approvals/_escalate.html" if is_fragment else "approvals/detail.html"
+    name = "oversight/_escalate.html" if is_fragment else "oversight/detail.html"
     return render(request, name, context, status=status)
 
 
@@ -241,7 +241,7 @@ def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
 @requires("approvals.view")
 def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """What became of an answer: the run takes it up by itself."""
-    return render(request, "approvals/_after.html", {"approval": _one(approval_id)})
+    return render(request, "oversight/_after.html", {"approval": _one(approval_id)})
 
 
 @require_GET
@@ -287,7 +287,7 @@ def counts(request: HttpRequest) -> HttpResponse:
     """The line of numbers above the list."""
     return render(
         request,
-        "approvals/_counts.html",
+        "oversight/_counts.html",
         {"counts": selectors.counts(cast(Any, request.user).role)},
     )
 
@@ -296,4 +296,4 @@ def counts(request: HttpRequest) -> HttpResponse:
 @requires("approvals.view")
 def count(request: HttpRequest) -> HttpResponse:
     """The numbers on the navigation, which every page knows."""
-    return render(request, "approvals/_count.html")
+    return render(request, "oversight/_count.html")

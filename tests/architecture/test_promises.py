@@ -31,22 +31,22 @@ PROMISES: dict[tuple[str, str], str] = {
     ("accounts/users.html", "shown this once"): (
         "accounts/test_views.py::test_admin_creates_a_person_and_sees_the_password_once"
     ),
-    ("approvals/_after.html", "The run resumes by itself"): (
+    ("oversight/_after.html", "The run resumes by itself"): (
         "engine/test_drain.py::test_an_approved_step_resumes_by_itself_and_uses_its_approval_up"
     ),
-    ("approvals/_review.html", "the signature fits this answer"): (
+    ("oversight/_review.html", "the signature fits this answer"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
-    ("approvals/_review.html", "the signature was not checked"): (
+    ("oversight/_review.html", "the signature was not checked"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
-    ("approvals/_review.html", "the signature proves nothing"): (
+    ("oversight/_review.html", "the signature proves nothing"): (
         "oversight/test_views.py::test_a_page_says_what_a_revoked_or_an_older_signature_proves"
     ),
-    ("approvals/_review.html", "before votes were signed each"): (
+    ("oversight/_review.html", "before votes were signed each"): (
         "oversight/test_views.py::test_a_page_says_what_a_revoked_or_an_older_signature_proves"
     ),
-    ("approvals/_review.html", "The signature does not fit"): (
+    ("oversight/_review.html", "The signature does not fit"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
     ("catalog/job.html", "at most … steps"): (
@@ -73,28 +73,28 @@ PROMISES: dict[tuple[str, str], str] = {
     ("policy/detail.html", "No rule lets a change through"): (
         "policy/domain/test_unknown.py::test_no_rule_can_lift_the_hold"
     ),
-    ("runs/_breaker_states.html", "At most two calls go through"): (
+    ("ops/_breaker_states.html", "At most two calls go through"): (
         "runs/test_breakers.py::test_workers_that_ask_at_once_never_send_more_than_two_probes"
     ),
-    ("runs/_lineage.html", "is inherited, never done again"): (
+    ("ops/_lineage.html", "is inherited, never done again"): (
         "engine/test_forking.py::test_a_branch_takes_its_past_over_and_does_nothing_of_it_again"
     ),
-    ("runs/fork.html", "never made twice"): (
+    ("ops/fork.html", "never made twice"): (
         "engine/test_forking.py::test_branches_that_race_for_one_change_cause_it_once"
     ),
-    ("runs/fork.html", "whatever is published later"): (
+    ("ops/fork.html", "whatever is published later"): (
         "catalog/test_drafts.py::test_a_running_contract_keeps_its_version"
     ),
-    ("runs/_load.html", "never shed"): (
+    ("ops/_load.html", "never shed"): (
         "runs/domain/test_admission.py::test_compensation_and_approved_work_is_always_taken_in"
     ),
-    ("runs/_load_tools.html", "at most what the contract says"): (
+    ("ops/_load_tools.html", "at most what the contract says"): (
         "engine/test_terms.py::test_no_more_calls_are_made_at_once_than_the_contract_allows"
     ),
-    ("runs/_reconcile.html", "by itself"): (
+    ("ops/_reconcile.html", "by itself"): (
         "engine/test_tool_errors.py::test_a_lost_call_is_looked_up_until_its_server_is_back"
     ),
-    ("runs/_unknown.html", "It is never tried again by itself"): (
+    ("ops/_unknown.html", "It is never tried again by itself"): (
         "engine/test_drain.py::test_an_unkeyed_mutation_whose_answer_is_lost_waits_for_a_person"
     ),
 }
@@ -104,11 +104,11 @@ PLAIN = {
     ("accounts/services.html", "At most"),  # a heading of what a token may do
     ("api/_duties.html", "never"),  # done yet
     ("api/_system.html", "never heard of"),
-    ("approvals/_review.html", "Signed with key"),  # and then, what was checked
+    ("oversight/_review.html", "Signed with key"),  # and then, what was checked
     ("catalog/_servers.html", "never"),  # asked yet
-    ("runs/_breaker.html", "It has never opened"),
-    ("runs/_step.html", "The tool was never called"),
-    ("runs/_unknown.html", "the tool never answered"),
+    ("ops/_breaker.html", "It has never opened"),
+    ("ops/_step.html", "The tool was never called"),
+    ("ops/_unknown.html", "the tool never answered"),
 }
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class NavigationEntry:
     """``name`` is the name of the page's address; whoever lacks ``permission`` doesn't see it.
     Entries stand in the order of ``place``. ``key`` opens the page after G; ``first`` entries fit
-    on a phone, the others stand in its menu."""
+    on a phone, the others stand in its menu. ``count`` is the template of a number beside the
+    label."""
 
     label: str
     name: str
@@ -20,6 +21,7 @@ class NavigationEntry:
     place: int
     first: bool = False
     starts_group: bool = False
+    count: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def index(request: HttpRequest) -> HttpResponse:
     wanted = _wanted(request)
     page = selectors.page(wanted, before=number(request, "before"))
     context = {"page": page, "wanted": wanted, "chain": selectors.chain_head(), **_fields(request)}
-    return render(request, "audit/list.html", context)
+    return render(request, "ops/audit.html", context)
 
 
 @require_POST
@@ -41,7 +41,7 @@ def verify(request: HttpRequest) -> HttpResponse:
         "chain": selectors.chain_head(),
         "by_texts": selectors.sealed_by_texts(),
     }
-    return render(request, "audit/_verified.html", context)
+    return render(request, "ops/_verified.html", context)
 
 
 @require_GET

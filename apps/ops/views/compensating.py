@@ -100,7 +100,7 @@ def _preview(
         "reason": reason,
     }
     in_dialog = request.htmx  # type: ignore[attr-defined]  # django-htmx
-    return render(request, f"runs/{'_undo' if in_dialog else 'undo'}.html", context, status=status)
+    return render(request, f"ops/{'_undo' if in_dialog else 'undo'}.html", context, status=status)
 
 
 def _wrong(form: UndoForm | UndoAgainForm | UndoneForm) -> InvalidInputError:

@@ -20,7 +20,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     """A page of the events that subscribers went on without, newest first."""
     letters, older = selectors.dead_letters(before=number(request, "before"))
     context = {"letters": letters, "older": older, "most_tries": MOST_TRIES}
-    return render(request, "api/dead_letters.html", context)
+    return render(request, "ops/dead_letters.html", context)
 
 
 @require_POST

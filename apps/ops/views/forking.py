@@ -33,7 +33,7 @@ def fork(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "versions": lineage.versions_of(plan.run),
     }
     only_plan = request.htmx and request.htmx.target == "fork-plan"  # type: ignore[attr-defined]  # django-htmx
-    return render(request, "runs/_fork_plan.html" if only_plan else "runs/fork.html", context)
+    return render(request, "ops/_fork_plan.html" if only_plan else "ops/fork.html", context)
 
 
 @require_POST
@@ -67,9 +67,9 @@ def compare(request: HttpRequest) -> HttpResponse:
         known = details.run_by_id(left or right) if left or right else None  # type: ignore[arg-type]  # one is
         near = comparing.suggestions(known) if known else ()
         context = {"known": known, "suggestions": near, "side": "a" if left else "b"}
-        return render(request, "runs/compare_choose.html", context)
+        return render(request, "ops/compare_choose.html", context)
     context = {"found": comparing.compare(left, right), "a": left, "b": right}
-    return render(request, "runs/compare.html", context)
+    return render(request, "ops/compare.html", context)
 
 
 def _run(request: HttpRequest, name: str) -> UUID | None:

@@ -65,7 +65,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "is_first_page": cursor is None,
         "newest_at": None if page.rows else runs.newest_at(),
     }
-    return render(request, "runs/list.html", context)
+    return render(request, "ops/list.html", context)
 
 
 def _without(request: HttpRequest, name: str) -> str:
@@ -85,7 +85,7 @@ def news(request: HttpRequest) -> HttpResponse:
     newest = runs.Cursor.parse(request.GET.get("newest", ""))
     rows = runs.rows_by_id([run_id for run_id in ids if run_id])
     fresh = runs.newer_than(wanted, newest) if newest else 0
-    return render(request, "runs/_news.html", {"rows": rows, "fresh": fresh})
+    return render(request, "ops/_news.html", {"rows": rows, "fresh": fresh})
 
 
 @require_GET

@@ -30,15 +30,15 @@ SAMPLES_LATE_S = 30.0
 def index(request: HttpRequest) -> HttpResponse:
     """The whole page; its first half alone for the poll."""
     if getattr(request, "htmx", False):
-        return render(request, "runs/_load.html", _now())
-    return render(request, "runs/load.html", {**_now(), **_charts(), **_cap_form(CapForm())})
+        return render(request, "ops/_load.html", _now())
+    return render(request, "ops/load.html", {**_now(), **_charts(), **_cap_form(CapForm())})
 
 
 @require_GET
 @requires("runs.view")
 def charts(request: HttpRequest) -> HttpResponse:
     """The charts, read anew."""
-    return render(request, "runs/_load_charts.html", _charts())
+    return render(request, "ops/_load_charts.html", _charts())
 
 
 def _now() -> dict[str, Any]:
@@ -98,9 +98,9 @@ def set_cap(request: HttpRequest) -> HttpResponse:
     form = CapForm(request.POST)
     if not _is_good(form):
         if request.htmx:  # type: ignore[attr-defined]  # django-htmx
-            return render(request, "runs/_load_cap_form.html", _cap_form(form), status=422)
+            return render(request, "ops/_load_cap_form.html", _cap_form(form), status=422)
         context = {**_now(), **_charts(), **_cap_form(form)}
-        return render(request, "runs/load.html", context, status=422)
+        return render(request, "ops/load.html", context, status=422)
     said = form.cleaned_data
     caps.set_cap(**said, actor=request.user.actor)
     messages.success(request, f"Capped: {said['scope']} {said['key']}.")

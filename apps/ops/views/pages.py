@@ -44,7 +44,7 @@ def show(request: HttpRequest, run_id: UUID) -> HttpResponse:
         **_tab_context(request, detail, tab),
     }
     only_tab = request.htmx and request.htmx.target == "run-tab"  # type: ignore[attr-defined]  # django-htmx
-    return render(request, f"runs/tabs/_{tab}.html" if only_tab else "runs/detail.html", context)
+    return render(request, f"ops/tabs/_{tab}.html" if only_tab else "ops/detail.html", context)
 
 
 def _head(detail: details.Detail) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _tab_context(request: HttpRequest, detail: details.Detail, tab: str) -> dict
 @requires("runs.view")
 def state(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """The header of a run and what can be done about it, for live refresh."""
-    return render(request, "runs/_state.html", _head(details.run_detail(run_id)))
+    return render(request, "ops/_state.html", _head(details.run_detail(run_id)))
 
 
 @require_GET
@@ -89,7 +89,7 @@ def state(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def step(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """One step in full, for the drawer."""
     view = details.step_detail(run_id, seq)
-    return render(request, "runs/_step.html", {"view": view, "run": view.step.run})
+    return render(request, "ops/_step.html", {"view": view, "run": view.step.run})
 
 
 @require_GET
@@ -100,7 +100,7 @@ def conversation(request: HttpRequest, run_id: UUID) -> HttpResponse:
     until = int(upto) if upto.isdecimal() and len(upto) < 9 else None
     run = details.run_by_id(run_id)
     lines = details.conversation_until(run_id, until)
-    return render(request, "runs/_conversation.html", {"lines": lines, "run": run, "upto": until})
+    return render(request, "ops/_conversation.html", {"lines": lines, "run": run, "upto": until})
 
 
 @require_GET

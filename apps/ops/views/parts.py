@@ -29,7 +29,7 @@ def for_job(request: HttpRequest, slug: str) -> HttpResponse:
     """A job's last seven days and its latest runs, for its page in the catalog."""
     scope, found = outcomes.job_stats([slug], now=timezone.now())
     context = {"rows": runs.of_job(slug), "slug": slug, **_stats(scope, slug, found[slug])}
-    return render(request, "runs/_for_job.html", {**context, "of": WORDS[Origin(scope.origin)]})
+    return render(request, "ops/_for_job.html", {**context, "of": WORDS[Origin(scope.origin)]})
 
 
 @require_GET
@@ -76,4 +76,4 @@ def tool_health(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """A tool's last day, for its page in the catalog."""
     found = runs.tool_health(domain, name)
     context = {"health": found, **stops.breaker_context(domain, name)}
-    return render(request, "runs/_tool_health.html", context)
+    return render(request, "ops/_tool_health.html", context)

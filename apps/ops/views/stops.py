@@ -37,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "stopped": stops.placed_by(found.scope, found.target) if found else None,
         "typed": control.TYPED if found and found.scope is Scope.EVERYTHING else "",
     }
-    return render(request, "runs/stops.html", context, status=422 if wrong else 200)
+    return render(request, "ops/stops.html", context, status=422 if wrong else 200)
 
 
 def _preview(what: str) -> tuple[stops.Preview | None, str]:
@@ -53,7 +53,7 @@ def _preview(what: str) -> tuple[stops.Preview | None, str]:
 @requires("tower.view")
 def figures(request: HttpRequest, stop_id: int) -> HttpResponse:
     """How those fare whom a stop holds and lets go on, for refresh while the page is open."""
-    return render(request, "runs/_stop_figures.html", {"held": stops.one(stop_id)})
+    return render(request, "ops/_stop_figures.html", {"held": stops.one(stop_id)})
 
 
 @require_POST
@@ -125,7 +125,7 @@ def breaker_context(domain: str, name: str) -> dict[str, Any]:
 @requires("runs.view")
 def breaker(request: HttpRequest, domain: str, name: str) -> HttpResponse:
     """A tool's breakers as they stand, for refresh while the page is open."""
-    return render(request, "runs/_breaker_states.html", breaker_context(domain, name))
+    return render(request, "ops/_breaker_states.html", breaker_context(domain, name))
 
 
 @require_POST

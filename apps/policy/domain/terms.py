@@ -39,7 +39,7 @@ ENFORCED: Mapping[str, Enforced] = {
     "@reason": Enforced(
         "apps.policy.domain.rules.annotation_faults",
         "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
-        "templates/approvals/_review.html",
+        "templates/oversight/_review.html",
         Change.NEUTRAL,
     ),
     "@require_approval": Enforced(
