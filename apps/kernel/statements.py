@@ -8,6 +8,7 @@ however many there are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -44,8 +45,8 @@ def database_now() -> datetime:
     return moment
 
 
-def rows_as_json(rows: Iterable[Row]) -> str:
-    """Rows as the parameter of ``jsonb_to_recordset``."""
+def rows_as_json(rows: Iterable[Any]) -> str:
+    """Rows, mappings or dataclasses, as the parameter of ``jsonb_to_recordset``."""
     return to_json(list(rows))
 
 
@@ -74,6 +75,8 @@ def _orderly(value: Any) -> Any:
         return [_orderly(v) for v in value]
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _orderly(getattr(value, f.name)) for f in fields(value)}
     return exactjson.with_long_integers(value)
 
 

@@ -29,6 +29,7 @@ from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
+from apps.runs.rows import NewStep
 from apps.runs.work import Carried
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Course:
     """The rows that carry some runs on."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[NewStep] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)  # of runs that end
     runs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
@@ -207,7 +208,7 @@ def _thinks(run: Run, turn: Turn) -> bool:
     return run.agent_kind == "model" and not turn.done and turn.call is None
 
 
-def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, Any]:
+def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> NewStep:
     tool = trouble.storable(call.tool)
     version = catalog.tool_versions(run.contract_version_id).get(tool)
     arguments, arguments_digest, unreadable = _proposed(call)
@@ -220,25 +221,25 @@ def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> dict[str, 
     listed = contract.tool(tool)
     if listed is not None and listed.repeatable:
         bound["step"] = str(step_id)
-    return {
-        "id": step_id,
-        "run_id": run.id,
-        "seq": run.steps_total + 1,
-        "after_message": top,
-        "kind": "tool",
-        "tool_version_id": version.pk if version else None,
-        "tool_name": tool[:80],
-        "effect": effect,
-        "idempotency": version.idempotency if version else "none",
-        "arguments": arguments,
-        "arguments_digest": arguments_digest,
-        "idempotency_key": digest(bound, purpose=KEY_PURPOSE) if mutates else "",
-        "ref": trouble.storable(call.ref[:40]),
-        "lane": run.lane,
-        "priority": run.priority,
-        "error_class": UNREADABLE if unreadable else "",
-        "error": unreadable,
-    }
+    return NewStep(
+        id=step_id,
+        run_id=run.id,
+        seq=run.steps_total + 1,
+        after_message=top,
+        kind="tool",
+        tool_version_id=version.pk if version else None,
+        tool_name=tool[:80],
+        effect=effect,
+        idempotency=version.idempotency if version else "none",
+        arguments=arguments,
+        arguments_digest=arguments_digest,
+        idempotency_key=digest(bound, purpose=KEY_PURPOSE) if mutates else "",
+        ref=trouble.storable(call.ref[:40]),
+        lane=run.lane,
+        priority=run.priority,
+        error_class=UNREADABLE if unreadable else "",
+        error=unreadable,
+    )
 
 
 def _proposed(call: Call) -> tuple[dict[str, Any], str, str]:
@@ -261,24 +262,23 @@ def _object(arguments: Any) -> dict[str, Any]:
     raise TypeError("they are not an object of names and values")
 
 
-def _agent_step(run: Run, top: int) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "run_id": run.id,
-        "seq": run.steps_total + 1,
-        "after_message": top,
-        "kind": "agent",
-        "tool_version_id": None,
-        "tool_name": "agent turn",
-        "effect": "read",
-        "idempotency": "keyed",
-        "arguments": {},
-        "arguments_digest": digest({}, purpose=ARGUMENTS_PURPOSE),
-        "idempotency_key": "",
-        "ref": "",
-        "lane": run.lane,
-        "priority": run.priority,
-    }
+def _agent_step(run: Run, top: int) -> NewStep:
+    return NewStep(
+        id=new_id(),
+        run_id=run.id,
+        seq=run.steps_total + 1,
+        after_message=top,
+        kind="agent",
+        tool_version_id=None,
+        tool_name="agent turn",
+        effect="read",
+        idempotency="keyed",
+        arguments={},
+        arguments_digest=digest({}, purpose=ARGUMENTS_PURPOSE),
+        idempotency_key="",
+        lane=run.lane,
+        priority=run.priority,
+    )
 
 
 def _going(run: Run) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     moved = journal.update_runs(list(path.runs.values()))
     journal.add_messages([m for m in path.messages if m["run_id"] in moved])
     results.keep([r for r in path.results if r["run_id"] in moved])
-    journal.add_steps([s for s in path.steps if s["run_id"] in moved], owner="", lease_s=None)
+    journal.add_steps([s for s in path.steps if s.run_id in moved], owner="", lease_s=None)
     row = path.runs[run.pk]
     fact = {"outcome": row["outcome"], "step": step.seq}
     record_many([Fact(f"run.{row['state']}", TOWER, "run", str(run.pk), run.pk, fact)])

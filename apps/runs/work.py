@@ -14,6 +14,7 @@ from apps.evidence.domain.evidence import PastStep
 from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.plan import Later
 from apps.runs.models import Run
+from apps.runs.rows import NewStep
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Claimed:
     follows: UUID | None = None  # the step that stands for this one, while it isn't committed
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    pending_row: dict[str, Any] | None = None  # the row, while the step is not inserted yet
+    pending: NewStep | None = None  # the row, while the step is not inserted yet
     size: int = 0  # characters of its arguments, facts and preview, once it was looked at
 
     @property

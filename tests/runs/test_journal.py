@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,31 +13,32 @@ from apps.runs import journal
 from apps.runs.domain.suspicion import ALONE, FEW, MANY, MOST_LOSSES, ClaimGroup
 from apps.runs.journal import claiming, lost
 from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
+from apps.runs.rows import NewStep
 from apps.runs.work import Claimed
 from tests.runs.conftest import Scene
 
 pytestmark = pytest.mark.django_db
 
 
-def step_row(run: Run, seq: int = 1, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": new_id(),
-        "run_id": run.id,
-        "seq": seq,
-        "after_message": 0,
-        "kind": "tool",
-        "tool_version_id": None,
-        "tool_name": "refund",
-        "effect": "irreversible",
-        "idempotency": "keyed",
-        "arguments": {"order": "#1\u0000"},
-        "arguments_digest": "x",
-        "idempotency_key": "k",
-        "ref": "0",
-        "lane": "normal",
-        "priority": 50,
-    }
-    return row | changes
+def step_row(run: Run, seq: int = 1, **changes: Any) -> NewStep:
+    row = NewStep(
+        id=new_id(),
+        run_id=run.id,
+        seq=seq,
+        after_message=0,
+        kind="tool",
+        tool_version_id=None,
+        tool_name="refund",
+        effect="irreversible",
+        idempotency="keyed",
+        arguments={"order": "#1\u0000"},
+        arguments_digest="x",
+        idempotency_key="k",
+        ref="0",
+        lane="normal",
+        priority=50,
+    )
+    return replace(row, **changes)
 
 
 def claim(*, limit: int, owner: str, lease_s: float, group: ClaimGroup = MANY) -> list[Claimed]:

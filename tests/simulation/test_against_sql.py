@@ -109,4 +109,4 @@ def test_a_key_is_made_as_the_product_makes_it(scene: Scene) -> None:
     named = rows.Tool("refund", "write", "keyed", "permit", 1, 1, False, terms)
     mine = rows.Run(run.pk, "r", "j0", "a0", Class.C2, [], 1.0, 1.0, run.root_id or run.pk)
 
-    assert key_of(UUID(int=0), mine, named, arguments) == made["idempotency_key"]
+    assert key_of(UUID(int=0), mine, named, arguments) == made.idempotency_key

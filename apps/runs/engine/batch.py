@@ -7,6 +7,7 @@ step, permitted at once, is written once. Whatever else becomes of it goes the w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -189,14 +190,14 @@ class Batch:
     ) -> list[Claimed]:
         journal.add_messages([m for m in path.messages if m["run_id"] in moved])
         results.keep([r for r in path.results if r["run_id"] in moved])
-        rows = [s for s in path.steps if s["run_id"] in moved]
+        rows = [s for s in path.steps if s.run_id in moved]
         if not self.go_on:
             journal.add_steps(rows, owner="", lease_s=None)
-            self.cache.drop(row["run_id"] for row in rows)
+            self.cache.drop(row.run_id for row in rows)
             return []
         tokens = self._tokens(len(rows))
         works = [
-            ending.pending_step(row, self.cache[row["run_id"]].run, token, follows[row["run_id"]])
+            ending.pending_step(row, self.cache[row.run_id].run, token, follows[row.run_id])
             for row, token in zip(rows, tokens, strict=True)
         ]
         free, barred = barriers.part(works)
@@ -216,21 +217,21 @@ class Batch:
 
     def _park(self, works: Sequence[Claimed], parked: Sequence[claiming.Parked]) -> None:
         """Insert next steps that can't run now as waiting ones."""
-        rows = {w.step_id: w.pending_row for w in works if w.pending_row}
+        rows = {w.step_id: w.pending for w in works if w.pending}
         waiting = [
-            {**rows[p.step_id], "waits_for": p.waits_for[:160], "wait_s": p.retry_in_s}
+            replace(rows[p.step_id], waits_for=p.waits_for[:160], wait_s=p.retry_in_s)
             for p in parked
         ]
         journal.add_steps(waiting, owner="", lease_s=None)
-        self.cache.drop(row["run_id"] for row in waiting)
+        self.cache.drop(row.run_id for row in waiting)
 
     def _insert_pending(self, works: Iterable[Claimed]) -> None:
         """Insert those of the steps that are pending, as what is known of them by now."""
-        pending = [w for w in works if w.pending_row is not None]
-        rows = [w.pending_row for w in pending if w.pending_row is not None]
+        pending = [w for w in works if w.pending is not None]
+        rows = [w.pending for w in pending if w.pending is not None]
         journal.add_steps(rows, owner=self.owner, lease_s=self.lease_s)
         for work in pending:
-            work.pending_row = None
+            work.pending = None
 
     # --- decide -------------------------------------------------------------------------------
 
@@ -320,17 +321,19 @@ class Batch:
         answers = {a.step_id: b for a, b in zip(asks, gate_batch(asks), strict=True)}
         born = []
         for work in fresh:
-            if work.pending_row is None:
-                born.append(ending.gate_row(work, answers[work.step_id]))
+            answer = answers[work.step_id]
+            if (row := work.pending) is None:
+                born.append(ending.gate_row(work, answer))
             else:
-                work.pending_row |= ending.gate_row(work, answers[work.step_id])
+                row.gate, row.decision_id = answer.answer, answer.decision_id
+                row.facts, row.preview = work.facts, work.preview
         journal.note_gate(born)
         return answers
 
     def _own_pending(self, permitted: Sequence[Claimed]) -> list[Claimed]:
         """Of the pending steps among these, those that may be sent as soon as they are inserted:
         reads, and mutations that nobody else owns. The unique (run, key) decides."""
-        pending = [w for w in permitted if w.pending_row is not None]
+        pending = [w for w in permitted if w.pending is not None]
         wanted = [
             {
                 "step_id": w.step_id,
@@ -343,8 +346,8 @@ class Batch:
         ]
         taken = journal.take_intents(wanted)
         for work in pending:
-            if work.step_id in taken and work.pending_row is not None:
-                work.pending_row["intent_open"] = True
+            if work.step_id in taken and work.pending is not None:
+                work.pending.intent_open = True
         return [w for w in pending if not w.mutates or w.step_id in taken]
 
     def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]) -> None:
@@ -397,10 +400,10 @@ class Batch:
                 "worker": self.owner,
             }
             self._attempts.append(row)
-            if work.pending_row is None:
+            if work.pending is None:
                 self._counted.append(row)
             else:
-                work.pending_row["attempts_made"] = number
+                work.pending.attempts_made = number
             self.actions.append(_action(work, attempt_id, number))
 
     def _write_attempts(self) -> None:

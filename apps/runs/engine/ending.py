@@ -27,6 +27,7 @@ from apps.runs.engine import asking
 from apps.runs.journal import breakers, lost, unsent
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
+from apps.runs.rows import NewStep
 from apps.runs.work import Call, Claimed, Finished, Settled
 
 OURS = {
@@ -318,27 +319,27 @@ def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
     return notes
 
 
-def pending_step(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Claimed:
+def pending_step(row: NewStep, run: Run, token: int, follows: UUID) -> Claimed:
     """A run's next step, held by this worker and not inserted yet."""
-    row["lease_token"] = token
+    row.lease_token = token
     return Claimed(
-        step_id=row["id"],
+        step_id=row.id,
         run_id=run.id,
-        seq=row["seq"],
-        after_message=row["after_message"],
-        kind=row["kind"],
-        tool_version_id=row["tool_version_id"],
-        tool_name=row["tool_name"],
-        effect=row["effect"],
-        idempotency=row["idempotency"],
-        arguments=row["arguments"],
-        arguments_digest=row["arguments_digest"],
-        idempotency_key=row["idempotency_key"],
+        seq=row.seq,
+        after_message=row.after_message,
+        kind=row.kind,
+        tool_version_id=row.tool_version_id,
+        tool_name=row.tool_name,
+        effect=row.effect,
+        idempotency=row.idempotency,
+        arguments=row.arguments,
+        arguments_digest=row.arguments_digest,
+        idempotency_key=row.idempotency_key,
         attempts_made=0,
         approval_id=None,
         intent_open=False,
-        lane=row["lane"],
-        priority=row["priority"],
+        lane=row.lane,
+        priority=row.priority,
         lease_token=token,
         contract_version_id=run.contract_version_id,
         agent_version_id=run.agent_version_id,
@@ -350,10 +351,10 @@ def pending_step(row: dict[str, Any], run: Run, token: int, follows: UUID) -> Cl
         customer=run.customer,
         context=told(run.context),
         deadline_at=run.deadline_at,
-        steps_total=row["seq"],
-        unreadable=row.get("error", ""),
+        steps_total=row.seq,
+        unreadable=row.error,
         follows=follows,
-        pending_row=row,
+        pending=row,
     )
 
 

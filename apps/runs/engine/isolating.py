@@ -193,7 +193,7 @@ class Isolation:
         """A step that we hold, and that nobody can prepare or judge."""
         logger.error("step %s can't be judged and is ended", work.step_id, exc_info=error)
         why = trouble.words(error)
-        bare = replace(work, arguments={}, preview=None, facts={}, pending_row=None, follows=None)
+        bare = replace(work, arguments={}, preview=None, facts={}, pending=None, follows=None)
         self._first_that_works(
             lambda: self._give_up_held(bare, why, carry_on=True),
             lambda: self._give_up_held(bare, why, carry_on=False),
@@ -336,7 +336,7 @@ def as_it_ended(done: Finished) -> Settled:
 
 def _last_resort(done: Finished) -> Settled:
     """Only that it ended. Whether a change happened, a person has to find out."""
-    work = replace(done.action.work, arguments={}, preview=None, facts={}, pending_row=None)
+    work = replace(done.action.work, arguments={}, preview=None, facts={}, pending=None)
     words = done.result.error[:500]
     if work.mutates and done.result.ending not in NOTHING_DONE:
         return _unknown(work, words)

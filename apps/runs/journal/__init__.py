@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.kernel import trouble
+from apps.kernel.records import names, record
 from apps.kernel.statements import (
     Row,
     execute,
@@ -33,6 +34,7 @@ from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
+from apps.runs.rows import NewStep
 from apps.runs.work import Claimed
 
 __all__ = [  # for the other modules of this room, and those that know the room only
@@ -295,20 +297,23 @@ def add_messages(rows: Sequence[Row]) -> None:
         )
 
 
-_NEW: dict[str, Any] = {
-    "lease_token": None,
-    "gate": "",
-    "decision_id": None,
-    "facts": {},
-    "preview": None,
-    "attempts_made": 0,
-    "intent_open": False,
-    "compensates_id": None,
-    "waits_for": "",
-    "wait_s": 0,
-    "error_class": "",
-    "error": "",
-}
+_AS_GIVEN = {"wait_s", "lease_token"}  # of a new step: these are made into others
+_ADD_STEPS = f"""
+    INSERT INTO runs_step ({names(NewStep, but=_AS_GIVEN)}, state, not_before, lease_token,
+        lease_until, lease_owner, started_at, created_at, gated_at, lease_losses, disposition)
+    SELECT {names(NewStep, but=_AS_GIVEN, of="v.")},
+        CASE WHEN leased THEN 'running' ELSE 'queued' END,
+        coalesce(now.at + make_interval(secs => v.wait_s), %(for_ever)s),
+        CASE WHEN leased THEN coalesce(v.lease_token, nextval('runs_fencing_token')) END,
+        CASE WHEN leased THEN now.at + make_interval(secs => %(lease_s)s) END,
+        CASE WHEN leased THEN %(owner)s ELSE '' END,
+        CASE WHEN leased THEN now.at END,
+        now.at, CASE WHEN v.gate <> '' THEN now.at END, 0, ''
+    FROM (SELECT clock_timestamp() AS at) now,
+        jsonb_to_recordset(%(rows)s::jsonb) AS {record(NewStep)},
+        LATERAL (SELECT %(leased)s AND v.waits_for = '' AS leased) l
+    RETURNING id, lease_token
+"""  # noqa: S608  # the columns of a type, no input
 
 
 @participant
@@ -319,7 +324,7 @@ def take_tokens(count: int) -> list[int]:
 
 
 @participant
-def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict[UUID, int]:
+def add_steps(rows: Sequence[NewStep], *, owner: str, lease_s: float | None) -> dict[UUID, int]:
     """Insert steps: leased to ``owner`` at once where ``lease_s`` is given (record N and claim
     N+1 in one commit), queued otherwise, as is one that ``waits_for`` something (looked at again
     after ``wait_s``; ``None``: when it is let go). A row may bring its token, what the gate said,
@@ -328,40 +333,13 @@ def add_steps(rows: Sequence[Row], *, owner: str, lease_s: float | None) -> dict
     if not rows:
         return {}
     inserted = fetch(
-        """
-        INSERT INTO runs_step (id, run_id, seq, after_message, kind, tool_version_id, tool_name,
-            effect, idempotency, arguments, arguments_digest, idempotency_key, ref, state,
-            lane, priority, not_before, waits_for, lease_token, lease_until, lease_owner,
-            started_at, created_at, gate, decision_id, gated_at, facts, preview, attempts_made,
-            lease_losses, intent_open, compensates_id, disposition, error_class, error)
-        SELECT v.id, v.run_id, v.seq, v.after_message, v.kind, v.tool_version_id, v.tool_name,
-            v.effect, v.idempotency, v.arguments, v.arguments_digest, v.idempotency_key,
-            v.ref, CASE WHEN leased THEN 'running' ELSE 'queued' END,
-            v.lane, v.priority,
-            coalesce(now.at + make_interval(secs => v.wait_s), %(for_ever)s), v.waits_for,
-            CASE WHEN leased THEN coalesce(v.lease_token, nextval('runs_fencing_token')) END,
-            CASE WHEN leased THEN now.at + make_interval(secs => %(lease_s)s) END,
-            CASE WHEN leased THEN %(owner)s ELSE '' END,
-            CASE WHEN leased THEN now.at END,
-            now.at, v.gate, v.decision_id, CASE WHEN v.gate <> '' THEN now.at END, v.facts,
-            v.preview, v.attempts_made, 0, v.intent_open, v.compensates_id, '', v.error_class,
-            v.error
-        FROM (SELECT clock_timestamp() AS at) now, jsonb_to_recordset(%(rows)s::jsonb) AS v(
-            id uuid, run_id uuid, seq int, after_message int, kind text, tool_version_id bigint,
-            tool_name text, effect text, idempotency text, arguments jsonb, arguments_digest text,
-            idempotency_key text, ref text, lane text, priority smallint,
-            lease_token bigint, gate text, decision_id uuid, facts jsonb, preview jsonb,
-            attempts_made smallint, intent_open boolean, compensates_id uuid, waits_for text,
-            wait_s float, error_class text, error text),
-            LATERAL (SELECT %(leased)s AND v.waits_for = '' AS leased) l
-        RETURNING id, lease_token
-        """,
+        _ADD_STEPS,
         {
             "leased": lease_s is not None,
             "lease_s": lease_s or 0.0,
             "owner": owner,
             "for_ever": PARKED_UNTIL,
-            "rows": _json([{**_NEW, **row} for row in rows]),
+            "rows": _json(rows),
         },
     )
     return {row[0]: row[1] for row in inserted if row[1] is not None}
