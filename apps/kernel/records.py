@@ -7,6 +7,7 @@ so that a column is named in one place and the type checker sees whoever fills i
 from __future__ import annotations
 
 from collections.abc import Container
+from datetime import datetime
 from functools import cache
 from typing import get_args, get_type_hints
 from uuid import UUID
@@ -17,6 +18,7 @@ _SQL: dict[object, str] = {
     float: "float",
     bool: "boolean",
     str: "text",
+    datetime: "timestamptz",
 }
 
 

@@ -19,7 +19,8 @@ from apps.runs.rows import NewStep
 
 @dataclass(slots=True)
 class Claimed:
-    """A step that this worker holds under a lease, with what its run pins."""
+    """A step that this worker holds under a lease, with what its run pins. A claim reads the fields
+    without a default, each from the column of its name (``journal.claiming``)."""
 
     step_id: UUID
     run_id: UUID
@@ -50,7 +51,7 @@ class Claimed:
     context: Mapping[str, str]
     deadline_at: datetime
     steps_total: int
-    unreadable: str = ""  # why nobody can carry out what was proposed
+    unreadable: str  # why nobody can carry out what was proposed
     follows: UUID | None = None  # the step that stands for this one, while it isn't committed
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)

@@ -6,14 +6,17 @@ import pytest
 from django.db import connection, models
 
 from apps.kernel.records import columns
-from apps.runs.models import Step
+from apps.runs.journal.claiming import columns_read
+from apps.runs.models import Run, Step
 from apps.runs.rows import NewStep
+from apps.runs.work import Claimed
 
 ALIKE = {
     "integer": "bigint",
     "smallint": "bigint",
     "double precision": "float",
     "varchar": "text",
+    "timestamp with time zone": "timestamptz",
 }
 ROWS = [(NewStep, Step, {"wait_s": "float"})]
 
@@ -33,3 +36,17 @@ def test_a_rows_fields_are_the_models_columns(
 
     assert told == {name: there.get(name) for name in told}
     assert set(others) <= set(told)
+
+
+def test_what_a_claim_reads_is_as_its_fields_say() -> None:
+    of = {"s": Step, "r": Run}
+    there = {f"{a}.{f.column}": as_told(f) for a, m in of.items() for f in m._meta.concrete_fields}
+    read = columns_read(unreadable="''").split(", ")
+    told = columns(Claimed)
+
+    assert [name.split(".")[-1] for name in read[1:-1]] == list(told)[1 : len(read) - 1]
+    wrong = [
+        one for one in zip(read[:-1], told.items(), strict=False) if there.get(one[0]) != one[1][1]
+    ]
+    assert wrong == []
+    assert (read[0], list(told)[len(read) - 1]) == ("s.id", "unreadable")

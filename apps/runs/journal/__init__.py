@@ -13,29 +13,25 @@ root of its lineage: of all branches of a run only one owns a mutation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from apps.kernel import trouble
 from apps.kernel.records import names, record
 from apps.kernel.statements import (
     Row,
     execute,
     fetch,
-    from_json_whole,
     to_json,
 )
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
-from apps.runs.domain import context
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
 from apps.runs.rows import NewStep
-from apps.runs.work import Claimed
 
 __all__ = [  # for the other modules of this room, and those that know the room only
     "execute",
@@ -46,28 +42,6 @@ __all__ = [  # for the other modules of this room, and those that know the room 
     "take_intents",
     "to_json",
 ]
-
-
-def as_claimed(rows: Iterable[tuple[Any, ...]]) -> list[Claimed]:
-    """Rows of the claim's columns as steps. One whose arguments nobody can read says so."""
-    found = []
-    for row in rows:
-        values = list(row)
-        values[26] = _context(values[26])
-        try:
-            values[9] = from_json_whole(values[9])
-        except Exception as error:  # whatever is wrong is this row's, and ends this step
-            values[9] = {}
-            values[-1] = f"The arguments can't be read: {trouble.words(error)}."
-        found.append(Claimed(*values))
-    return found
-
-
-def _context(stored: str) -> dict[str, str]:
-    try:
-        return context.told(from_json_whole(stored))
-    except Exception:  # nobody can read it: then nothing of it is told
-        return {}
 
 
 # --- leases --------------------------------------------------------------------------------------

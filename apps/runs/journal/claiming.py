@@ -13,24 +13,52 @@ happened to be beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
 from uuid import UUID
 
+from apps.kernel import trouble
+from apps.kernel.statements import from_json_whole
 from apps.kernel.transactions import participant
+from apps.runs.domain import context
 from apps.runs.domain.suspicion import ALONE, FEW, MANY, ClaimGroup, claim_group_of
-from apps.runs.journal import as_claimed, execute, fetch
-from apps.runs.models import PARKED_UNTIL
+from apps.runs.journal import execute, fetch
+from apps.runs.models import PARKED_UNTIL, Step
 from apps.runs.work import Claimed
 
 UNREADABLE = "unreadable"  # error class of a proposal that could not be kept as it was
-_COLUMNS = f"""
-    s.id, s.run_id, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name, s.effect,
-    s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key, s.attempts_made,
-    s.approval_id, s.intent_open, s.lane, s.priority, s.lease_token,
-    r.contract_version_id, r.agent_version_id, r.agent_kind, r.agent_label, r.domain_slug,
-    r.job_slug, r.contract_number, r.customer, r.context, r.deadline_at, r.steps_total,
-    CASE WHEN s.error_class = '{UNREADABLE}' THEN s.error ELSE '' END
-"""
+_OF_STEP = {f.column for f in Step._meta.concrete_fields}
+_READ = {
+    "step_id": "s.id",
+    "unreadable": f"CASE WHEN s.error_class = '{UNREADABLE}' THEN s.error ELSE '' END",
+}
+
+
+def columns_read(**others: str) -> str:
+    """What is selected for a ``Claimed``, each field without a default being the column of that
+    name of the step or else of its run; ``others``: what is read instead of some."""
+    read = _READ | others
+    names = (f.name for f in fields(Claimed) if f.default is f.default_factory is MISSING)
+    return ", ".join(read.get(n) or f"{'s' if n in _OF_STEP else 'r'}.{n}" for n in names)
+
+
+def as_claimed(row: tuple[Any, ...]) -> Claimed:
+    """A row of ``columns_read``. One whose arguments nobody can read says so."""
+    work = Claimed(*row)
+    work.context = _context(work.context)
+    try:
+        work.arguments = from_json_whole(work.arguments)
+    except Exception as error:  # whatever is wrong is this row's, and ends this step
+        work.arguments = {}
+        work.unreadable = f"The arguments can't be read: {trouble.words(error)}."
+    return work
+
+
+def _context(stored: object) -> dict[str, str]:
+    try:
+        return context.told(from_json_whole(stored))
+    except Exception:  # nobody can read it: then nothing of it is told
+        return {}
 
 
 def _due(columns: str, group: ClaimGroup, chosen: str = "") -> str:
@@ -45,8 +73,10 @@ def _due(columns: str, group: ClaimGroup, chosen: str = "") -> str:
 
 
 _LOCK = "FOR UPDATE OF s SKIP LOCKED"  # of two claimers neither waits for the other's steps
-_DUE = {c: f"{_due(_COLUMNS, c)} {_LOCK}" for c in (MANY, FEW, ALONE)}
-_CHOSEN = {c: f"{_due(_COLUMNS, c, 'AND s.id = ANY(%s)')} {_LOCK}" for c in (MANY, FEW, ALONE)}
+_DUE = {c: f"{_due(columns_read(), c)} {_LOCK}" for c in (MANY, FEW, ALONE)}
+_CHOSEN = {
+    c: f"{_due(columns_read(), c, 'AND s.id = ANY(%s)')} {_LOCK}" for c in (MANY, FEW, ALONE)
+}
 _IDS = {c: _due("s.id", c) for c in (MANY, FEW, ALONE)}
 _SUSPECTS = f"""
     SELECT min(lease_losses) FROM runs_step WHERE lane = %s AND state = 'queued'
@@ -96,8 +126,10 @@ def due(
     began are left to its workers."""
     most = min(limit, group.most)
     if chosen is None:
-        return as_claimed(fetch(_DUE[group], [lane, engine_version, most]))
-    return as_claimed(fetch(_CHOSEN[group], [lane, engine_version, list(chosen), most]))
+        rows = fetch(_DUE[group], [lane, engine_version, most])
+    else:
+        rows = fetch(_CHOSEN[group], [lane, engine_version, list(chosen), most])
+    return [as_claimed(row) for row in rows]
 
 
 def due_ids(lane: str, *, limit: int, engine_version: int, group: ClaimGroup = MANY) -> list[UUID]:
