@@ -141,6 +141,7 @@ INSTALLED_APPS = [
     "apps.oversight",
     "apps.catalog",
     "apps.runs",
+    "apps.workers",
     "apps.outcomes",
     "apps.ops",
     "apps.dashboards",

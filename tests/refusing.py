@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -25,3 +27,14 @@ def refused(table: str, condition: str, *, on: str = "UPDATE") -> Iterator[None]
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TRIGGER tests_refuse ON {table}; DROP FUNCTION tests_refuse()")
+
+
+def is_one_of(ids: Sequence[UUID], column: str = "id") -> str:
+    """The condition that ``refused`` takes for rows of these ids."""
+    return f"NEW.{column} IN ({', '.join(repr(str(i)) for i in ids)})"
+
+
+def states(rows: Sequence[Any]) -> list[str]:
+    """The states of these rows as they stand now."""
+    found = {row.pk: row.state for row in type(rows[0]).objects.all()}
+    return [found[row.pk] for row in rows]

@@ -19,24 +19,11 @@ DECISIONS = Subscriber(
     hint=True,
 )
 
-# The bell comes after whatever may make steps due.
 DUTIES = (
     Duty(
         "mark_lanes",
         "nobody would see that a lane stands still",
         "apps.runs.journal.lanes.mark_lanes",
-    ),
-    Duty(
-        "expired_leases",
-        "steps of lost workers are not taken back",
-        "apps.runs.recovery.take_back_leases",
-        aside="apps.runs.recovery.NOT_TAKEN_BACK",
-    ),
-    Duty(
-        "overdue_runs",
-        "runs go on beyond their deadline",
-        "apps.runs.recovery.end_overdue_runs",
-        aside="apps.runs.recovery.NOT_ENDED",
     ),
     Duty(
         "resumed_runs",
@@ -45,19 +32,12 @@ DUTIES = (
         aside="apps.runs.services.pausing.NOT_LET_GO",
     ),
     Duty(
-        "undoing",
-        "the undoing of runs may stand still",
-        "apps.runs.recovery.carry_on_undoing",
-    ),
-    Duty("breakers", "breakers stay open", "apps.runs.recovery.half_open_breakers"),
-    Duty(
         "lifted_stops",
         "steps may stay parked after a stop was lifted",
         "apps.runs.services.stops.wake_freed",
         aside="apps.runs.services.stops.NOT_FREED",
     ),
     Duty("admitted", "deferred runs do not begin", "apps.runs.services.tend_queue"),
-    Duty("rung", "due steps may wait for a bell", "apps.runs.recovery.ring_due"),
     Duty("forgotten_drains", "rows of ended drains pile up", "apps.runs.services.forget_drains"),
     Duty(
         "looked_up",
@@ -74,7 +54,6 @@ PERMISSIONS = (
     Permission("runs.reconcile", frozenset({Role.OPERATOR})),
     Permission("runs.fork", frozenset({Role.OPERATOR, Role.ADMIN})),
     Permission("runs.undo", frozenset({Role.OPERATOR})),
-    Permission("workers.control", frozenset({Role.ADMIN})),
     Permission("load.control", frozenset({Role.ADMIN})),
     Permission("stops.place", frozenset({Role.OPERATOR, Role.ADMIN})),
     Permission("stops.lift_all", frozenset({Role.ADMIN})),

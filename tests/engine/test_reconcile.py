@@ -20,8 +20,8 @@ from apps.runs.course import RunCache
 from apps.runs.domain.finding import Looked, Verdict
 from apps.runs.engine.commit import claim_and_commit, commit
 from apps.runs.models import Attempt, Finding, Receipt, Run, Step
-from apps.runs.recovery import take_back_leases
 from apps.runs.work import Finished
+from apps.workers.recovery import take_back_leases
 from tests.engine.conftest import Tower
 from tests.engine.shop import address, busy_script, call
 from tests.engine.test_drain import RETURN, answer, drain, ledger

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from apps.oversight.models import Approval
-from apps.runs import recovery
 from apps.runs.models import Attempt, Run, Step
+from apps.workers import recovery
 from tests.engine.conftest import Tower, _apply
 from tests.engine.model_server import serve
 from tests.engine.shop import CONTRACT, POLICY, address, call

@@ -86,8 +86,8 @@ def _poison(tool: str) -> None:
 
 def main() -> None:
     for module in (
-        "apps.runs.management.commands.worker",
-        "apps.runs.management.commands.sweep",
+        "apps.workers.management.commands.worker",
+        "apps.workers.management.commands.sweep",
         "apps.runs.tasks",
         "controltower.asgi",
         "controltower.urls",

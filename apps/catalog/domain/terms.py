@@ -95,7 +95,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_compensating.py::test_everything_is_put_back_from_the_last_to_the_first",
     ),
     "limits.deadline_s": Enforced(
-        "apps.runs.recovery.end_overdue_runs",
+        "apps.workers.recovery.end_overdue_runs",
         "engine/test_terms.py::test_a_run_ends_at_the_contracts_deadline",
     ),
     "limits.steps": Enforced(

@@ -1,4 +1,4 @@
-"""Duties of the engine: find what crashes and lost bells left behind, and put it back on its way.
+"""Find what crashes and lost bells left behind, and put it back on its way.
 
 Safe to run anywhere, any number of times at once: every change is a guarded update.
 """

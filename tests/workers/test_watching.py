@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from apps.runs.engine.progress import Board, HorseNotes
-from apps.runs.engine.watching import WAITING_S, Use, Watch, use_of
+from apps.workers.services.watching import WAITING_S, Use, Watch, use_of
 
 ALIVE = HorseNotes(True, 0, False, 0, 0, ())
 

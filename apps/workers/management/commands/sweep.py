@@ -18,10 +18,10 @@ from apps.audit.runner import LAST_WORDS_S, Runner
 from apps.audit.services import sweep
 from apps.audit.services.performing import perform
 from apps.kernel.errors import ConflictError
-from apps.runs.recovery import wake_decided
 from apps.runs.services import beat
-from apps.runs.services.clocks import refuse_a_wrong_clock
 from apps.runs.services.workers import worker_name
+from apps.workers.recovery import wake_decided
+from apps.workers.services.clocks import refuse_a_wrong_clock
 
 
 class Command(BaseCommand):
