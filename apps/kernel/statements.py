@@ -2,16 +2,19 @@
 
 For hot paths only. Parameters are bound by the server and statements are prepared once a
 connection. Rows travel as one JSON parameter (``jsonb_to_recordset``): one round trip and one plan
-however many there are.
+however many there are. A row may be a dataclass: its fields are the columns, named once, and the
+type checker sees whoever fills them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import Any, get_args, get_type_hints
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -20,6 +23,14 @@ from django.db import connection
 from apps.kernel import exactjson
 
 Row = Mapping[str, Any]
+_SQL: dict[object, str] = {
+    UUID: "uuid",
+    int: "bigint",
+    float: "float",
+    bool: "boolean",
+    str: "text",
+    datetime: "timestamptz",
+}
 _NUL, _REPLACEMENT = b"\\u0000", b"\\ufffd"
 
 
@@ -48,6 +59,30 @@ def database_now() -> datetime:
 def rows_as_json(rows: Iterable[Any]) -> str:
     """Rows, mappings or dataclasses, as the parameter of ``jsonb_to_recordset``."""
     return to_json(list(rows))
+
+
+@cache
+def columns(*rows: type) -> dict[str, str]:
+    """The fields of these dataclasses, each once, with their types in SQL: what is no plain value
+    is ``jsonb``. An integer fits any narrower column that it is written to, or is refused there."""
+    hints = {name: hint for row in rows for name, hint in get_type_hints(row).items()}
+    return {name: _SQL.get(_without_none(hint), "jsonb") for name, hint in hints.items()}
+
+
+def _without_none(hint: object) -> object:
+    left = [one for one in get_args(hint) if one is not type(None)]
+    return left[0] if len(left) == 1 else hint
+
+
+def record(*rows: type) -> str:
+    """What ``jsonb_to_recordset(…) AS`` is told of these rows: ``v(id uuid, …)``."""
+    told = ", ".join(f"{name} {kind}" for name, kind in columns(*rows).items())
+    return f"v({told})"
+
+
+def names(row: type, *, but: Container[str] = (), of: str = "") -> str:
+    """The columns of a row for a statement, each with ``of`` before it."""
+    return ", ".join(f"{of}{name}" for name in columns(row) if name not in but)
 
 
 def to_json(value: Any) -> str:

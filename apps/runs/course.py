@@ -25,11 +25,11 @@ from apps.kernel.statements import fetch, from_json
 from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.result import last_given, problem
+from apps.runs.domain.rows import NewStep
 from apps.runs.domain.script import Call, Turn, follow
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
-from apps.runs.rows import NewStep
 from apps.runs.work import Carried
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import PastStep
 from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.plan import Later
+from apps.runs.domain.rows import NewStep
 from apps.runs.models import Run
-from apps.runs.rows import NewStep
 
 
 @dataclass(slots=True)

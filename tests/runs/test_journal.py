@@ -10,10 +10,10 @@ import pytest
 
 from apps.kernel.ids import new_id
 from apps.runs import journal
+from apps.runs.domain.rows import NewStep
 from apps.runs.domain.suspicion import ALONE, FEW, MANY, MOST_LOSSES, ClaimGroup
 from apps.runs.journal import claiming, lost
 from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
-from apps.runs.rows import NewStep
 from apps.runs.work import Claimed
 from tests.runs.conftest import Scene
 

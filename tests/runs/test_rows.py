@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from django.db import connection, models
 
-from apps.kernel.records import columns
+from apps.kernel.statements import columns
+from apps.runs.domain.rows import NewStep
 from apps.runs.journal.claiming import columns_read
 from apps.runs.models import Run, Step
-from apps.runs.rows import NewStep
 from apps.runs.work import Claimed
 
 ALIKE = {

@@ -22,12 +22,12 @@ from apps.runs.domain import budget, forking
 from apps.runs.domain.context import told
 from apps.runs.domain.results import AttemptOutcome as A
 from apps.runs.domain.results import Disposition, Proof, RunOutcome
+from apps.runs.domain.rows import NewStep
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
 from apps.runs.journal import breakers, lost, unsent
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
-from apps.runs.rows import NewStep
 from apps.runs.work import Call, Claimed, Finished, Settled
 
 OURS = {

@@ -17,21 +17,22 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from apps.kernel.records import names, record
 from apps.kernel.statements import (
     Row,
     execute,
     fetch,
+    names,
+    record,
     to_json,
 )
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
+from apps.runs.domain.rows import NewStep
 from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
-from apps.runs.rows import NewStep
 
 __all__ = [  # for the other modules of this room, and those that know the room only
     "execute",

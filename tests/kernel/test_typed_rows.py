@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from apps.kernel.records import columns, names, record
-from apps.kernel.statements import fetch, from_json, rows_as_json
+from apps.kernel.statements import columns, fetch, from_json, names, record, rows_as_json
 
 
 @dataclass(slots=True)

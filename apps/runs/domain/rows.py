@@ -1,5 +1,5 @@
 """The rows that the engine's statements take. A column is named here and in its model, nowhere
-else: the statements are made of these fields (``kernel.records``)."""
+else: the statements are made of these fields (``kernel.statements``)."""
 
 from __future__ import annotations
 
