@@ -19,10 +19,11 @@ from apps.audit.models import Event
 from apps.catalog.models import ContractVersion, Tool, ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
+from apps.ops.selectors.undoing import nested
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import Verdict
 from apps.runs.models import Finding, Intent, Run, Step
-from apps.runs.selectors.compensating import nested, plan_of
+from apps.runs.selectors.compensating import plan_of
 from apps.workers import recovery
 from tests.factories.runs import DecisionFactory, StepFactory
 from tests.runs.conftest import Scene

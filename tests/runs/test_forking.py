@@ -20,13 +20,13 @@ from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.ops.selectors import comparing
+from apps.ops.selectors.lineage import versions_of
+from apps.ops.selectors.undoing import heirs
 from apps.oversight import gate
 from apps.policy.domain.decision import Answer, Verdict
 from apps.runs import course, journal
 from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
-from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors import lineage
 from apps.runs.services import fork_run
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import (
@@ -188,7 +188,7 @@ def test_a_branch_with_nothing_left_to_propose_is_judged_at_once() -> None:
 
 def test_a_branch_runs_under_the_version_that_was_chosen() -> None:
     parent = parent_run()
-    newer = lineage.versions_of(parent)[0]
+    newer = versions_of(parent)[0]
 
     branch = fork(parent, 2, newer.pk)
 
@@ -242,11 +242,11 @@ def test_what_was_undone_is_neither_taken_over_nor_inherited(client_as: Any) -> 
 
 def test_who_undoes_is_told_which_branches_build_on_it() -> None:
     parent = parent_run()
-    assert undoing.heirs(parent) == []
+    assert heirs(parent) == []
     branch = fork(parent, 3)
     parent.refresh_from_db()
 
-    assert undoing.heirs(parent) == [branch.id]
+    assert heirs(parent) == [branch.id]
 
 
 def test_a_fork_needs_a_reason_and_a_run() -> None:

@@ -13,11 +13,12 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
+from apps.ops.selectors.stops import one, parse
 from apps.runs import journal
 from apps.runs.domain.barrier import Scope, admits
 from apps.runs.journal import barriers, claiming
 from apps.runs.models import PARKED_UNTIL, Breaker, Run, Step, Stop
-from apps.runs.selectors import stops as known
+from apps.runs.selectors.stops import forget_banner
 from apps.runs.services import stops
 from tests.runs.conftest import Scene
 from tests.runs.test_journal import step_row
@@ -30,10 +31,10 @@ People = dict[str, User]
 @pytest.fixture(autouse=True)
 def fresh_memory() -> Iterator[None]:
     barriers.forget()
-    known.forget_banner()
+    forget_banner()
     yield
     barriers.forget()
-    known.forget_banner()
+    forget_banner()
 
 
 def queue(scene: Scene, count: int = 1, **changes: Any) -> list[Run]:
@@ -183,7 +184,7 @@ def test_a_stop_shows_how_those_fare_whom_it_lets_go_on(scene: Scene, people: Pe
         Step.objects.filter(run=run).update(state="running")
         Step.objects.filter(run=run).update(state=state, finished_at=now)
 
-    held = known.one(stop_id)
+    held = one(stop_id)
 
     assert held is not None
     assert (held.under_way, held.waiting, held.ended_well, held.ended_badly) == (1, 1, 1, 1)
@@ -303,8 +304,8 @@ def test_an_open_breaker_says_when_it_is_probed(client_as: Callable[[str], Clien
 def test_a_name_that_only_one_thing_has_is_enough(
     scene: Scene, client_as: Callable[[str], Client]
 ) -> None:
-    assert known.parse("refund") == (Scope.TOOL, TOOL)
-    assert known.parse(TOOL) == (Scope.TOOL, TOOL)
+    assert parse("refund") == (Scope.TOOL, TOOL)
+    assert parse(TOOL) == (Scope.TOOL, TOOL)
 
     page = text_of(client_as("operator").get(reverse("stops:index"), {"what": "refund"}))
     assert TOOL in page

@@ -16,14 +16,8 @@ from django.utils import timezone
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
 from apps.ops.selectors.answers import Shown, result_of, shown
-from apps.ops.selectors.runs import run_cost
-from apps.runs.domain.finding import people_needed
-from apps.runs.domain.results import UNDONE, AttemptOutcome
-from apps.runs.domain.saga import Plan, Stage
-from apps.runs.domain.states import TERMINAL
-from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
-from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors.lineage import (
+from apps.ops.selectors.findings import OwnLookUps, findings_of, own_look_ups
+from apps.ops.selectors.lineage import (
     Lineage,
     Origin,
     Undoing,
@@ -31,7 +25,15 @@ from apps.runs.selectors.lineage import (
     origins,
     undone_since,
 )
-from apps.runs.selectors.unknown import OwnLookUps, findings_of, look_up_tool, own_look_ups
+from apps.ops.selectors.runs import run_cost
+from apps.ops.selectors.undoing import kin_of, nested
+from apps.runs.domain.finding import people_needed
+from apps.runs.domain.results import UNDONE, AttemptOutcome
+from apps.runs.domain.saga import Plan, Stage
+from apps.runs.domain.states import TERMINAL
+from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
+from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors.unknown import look_up_tool
 
 SHOWN_LOSSES = 50
 
@@ -283,7 +285,7 @@ def run_detail(run_id: UUID) -> Detail:
     """Everything about a run: eight queries, however many steps,
     and two more where somebody was asked."""
     run = run_by_id(run_id)
-    steps = undoing.nested(list(Step.objects.filter(run_id=run_id).order_by("seq")))
+    steps = nested(list(Step.objects.filter(run_id=run_id).order_by("seq")))
     return Detail(run, _complete(run_id, steps), conversation(run_id), timezone.now())
 
 
@@ -292,7 +294,7 @@ def step_detail(run_id: UUID, seq: int) -> StepView:
     step = Step.objects.select_related("run").filter(run_id=run_id, seq=seq).first()
     if step is None:
         raise NotFoundError("This run has no such step.")
-    return _complete(run_id, [step], undoing.kin_of(step))[0]
+    return _complete(run_id, [step], kin_of(step))[0]
 
 
 def _complete(run_id: UUID, steps: list[Step], kin: Sequence[Step] | None = None) -> list[StepView]:

@@ -15,6 +15,7 @@ from apps.accounts.authn import requires
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.ops.forms import UndoAgainForm, UndoForm, UndoneForm
 from apps.ops.selectors import detail as details
+from apps.ops.selectors.undoing import heirs
 from apps.ops.views.landing import land
 from apps.runs import services
 from apps.runs.domain.finding import Verdict
@@ -95,7 +96,7 @@ def _preview(
         "plan": plan,
         "can_undo": can_begin,
         "foreseen": services.foresee(run, plan) if can_begin else [],
-        "heirs": undoing.heirs(run),
+        "heirs": heirs(run),
         "conflict": conflict,
         "reason": reason,
     }

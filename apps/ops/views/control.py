@@ -13,10 +13,10 @@ from django.views.decorators.http import require_POST
 from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError
 from apps.ops.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
+from apps.ops.selectors.findings import step_id_of
 from apps.ops.views.landing import land
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, Looked, Verdict
-from apps.runs.selectors import unknown
 
 
 @require_POST
@@ -65,7 +65,7 @@ def _reason(form: CancelForm) -> str:
 @requires("runs.reconcile")
 def look_up(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """Ask the tool whether a call whose answer was lost happened."""
-    looked = reconcile.look_up(unknown.step_id_of(run_id, seq), person=request.user)
+    looked = reconcile.look_up(step_id_of(run_id, seq), person=request.user)
     words = f"Step {seq}: {LOOKED_WORDS[looked]}."
     (messages.success if looked is Looked.FOUND else messages.info)(request, words)
     return _to_step(request, run_id, seq)
@@ -81,7 +81,7 @@ def resolve(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
         raise InvalidInputError(told[0], field=name)
     verdict = Verdict(form.cleaned_data["verdict"])
     settles = reconcile.resolve(
-        unknown.step_id_of(run_id, seq),
+        step_id_of(run_id, seq),
         round_number=form.cleaned_data["round"],
         verdict=verdict,
         evidence=form.cleaned_data["evidence"],

@@ -14,6 +14,7 @@ from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.ops.forms import ForkForm
 from apps.ops.selectors import comparing
 from apps.ops.selectors import detail as details
+from apps.ops.selectors.lineage import proposals, versions_of
 from apps.ops.views.landing import land
 from apps.runs import services
 from apps.runs.selectors import lineage
@@ -29,8 +30,8 @@ def fork(request: HttpRequest, run_id: UUID) -> HttpResponse:
     context = {
         "plan": plan,
         "run": plan.run,
-        "proposals": lineage.proposals(plan),
-        "versions": lineage.versions_of(plan.run),
+        "proposals": proposals(plan),
+        "versions": versions_of(plan.run),
     }
     only_plan = request.htmx and request.htmx.target == "fork-plan"  # type: ignore[attr-defined]  # django-htmx
     return render(request, "ops/_fork_plan.html" if only_plan else "ops/fork.html", context)

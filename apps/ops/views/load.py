@@ -15,10 +15,10 @@ from apps.accounts.authn import requires
 from apps.kernel.errors import InvalidInputError
 from apps.ops.figures.load import multiples
 from apps.ops.forms import CapForm
-from apps.ops.selectors import outlook
+from apps.ops.selectors import load, outlook, stops
 from apps.ops.views.landing import land
 from apps.runs.models import Cap
-from apps.runs.selectors import load, stops
+from apps.runs.selectors.load import running_by
 from apps.runs.services import admitting, caps
 
 CHARTED_S = 900
@@ -68,7 +68,7 @@ def _now() -> dict[str, Any]:
 
 
 def _caps() -> list[Cap]:
-    running = load.running_by() if (found := load.caps()) else {}
+    running = running_by() if (found := load.caps()) else {}
     for cap in found:
         cap.in_use = running.get((cap.scope, cap.key), 0)  # type: ignore[attr-defined]  # for the page
     return found

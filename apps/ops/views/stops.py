@@ -12,11 +12,11 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.authn import requires
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError, NotFoundError
-from apps.ops.selectors import breakers
+from apps.ops.selectors import breakers, stops
 from apps.ops.views.landing import land
 from apps.runs.domain.barrier import Scope
 from apps.runs.journal.breakers import host_of
-from apps.runs.selectors import stops
+from apps.runs.selectors.stops import placed_by, what_words
 from apps.runs.services import stops as control
 
 
@@ -34,7 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "what": what,
         "wrong": wrong,
         "preview": found,
-        "stopped": stops.placed_by(found.scope, found.target) if found else None,
+        "stopped": placed_by(found.scope, found.target) if found else None,
         "typed": control.TYPED if found and found.scope is Scope.EVERYTHING else "",
     }
     return render(request, "ops/stops.html", context, status=422 if wrong else 200)
@@ -65,7 +65,7 @@ def place(request: HttpRequest) -> HttpResponse:
     if scope is Scope.EVERYTHING and typed != control.TYPED:
         raise InvalidInputError(f"Type “{control.TYPED}” to confirm.", field="typed")
     control.place_stop(scope, target, reason=_reason(request), person=request.user)
-    messages.success(request, f"{stops.what_words(scope, target)} is stopped.")
+    messages.success(request, f"{what_words(scope, target)} is stopped.")
     return land(request, "stops:index")
 
 

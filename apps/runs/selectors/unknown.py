@@ -1,10 +1,9 @@
-"""Steps of which nobody knows whether they happened, and what was found out about them."""
+"""Steps of which nobody knows whether they happened: whom to ask, and what was said so far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +11,9 @@ from django.apps import apps
 from django.db.models import Max
 
 from apps.catalog.selectors import pinned as catalog
-from apps.kernel.errors import NotFoundError
 from apps.runs.domain.context import told
-from apps.runs.domain.finding import LOOKED_WORDS, Verdict
-from apps.runs.models import PARKED_UNTIL, Finding, LookUp, Step
+from apps.runs.domain.finding import Verdict
+from apps.runs.models import Finding, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +29,6 @@ class Target:
     arguments: dict[str, Any]
     key: str
     context: Mapping[str, str]
-
-
-def step_id_of(run_id: UUID, seq: int) -> UUID:
-    """The id of a run's step, or ``NotFoundError``."""
-    found = Step.objects.filter(run_id=run_id, seq=seq).values_list("pk", flat=True).first()
-    if found is None:
-        raise NotFoundError("This run has no such step.")
-    return found
 
 
 def look_up_tool(tool_version_id: int | None) -> str:
@@ -71,40 +61,11 @@ def _target(step: Step) -> Target:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OwnLookUps:
-    """How often the tower itself has asked about a lost call, what came of it last, and when it
-    asks again: ``None`` when it has asked often enough."""
-
-    tries: int
-    words: str
-    said: str
-    at: datetime
-    next_at: datetime | None
-
-
-def own_look_ups(step: Step) -> OwnLookUps | None:
-    """The tower's own look-ups of an unknown step; ``None`` before the first."""
-    row = LookUp.objects.filter(step_id=step.pk, round=step.attempts_made).first()
-    if row is None:
-        return None
-    known = {looked.value: words for looked, words in LOOKED_WORDS.items()}
-    words = known.get(row.word, row.word) or "under way"
-    next_at = step.not_before if step.not_before < PARKED_UNTIL else None
-    return OwnLookUps(row.tries, words, row.said, row.at, next_at)
-
-
 def versions_to_look_up() -> list[int]:
     """Tool versions with a look-up that have unknown steps at this moment."""
     found = Step.objects.filter(state="confirmation_unknown", tool_version_id__isnull=False)
     ids = found.order_by().values_list("tool_version_id", flat=True).distinct()
     return [pk for pk in ids if pk and look_up_tool(pk)]
-
-
-def findings_of(step_ids: Sequence[UUID]) -> list[Finding]:
-    """What was found out about these steps, oldest first."""
-    rows = Finding.objects.select_related("person").filter(step_id__in=step_ids)
-    return list(rows.order_by("at", "id"))
 
 
 def votes_of(step_id: UUID, round_number: int) -> list[tuple[int, str]]:

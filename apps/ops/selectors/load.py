@@ -1,0 +1,185 @@
+"""What waits, what is under way and what each tool bears, for the load page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.runs.domain.admission import Class
+from apps.runs.domain.budget import CAPACITY
+from apps.runs.models import Breaker, Budget, Cap, LoadSample, Worker
+
+SEEN_WITHIN = timedelta(seconds=30)
+
+
+SHED_WITHIN_S = 900
+
+
+LOOKED_AT = 20_000  # rows of a backlog that a page looks at
+
+
+OLDEST = 1000
+
+
+def samples(within_s: float) -> list[LoadSample]:
+    """What the sweep saw lately, oldest first."""
+    return list(
+        LoadSample.objects.filter(at__gt=Now() - timedelta(seconds=within_s)).order_by("at")
+    )
+
+
+def oldest_queued() -> dict[Class, datetime]:
+    """Since when the longest waiting run of each class waits, of the thousand oldest."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT criticality_class, min(created_at) FROM (SELECT criticality_class, created_at"
+            " FROM runs_run WHERE state = 'queued' ORDER BY created_at LIMIT %s) oldest GROUP BY 1",
+            [OLDEST],
+        )
+        return {Class(cls): at for cls, at in cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Runs that were deferred or turned away alike: how many, the last reason, and when they may
+    begin or come again."""
+
+    job: str
+    cls: Class
+    count: int
+    since: datetime
+    last: datetime
+    until: datetime | None
+    reason: str
+
+
+def deferred() -> list[Held]:
+    """Deferred runs by job and class."""
+    return _held("state = 'accepted'", [])
+
+
+def shed() -> list[Held]:
+    """What was turned away in the last quarter of an hour, by job and class."""
+    return _held(
+        "state = 'shed' AND created_at > clock_timestamp() - make_interval(secs => %s)",
+        [SHED_WITHIN_S],
+    )
+
+
+_HELD = """
+    SELECT job_slug, criticality_class, count(*), min(created_at), max(created_at),
+        max(deferred_until), (array_agg(admission_reason ORDER BY created_at DESC))[1]
+    FROM (SELECT * FROM runs_run WHERE {which} ORDER BY created_at DESC LIMIT %s) held
+    GROUP BY 1, 2 ORDER BY 2 DESC, 3 DESC, 1
+"""
+
+
+def _held(which: str, params: list[Any]) -> list[Held]:
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD.format(which=which), [*params, LOOKED_AT])
+        return [Held(job, Class(cls), *rest) for job, cls, *rest in cursor.fetchall()]
+
+
+@dataclass(slots=True)
+class ToolLoad:
+    """One tool now: steps at work in all workers, and what the workers' limiters, the breakers and
+    the retry budget say."""
+
+    tool: str  # "<domain>/<tool>"
+    running: int = 0
+    in_use: int = 0
+    limit: int = 0
+    ceiling: int = 0
+    waiting: int = 0
+    drops: int = 0
+    workers: int = 0
+    breakers: list[str] = field(default_factory=list)
+    tokens: float | None = None
+    refused: int = 0
+
+    @property
+    def domain(self) -> str:
+        return self.tool.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.tool.partition("/")[2]
+
+    @property
+    def is_held_down(self) -> bool:
+        return self.limit < self.ceiling
+
+    @property
+    def is_troubled(self) -> bool:
+        low = self.tokens is not None and self.tokens < CAPACITY
+        return bool(self.is_held_down or self.breakers or low or self.waiting)
+
+
+def tools() -> list[ToolLoad]:
+    """Tools that are at work, or that something is the matter with; those first."""
+    found: dict[str, ToolLoad] = {}
+
+    def of(tool: str) -> ToolLoad:
+        return found.setdefault(tool, ToolLoad(tool))
+
+    for tool, running in _running():
+        of(tool).running = running
+    heard = Worker.objects.filter(seen_at__gt=Now() - SEEN_WITHIN).exclude(limits={})
+    for worker in heard.order_by(F("stopping_at").asc(nulls_first=True)):
+        told: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for name, said in worker.limits.items():
+            told[name.partition("@")[0]].append(said)
+        for tool, some in told.items():
+            _add(of(tool), some, ended=worker.stopping_at is not None)
+    for breaker in Breaker.objects.exclude(state="closed"):
+        of(breaker.tool_name).breakers.append(breaker.state)
+    for budget in Budget.objects.filter(Q(tokens__lt=CAPACITY) | Q(tool_name__in=found)):
+        one = of(budget.tool_name)
+        one.tokens, one.refused = budget.tokens, budget.refused
+    return sorted(found.values(), key=lambda t: (not t.is_troubled, t.tool))
+
+
+def _add(tool: ToolLoad, told: list[dict[str, Any]], *, ended: bool) -> None:
+    """What one worker told of a tool, job by job. What a work-horse that has ended told counts for
+    its limit only, and only until another one has told something."""
+    if ended and tool.workers:
+        return
+    tool.workers += 1
+    for said in told:
+        tool.limit += int(said["limit"])
+        tool.ceiling += said["ceiling"]
+        tool.drops += said["drops"]
+        tool.in_use += 0 if ended else said["in_use"]
+        tool.waiting += 0 if ended else said["waiting"]
+
+
+def _running() -> list[tuple[str, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.domain_slug || '/' || s.tool_name, count(*) FROM runs_step s"
+            " JOIN runs_run r ON r.id = s.run_id WHERE s.state = 'running' GROUP BY 1"
+        )
+        return cursor.fetchall()
+
+
+def parked() -> list[tuple[str, int]]:
+    """What queued steps wait for besides a worker, most first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT waits_for, count(*) FROM (SELECT waits_for FROM runs_step"
+            " WHERE state = 'queued' LIMIT %s) seen WHERE waits_for <> ''"
+            " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
+            [LOOKED_AT],
+        )
+        return cursor.fetchall()
+
+
+def caps() -> list[Cap]:
+    """Every cap that is set."""
+    return list(Cap.objects.order_by("scope", "key"))
