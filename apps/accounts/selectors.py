@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +19,18 @@ from apps.accounts.domain.preferences import chosen
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import ApiToken, ServiceAccount, User
 from apps.accounts.registry import entries, notices, permissions
+from apps.audit import selectors as audit
+from apps.audit.domain.actors import Actor
+
+CHANGED = ("user.created", "user.password_reset", "user.enabled", "user.role_changed")
+
+
+def changed_accounts(users: Sequence[User], *, within: timedelta) -> set[tuple[str, int]]:
+    """Which of these accounts were made, reset, enabled or given another role lately, as pairs of
+    the user name of who did it and the id of the account. Read from the log, which nobody edits."""
+    since = timezone.now() - within
+    events = audit.events_about("user", [user.pk for user in users], kinds=CHANGED, since=since)
+    return {(Actor.parse(event.actor).name, int(event.subject_id)) for event in events}
 
 
 def navigation(user: User, path: str) -> list[ShownEntry]:

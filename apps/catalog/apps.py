@@ -10,6 +10,7 @@ from apps.audit.domain.duty import Duty
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_duties, add_streams
 from apps.documents.selectors import declare
+from apps.oversight.registry import add_parties
 
 WATCHING = Duty(
     "watched_servers",
@@ -40,3 +41,4 @@ class CatalogConfig(AppConfig):
         declare("contract", "apps.catalog.services.drafts.CONTRACTS")
         add_duties(WATCHING)
         add_entries(*PAGES)
+        add_parties("apps.catalog.selectors.contracts.contract_author")

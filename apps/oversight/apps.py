@@ -8,6 +8,7 @@ from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.duty import Duty
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_duties, add_streams
+from apps.oversight.registry import add_parties
 
 DUTIES = (
     Duty(
@@ -53,3 +54,4 @@ class OversightConfig(AppConfig):
         add_streams(*STREAMS)
         add_duties(*DUTIES)
         add_entries(*PAGES)
+        add_parties("apps.oversight.services.parties.policy_author")

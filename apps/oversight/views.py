@@ -98,9 +98,12 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
     votes = selectors.votes_of(approval)
     has_voted = any(vote.user_id == user.pk for vote in votes)
     may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    is_open = approval.state == Approval.State.PENDING
+    had = services.parties_for(approval, user, votes) if is_open and may_decide else {}
     return {
         "approval": approval,
-        "is_open": approval.state == Approval.State.PENDING,
+        "is_open": is_open,
+        "why_not_approve": rules.party_words(had[user.pk]) if had else "",
         "claim_is_mine": live_claim and approval.claimed_by_id == user.pk,
         "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
         "can_decide": may_decide and not has_voted,

@@ -34,6 +34,13 @@ def texts(domain: str) -> dict[str, str]:
     return dict(found.order_by("policy_set__slug").values_list("policy_set__slug", "text"))
 
 
+def author_of_decision(decision_id: UUID) -> str:
+    """User name of who wrote the version that a decision was made by; empty for one of a pack."""
+    decision = Decision.objects.filter(pk=decision_id)
+    names = PolicyVersion.objects.filter(pk__in=decision.values("policy_version_id"))
+    return next(iter(names.values_list("author__username", flat=True)), None) or ""
+
+
 def policy_sets() -> list[PolicySet]:
     """All policy sets, by domain and name."""
     return list(PolicySet.objects.order_by("domain_slug", "name"))

@@ -9,6 +9,7 @@ from apps.audit.domain.duty import Duty
 from apps.audit.domain.streams import RUN, Stream
 from apps.audit.domain.subscriber import Subscriber
 from apps.audit.registry import add_duties, add_streams, subscribe
+from apps.oversight.registry import add_parties
 
 # The kinds are ``reactions.DECIDED``, which can't be imported before the models are there.
 DECISIONS = Subscriber(
@@ -75,3 +76,4 @@ class RunsConfig(AppConfig):
         add_streams(*STREAMS)
         subscribe(DECISIONS)
         add_duties(*DUTIES)
+        add_parties("apps.runs.selectors.lineage.requesters")

@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
 from apps.audit import registry
-from apps.audit.domain.actors import Actor
+from apps.audit.domain.actors import Actor, ActorKind
 from apps.audit.domain.chain import AS_TEXTS, Texts
 from apps.audit.domain.streams import RUN
 from apps.audit.models import DeadLetter, Event
@@ -33,6 +33,27 @@ def events_of(subject_type: str, subject_id: object, *, limit: int = 100) -> lis
     """The latest events about one thing, newest first."""
     rows = Event.objects.filter(subject_type=subject_type, subject_id=str(subject_id))
     return list(rows.order_by("-id")[:limit])
+
+
+def events_about(
+    subject_type: str, subject_ids: Collection[object], *, kinds: Collection[str], since: datetime
+) -> list[Event]:
+    """Events of these kinds about these things since a moment, oldest first."""
+    ids = [str(one) for one in subject_ids]
+    rows = Event.objects.filter(subject_type=subject_type, subject_id__in=ids, kind__in=kinds)
+    return list(rows.filter(at__gte=since).order_by("id"))
+
+
+def people_of_run(run_id: UUID, kinds: Collection[str]) -> dict[str, str]:
+    """User names of people by whom events of these kinds came about in a run, each with the kind of
+    the first."""
+    rows = Event.objects.filter(run_id=run_id, kind__in=kinds).order_by("id")
+    found: dict[str, str] = {}
+    for text, kind in rows.values_list("actor", "kind"):
+        actor = Actor.parse(text)
+        if actor.kind == ActorKind.USER:
+            found.setdefault(actor.name, kind)
+    return found
 
 
 def heads(streams: Collection[str]) -> dict[str, int]:

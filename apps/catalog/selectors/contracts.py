@@ -46,6 +46,15 @@ def readable(version_ids: Collection[int]) -> dict[int, Contract]:
     return found
 
 
+def contract_author(approval: Any) -> dict[str, str]:
+    """Who wrote the version of the contract that an approval is decided by, as a party to it."""
+    version = ContractVersion.objects.filter(
+        job__slug=approval.job_slug, number=approval.contract_number, author__isnull=False
+    )
+    names = version.values_list("author__username", flat=True)
+    return dict.fromkeys(names, "wrote this version of the contract")
+
+
 def targets(slugs: Collection[str]) -> dict[str, float]:
     """The success share that each of these jobs promises now; jobs without a contract promise
     none."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LEASE = timedelta(minutes=5)
@@ -26,6 +26,8 @@ class Standing:
     claimed_by: int | None = None
     claimed_until: datetime | None = None
     approved_by: tuple[int, ...] = ()
+    # Who must not approve it, with what they had in it: "asked for this undo".
+    parties: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def until(self) -> datetime:
@@ -90,12 +92,25 @@ def refusal(standing: Standing, answer: Answer, now: datetime) -> Refusal | None
             "claimed",
             "Somebody else has claimed it. Take over the claim, with a reason, to decide.",
         )
-    if answer.user_id in standing.approved_by:
-        return Refusal("voted", "You have voted; the next vote has to be another person's.")
+    if refused := _is_no_second_person(standing, answer):
+        return refused
     if needs_reason(approve=answer.approve, risk=standing.risk) and not answer.reason.strip():
         word = "approve at this risk" if answer.approve else "reject"
         return Refusal("reason", f"Say why: a reason is needed to {word}.")
     return None
+
+
+def _is_no_second_person(standing: Standing, answer: Answer) -> Refusal | None:
+    if answer.approve and (had := standing.parties.get(answer.user_id)):
+        return Refusal("party", party_words(had))
+    if answer.user_id in standing.approved_by:
+        return Refusal("voted", "You have voted; the next vote has to be another person's.")
+    return None
+
+
+def party_words(had: str) -> str:
+    """Why somebody can't approve, though their role may. To reject is open to them."""
+    return f"You can't approve this: you {had}. Another person has to; you can reject it."
 
 
 def outcome(standing: Standing, answer: Answer) -> str:

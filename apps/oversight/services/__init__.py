@@ -12,6 +12,7 @@ from apps.oversight.services.claiming import claim, release
 from apps.oversight.services.deciding import decide
 from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
 from apps.oversight.services.escalating import escalate, escalate_due
+from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "escalate_due",
     "expire_due",
     "is_signed",
+    "parties_for",
     "release",
     "request_batch",
     "seal_of",

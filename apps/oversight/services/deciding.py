@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from apps.kernel.transactions import command
 from apps.oversight.domain import rules
 from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
+from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
 
@@ -58,7 +59,7 @@ def _decide(
         return approval
     now = database_now()
     answer = rules.Answer(user.pk, user.role if user.is_active else "", approve, reason, digest)
-    standing = standing_of(approval, votes)
+    standing = standing_of(approval, votes, parties_for(approval, user, votes))
     if refused := rules.refusal(standing, answer, now):
         raise error_of(refused, approval, digest)
     votes.append(_vote(approval, user, answer, nonce=nonce, dwell_ms=dwell_ms, now=now))
@@ -139,7 +140,9 @@ def _vote(
     return vote
 
 
-def standing_of(approval: Approval, votes: Sequence[Vote]) -> rules.Standing:
+def standing_of(
+    approval: Approval, votes: Sequence[Vote], parties: Mapping[int, str] | None = None
+) -> rules.Standing:
     return rules.Standing(
         state=approval.state,
         digest=approval.digest,
@@ -151,6 +154,7 @@ def standing_of(approval: Approval, votes: Sequence[Vote]) -> rules.Standing:
         claimed_by=approval.claimed_by_id,
         claimed_until=approval.claimed_until,
         approved_by=tuple(v.user_id for v in votes if v.approve),
+        parties=parties or {},
     )
 
 
@@ -159,7 +163,7 @@ def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerEr
     when = {"decided": approval.decided_at, "expired": approval.until}.get(refused.code)
     if refused.code == "reason":
         return InvalidInputError(refused.sentence, code="reason", field="reason")
-    if refused.code == "role":
+    if refused.code in ("role", "party"):
         return NotPermittedError(refused.sentence)
     detail: dict[str, Any] = {"who": who.display_name if who else "", "when": when}
     if refused.code == "digest":

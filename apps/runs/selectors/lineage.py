@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.forking import Cut, Mark, cut, obstacle
 from apps.runs.domain.script import items_of
@@ -95,3 +96,14 @@ def _upto(said: Sequence[tuple[int, str]], last: Step | None) -> int:
         if seq == upto + 1 and role == Message.Role.TOWER:
             upto = seq
     return upto
+
+
+# What a person had in a run by which events came about; what is undone is asked for last.
+_ASKED_FOR = {"run.accepted": "asked for this run", "run.compensating": "asked for this undo"}
+
+
+def requesters(approval: Any) -> dict[str, str]:
+    """People who began the run that an approval is about (a branch of another one, say), or asked
+    for what it did to be undone, as parties to the approval."""
+    found = log.people_of_run(approval.run_id, tuple(_ASKED_FOR))
+    return {name: _ASKED_FOR[kind] for name, kind in found.items()}

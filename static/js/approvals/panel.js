@@ -81,6 +81,7 @@ export const missing = (answer) => {
   const reason = $("#reason").value.trim();
   if (isClaimedByAnother()) return "Somebody else has claimed it: take over the claim first.";
   if (answer === "reject") return reason ? "" : "Say why you reject.";
+  if (form.dataset.notApprove) return form.dataset.notApprove;
   if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown.`;
   if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
   return performance.now() < armedAt ? "Ready in a moment…" : "";
