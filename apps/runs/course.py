@@ -26,7 +26,7 @@ from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.result import last_given, problem
 from apps.runs.domain.rows import NewStep
-from apps.runs.domain.script import Call, Turn, follow
+from apps.runs.domain.script import ToolCall, Turn, follow
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
@@ -208,7 +208,7 @@ def _thinks(run: Run, turn: Turn) -> bool:
     return run.agent_kind == "model" and not turn.done and turn.call is None
 
 
-def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> NewStep:
+def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewStep:
     tool = trouble.storable(call.tool)
     version = catalog.tool_versions(run.contract_version_id).get(tool)
     arguments, arguments_digest, unreadable = _proposed(call)
@@ -242,7 +242,7 @@ def _tool_step(run: Run, call: Call, top: int, contract: Contract) -> NewStep:
     )
 
 
-def _proposed(call: Call) -> tuple[dict[str, Any], str, str]:
+def _proposed(call: ToolCall) -> tuple[dict[str, Any], str, str]:
     """The arguments that were proposed, their digest, and why nobody can carry them out: what can't
     be kept exactly is kept as text, for people to see."""
     try:

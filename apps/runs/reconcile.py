@@ -24,7 +24,7 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedErr
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer, stored_answer
+from apps.runs.domain.finding import FindingVerdict, Looked, is_agreed, read_answer, stored_answer
 from apps.runs.domain.results import Disposition, Proof
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.journal import bodies, compensating, results, tickets, unknown
@@ -49,7 +49,7 @@ def resolve(
     step_id: UUID,
     *,
     round_number: int,
-    verdict: Verdict,
+    verdict: FindingVerdict,
     evidence: str,
     person: Any,
     ticket: UUID | None = None,
@@ -60,14 +60,14 @@ def resolve(
     form's ``ticket`` says it once: sent again it changes nothing and is no conflict."""
     if not person.may("runs.reconcile"):
         raise NotPermittedError("Only operators may say what became of a lost call.")
-    if verdict is Verdict.UNDO and not person.may("runs.undo"):
+    if verdict is FindingVerdict.UNDO and not person.may("runs.undo"):
         raise NotPermittedError("Only operators may undo what a run did.")
     if not evidence.strip():
         raise InvalidInputError("Say how you know.", field="evidence")
     if not tickets.spend(ticket, use="reconcile", subject=step_id, actor=person.actor):
         return Finding.objects.get(pk=ticket).settled
     step = _lock(step_id, round_number)
-    if verdict is Verdict.TRY_AGAIN and not step.in_time:
+    if verdict is FindingVerdict.TRY_AGAIN and not step.in_time:
         raise ConflictError("The run's deadline has passed: it can't be tried again.")
     votes = [*known.votes_of(step_id, round_number), (person.pk, verdict.value)]
     settles = is_agreed(votes, verdict, known.risk_of(step_id))
@@ -103,12 +103,12 @@ def _lock(step_id: UUID, round_number: int) -> unknown.Unknown:
 
 
 @participant
-def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: Actor) -> None:
-    if verdict is Verdict.HAPPENED:
+def _act(step: unknown.Unknown, verdict: FindingVerdict, evidence: str, actor: Actor) -> None:
+    if verdict is FindingVerdict.HAPPENED:
         _succeed(
             step, {"content": f"Confirmed by a person: {evidence}", "data": None}, Proof.PERSON
         )
-    elif verdict is Verdict.GIVE_UP:
+    elif verdict is FindingVerdict.GIVE_UP:
         unknown.settle(
             step.step_id,
             state="failed",
@@ -120,7 +120,7 @@ def _act(step: unknown.Unknown, verdict: Verdict, evidence: str, actor: Actor) -
         journal.free_intents([step.step_id])
         note = UNDONE.format(seq=step.seq, tool=step.tool_name, evidence=evidence)
         _go_on(step, [note])
-    elif verdict is Verdict.UNDO:
+    elif verdict is FindingVerdict.UNDO:
         _undo(step, evidence, actor)
     elif compensating.reopen(step.run_id, actor=actor) or unknown.reopen_run(step.run_id, "queued"):
         unknown.queue_again(step.step_id)

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from apps.catalog.models import ToolVersion
 from apps.runs import journal
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 from apps.runs.models import Breaker, Run, Step, Stop
 from apps.runs.services.stops import open_breaker, place_stop
 from tests.e2e.conftest import PageAs
@@ -46,7 +46,7 @@ def test_the_pages_are_accessible_and_fit(
 ) -> None:
     [run] = queue(scene, 1)
     person = UserFactory.create(role="operator", username="ida")
-    stop_id = place_stop(Scope.TOOL, "shop/refund", reason="Sums are wrong", person=person)
+    stop_id = place_stop(StopScope.TOOL, "shop/refund", reason="Sums are wrong", person=person)
     Stop.objects.filter(pk=stop_id).update(percent=10, stage_at=timezone.now())
     open_breaker("shop/refund", "", reason="Moving house", person=person)
     page = page_as("admin", phone=phone, theme=theme)

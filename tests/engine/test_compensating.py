@@ -21,7 +21,7 @@ from apps.kernel.errors import ConflictError
 from apps.kernel.failpoints import VARIABLE
 from apps.oversight.models import Approval
 from apps.runs import reconcile, services
-from apps.runs.domain.finding import Verdict
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Receipt, Run, Step
 from apps.runs.selectors.compensating import plan_of
 from tests.engine.conftest import Tower, _apply
@@ -249,7 +249,7 @@ def test_one_undone_by_hand_lets_the_rest_go_on(shop: Tower, operator: User) -> 
     fault(shop)
 
     assert services.settle_failed_undoing(
-        run.pk, 5, verdict=Verdict.GIVE_UP, evidence="it was shipped", person=operator
+        run.pk, 5, verdict=FindingVerdict.GIVE_UP, evidence="it was shipped", person=operator
     )
     drain()
 
@@ -276,7 +276,7 @@ def test_an_undoing_whose_answer_is_lost_is_reconciled_and_goes_on(
     with pytest.raises(ConflictError):
         press(run, operator)
     reconcile.resolve(
-        step.id, round_number=1, verdict=Verdict.HAPPENED, evidence="seen", person=operator
+        step.id, round_number=1, verdict=FindingVerdict.HAPPENED, evidence="seen", person=operator
     )
     drain()
 
@@ -295,7 +295,7 @@ def test_a_lost_call_is_said_to_have_happened_and_undone(shop: Tower, operator: 
     step = Step.objects.get(state="confirmation_unknown")
 
     assert reconcile.resolve(
-        step.id, round_number=1, verdict=Verdict.UNDO, evidence="seen", person=operator
+        step.id, round_number=1, verdict=FindingVerdict.UNDO, evidence="seen", person=operator
     )
     drain()
 

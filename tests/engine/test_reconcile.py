@@ -17,7 +17,7 @@ from apps.oversight.models import Approval
 from apps.policy.models import Decision
 from apps.runs import reconcile
 from apps.runs.course import RunCache
-from apps.runs.domain.finding import Looked, Verdict
+from apps.runs.domain.finding import FindingVerdict, Looked
 from apps.runs.engine.commit import claim_and_commit, commit
 from apps.runs.models import Attempt, Finding, Receipt, Run, Step
 from apps.runs.work import Finished
@@ -53,7 +53,7 @@ def lost(tower: Tower, fault: dict[str, Any], *, count: int, moves: int = 2) -> 
     return step
 
 
-def say(step: Step, verdict: Verdict, person: User) -> None:
+def say(step: Step, verdict: FindingVerdict, person: User) -> None:
     settled = reconcile.resolve(
         step.id,
         round_number=step.attempts_made,
@@ -74,7 +74,7 @@ def test_said_to_have_happened_it_is_never_sent_again(tower: Tower, operator: Us
     step = lost(tower, DONE, count=1)
     assert streets(tower) == 1
 
-    say(step, Verdict.HAPPENED, operator)
+    say(step, FindingVerdict.HAPPENED, operator)
     drain()
 
     assert set(Run.objects.values_list("state", "outcome")) == {("succeeded", "resolved")}
@@ -88,7 +88,7 @@ def test_tried_again_it_is_decided_afresh_and_happens_once(tower: Tower, operato
     step = lost(tower, UNDONE, count=1)
     assert streets(tower) == 0
 
-    say(step, Verdict.TRY_AGAIN, operator)
+    say(step, FindingVerdict.TRY_AGAIN, operator)
     drain()
 
     step.refresh_from_db()
@@ -102,7 +102,7 @@ def test_tried_again_it_is_decided_afresh_and_happens_once(tower: Tower, operato
 def test_left_undone_the_run_goes_on_without_it(tower: Tower, operator: User) -> None:
     step = lost(tower, UNDONE, count=1)
 
-    say(step, Verdict.GIVE_UP, operator)
+    say(step, FindingVerdict.GIVE_UP, operator)
     drain()
 
     assert [s.disposition for s in Step.objects.filter(tool_name=TOOL).order_by("seq")] == [
@@ -117,12 +117,12 @@ def test_lost_again_it_is_unknown_again(tower: Tower, operator: User) -> None:
     step = lost(tower, UNDONE, count=1)
     lose(tower, DONE, count=1)
 
-    say(step, Verdict.TRY_AGAIN, operator)
+    say(step, FindingVerdict.TRY_AGAIN, operator)
     drain()
 
     step.refresh_from_db()
     assert (step.state, step.attempts_made) == ("confirmation_unknown", 2)
-    say(step, Verdict.HAPPENED, operator)
+    say(step, FindingVerdict.HAPPENED, operator)
     drain()
     assert Run.objects.get().state == "succeeded"
     assert Finding.objects.filter(settled=True).count() == 2
@@ -140,7 +140,7 @@ def test_what_a_person_had_approved_is_asked_of_a_person_again(
     drain()
     step = Step.objects.get(state="confirmation_unknown")
 
-    say(step, Verdict.TRY_AGAIN, operator)
+    say(step, FindingVerdict.TRY_AGAIN, operator)
     drain()
 
     step.refresh_from_db()
@@ -177,7 +177,7 @@ def test_a_key_that_the_tool_does_not_know_is_evidence_for_a_person(
 
     assert reconcile.look_up(step.id, person=operator) is Looked.ABSENT
     assert Step.objects.get(pk=step.pk).state == "confirmation_unknown"
-    say(step, Verdict.TRY_AGAIN, operator)
+    say(step, FindingVerdict.TRY_AGAIN, operator)
     drain()
 
     assert Run.objects.get().state == "succeeded"
@@ -187,7 +187,7 @@ def test_a_key_that_the_tool_does_not_know_is_evidence_for_a_person(
 def test_a_wrong_word_about_a_keyed_call_does_not_double_it(tower: Tower, operator: User) -> None:
     step = lost(tower, DONE, count=4)
 
-    say(step, Verdict.TRY_AGAIN, operator)  # it had happened
+    say(step, FindingVerdict.TRY_AGAIN, operator)  # it had happened
     drain()
 
     assert Receipt.objects.get(step=step).evidence == "replayed"
@@ -244,7 +244,7 @@ def test_a_late_answer_changes_nothing_once_a_person_has_spoken(
     tower.start([[call(TOOL, 0, **address(0)), {"done": "moved"}]])
     _, [action] = claim_and_commit(RunCache(), "normal", limit=9, owner="stopped", lease_s=0)
     take_back_leases()
-    say(Step.objects.get(), Verdict.GIVE_UP, operator)
+    say(Step.objects.get(), FindingVerdict.GIVE_UP, operator)
 
     result = CallResult(Ending.ANSWERED, content="moved")
     commit(RunCache(), [Finished(action, result)], [], owner="stopped", lease_s=9, go_on=True)

@@ -14,7 +14,7 @@ from django.db import connection
 
 from apps.audit.models import Event
 from apps.audit.services import sweep
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 from apps.runs.engine.drain import Drain
 from apps.runs.journal import barriers
 from apps.runs.models import PARKED_UNTIL, Attempt, Breaker, Intent, Run, Step
@@ -85,7 +85,7 @@ def test_a_stop_of_a_tool_in_mid_load_takes_effect_and_loses_nothing(tower: Towe
     tower.worker()
     wait_until(lambda: Step.objects.filter(tool_name=MOVE, state="succeeded").count() >= 4)
 
-    stop_id = stops.place_stop(Scope.TOOL, TOOL, reason="wrong streets", person=person)
+    stop_id = stops.place_stop(StopScope.TOOL, TOOL, reason="wrong streets", person=person)
     wait_until(_rests, seconds=30)
     effects = len(entries(tower))
     others = tower.start([looks(6)] * 3)
@@ -134,7 +134,10 @@ def test_a_call_that_waits_for_its_turn_at_the_tool_is_not_made_after_a_stop(tow
     wait_until(lambda: Attempt.objects.count() == 12)
 
     stop_id = stops.place_stop(
-        Scope.JOB, "retail-shop", reason="wrong orders", person=UserFactory.create(role="operator")
+        StopScope.JOB,
+        "retail-shop",
+        reason="wrong orders",
+        person=UserFactory.create(role="operator"),
     )
     wait_until(lambda: not Step.objects.filter(state="running").exists())
     thread.join()

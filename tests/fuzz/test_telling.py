@@ -97,7 +97,7 @@ def test_what_undoes_a_step_is_planned(number: int) -> None:
 
 @pytest.mark.parametrize("number", VARIANTS)
 def test_a_script_keeps_its_places_and_its_calls_name_a_tool(number: int) -> None:
-    mark = forking.Mark(1, "tool", "succeeded", 0)
+    mark = forking.ScriptPosition(1, "tool", "succeeded", 0)
     for raw in values("runs_runscript", "items", number):
         items = script.items_of(raw)
         assert len(items) == (len(raw) if isinstance(raw, list) else 0)

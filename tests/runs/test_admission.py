@@ -152,7 +152,7 @@ def test_a_deferred_run_that_cannot_begin_waits_on_and_holds_up_no_other(
     admitted = admit_runs([of_class(case, Class.C1, scene)] * 43, actor=Actor.user("ida"))
     odd, late, other = (a.run_id for a in admitted if isinstance(a.verdict, Defer))
     Run.objects.filter(id__in=[a.run_id for a in admitted[:20]]).update(state="cancelled")
-    load_all, judge = admitting.course.load, admitting.Reading.verdict
+    load_all, judge = admitting.course.load, admitting.PressureReading.verdict
 
     def load_some(ids: Any) -> Any:
         if odd in ids:
@@ -167,7 +167,7 @@ def test_a_deferred_run_that_cannot_begin_waits_on_and_holds_up_no_other(
 
     seen: list[str] = ["nobody yet"]
     monkeypatch.setattr(admitting.course, "load", load_some)
-    monkeypatch.setattr(admitting.Reading, "verdict", judge_some)
+    monkeypatch.setattr(admitting.PressureReading, "verdict", judge_some)
 
     assert tend_queue() == 2
 

@@ -21,7 +21,7 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedErr
 from apps.kernel.ids import new_id
 from apps.ops.selectors.undoing import nested
 from apps.runs import reconcile, services
-from apps.runs.domain.finding import Verdict
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Intent, Run, Step
 from apps.runs.selectors.compensating import plan_of
 from apps.workers import recovery
@@ -244,10 +244,10 @@ def test_a_failed_undoing_waits_for_a_person_and_is_never_dropped(
 
 @pytest.mark.parametrize(
     ("verdict", "outcome"),
-    [(Verdict.HAPPENED, "compensated"), (Verdict.GIVE_UP, "partly_compensated")],
+    [(FindingVerdict.HAPPENED, "compensated"), (FindingVerdict.GIVE_UP, "partly_compensated")],
 )
 def test_what_a_person_settles_lets_the_rest_go_on(
-    scene: Scene, people: dict[str, User], verdict: Verdict, outcome: str
+    scene: Scene, people: dict[str, User], verdict: FindingVerdict, outcome: str
 ) -> None:
     run = refunded(scene)
     press(run, people["operator"])
@@ -269,7 +269,7 @@ def test_from_risk_high_on_two_people_say_it(scene: Scene, people: dict[str, Use
     press(run, people["operator"])
     failed = fail(run)
     DecisionFactory.create(run_id=run.pk, step_id=failed.pk, risk=3)
-    said = {"verdict": Verdict.GIVE_UP, "evidence": "too late"}
+    said = {"verdict": FindingVerdict.GIVE_UP, "evidence": "too late"}
 
     assert not services.settle_failed_undoing(run.pk, failed.seq, person=people["operator"], **said)
     assert after(run).state == "confirmation_unknown"
@@ -277,9 +277,11 @@ def test_from_risk_high_on_two_people_say_it(scene: Scene, people: dict[str, Use
     assert after(run).state == "compensating"
 
 
-@pytest.mark.parametrize("verdict", [Verdict.HAPPENED, Verdict.TRY_AGAIN, Verdict.GIVE_UP])
+@pytest.mark.parametrize(
+    "verdict", [FindingVerdict.HAPPENED, FindingVerdict.TRY_AGAIN, FindingVerdict.GIVE_UP]
+)
 def test_a_lost_undoing_is_reconciled_and_the_undoing_goes_on(
-    scene: Scene, people: dict[str, User], verdict: Verdict
+    scene: Scene, people: dict[str, User], verdict: FindingVerdict
 ) -> None:
     run = refunded(scene)
     press(run, people["operator"])
@@ -299,7 +301,7 @@ def test_a_lost_undoing_is_reconciled_and_the_undoing_goes_on(
 
     assert after(run).state == "compensating"
     step.refresh_from_db()
-    if verdict is Verdict.TRY_AGAIN:
+    if verdict is FindingVerdict.TRY_AGAIN:
         assert (step.state, len(undoings(run))) == ("queued", 1)
     else:
         assert undoings(run)[-1].arguments == {"order": "#1"}
@@ -318,7 +320,11 @@ def test_a_lost_call_can_be_said_to_have_happened_and_undone(
     )  # fmt: skip
 
     assert reconcile.resolve(
-        lost.pk, round_number=1, verdict=Verdict.UNDO, evidence="x", person=people["operator"]
+        lost.pk,
+        round_number=1,
+        verdict=FindingVerdict.UNDO,
+        evidence="x",
+        person=people["operator"],
     )
 
     assert after(run).state == "compensating"

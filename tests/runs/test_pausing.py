@@ -19,7 +19,7 @@ from apps.runs import journal, services
 from apps.runs.domain.barrier import Barriers, blocked
 from apps.runs.domain.pausing import OPEN, WAITS_FOR_RESUME, may_pause
 from apps.runs.domain.states import TERMINAL, State
-from apps.runs.domain.suspicion import ALONE, GUILTY, End, verdict
+from apps.runs.domain.suspicion import ALONE, GUILTY, WorkHorseEnd, verdict
 from apps.runs.journal import barriers, claiming, parking
 from apps.runs.models import PARKED_UNTIL, Run, Step
 from apps.runs.work import Claimed
@@ -279,7 +279,7 @@ def test_a_pause_without_a_reason_is_refused(client_as) -> None:
 
 
 def test_the_page_of_a_poisoned_run_names_the_workers_and_offers_another_try(client_as) -> None:
-    words = verdict(End.CRASHED, losses=5, blame=GUILTY)
+    words = verdict(WorkHorseEnd.CRASHED, losses=5, blame=GUILTY)
     step = poison_step()
     Step.objects.filter(pk=step.pk).update(error=words)
     for number, worker in enumerate(("w-one", "w-two"), start=4):

@@ -23,7 +23,7 @@ from apps.catalog.models import ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.runs import reconcile
-from apps.runs.domain.finding import Looked, Verdict
+from apps.runs.domain.finding import FindingVerdict, Looked
 from apps.runs.models import Finding, Intent, Message, Receipt, Run, Step
 from apps.runs.selectors import unknown
 from apps.runs.services import cancel_run
@@ -60,7 +60,9 @@ def lost_step(scene: Scene, *, risk: int = 1, **run: Any) -> Step:
     return step
 
 
-def say(step: Step, person: User, verdict: Verdict = Verdict.HAPPENED, **changes: Any) -> bool:
+def say(
+    step: Step, person: User, verdict: FindingVerdict = FindingVerdict.HAPPENED, **changes: Any
+) -> bool:
     values = {"round_number": 1, "evidence": "Seen in the ledger", **changes}
     return reconcile.resolve(step.id, verdict=verdict, person=person, **values)
 
@@ -100,7 +102,7 @@ def test_left_undone_frees_the_mutation_and_tells_the_conversation(
 ) -> None:
     step = lost_step(scene)
 
-    say(step, people["operator"], Verdict.GIVE_UP)
+    say(step, people["operator"], FindingVerdict.GIVE_UP)
 
     now = after(step)
     assert (now.state, now.disposition, now.error_class) == ("failed", "failed", "not_done")
@@ -115,7 +117,7 @@ def test_try_again_puts_it_before_the_gate_as_if_new(
 ) -> None:
     step = lost_step(scene)
 
-    say(step, people["operator"], Verdict.TRY_AGAIN)
+    say(step, people["operator"], FindingVerdict.TRY_AGAIN)
 
     now = after(step)
     assert (now.state, now.gate, now.approval_id, now.disposition) == ("queued", "", None, "")
@@ -132,7 +134,7 @@ def test_from_risk_high_on_two_different_people_have_to_say_the_same(
 
     assert say(step, people["operator"]) is False
     assert say(step, people["operator"]) is False
-    assert say(step, people["operator2"], Verdict.GIVE_UP) is False
+    assert say(step, people["operator2"], FindingVerdict.GIVE_UP) is False
     assert after(step).state == "confirmation_unknown"
     assert say(step, people["operator2"]) is True
 
@@ -163,7 +165,7 @@ def test_who_comes_second_is_told_who_won_and_when(scene: Scene, people: dict[st
     say(step, people["operator"])
 
     with pytest.raises(ConflictError, match="it happened") as told:
-        say(step, people["operator2"], Verdict.GIVE_UP)
+        say(step, people["operator2"], FindingVerdict.GIVE_UP)
 
     assert told.value.detail["who"] == people["operator"].display_name
     assert told.value.detail["when"] == Finding.objects.get().at
@@ -188,7 +190,7 @@ def test_an_ended_run_is_not_tried_again_but_its_step_can_be_resolved(
     cancel_run(step.run_id, actor=Actor.user("ops"), reason="customer called back")
 
     with pytest.raises(ConflictError):
-        say(step, people["operator"], Verdict.TRY_AGAIN)
+        say(step, people["operator"], FindingVerdict.TRY_AGAIN)
     assert not Finding.objects.exists()
     say(step, people["operator"])
 
@@ -200,7 +202,7 @@ def test_past_its_deadline_a_run_is_not_tried_again(scene: Scene, people: dict[s
     step = lost_step(scene, deadline_at=timezone.now() - timedelta(minutes=1))
 
     with pytest.raises(ConflictError, match="deadline"):
-        say(step, people["operator"], Verdict.TRY_AGAIN)
+        say(step, people["operator"], FindingVerdict.TRY_AGAIN)
 
 
 def race(*calls: Callable[[], Any]) -> list[Any]:
@@ -220,9 +222,11 @@ def race(*calls: Callable[[], Any]) -> list[Any]:
         return list(threads.map(run, calls))
 
 
-@pytest.mark.parametrize("verdict", [Verdict.TRY_AGAIN, Verdict.GIVE_UP, Verdict.HAPPENED])
+@pytest.mark.parametrize(
+    "verdict", [FindingVerdict.TRY_AGAIN, FindingVerdict.GIVE_UP, FindingVerdict.HAPPENED]
+)
 def test_of_two_people_at_once_one_wins(
-    scene: Scene, people: dict[str, User], verdict: Verdict
+    scene: Scene, people: dict[str, User], verdict: FindingVerdict
 ) -> None:
     for _ in range(5):
         step = lost_step(scene)
@@ -256,7 +260,7 @@ def test_cancelling_and_trying_again_at_once_never_leaves_work_in_a_cancelled_ru
         step = lost_step(scene)
 
         race(
-            lambda s=step: say(s, people["operator"], Verdict.TRY_AGAIN),
+            lambda s=step: say(s, people["operator"], FindingVerdict.TRY_AGAIN),
             lambda s=step: cancel_run(s.run_id, actor=Actor.user("ops"), reason="x"),
         )
 
@@ -345,7 +349,7 @@ def test_the_sweep_yields_to_a_person_who_was_quicker(
 ) -> None:
     step = lost_step(scene)
     [target] = unknown.targets([step.id])
-    say(step, people["operator"], Verdict.GIVE_UP)
+    say(step, people["operator"], FindingVerdict.GIVE_UP)
     late = CallResult(Ending.ANSWERED, data={"found": True, "result": "x"})
 
     reconcile._note(target, late, person=None)

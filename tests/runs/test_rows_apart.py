@@ -20,7 +20,7 @@ from apps.oversight import services as approvals
 from apps.oversight.models import Approval
 from apps.runs import services
 from apps.runs.apps import DECISIONS
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.models import PARKED_UNTIL, Step
 from apps.runs.services import pausing, stops
@@ -89,7 +89,7 @@ def test_a_step_that_cant_be_freed_leaves_the_others_to_be() -> None:
 def test_a_stop_is_lifted_whatever_one_step_says_and_the_sweep_wakes_the_others() -> None:
     steps = parked(3, "everything is stopped")
     admin = UserFactory.create(role="admin")
-    stop = stops.place_stop(Scope.EVERYTHING, "", reason="x", person=admin)
+    stop = stops.place_stop(StopScope.EVERYTHING, "", reason="x", person=admin)
 
     with refused("runs_step", is_one_of([steps[1].pk])):
         stops.lift_stop(stop, reason="y", person=admin)

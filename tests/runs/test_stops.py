@@ -15,7 +15,7 @@ from apps.audit.models import Event
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.ops.selectors.stops import one, parse
 from apps.runs import journal
-from apps.runs.domain.barrier import Scope, admits
+from apps.runs.domain.barrier import StopScope, admits
 from apps.runs.journal import barriers, claiming
 from apps.runs.models import PARKED_UNTIL, Breaker, Run, Step, Stop
 from apps.runs.selectors.stops import forget_banner
@@ -60,7 +60,7 @@ def test_a_stop_parks_what_is_due_and_lifting_lets_it_go(scene: Scene, people: P
     [run] = queue(scene)
     queue(scene, tool_name="look", effect="read")
 
-    stop_id = stops.place_stop(Scope.TOOL, TOOL, reason="wrong sums", person=people["operator"])
+    stop_id = stops.place_stop(StopScope.TOOL, TOOL, reason="wrong sums", person=people["operator"])
 
     step = Step.objects.get(run=run)
     assert (step.waits_for, step.not_before) == ("tool shop/refund is stopped", PARKED_UNTIL)
@@ -75,10 +75,14 @@ def test_a_stop_parks_what_is_due_and_lifting_lets_it_go(scene: Scene, people: P
 
 @pytest.mark.parametrize(
     ("scope", "target"),
-    [(Scope.AGENT, "shop-reference"), (Scope.JOB, "shop-refund"), (Scope.EVERYTHING, "")],
+    [
+        (StopScope.AGENT, "shop-reference"),
+        (StopScope.JOB, "shop-refund"),
+        (StopScope.EVERYTHING, ""),
+    ],
 )
 def test_a_stop_holds_runs_by_agent_job_or_all_of_them(
-    scene: Scene, people: People, scope: Scope, target: str
+    scene: Scene, people: People, scope: StopScope, target: str
 ) -> None:
     queue(scene)
     queue(scene, kind="agent", tool_name="think")
@@ -94,16 +98,16 @@ def test_undoing_goes_on_under_a_stop_of_its_job(scene: Scene, people: People) -
     journal.add_steps([step_row(run, 2)], owner="", lease_s=None)
     Step.objects.filter(seq=2).update(compensates_id=undone)
 
-    stops.place_stop(Scope.JOB, "shop-refund", reason="r", person=people["operator"])
+    stops.place_stop(StopScope.JOB, "shop-refund", reason="r", person=people["operator"])
 
     assert [w.seq for w in due()] == [2]
 
 
 def test_a_second_stop_of_the_same_is_told_who_was_first(people: People) -> None:
-    stops.place_stop(Scope.TOOL, TOOL, reason="wrong sums", person=people["operator"])
+    stops.place_stop(StopScope.TOOL, TOOL, reason="wrong sums", person=people["operator"])
 
     with pytest.raises(ConflictError, match="stopped already, by operator: wrong sums") as told:
-        stops.place_stop(Scope.TOOL, TOOL, reason="me too", person=people["operator2"])
+        stops.place_stop(StopScope.TOOL, TOOL, reason="me too", person=people["operator2"])
 
     assert told.value.detail["who"] == "operator"
     assert Stop.objects.count() == Event.objects.count() == 1
@@ -111,8 +115,8 @@ def test_a_second_stop_of_the_same_is_told_who_was_first(people: People) -> None
 
 def test_what_another_stop_holds_stays_and_says_so(scene: Scene, people: People) -> None:
     queue(scene)
-    first = stops.place_stop(Scope.EVERYTHING, "", reason="r", person=people["admin"])
-    stops.place_stop(Scope.TOOL, TOOL, reason="r", person=people["operator"])
+    first = stops.place_stop(StopScope.EVERYTHING, "", reason="r", person=people["admin"])
+    stops.place_stop(StopScope.TOOL, TOOL, reason="r", person=people["operator"])
 
     stops.lift_stop(first, reason="fine", person=people["admin"])
 
@@ -123,7 +127,7 @@ def test_what_another_stop_holds_stays_and_says_so(scene: Scene, people: People)
 def test_a_stop_is_lifted_in_stages(scene: Scene, people: People) -> None:
     person = people["operator"]
     queue(scene, 60)
-    stop_id = stops.place_stop(Scope.JOB, "shop-refund", reason="r", person=person)
+    stop_id = stops.place_stop(StopScope.JOB, "shop-refund", reason="r", person=person)
 
     seen = 0
     for percent in (10, 50):
@@ -150,7 +154,7 @@ def _rule(stop: Stop) -> Any:
 
 
 def test_two_clicks_are_one_stage(people: People) -> None:
-    stop_id = stops.place_stop(Scope.TOOL, TOOL, reason="r", person=people["operator"])
+    stop_id = stops.place_stop(StopScope.TOOL, TOOL, reason="r", person=people["operator"])
     stops.let_go_on(stop_id, seen=0, person=people["operator"])
 
     with pytest.raises(ConflictError, match="operator has set this stop to 10 %"):
@@ -160,7 +164,7 @@ def test_two_clicks_are_one_stage(people: People) -> None:
 
 
 def test_only_an_administrator_lifts_a_stop_of_everything(people: People) -> None:
-    stop_id = stops.place_stop(Scope.EVERYTHING, "", reason="r", person=people["operator"])
+    stop_id = stops.place_stop(StopScope.EVERYTHING, "", reason="r", person=people["operator"])
 
     for change in (
         lambda: stops.lift_stop(stop_id, reason="fine", person=people["operator"]),
@@ -176,7 +180,7 @@ def test_only_an_administrator_lifts_a_stop_of_everything(people: People) -> Non
 
 def test_a_stop_shows_how_those_fare_whom_it_lets_go_on(scene: Scene, people: People) -> None:
     runs = queue(scene, 4)
-    stop_id = stops.place_stop(Scope.TOOL, TOOL, reason="r", person=people["operator"])
+    stop_id = stops.place_stop(StopScope.TOOL, TOOL, reason="r", person=people["operator"])
     Step.objects.filter(run=runs[0]).update(state="running")
     now = Stop.objects.get().placed_at.replace(year=2900)
     ends = (("succeeded", runs[1]), ("failed", runs[2]))
@@ -304,8 +308,8 @@ def test_an_open_breaker_says_when_it_is_probed(client_as: Callable[[str], Clien
 def test_a_name_that_only_one_thing_has_is_enough(
     scene: Scene, client_as: Callable[[str], Client]
 ) -> None:
-    assert parse("refund") == (Scope.TOOL, TOOL)
-    assert parse(TOOL) == (Scope.TOOL, TOOL)
+    assert parse("refund") == (StopScope.TOOL, TOOL)
+    assert parse(TOOL) == (StopScope.TOOL, TOOL)
 
     page = text_of(client_as("operator").get(reverse("stops:index"), {"what": "refund"}))
     assert TOOL in page

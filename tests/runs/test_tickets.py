@@ -19,7 +19,7 @@ from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
 from apps.kernel.ids import new_id
 from apps.runs import services
-from apps.runs.domain.finding import Verdict
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Run, Ticket
 from apps.runs.selectors.compensating import plan_of
 from tests.factories.runs import DecisionFactory
@@ -99,7 +99,7 @@ def test_what_becomes_of_a_failed_undoing_is_said_once(
     run, ticket = refunded(scene), new_id()
     press(run, people["operator"])
     failed = fail(run)
-    said = {"verdict": Verdict.GIVE_UP, "evidence": "too late", "ticket": ticket}
+    said = {"verdict": FindingVerdict.GIVE_UP, "evidence": "too late", "ticket": ticket}
 
     settled = at_once(
         lambda: services.settle_failed_undoing(

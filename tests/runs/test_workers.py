@@ -17,7 +17,7 @@ from apps.kernel.errors import ConflictError
 from apps.ops.selectors import health
 from apps.runs.models import Attempt, Step, Worker
 from apps.runs.services import workers
-from apps.runs.services.workers import Notice
+from apps.runs.services.workers import ShutdownNotice
 from tests.factories.runs import RunFactory, StepFactory
 
 pytestmark = pytest.mark.django_db
@@ -164,7 +164,7 @@ def test_only_what_has_caused_nothing_is_given_back() -> None:
 
 def test_told_once_to_finish_and_twice_to_hurry(settings) -> None:
     settings.FINISH_SECONDS = 25.0
-    notice = Notice()
+    notice = ShutdownNotice()
     assert not notice.is_given
     assert not notice.is_over
 
@@ -175,6 +175,6 @@ def test_told_once_to_finish_and_twice_to_hurry(settings) -> None:
     assert notice.is_given
     assert first - notice.until > 20
     settings.FINISH_SECONDS = 0.0
-    at_once = Notice()
+    at_once = ShutdownNotice()
     at_once.tell()
     assert at_once.is_over

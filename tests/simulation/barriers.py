@@ -13,8 +13,8 @@ from uuid import UUID
 from apps.calls.domain.retry import Ending
 from apps.runs.domain import barrier, breaker, budget
 from apps.runs.domain.barrier import Barriers, Shut
-from apps.runs.domain.breaker import Breaker
-from apps.runs.domain.caps import Cap, Pace, Rooms, Who, own_pace
+from apps.runs.domain.breaker import BreakerStatus
+from apps.runs.domain.caps import CapLimits, RateLimit, Rooms, Who, own_pace
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
 from tests.simulation.rows import FOR_EVER, Done, Step
@@ -31,7 +31,7 @@ class Parked:
 class Bounds:
     """What is in force, for all workers."""
 
-    def __init__(self, store: Store, rng: Random, caps: Sequence[Cap]) -> None:
+    def __init__(self, store: Store, rng: Random, caps: Sequence[CapLimits]) -> None:
         self.store = store
         self.rng = rng
         self.caps = {(c.scope, c.key): c for c in caps}
@@ -122,7 +122,7 @@ class Bounds:
             counts[2] += one.reply.error_class == "timeout"
         now = self.store.datetime()
         for name, (successes, failures, timeouts) in tally.items():
-            before = self.store.breakers.get(name) or Breaker("closed", now)
+            before = self.store.breakers.get(name) or BreakerStatus("closed", now)
             after = breaker.after(
                 before, successes=successes, failures=failures, timeouts=timeouts, now=now,
                 jitter=self.rng.random(),
@@ -130,7 +130,7 @@ class Bounds:
             self.store.breakers[name] = after
             self._changed(name, before, after)
 
-    def _changed(self, name: str, before: Breaker, after: Breaker) -> None:
+    def _changed(self, name: str, before: BreakerStatus, after: BreakerStatus) -> None:
         if after.open_until is not None:
             self.store.timer((after.open_until - BEGAN).total_seconds())
         if before.state != "closed" and after.state == "closed":
@@ -194,7 +194,7 @@ class Bounds:
                 self.store.park(step, block.waits_for, None)
 
 
-def _opens_in(one: Breaker, now: datetime) -> float | None:
+def _opens_in(one: BreakerStatus, now: datetime) -> float | None:
     if one.state == "half_open":
         return 0.0
     if one.manual or one.open_until is None:
@@ -219,6 +219,6 @@ def _pairs(step: Step) -> list[tuple[str, str]]:
     return [("tool", step.tool.full_name), ("job", step.run.job), ("agent", step.run.agent)]
 
 
-def _own(step: Step) -> Pace | None:
+def _own(step: Step) -> RateLimit | None:
     rate = step.tool.terms.rate_per_minute
     return own_pace(step.run.job, step.tool.name, rate if rate < 1000 else None)

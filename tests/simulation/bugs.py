@@ -57,10 +57,10 @@ def _forgets_receipts() -> list[Patch]:
 
 
 def _undoes_forwards() -> list[Patch]:
-    def first(self: saga.Plan) -> Any:
+    def first(self: saga.UndoPlan) -> Any:
         return next(iter(reversed(self.open)), None)
 
-    return [(saga.Plan, "next", property(first))]
+    return [(saga.UndoPlan, "next", property(first))]
 
 
 def _any_number_of_probes() -> list[Patch]:

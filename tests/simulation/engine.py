@@ -371,7 +371,7 @@ class Engine:
 
     # --- undoing ------------------------------------------------------------------------------
 
-    def undo_plan(self, run: Run) -> saga.Plan:
+    def undo_plan(self, run: Run) -> saga.UndoPlan:
         """``selectors.compensating.plan_of``."""
         return saga.plan([_past(s) for s in run.steps], self.compensations)
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from apps.oversight.domain import rules
 from apps.runs.domain import barrier, breaker, saga
-from apps.runs.domain.barrier import Scope, Stop
-from apps.runs.domain.breaker import Breaker
-from apps.runs.domain.finding import Looked, Verdict, is_agreed, read_answer
+from apps.runs.domain.barrier import StopInForce, StopScope
+from apps.runs.domain.breaker import BreakerStatus
+from apps.runs.domain.finding import FindingVerdict, Looked, is_agreed, read_answer
 from apps.runs.domain.pausing import may_pause
 from apps.runs.domain.states import State
 from tests.simulation.engine import UNDOING_FAILED, Engine
@@ -26,7 +26,7 @@ CANCELLABLE = frozenset(
     {S.ACCEPTED, S.QUEUED, S.RUNNING, S.WAITING_APPROVAL, S.CONFIRMATION_UNKNOWN}
 )
 UNDOABLE = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.CONFIRMATION_UNKNOWN})
-UNKNOWN_VERDICTS = tuple(Verdict)
+UNKNOWN_VERDICTS = tuple(FindingVerdict)
 
 
 class People:
@@ -92,15 +92,15 @@ class People:
             what = self._settle_failed if failed else self._resolve
             self.world.after(delay_s, what, step, step.attempts_made, 1)
 
-    def _word(self, step: Step) -> Verdict:
+    def _word(self, step: Step) -> FindingVerdict:
         """What a person finds out: mostly the truth, as far as it can be seen now."""
         happened = bool(self.world.watch.keys[step.key])
         if self.rng.random() < 0.15:
             happened = not happened
         if happened:
-            return Verdict.UNDO if self.rng.random() < 0.2 else Verdict.HAPPENED
+            return FindingVerdict.UNDO if self.rng.random() < 0.2 else FindingVerdict.HAPPENED
         again = not self.world.is_calm and self.rng.random() < 0.6
-        return Verdict.TRY_AGAIN if again else Verdict.GIVE_UP
+        return FindingVerdict.TRY_AGAIN if again else FindingVerdict.GIVE_UP
 
     def _resolve(self, step: Step, round_number: int, person: int) -> None:
         """``reconcile.resolve``."""
@@ -109,8 +109,8 @@ class People:
             return
         word = self._word(step)
         in_time = step.run.deadline_at > self.world.now or step.compensates is not None
-        if word is Verdict.TRY_AGAIN and not in_time:
-            word = Verdict.GIVE_UP
+        if word is FindingVerdict.TRY_AGAIN and not in_time:
+            word = FindingVerdict.GIVE_UP
         votes = [(p, w) for s, r, p, w in self.store.findings if s == step.id and r == round_number]
         votes.append((person, word.value))
         settles = is_agreed(votes, word, step.tool.risk)
@@ -123,17 +123,17 @@ class People:
             delay_s = self.rng.expovariate(1 / 60.0)
             self.world.after(delay_s, self._resolve, step, round_number, 1 + person % 3)
 
-    def _act(self, step: Step, word: Verdict) -> bool:
+    def _act(self, step: Step, word: FindingVerdict) -> bool:
         """``reconcile._act``; ``False``: a conflict, nothing changed."""
         run = step.run
-        if word is Verdict.HAPPENED:
+        if word is FindingVerdict.HAPPENED:
             self.engine.succeed_unknown(step, {"content": "a person says so"}, "person")
-        elif word is Verdict.GIVE_UP:
+        elif word is FindingVerdict.GIVE_UP:
             self.world.watch.allows(step)
             self.store.settle_unknown(step, S.FAILED, "failed", "not_done")
             self.store.free_intent(step)
             self.engine.go_on(step)
-        elif word is Verdict.UNDO:
+        elif word is FindingVerdict.UNDO:
             return self._undo_with(step)
         elif self.engine.reopen_undoing(run) or self._reopen(run):
             self.world.watch.allows(step)
@@ -177,7 +177,7 @@ class People:
                 self.engine.queue_undoing(run, item)
             self.world.log("person", f"{step.name} undo again")
         else:
-            step.word = self.rng.choice((Verdict.HAPPENED, Verdict.GIVE_UP)).value
+            step.word = self.rng.choice((FindingVerdict.HAPPENED, FindingVerdict.GIVE_UP)).value
             self.world.log("person", f"{step.name} undoing: {step.word}")
             self.engine.resume_undoing(run)
         self.world.ring()
@@ -232,11 +232,11 @@ class People:
             self.engine.begin_undoing(run)
             self.world.ring()
 
-    def place_stop(self, scope: Scope, target: str) -> None:
+    def place_stop(self, scope: StopScope, target: str) -> None:
         number = len(self.store.stops) + 1
         if any(s.scope is scope and s.target == target for s in self.store.stops.values()):
             return
-        self.store.stops[number + self.world.events] = Stop(
+        self.store.stops[number + self.world.events] = StopInForce(
             number + self.world.events, scope, target
         )
         self.world.log("person", f"stops {scope} {target}")
@@ -252,14 +252,14 @@ class People:
         if percent >= 100:
             del self.store.stops[number]
         else:
-            self.store.stops[number] = Stop(number, stop.scope, stop.target, percent)
+            self.store.stops[number] = StopInForce(number, stop.scope, stop.target, percent)
             self.world.after(self.rng.uniform(1.0, 30.0), self._lift_a_bit, number)
         self.world.bounds.wake_freed()
         self.world.ring()
 
     def open_breaker(self, name: str) -> None:
         now = self.store.datetime()
-        one = self.store.breakers.get(name) or Breaker("closed", now)
+        one = self.store.breakers.get(name) or BreakerStatus("closed", now)
         self.store.breakers[name] = breaker.held_open(one, "by hand")
         self.world.log("person", f"opens the breaker of {name}")
         self.world.after(self.rng.uniform(5.0, 90.0), self._let_probe, name)

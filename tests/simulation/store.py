@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from apps.runs.domain import suspicion
-from apps.runs.domain.barrier import Stop
-from apps.runs.domain.breaker import Breaker
+from apps.runs.domain.barrier import StopInForce
+from apps.runs.domain.breaker import BreakerStatus
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import ALONE, FEW, UNEXPLAINED, ClaimGroup, Evidence
@@ -51,10 +51,10 @@ class Store:
         self.attempts: dict[tuple[UUID, int], Attempt] = {}
         self.receipts: dict[UUID, str] = {}
         self.approvals: dict[UUID, Approval] = {}
-        self.breakers: dict[str, Breaker] = {}
+        self.breakers: dict[str, BreakerStatus] = {}
         self.budgets: dict[str, float] = {}
         self.buckets: dict[str, datetime] = {}
-        self.stops: dict[int, Stop] = {}
+        self.stops: dict[int, StopInForce] = {}
         self.findings: list[tuple[UUID, int, int, str]] = []  # step, round, person, word
         self.tokens = 0
         self.dirty: list[Step] = []

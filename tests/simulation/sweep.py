@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.runs.domain import admission
-from apps.runs.domain.admission import Accept, Case, Defer, Queues
+from apps.runs.domain.admission import Accept, AdmissionRequest, Defer, Queues
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import MANY, Evidence
 from tests.simulation.rows import Run
@@ -75,7 +75,7 @@ def _carry_on_undoing(world: World) -> None:
 
 
 def verdict_on(world: World, run: Run) -> admission.Verdict:
-    """``admitting.Reading.verdict``: the queues and the people's queue as they stand."""
+    """``admitting.PressureReading.verdict``: the queues and the people's queue as they stand."""
     queued: dict[admission.Class, int] = {}
     deferred: dict[admission.Class, int] = {}
     for other in world.store.runs.values():
@@ -88,7 +88,7 @@ def verdict_on(world: World, run: Run) -> admission.Verdict:
     pending = [a for a in world.store.approvals.values() if a.state == "pending"]
     oldest_s = max((world.now - a.expires_at + 600.0 for a in pending), default=0.0)
     people = admission.People(len(pending), 0.0, 0 if world.nobody_decides else 60, oldest_s)
-    case = Case(run.cls, run.deadline_s, world.asks[run.job], 120.0)
+    case = AdmissionRequest(run.cls, run.deadline_s, world.asks[run.job], 120.0)
     return admission.decide(case, Queues(queued, deferred, None), world.queue_bounds, people)
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 from apps.runs.domain.states import TERMINAL
 from tests.simulation.world import DOMAIN, World
 
@@ -63,7 +63,7 @@ class Nemesis(RuleBasedStateMachine):
 
     @rule(tool=TOOLS)
     def a_person_stops_a_tool(self, tool: str) -> None:
-        self.world.people.place_stop(Scope.TOOL, f"{DOMAIN}/{tool}")
+        self.world.people.place_stop(StopScope.TOOL, f"{DOMAIN}/{tool}")
 
     @rule(tool=TOOLS)
     def a_person_opens_a_breaker(self, tool: str) -> None:

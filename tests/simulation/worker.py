@@ -10,7 +10,7 @@ from uuid import UUID
 
 from apps.calls.domain.limiter import Limiter, LoadSign, ended, fresh
 from apps.calls.domain.retry import Ending
-from apps.runs.domain.suspicion import MANY, End, Evidence
+from apps.runs.domain.suspicion import MANY, Evidence, WorkHorseEnd
 from tests.simulation.rows import Act, Done, Reply, Tool
 from tests.simulation.sweep import take_back_from
 
@@ -65,7 +65,7 @@ class Worker:
         else:
             what(*args)
 
-    def crash(self, end: End = End.KILLED, steps: tuple[UUID, ...] = ()) -> None:
+    def crash(self, end: WorkHorseEnd = WorkHorseEnd.KILLED, steps: tuple[UUID, ...] = ()) -> None:
         """SIGKILL, unless it ends itself by the code of ``steps``."""
         if self.alive:
             self.world.log(self.name, "dies", f"holding {len(self.tasks)}")
@@ -80,7 +80,7 @@ class Worker:
         hit = acts and self.world.rng.random() < MET_BY_CHANCE
         return (self.world.rng.choice(acts).step.id,) if hit else ()
 
-    def _tell(self, end: End, steps: tuple[UUID, ...]) -> None:
+    def _tell(self, end: WorkHorseEnd, steps: tuple[UUID, ...]) -> None:
         """The parent of the process sees how it ended, unless it is gone too."""
         if self.world.rng.random() < 0.8:
             evidence = Evidence(self.owner, end, steps)
@@ -106,7 +106,7 @@ class Worker:
     def _end(self) -> None:
         self.world.store.release(self.owner)
         self.world.ring()
-        self.crash(End.LEFT)
+        self.crash(WorkHorseEnd.LEFT)
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class Worker:
         self.sent.add(act.token)
         if self.world.kills(act.step):
             self.world.log(self.name, f"{act.step.name} kills its worker")
-            self.crash(End.CRASHED, (act.step.id,))
+            self.crash(WorkHorseEnd.CRASHED, (act.step.id,))
             return
         key = self.key_sent(act)
         deliver = self.hears(act)

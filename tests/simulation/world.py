@@ -18,8 +18,8 @@ from apps.calls.domain.limiter import LEAST, Limiter
 from apps.catalog.domain.contract import NO_RATE, Compensation, RetryPolicy, ToolUse
 from apps.oversight.domain.binding import binding, binding_digest
 from apps.runs.domain.admission import Accept, Class, Defer
-from apps.runs.domain.barrier import Scope
-from apps.runs.domain.caps import Cap
+from apps.runs.domain.barrier import StopScope
+from apps.runs.domain.caps import CapLimits
 from apps.runs.domain.states import State
 from tests.simulation import sweep as sweeping
 from tests.simulation.barriers import Bounds
@@ -134,12 +134,12 @@ class World:
         preview = rng.random() < 0.4
         return Tool(name, effect, idempotency, policy, risk, rng.choice((1, 2)), preview, terms)
 
-    def _caps(self) -> list[Cap]:
+    def _caps(self) -> list[CapLimits]:
         rng, caps = self.rng, []
         if rng.random() < 0.3:
-            caps.append(Cap("tool", f"{DOMAIN}/t1", rng.randint(1, 2), None))
+            caps.append(CapLimits("tool", f"{DOMAIN}/t1", rng.randint(1, 2), None))
         if rng.random() < 0.2:
-            caps.append(Cap("job", "j0", rng.randint(1, 2), rng.choice((None, 30))))
+            caps.append(CapLimits("job", "j0", rng.randint(1, 2), rng.choice((None, 30))))
         return caps
 
     def _faultiness(self, tools: dict[str, Tool]) -> dict[str, float]:
@@ -195,12 +195,12 @@ class World:
             what(*args)
 
     def _stop_something(self) -> None:
-        scope = self.rng.choice(tuple(Scope))
+        scope = self.rng.choice(tuple(StopScope))
         target = {
-            Scope.TOOL: f"{DOMAIN}/{self.rng.choice(('t1', 't2', 't3'))}",
-            Scope.AGENT: self.rng.choice(AGENTS),
-            Scope.JOB: self.rng.choice(JOBS),
-            Scope.EVERYTHING: "",
+            StopScope.TOOL: f"{DOMAIN}/{self.rng.choice(('t1', 't2', 't3'))}",
+            StopScope.AGENT: self.rng.choice(AGENTS),
+            StopScope.JOB: self.rng.choice(JOBS),
+            StopScope.EVERYTHING: "",
         }[scope]
         self.people.place_stop(scope, target)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.audit import services as audit
 from apps.audit.models import DutyStanding as Row
 from apps.audit.models import Event
-from apps.runs.domain.suspicion import End, Evidence
+from apps.runs.domain.suspicion import Evidence, WorkHorseEnd
 from apps.runs.models import Run, Step
 from apps.workers import recovery
 from tests.factories.approvals import ApprovalFactory
@@ -124,7 +124,7 @@ def test_a_run_that_cant_be_stopped_leaves_its_step_alone_and_not_the_others() -
 def test_a_hostile_step_of_a_dead_process_takes_no_innocent_one_for_poison() -> None:
     """In halves each of them is alone in its transaction, as it never was in its worker."""
     steps = held(8)
-    crash = Evidence("host:1:", End.CRASHED, ())
+    crash = Evidence("host:1:", WorkHorseEnd.CRASHED, ())
     bad = steps[3]
 
     with refused("runs_step", f"NEW.state = 'queued' AND {is_one_of([bad.pk])}"):

@@ -19,7 +19,7 @@ from apps.ops.selectors.answers import Shown, result_of, shown
 from apps.ops.selectors.findings import OwnLookUps, findings_of, own_look_ups
 from apps.ops.selectors.lineage import (
     Lineage,
-    Origin,
+    SourceStep,
     Undoing,
     lineage_of,
     origins,
@@ -29,7 +29,7 @@ from apps.ops.selectors.runs import run_cost
 from apps.ops.selectors.undoing import kin_of, nested
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.results import UNDONE, AttemptOutcome
-from apps.runs.domain.saga import Plan, Stage
+from apps.runs.domain.saga import Stage, UndoPlan
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
 from apps.runs.selectors import compensating as undoing
@@ -62,7 +62,7 @@ class StepView:
         return item is not None and item.by is not None and item.by.id == self.step.pk
 
     @property
-    def undo_if_happened(self) -> Plan | None:
+    def undo_if_happened(self) -> UndoPlan | None:
         """What saying “it happened, undo it” about an unknown step would undo; ``None`` where
         that isn't offered."""
         step = self.step
@@ -74,7 +74,7 @@ class StepView:
         return plan if can and mine and mine.stage == "to_do" else None
 
     @property
-    def origin(self) -> Origin | None:
+    def origin(self) -> SourceStep | None:
         """The step of another branch that did it, if this one only inherited what it did."""
         origin = self.step.inherited_from
         return origins([self.step]).get(origin) if origin else None
@@ -187,7 +187,7 @@ class Detail:
         return self.run.state in TERMINAL
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> UndoPlan:
         """What undoing the run comes to, or how far it is."""
         words = {v.step.pk: f.word for v in self.steps for f in v.findings if f.settled}
         return undoing.plan_from(self.run, [v.step for v in self.steps], words)

@@ -14,7 +14,7 @@ from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.forking import ENDED_WITHOUT_EFFECT
 from apps.runs.domain.results import Disposition
 from apps.runs.models import Run, Step
-from apps.runs.selectors.lineage import Plan, members, undone_keys
+from apps.runs.selectors.lineage import ForkPlan, members, undone_keys
 
 BRANCHES_SHOWN = 50
 
@@ -44,20 +44,20 @@ def lineage_of(run: Run) -> Lineage:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SourceStep:
     """The step of another run that an inherited step stands for."""
 
     run_id: UUID
     seq: int
 
 
-def origins(steps: Iterable[Step]) -> dict[UUID, Origin]:
+def origins(steps: Iterable[Step]) -> dict[UUID, SourceStep]:
     """Where inherited steps come from: id of the original → its run and number."""
     wanted = [s.inherited_from for s in steps if s.inherited_from]
     if not wanted:
         return {}
     rows = Step.objects.filter(pk__in=wanted).values_list("id", "run_id", "seq")
-    return {step_id: Origin(run_id, seq) for step_id, run_id, seq in rows}
+    return {step_id: SourceStep(run_id, seq) for step_id, run_id, seq in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Proposal:
     was_undone: bool = False
 
 
-def proposals(found: Plan, *, limit: int = 20) -> list[Proposal]:
+def proposals(found: ForkPlan, *, limit: int = 20) -> list[Proposal]:
     """What the branch is going to propose, as far as its script already says."""
     done = list(
         Step.objects.filter(run_id__in=members(found.run), disposition=Disposition.EXECUTED)

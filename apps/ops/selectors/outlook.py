@@ -9,7 +9,7 @@ from apps.kernel.errors import NotFoundError
 from apps.runs.domain.admission import (
     NEEDED_BY,
     WORDS,
-    Case,
+    AdmissionRequest,
     Class,
     Defer,
     People,
@@ -17,7 +17,7 @@ from apps.runs.domain.admission import (
     Verdict,
     decide,
 )
-from apps.runs.services.admitting import Reading, bounds, reading
+from apps.runs.services.admitting import PressureReading, bounds, reading
 from apps.web.domain.quantities import coarse_words
 
 NEARLY = 0.5  # of the window: from here on people are told that a job will be deferred
@@ -100,7 +100,7 @@ class JobOutlook:
         return self.share >= NEEDED_BY and self.people.wait_s > self.window_s
 
 
-def classes(now: Reading) -> list[ClassRow]:
+def classes(now: PressureReading) -> list[ClassRow]:
     """Every class, the most important first."""
     queues, most = now.queues(), bounds()
     anybody = People()
@@ -111,13 +111,13 @@ def classes(now: Reading) -> list[ClassRow]:
             queues.up_to(cls),
             most.get(cls),
             queues.deferred.get(cls, 0),
-            decide(Case(cls, float("inf")), queues, most, anybody),
+            decide(AdmissionRequest(cls, float("inf")), queues, most, anybody),
         )
         for cls in Class
     ]
 
 
-def jobs(now: Reading) -> list[JobOutlook]:
+def jobs(now: PressureReading) -> list[JobOutlook]:
     """Jobs that ask people, the longest wait against its window first."""
     slugs = {job for a in now.asked for job in a.jobs} | {job for _, job in now.queued}
     rows = []

@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from apps.catalog import selectors as catalog
 from apps.catalog.selectors import pages as listed
 from apps.kernel.errors import InvalidInputError, NotFoundError
-from apps.runs.domain.barrier import STAGES, Scope, next_stage
+from apps.runs.domain.barrier import STAGES, StopScope, next_stage
 from apps.runs.domain.states import LIVE, UNDER_WAY
 from apps.runs.models import PARKED_UNTIL, Step, Stop
 from apps.runs.selectors.stops import what_words
@@ -23,10 +23,10 @@ LOOK_BACK = timedelta(days=1)  # runs older than this before the stop aren't cou
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class StopPreview:
     """What a stop would do if it were placed now."""
 
-    scope: Scope
+    scope: StopScope
     target: str
     under_way: int  # calls that will be finished and recorded
     will_wait: int  # queued steps that will wait
@@ -53,7 +53,7 @@ class InForce:
 
     @property
     def what(self) -> str:
-        return what_words(Scope(self.stop.scope), self.stop.target)
+        return what_words(StopScope(self.stop.scope), self.stop.target)
 
     @property
     def next_percent(self) -> int:
@@ -85,59 +85,59 @@ def choices() -> list[tuple[str, str]]:
     return [*tools, *agents, *jobs]
 
 
-def parse(what: str) -> tuple[Scope, str]:
+def parse(what: str) -> tuple[StopScope, str]:
     """Scope and target from "<scope> <target>", or from a name that only one thing has. Raises
     ``InvalidInputError`` for what doesn't exist."""
     scope, _, target = _named(what.strip()).partition(" ")
-    if scope == Scope.EVERYTHING and not target:
-        return Scope.EVERYTHING, ""
-    if scope not in set(Scope) or not _exists(Scope(scope), target.strip()):
+    if scope == StopScope.EVERYTHING and not target:
+        return StopScope.EVERYTHING, ""
+    if scope not in set(StopScope) or not _exists(StopScope(scope), target.strip()):
         raise InvalidInputError(
             f"There is no “{what}”: choose a tool, an agent or a job from the list.", field="what"
         )
-    return Scope(scope), target.strip()
+    return StopScope(scope), target.strip()
 
 
 def _named(what: str) -> str:
     """The one choice that ``what`` names without its scope or domain; else ``what`` itself."""
-    if not what or " " in what or what == Scope.EVERYTHING:
+    if not what or " " in what or what == StopScope.EVERYTHING:
         return what
     fits = [v for v, _ in choices() if what in (v.partition(" ")[2], v.rpartition("/")[2])]
     return fits[0] if len(fits) == 1 else what
 
 
-def _exists(scope: Scope, target: str) -> bool:
+def _exists(scope: StopScope, target: str) -> bool:
     try:
-        if scope is Scope.TOOL:
+        if scope is StopScope.TOOL:
             domain, _, name = target.partition("/")
             catalog.get_tool(domain, name)
-        elif scope is Scope.JOB:
+        elif scope is StopScope.JOB:
             catalog.get_job(target)
         else:
-            return scope is Scope.AGENT and target in catalog.agent_slugs()
+            return scope is StopScope.AGENT and target in catalog.agent_slugs()
     except NotFoundError:
         return False
     return True
 
 
-def _steps(scope: Scope, target: str) -> QuerySet[Step]:
+def _steps(scope: StopScope, target: str) -> QuerySet[Step]:
     """The steps that a stop is about; as ``domain.barrier.holds``, for many at once."""
-    if scope is Scope.EVERYTHING:
+    if scope is StopScope.EVERYTHING:
         return Step.objects.all()
-    if scope is Scope.TOOL:
+    if scope is StopScope.TOOL:
         domain, _, name = target.partition("/")
         return Step.objects.filter(tool_name=name, run__domain_slug=domain).exclude(kind="agent")
-    field = "run__job_slug" if scope is Scope.JOB else "run__agent_version__agent__slug"
+    field = "run__job_slug" if scope is StopScope.JOB else "run__agent_version__agent__slug"
     return Step.objects.filter(**{field: target})
 
 
-def _touched(scope: Scope) -> Q:
+def _touched(scope: StopScope) -> Q:
     """Which of these steps the stop holds: undoing goes on under a stop of an agent or a job."""
-    spared = scope in {Scope.AGENT, Scope.JOB}
+    spared = scope in {StopScope.AGENT, StopScope.JOB}
     return Q(compensates_id=None) if spared else Q()
 
 
-def preview(scope: Scope, target: str) -> Preview:
+def preview(scope: StopScope, target: str) -> StopPreview:
     """What would finish and what would wait, in one query over the open steps."""
     steps = _steps(scope, target).filter(state__in=LIVE)
     mine, queued = _touched(scope), Q(state="queued")
@@ -148,15 +148,17 @@ def preview(scope: Scope, target: str) -> Preview:
         held_already=Count("pk", filter=mine & queued & parked),
         asked=Count("pk", filter=mine & Q(state="waiting_approval")),
         runs=Count("run_id", filter=mine, distinct=True),
-        undoing=Count("pk", filter=~mine) if scope in {Scope.AGENT, Scope.JOB} else Count("pk") * 0,
+        undoing=Count("pk", filter=~mine)
+        if scope in {StopScope.AGENT, StopScope.JOB}
+        else Count("pk") * 0,
     )
-    return Preview(scope, target, **found)
+    return StopPreview(scope, target, **found)
 
 
 def in_force() -> list[InForce]:
     """The stops in force, the widest first, with what each holds and how its runs fare."""
     rows = Stop.objects.filter(lifted_at=None)
-    order = {s.value: n for n, s in enumerate(reversed(Scope))}
+    order = {s.value: n for n, s in enumerate(reversed(StopScope))}
     return [_figures(row) for row in sorted(rows, key=lambda r: (order[r.scope], r.placed_at))]
 
 
@@ -167,7 +169,7 @@ def one(stop_id: int) -> InForce | None:
 
 
 def _figures(stop: Stop) -> InForce:
-    steps = _steps(Scope(stop.scope), stop.target).filter(_touched(Scope(stop.scope)))
+    steps = _steps(StopScope(stop.scope), stop.target).filter(_touched(StopScope(stop.scope)))
     now = steps.filter(state__in=UNDER_WAY).aggregate(
         under_way=Count("pk", filter=Q(state="running")),
         waiting=Count("pk", filter=Q(state="queued", not_before__gte=PARKED_UNTIL)),
@@ -187,5 +189,5 @@ def history(limit: int = HISTORY) -> list[Stop]:
     """Stops that were lifted, the latest first."""
     rows = Stop.objects.filter(lifted_at__isnull=False).order_by("-lifted_at")[:limit]
     for row in rows:
-        row.what = what_words(Scope(row.scope), row.target)  # type: ignore[attr-defined]  # for the page
+        row.what = what_words(StopScope(row.scope), row.target)  # type: ignore[attr-defined]  # for the page
     return list(rows)

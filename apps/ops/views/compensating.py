@@ -18,7 +18,7 @@ from apps.ops.selectors import detail as details
 from apps.ops.selectors.undoing import heirs
 from apps.ops.views.landing import land
 from apps.runs import services
-from apps.runs.domain.finding import Verdict
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.selectors import compensating as undoing
 
 
@@ -75,7 +75,7 @@ def settle(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     settles = services.settle_failed_undoing(
         run_id,
         seq,
-        verdict=Verdict(form.cleaned_data["verdict"]),
+        verdict=FindingVerdict(form.cleaned_data["verdict"]),
         evidence=form.cleaned_data["evidence"],
         person=request.user,
         ticket=form.cleaned_data["ticket"],

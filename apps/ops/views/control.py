@@ -16,7 +16,7 @@ from apps.ops.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
 from apps.ops.selectors.findings import step_id_of
 from apps.ops.views.landing import land
 from apps.runs import reconcile, services
-from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, Looked, Verdict
+from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, FindingVerdict, Looked
 
 
 @require_POST
@@ -79,7 +79,7 @@ def resolve(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     if not form.is_valid():
         name, told = next(iter(form.errors.items()))
         raise InvalidInputError(told[0], field=name)
-    verdict = Verdict(form.cleaned_data["verdict"])
+    verdict = FindingVerdict(form.cleaned_data["verdict"])
     settles = reconcile.resolve(
         step_id_of(run_id, seq),
         round_number=form.cleaned_data["round"],

@@ -14,7 +14,7 @@ from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.ops.selectors import breakers, stops
 from apps.ops.views.landing import land
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 from apps.runs.journal.breakers import host_of
 from apps.runs.selectors.stops import placed_by, what_words
 from apps.runs.services import stops as control
@@ -35,12 +35,12 @@ def index(request: HttpRequest) -> HttpResponse:
         "wrong": wrong,
         "preview": found,
         "stopped": placed_by(found.scope, found.target) if found else None,
-        "typed": control.TYPED if found and found.scope is Scope.EVERYTHING else "",
+        "typed": control.TYPED if found and found.scope is StopScope.EVERYTHING else "",
     }
     return render(request, "ops/stops.html", context, status=422 if wrong else 200)
 
 
-def _preview(what: str) -> tuple[stops.Preview | None, str]:
+def _preview(what: str) -> tuple[stops.StopPreview | None, str]:
     if not what:
         return None, ""
     try:
@@ -62,7 +62,7 @@ def place(request: HttpRequest) -> HttpResponse:
     """Stop something. Everything is stopped only if it was typed."""
     scope, target = stops.parse(request.POST.get("what", ""))
     typed = " ".join(request.POST.get("typed", "").lower().split())
-    if scope is Scope.EVERYTHING and typed != control.TYPED:
+    if scope is StopScope.EVERYTHING and typed != control.TYPED:
         raise InvalidInputError(f"Type “{control.TYPED}” to confirm.", field="typed")
     control.place_stop(scope, target, reason=_reason(request), person=request.user)
     messages.success(request, f"{what_words(scope, target)} is stopped.")

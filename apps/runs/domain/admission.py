@@ -123,7 +123,7 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class AdmissionRequest:
     """A run that asks to be taken in. ``needs_people``: the share of its job's runs that ask a
     person; ``window_s``: the time a person has; ``deadline_s``: the time the run has."""
 
@@ -139,7 +139,9 @@ def class_of(criticality: str, asked: int | None = None) -> Class:
     return own if asked is None or own is Class.C0 else Class(min(Class.C3, max(own, asked)))
 
 
-def decide(case: Case, queues: Queues, bounds: Mapping[Class, int], people: People) -> Verdict:
+def decide(
+    case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int], people: People
+) -> Verdict:
     """Take it in, later, or not at all. ``bounds`` must not shrink with importance."""
     if case.cls is Class.C0:
         return Accept()
@@ -149,7 +151,7 @@ def decide(case: Case, queues: Queues, bounds: Mapping[Class, int], people: Peop
     return _people(case, queues, bounds, people)
 
 
-def _machine(case: Case, queues: Queues, bounds: Mapping[Class, int]) -> Verdict:
+def _machine(case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int]) -> Verdict:
     waiting, bound = queues.up_to(case.cls), bounds[case.cls]
     if waiting >= bound:
         reason = f"Queue full: {waiting:,} runs of equal or higher priority (limit {bound:,})"
@@ -164,14 +166,18 @@ def _machine(case: Case, queues: Queues, bounds: Mapping[Class, int]) -> Verdict
     return Accept()
 
 
-def _turn_away(case: Case, queues: Queues, bound: int, excess: float, reason: str) -> Verdict:
+def _turn_away(
+    case: AdmissionRequest, queues: Queues, bound: int, excess: float, reason: str
+) -> Verdict:
     later = retry_after(excess, queues.per_s)
     if case.cls is Class.C1 and queues.held_up_to(Class.C1) < bound:
         return Defer(min(later, LOOK_AGAIN_S), reason)
     return Shed(reason, later)
 
 
-def _people(case: Case, queues: Queues, bounds: Mapping[Class, int], people: People) -> Verdict:
+def _people(
+    case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int], people: People
+) -> Verdict:
     if case.needs_people < NEEDED_BY or people.wait_s <= case.window_s:
         return Accept()
     reason = people_words(people, case.window_s)

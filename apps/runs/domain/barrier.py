@@ -24,7 +24,7 @@ STAGES = (0, 10, 50, 100)  # percent of the runs that a stop lets go on; at 100 
 WAITS_LENGTH = 160
 
 
-class Scope(StrEnum):
+class StopScope(StrEnum):
     """What a stop holds."""
 
     TOOL = "tool"  # target "<domain>/<tool>"
@@ -48,11 +48,11 @@ class Shut:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopInForce:
     """A stop in force. ``percent`` of the runs are let go on: 0 unless it is being lifted."""
 
     id: int
-    scope: Scope
+    scope: StopScope
     target: str
     percent: int = 0
 
@@ -84,7 +84,7 @@ class Barriers:
     """All that is in force at one moment. ``hosts``: domain → host on which its tools live."""
 
     shut: Mapping[str, Sequence[Shut]] = field(default_factory=dict)  # by "<domain>/<tool>"
-    stops: Sequence[Stop] = ()
+    stops: Sequence[StopInForce] = ()
     paused: frozenset[UUID] = frozenset()
     hosts: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,19 +94,19 @@ class Barriers:
         return not (self.shut or self.stops or self.paused)
 
 
-def admits(stop: Stop, run_id: UUID) -> bool:
+def admits(stop: StopInForce, run_id: UUID) -> bool:
     """Whether a stop that is being lifted lets this run go on already: the same runs at every
     stage, and more of them at each."""
     return zlib.crc32(run_id.bytes) % 100 < stop.percent
 
 
-def holds(stop: Stop, *, tool: str, agent: str, job: str, is_undoing: bool = False) -> bool:
+def holds(stop: StopInForce, *, tool: str, agent: str, job: str, is_undoing: bool = False) -> bool:
     """Whether the stop is about this at all, at whatever stage it is."""
-    if stop.scope is Scope.EVERYTHING:
+    if stop.scope is StopScope.EVERYTHING:
         return True
-    if stop.scope is Scope.TOOL:
+    if stop.scope is StopScope.TOOL:
         return stop.target == tool
-    mine = agent if stop.scope is Scope.AGENT else job
+    mine = agent if stop.scope is StopScope.AGENT else job
     return stop.target == mine and not is_undoing
 
 
@@ -145,9 +145,9 @@ def blocked(
     return Block(open_words(tool), shut.opens_in_s)
 
 
-def stop_words(stop: Stop) -> str:
+def stop_words(stop: StopInForce) -> str:
     """What a step that a stop holds waits for."""
-    if stop.scope is Scope.EVERYTHING:
+    if stop.scope is StopScope.EVERYTHING:
         words = "everything is stopped"
     else:
         words = f"{stop.scope.value} {stop.target} is stopped"

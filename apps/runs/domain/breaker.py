@@ -21,7 +21,7 @@ PROBES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Breaker:
+class BreakerStatus:
     """A breaker as it stands. ``probes_passed`` counts in half-open only."""
 
     state: str  # closed | open | half_open
@@ -36,14 +36,14 @@ class Breaker:
 
 
 def after(
-    breaker: Breaker,
+    breaker: BreakerStatus,
     *,
     successes: int,
     failures: int,
     timeouts: int,
     now: datetime,
     jitter: float = 0.0,
-) -> Breaker:
+) -> BreakerStatus:
     """The breaker after a batch of calls ended. ``failures`` includes ``timeouts``; ``jitter`` is
     a number from 0 to 1. Calls that were under way when it opened change nothing."""
     if breaker.state == "open":
@@ -51,7 +51,7 @@ def after(
     if breaker.state == "half_open":
         return _probed(breaker, successes, failures, now, jitter)
     if now - breaker.window_started_at > WINDOW:
-        breaker = Breaker("closed", now, timeouts_in_a_row=breaker.timeouts_in_a_row)
+        breaker = BreakerStatus("closed", now, timeouts_in_a_row=breaker.timeouts_in_a_row)
     breaker = replace(
         breaker,
         calls=breaker.calls + successes + failures,
@@ -67,20 +67,22 @@ def after(
 
 
 def _probed(
-    breaker: Breaker, successes: int, failures: int, now: datetime, jitter: float
-) -> Breaker:
+    breaker: BreakerStatus, successes: int, failures: int, now: datetime, jitter: float
+) -> BreakerStatus:
     if failures:
         return _opened(breaker, now, jitter, "a probe failed")
     passed = breaker.probes_passed + successes
-    return Breaker("closed", now) if passed >= PROBES else replace(breaker, probes_passed=passed)
+    return (
+        BreakerStatus("closed", now) if passed >= PROBES else replace(breaker, probes_passed=passed)
+    )
 
 
-def _opened(breaker: Breaker, now: datetime, jitter: float, reason: str) -> Breaker:
+def _opened(breaker: BreakerStatus, now: datetime, jitter: float, reason: str) -> BreakerStatus:
     until = now + OPEN_FOR * (1 + JITTER * jitter)
     return replace(breaker, state="open", open_until=until, reason=reason, probes_passed=0)
 
 
-def is_probed(breaker: Breaker, now: datetime) -> bool:
+def is_probed(breaker: BreakerStatus, now: datetime) -> bool:
     """Whether probes may be sent: half-open, or open by itself with its time over."""
     if breaker.state == "half_open":
         return True
@@ -88,12 +90,12 @@ def is_probed(breaker: Breaker, now: datetime) -> bool:
     return breaker.state == "open" and not breaker.manual and over
 
 
-def half_opened(breaker: Breaker) -> Breaker:
+def half_opened(breaker: BreakerStatus) -> BreakerStatus:
     """The breaker that is being tried."""
     return replace(breaker, state="half_open", open_until=None, manual=False, probes_passed=0)
 
 
-def held_open(breaker: Breaker, reason: str) -> Breaker:
+def held_open(breaker: BreakerStatus, reason: str) -> BreakerStatus:
     """The breaker that a person opened: nothing but a person lets it be tried."""
     return replace(breaker, state="open", open_until=None, reason=reason, manual=True)
 

@@ -28,7 +28,7 @@ class Who(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
+class CapLimits:
     """``max_in_flight`` steps at once and ``per_minute`` steps begun a minute; None: no bound."""
 
     scope: str  # a field of Who
@@ -38,7 +38,7 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RateLimit:
     """A bound on calls a minute, under the name that its bucket is kept by."""
 
     key: str
@@ -56,7 +56,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class CapReached:
     """Why a step can't begin now, as the end of "waits for", and when to look again."""
 
     waits_for: str
@@ -82,7 +82,7 @@ class Rooms:
     are the moments of rates by their names, without those that another worker is charging: they
     are ``busy``."""
 
-    caps: Mapping[tuple[str, str], Cap]
+    caps: Mapping[tuple[str, str], CapLimits]
     now: datetime
     running: dict[tuple[str, str], int] | None = field(default_factory=dict)
     buckets: dict[str, datetime] = field(default_factory=dict)
@@ -90,7 +90,9 @@ class Rooms:
     charged: set[str] = field(default_factory=set)
     _blocked: dict[str, int] = field(default_factory=dict)
 
-    def take(self, who: Who, own: Pace | None = None, *, first: bool = False) -> Block | None:
+    def take(
+        self, who: Who, own: RateLimit | None = None, *, first: bool = False
+    ) -> CapReached | None:
         """Room for one more step of ``who``, or why there is none. Nothing is used up unless all
         of its bounds have room. ``own``: the rate that its contract allows the tool. ``first``: a
         undoing, or what a person has approved, which only the bounds of its tool hold back;
@@ -111,30 +113,30 @@ class Rooms:
                 self.charged.add(pace.key)
         return None
 
-    def _full(self, caps: Iterable[Cap]) -> Block | None:
+    def _full(self, caps: Iterable[CapLimits]) -> CapReached | None:
         for cap in caps:
             if cap.max_in_flight is None:
                 continue
             words = f"cap of {cap.max_in_flight} at once for {cap.scope} {cap.key}"
             if self.running is None:
-                return Block(words, BUSY_S)
+                return CapReached(words, BUSY_S)
             if self.running.get((cap.scope, cap.key), 0) >= cap.max_in_flight:
                 turn = self._turn(words) // cap.max_in_flight
-                return Block(words, min(LONGEST_WAIT_S, LOOK_AGAIN_S * (1 + turn)))
+                return CapReached(words, min(LONGEST_WAIT_S, LOOK_AGAIN_S * (1 + turn)))
         return None
 
-    def _fast(self, paces: Iterable[Pace]) -> Block | None:
+    def _fast(self, paces: Iterable[RateLimit]) -> CapReached | None:
         for pace in paces:
             words = f"{pace.per_minute} calls a minute {pace.words}"
             if pace.key in self.busy:
-                return Block(words, BUSY_S)
+                return CapReached(words, BUSY_S)
             _, wait_s = self._charge(pace)
             if wait_s:
                 later = self._turn(words) * pace.interval.total_seconds()
-                return Block(words, min(wait_s + later, max(wait_s, 60.0)))
+                return CapReached(words, min(wait_s + later, max(wait_s, 60.0)))
         return None
 
-    def _charge(self, pace: Pace) -> tuple[datetime, float]:
+    def _charge(self, pace: RateLimit) -> tuple[datetime, float]:
         return charge(
             self.buckets.get(pace.key), now=self.now, interval=pace.interval, burst=pace.burst
         )
@@ -147,15 +149,15 @@ class Rooms:
         return before
 
 
-def pace_of(cap: Cap) -> Pace | None:
+def pace_of(cap: CapLimits) -> RateLimit | None:
     """A cap's rate, if it has one."""
     if cap.per_minute is None:
         return None
-    return Pace(f"cap:{cap.scope}:{cap.key}", cap.per_minute, f"for {cap.scope} {cap.key}")
+    return RateLimit(f"cap:{cap.scope}:{cap.key}", cap.per_minute, f"for {cap.scope} {cap.key}")
 
 
-def own_pace(job: str, tool: str, per_minute: int | None) -> Pace | None:
+def own_pace(job: str, tool: str, per_minute: int | None) -> RateLimit | None:
     """The rate that a contract allows a tool, in all runs of the job."""
     if per_minute is None:
         return None
-    return Pace(f"job:{job}:{tool}", per_minute, f"of {tool} in job {job}")
+    return RateLimit(f"job:{job}:{tool}", per_minute, f"of {tool} in job {job}")

@@ -17,7 +17,7 @@ MOST_LOOK_UPS = 30  # about a day
 HIGH = 3  # from this risk on, one person's word is not enough
 
 
-class Verdict(StrEnum):
+class FindingVerdict(StrEnum):
     """What a person found out, and what follows from it."""
 
     HAPPENED = "happened"
@@ -37,10 +37,10 @@ class Looked(StrEnum):
 
 
 VERDICT_WORDS = {
-    Verdict.HAPPENED: "it happened",
-    Verdict.TRY_AGAIN: "it did not happen, try again",
-    Verdict.GIVE_UP: "it did not happen, leave it undone",
-    Verdict.UNDO: "it happened, undo it",
+    FindingVerdict.HAPPENED: "it happened",
+    FindingVerdict.TRY_AGAIN: "it did not happen, try again",
+    FindingVerdict.GIVE_UP: "it did not happen, leave it undone",
+    FindingVerdict.UNDO: "it happened, undo it",
 }
 LOOKED_WORDS = {
     Looked.FOUND: "the tool knows the key: it happened",
@@ -56,7 +56,7 @@ def people_needed(risk: int) -> int:
     return 2 if risk >= HIGH else 1
 
 
-def is_agreed(said: Iterable[tuple[int, str]], verdict: Verdict, risk: int) -> bool:
+def is_agreed(said: Iterable[tuple[int, str]], verdict: FindingVerdict, risk: int) -> bool:
     """Whether enough different people say ``verdict``. ``said``: (person, verdict), oldest first;
     a person's last word counts."""
     last = dict(said)

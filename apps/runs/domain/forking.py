@@ -29,7 +29,7 @@ RULE = "branch-conflict"
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ScriptPosition:
     """A step of the parent as a place in its script: ``said`` counts what agent and customer had
     said when it was proposed."""
 
@@ -53,7 +53,11 @@ class Cut:
 
 
 def cut(
-    items: Sequence[Mapping[str, Any]], marks: Sequence[Mark], after_seq: int, *, live: bool
+    items: Sequence[Mapping[str, Any]],
+    marks: Sequence[ScriptPosition],
+    after_seq: int,
+    *,
+    live: bool,
 ) -> Cut:
     """The script of a branch that goes on after step ``after_seq`` (0: from the beginning).
 
@@ -72,7 +76,9 @@ def cut(
     return Cut(tuple(items[: max(end, cursor)]), cursor)
 
 
-def _position(items: Sequence[Mapping[str, Any]], taken: Sequence[Mark], last: Mark | None) -> int:
+def _position(
+    items: Sequence[Mapping[str, Any]], taken: Sequence[ScriptPosition], last: ScriptPosition | None
+) -> int:
     """Where the script stood when ``last``, the last of ``taken``, had been proposed: behind its
     call, or, for a turn of an agent, behind everything that was said before it."""
     if last is None:
@@ -86,7 +92,7 @@ def _position(items: Sequence[Mapping[str, Any]], taken: Sequence[Mark], last: M
     return len(items)
 
 
-def obstacle(marks: Sequence[Mark], after_seq: int) -> str:
+def obstacle(marks: Sequence[ScriptPosition], after_seq: int) -> str:
     """Why nobody can fork after this step; empty when one can. Only what has ended for good can be
     taken over: a step that is under way, unknown or undone would be one thing here and another
     there."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.kernel.trouble import storable
-from apps.runs.domain.script import Call, follow
+from apps.runs.domain.script import ToolCall, follow
 
 RULE = "plan-clash"
 MOST_AHEAD = 10  # later changes that are looked at
@@ -59,7 +59,7 @@ class Clash:
 
 def calls_ahead(
     items: Sequence[Mapping[str, Any]], cursor: int, *, up_to_hear: bool
-) -> Iterator[Call]:
+) -> Iterator[ToolCall]:
     """The calls that stand in a script from ``cursor`` on; with ``up_to_hear`` only those before
     the customer's next words, which a recording knows and the agent did not."""
     while cursor < len(items):

@@ -20,7 +20,7 @@ from apps.catalog.domain.undoing import MissingError, read
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import loads
 from apps.policy.domain.effects import MUTATING
-from apps.runs.domain.finding import Verdict
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.domain.results import MADE, Disposition, RunOutcome
 from apps.runs.domain.states import UNSETTLED, State
 
@@ -78,7 +78,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UndoPlan:
     """All effects of a run, the last first. ``unsettled`` are the numbers of steps of which it is
     not known yet whether they are effects: while there are any, nothing can be undone."""
 
@@ -113,7 +113,7 @@ class Plan:
         return digest([lines, list(self.unsettled)], purpose=PLAN_PURPOSE)
 
 
-def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation]) -> Plan:
+def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation]) -> UndoPlan:
     """What undoing a run comes to. ``compensations``: by tool name, as the run's contract declares
     them. An effect is a change that was really carried out, once: repeats that were answered with
     its receipt are none, nor is what a fork inherited, nor an undoing."""
@@ -129,7 +129,7 @@ def plan(steps: Iterable[Past], compensations: Mapping[str, Compensation]) -> Pl
         if s.disposition in MADE
     ]
     unsettled = [s.seq for s in own if s.state in UNSETTLED]
-    return Plan(tuple(items), tuple(unsettled))
+    return UndoPlan(tuple(items), tuple(unsettled))
 
 
 def _item(step: Past, tries: Sequence[Past], declared: Compensation | None) -> Item:
@@ -157,7 +157,10 @@ def _stage(last: Past) -> Stage:
         return Stage.UNKNOWN
     if last.state not in {State.FAILED, State.CANCELLED}:
         return Stage.UNDER_WAY
-    by_person = {Verdict.HAPPENED.value: Stage.DONE, Verdict.GIVE_UP.value: Stage.LEFT}
+    by_person = {
+        FindingVerdict.HAPPENED.value: Stage.DONE,
+        FindingVerdict.GIVE_UP.value: Stage.LEFT,
+    }
     return by_person.get(last.word, Stage.FAILED)
 
 
@@ -204,21 +207,21 @@ def undoing_key(run_id: UUID, item: Item) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class UndoEnd:
     """How an undoing that has nothing left to do ends its run."""
 
     outcome: str
     summary: str
 
 
-def end(found: Plan) -> End:
+def end(found: UndoPlan) -> UndoEnd:
     """The run's end once nothing is open: ``compensated`` when every effect is undone, else
     ``partly_compensated`` with what stayed."""
     undone, total = sum(i.stage is Stage.DONE for i in found.items), len(found.items)
     said = f"Undone: {undone} of {total} {'effect' if total == 1 else 'effects'}."
     kept = sorted(i.step.seq for i in found.kept)
     if not kept:
-        return End(RunOutcome.COMPENSATED, said)
+        return UndoEnd(RunOutcome.COMPENSATED, said)
     numbers = ", ".join(str(n) for n in kept)
     word = "step" if len(kept) == 1 else "steps"
-    return End(RunOutcome.PARTLY_COMPENSATED, f"{said} Still in place: {word} {numbers}.")
+    return UndoEnd(RunOutcome.PARTLY_COMPENSATED, f"{said} Still in place: {word} {numbers}.")

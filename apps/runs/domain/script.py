@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A tool call as proposed: nothing has been decided about it."""
 
     tool: str
@@ -28,7 +28,7 @@ class Turn:
     exhausted and the agent has to be asked again. ``cursor`` is where to go on from."""
 
     messages: tuple[tuple[str, str], ...]
-    call: Call | None
+    call: ToolCall | None
     done: bool
     summary: str
     cursor: int
@@ -66,5 +66,5 @@ def follow(items: Sequence[Mapping[str, Any]], cursor: int) -> Turn:
     return Turn(tuple(messages), None, False, "", len(items))
 
 
-def _call(raw: Mapping[str, Any]) -> Call:
-    return Call(str(raw["tool"]), raw.get("args") or {}, str(raw.get("ref", "")))
+def _call(raw: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(str(raw["tool"]), raw.get("args") or {}, str(raw.get("ref", "")))

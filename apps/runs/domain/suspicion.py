@@ -45,7 +45,7 @@ def claim_group_of(losses: int) -> ClaimGroup:
     return next(c for c in (MANY, FEW, ALONE) if losses <= c.high)
 
 
-class End(StrEnum):
+class WorkHorseEnd(StrEnum):
     """How a work-horse ended, as its worker saw it."""
 
     CRASHED = "crashed"  # of itself: by a fatal signal, or it left in the midst of its work
@@ -57,16 +57,16 @@ class End(StrEnum):
 CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
 
 
-def end_of(*, signal: str, was_stuck: bool, was_told: bool, was_at_work: bool) -> End:
+def end_of(*, signal: str, was_stuck: bool, was_told: bool, was_at_work: bool) -> WorkHorseEnd:
     """How a process ended. ``signal``: the name of the one that ended it, if one did;
     ``was_at_work``: its drain was not over."""
     if was_stuck:
-        return End.STUCK
+        return WorkHorseEnd.STUCK
     if was_told or not was_at_work:
-        return End.LEFT
+        return WorkHorseEnd.LEFT
     if not signal or signal in CRASH_SIGNALS:
-        return End.CRASHED
-    return End.KILLED
+        return WorkHorseEnd.CRASHED
+    return WorkHorseEnd.KILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ class Evidence:
     """What is known of the end of one process: how, and the steps whose code it was running."""
 
     process: str = ""
-    end: End = End.LEFT
+    end: WorkHorseEnd = WorkHorseEnd.LEFT
     steps: tuple[UUID, ...] = ()
 
     @property
     def is_strong(self) -> bool:
         """Whether nobody outside can have done it."""
-        return self.end in {End.CRASHED, End.STUCK}
+        return self.end in {WorkHorseEnd.CRASHED, WorkHorseEnd.STUCK}
 
     @property
     def suspects(self) -> tuple[UUID, ...]:
@@ -92,7 +92,7 @@ class Evidence:
         if self.is_strong:
             named = self.steps == (step_id,) or (alone and not self.steps)
             return CRASH_POINTS if named or (alone and step_id in self.steps) else 0
-        if self.end is End.KILLED and alone and step_id in self.steps:
+        if self.end is WorkHorseEnd.KILLED and alone and step_id in self.steps:
             return KILL_POINTS
         return 0
 
@@ -110,7 +110,7 @@ def after_loss(
     return losses + 1, points
 
 
-def verdict(end: End, *, losses: int, blame: int) -> str:
+def verdict(end: WorkHorseEnd, *, losses: int, blame: int) -> str:
     """Why a step is poison, for people."""
     if blame < GUILTY:
         return (

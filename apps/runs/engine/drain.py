@@ -52,7 +52,7 @@ BROKE_OFF = "The call broke off, and nobody can tell what it did: {why}."
 
 
 @dataclass(slots=True)
-class Report:
+class DrainReport:
     """What a drain did. ``more``: work was left when the time was up."""
 
     steps: int = 0
@@ -70,7 +70,7 @@ class Drain:
     in_flight: int
     owner: str = field(default_factory=worker_name)
     linger_s: float = 0.0
-    report: Report = field(default_factory=Report)
+    report: DrainReport = field(default_factory=DrainReport)
 
     def __post_init__(self) -> None:
         self._db = ThreadPoolExecutor(1, thread_name_prefix="db")
@@ -86,7 +86,7 @@ class Drain:
         self._renewed = self._looked = self._claimed = time.monotonic()
         self._suspecting_until = self._renewed + self.seconds * SUSPECTING
 
-    async def run(self) -> Report:
+    async def run(self) -> DrainReport:
         """Work until the time is up or nothing is due, then finish what is in flight."""
         end = time.monotonic() + self.seconds
         progress.board.begin()

@@ -23,7 +23,7 @@ from apps.runs.domain import plan
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.plan import Later
 from apps.runs.domain.results import DONE
-from apps.runs.domain.script import Call
+from apps.runs.domain.script import ToolCall
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, calling
@@ -64,7 +64,7 @@ def later_changes(work: Claimed, carried: Carried) -> tuple[Later, ...]:
     return tuple(found)
 
 
-def _later(work: Claimed, call: Call) -> Later | None:
+def _later(work: Claimed, call: ToolCall) -> Later | None:
     """The call as a change that the same dry run can be asked for; ``None`` for any other."""
     version = catalog.tool_versions(work.contract_version_id).get(call.tool)
     if version is None or version.effect == Effect.READ:

@@ -24,7 +24,7 @@ from uuid import UUID
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.transactions import participant
 from apps.runs.domain import barrier
-from apps.runs.domain.barrier import Barriers, Block, Scope, Shut, Stop, Subject
+from apps.runs.domain.barrier import Barriers, Block, Shut, StopInForce, StopScope, Subject
 from apps.runs.domain.breaker import room
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal import breakers, execute, fetch
@@ -63,7 +63,7 @@ def read(hosts_by_domain: Mapping[str, str] | None = None) -> Barriers:
         if what == "shut":
             shut.setdefault(one, []).append(Shut(one, two, seconds))
         elif what == "stop":
-            stops.append(Stop(number, Scope(one), two, percent))
+            stops.append(StopInForce(number, StopScope(one), two, percent))
         else:
             paused.add(run_id)
     breakers.remember({(s.tool, s.host) for some in shut.values() for s in some})

@@ -159,7 +159,7 @@ def _note_one(
     return _write(name, before, after, now=now, actor=ENGINE, by_person=False)
 
 
-def _lock(name: Name) -> tuple[rules.Breaker, datetime]:
+def _lock(name: Name) -> tuple[rules.BreakerStatus, datetime]:
     # Of two workers that meet a breaker first one inserts it; both then wait for its row, so that
     # neither counts over what the other counted.
     execute(
@@ -170,13 +170,13 @@ def _lock(name: Name) -> tuple[rules.Breaker, datetime]:
         list(name),
     )
     [row] = fetch(_ROW, list(name))
-    return rules.Breaker(*row[:-1]), row[-1]
+    return rules.BreakerStatus(*row[:-1]), row[-1]
 
 
 def _write(
     name: Name,
-    before: rules.Breaker,
-    after: rules.Breaker,
+    before: rules.BreakerStatus,
+    after: rules.BreakerStatus,
     *,
     now: datetime,
     actor: Actor,
@@ -213,7 +213,7 @@ def begin_probing(tool: str, host: str) -> bool:
     rows = fetch(f"{_ROW} SKIP LOCKED", [tool, host])
     if not rows:
         return False
-    before, now = rules.Breaker(*rows[0][:-1]), rows[0][-1]
+    before, now = rules.BreakerStatus(*rows[0][:-1]), rows[0][-1]
     if not rules.is_probed(before, now):
         return before.state == "closed"
     if before.state == "open":
@@ -221,7 +221,7 @@ def begin_probing(tool: str, host: str) -> bool:
     return True
 
 
-def _turn_half_open(name: Name, before: rules.Breaker, now: datetime) -> None:
+def _turn_half_open(name: Name, before: rules.BreakerStatus, now: datetime) -> None:
     after = rules.half_opened(before)
     fact = _write(name, before, after, now=now, actor=ENGINE, by_person=False)
     record_many([fact] if fact else [])

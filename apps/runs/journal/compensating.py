@@ -45,7 +45,7 @@ def lock(run_id: UUID) -> Run | None:
 
 
 @participant
-def begin(run: Run, plan: saga.Plan, *, actor: Actor, reason: str) -> None:
+def begin(run: Run, plan: saga.UndoPlan, *, actor: Actor, reason: str) -> None:
     """Move a run that we have locked to compensating and queue the first undoing. Its deadline is
     the contract's, counted from now: the undoing of yesterday's run must not be late at once."""
     was = {"state": run.state, "outcome": run.outcome, "error_class": run.error_class}

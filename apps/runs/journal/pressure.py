@@ -22,7 +22,7 @@ from apps.catalog.domain.contract import NO_RATE
 from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.transactions import participant
-from apps.runs.domain.caps import Cap, Pace, Rooms, Who, own_pace, pace_of
+from apps.runs.domain.caps import CapLimits, RateLimit, Rooms, Who, own_pace, pace_of
 from apps.runs.journal import execute, fetch, to_json
 from apps.runs.journal.claiming import Parked
 from apps.runs.selectors import load
@@ -31,7 +31,7 @@ from apps.runs.work import Claimed
 COUNT_LOCK = 7_346_004  # advisory lock: one counter of caps at a time
 CAPS_KEPT_S = 1.0
 
-_caps: tuple[float, dict[tuple[str, str], Cap]] = (-CAPS_KEPT_S, {})
+_caps: tuple[float, dict[tuple[str, str], CapLimits]] = (-CAPS_KEPT_S, {})
 
 
 def forget_caps() -> None:
@@ -40,12 +40,12 @@ def forget_caps() -> None:
     _caps = (-CAPS_KEPT_S, {})
 
 
-def _current_caps() -> dict[tuple[str, str], Cap]:
+def _current_caps() -> dict[tuple[str, str], CapLimits]:
     global _caps  # a small cache of the process
     read_at, caps = _caps
     if time.monotonic() - read_at >= CAPS_KEPT_S:
         rows = fetch("SELECT scope, key, max_in_flight, per_minute FROM runs_cap", [])
-        caps = {(row[0], row[1]): Cap(*row) for row in rows}
+        caps = {(row[0], row[1]): CapLimits(*row) for row in rows}
         _caps = (time.monotonic(), caps)
     return caps
 
@@ -74,7 +74,7 @@ def part(works: Sequence[Claimed], *, may_wait: bool = True) -> tuple[list[Claim
     return kept, parked
 
 
-def _own(work: Claimed) -> Pace | None:
+def _own(work: Claimed) -> RateLimit | None:
     listed = contract(work.contract_version_id).tool(work.tool_name)
     if listed is None or listed.rate_per_minute >= NO_RATE:
         return None
@@ -106,9 +106,9 @@ def _first(works: Sequence[Claimed]) -> set[UUID]:
 
 
 def _rooms(
-    caps: Mapping[tuple[str, str], Cap],
+    caps: Mapping[tuple[str, str], CapLimits],
     people: Mapping[UUID, Who],
-    paces: Mapping[UUID, Pace | None],
+    paces: Mapping[UUID, RateLimit | None],
     *,
     may_wait: bool,
 ) -> Rooms:

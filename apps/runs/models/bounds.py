@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.kernel.models import JSONField
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 
 
 class Breaker(models.Model):
@@ -39,8 +39,8 @@ class Stop(models.Model):
     go on while it is being lifted; a row with ``lifted_at`` is history."""
 
     id = models.BigAutoField(primary_key=True)
-    scope = models.CharField(max_length=12, choices=[(s.value, s.value) for s in Scope])
-    target = models.CharField(max_length=140, blank=True)  # see domain.barrier.Scope
+    scope = models.CharField(max_length=12, choices=[(s.value, s.value) for s in StopScope])
+    target = models.CharField(max_length=140, blank=True)  # see domain.barrier.StopScope
     reason = models.CharField(max_length=500)
     placed_by = models.CharField(max_length=150)
     placed_at = models.DateTimeField(db_default=Now())

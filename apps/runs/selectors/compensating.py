@@ -16,7 +16,7 @@ from apps.runs.models import Finding, Run, Step
 FAILED, UNKNOWN = "compensation_failed", "compensation_unknown"
 
 
-def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.Plan:
+def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.UndoPlan:
     """The plan as it stands now; ``assume_happened``: as if this unknown step were an effect."""
     rows = Step.objects.filter(run_id=run.pk, kind="tool").order_by("seq")
     return plan_from(run, rows, _words(run.pk), assume_happened=assume_happened)
@@ -28,7 +28,7 @@ def plan_from(
     words: Mapping[UUID, str],
     *,
     assume_happened: UUID | None = None,
-) -> saga.Plan:
+) -> saga.UndoPlan:
     """As ``plan_of``, from rows that are at hand; ``words``: what people settled about undoings."""
     past = [_past(row, words.get(row.pk, "")) for row in rows if row.kind == "tool"]
     if assume_happened:
@@ -36,7 +36,7 @@ def plan_from(
     return saga.plan(past, catalog.undone_by(run.contract_version_id))
 
 
-def can_begin(run: Run, plan: saga.Plan) -> bool:
+def can_begin(run: Run, plan: saga.UndoPlan) -> bool:
     """Whether the undoing of this run can be begun now."""
     return (
         run.state in UNDOABLE

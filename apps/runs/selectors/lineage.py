@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from apps.audit import selectors as log
 from apps.kernel.errors import NotFoundError
-from apps.runs.domain.forking import Cut, Mark, cut, obstacle
+from apps.runs.domain.forking import Cut, ScriptPosition, cut, obstacle
 from apps.runs.domain.script import items_of
 from apps.runs.models import Message, Run, RunScript, Step
 
@@ -26,7 +26,7 @@ def members(run: Run) -> list[UUID]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ForkPlan:
     """What a fork after step ``after_seq`` takes over and where it goes on. ``upto``: the last
     message that is taken over; ``obstacle``: why it can't be done, if it can't."""
 
@@ -46,7 +46,7 @@ class Plan:
         return self.run.agent_kind == "model"
 
 
-def plan(run_id: UUID, after_seq: int) -> Plan:
+def plan(run_id: UUID, after_seq: int) -> ForkPlan:
     """What a fork of this run after this step would be. Raises ``NotFoundError`` for no run."""
     run = Run.objects.select_related("contract_version__job").filter(pk=run_id).first()
     if run is None:
@@ -61,7 +61,7 @@ def plan(run_id: UUID, after_seq: int) -> Plan:
     spoken = [seq for seq, role in said if role != Message.Role.TOWER]
     undone = undone_keys(run)
     marks = [
-        Mark(
+        ScriptPosition(
             s.seq,
             s.kind,
             "compensated" if s.idempotency_key in undone else s.state,
@@ -69,7 +69,7 @@ def plan(run_id: UUID, after_seq: int) -> Plan:
         )
         for s in steps
     ]
-    return Plan(
+    return ForkPlan(
         run=run,
         after_seq=after_seq,
         steps=steps,

@@ -23,14 +23,14 @@ LEAST_SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingRuns:
     """Runs that wait for their first step, and deferred ones."""
 
     queued: dict[tuple[Class, str], int]
     deferred: dict[Class, int]
 
 
-def waiting() -> Waiting:
+def waiting() -> WaitingRuns:
     """What waits now: one query over two small partial indexes."""
     queued: dict[tuple[Class, str], int] = {}
     deferred: dict[Class, int] = {}
@@ -46,7 +46,7 @@ def waiting() -> Waiting:
                 deferred[Class(cls)] = n
             else:
                 queued[Class(cls), job] = n
-    return Waiting(queued, deferred)
+    return WaitingRuns(queued, deferred)
 
 
 def asked() -> list[Asked]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from apps.runs.domain.barrier import Scope
+from apps.runs.domain.barrier import StopScope
 from apps.runs.models import Stop
 
 BANNER_S = 2.0  # how old the banner's knowledge may be
@@ -16,12 +16,12 @@ BANNER_S = 2.0  # how old the banner's knowledge may be
 _banner: tuple[float, list[Stop]] = (0.0, [])
 
 
-def what_words(scope: Scope, target: str) -> str:
+def what_words(scope: StopScope, target: str) -> str:
     """What is stopped, as a sentence's subject."""
-    return "Everything" if scope is Scope.EVERYTHING else f"{scope.value.capitalize()} {target}"
+    return "Everything" if scope is StopScope.EVERYTHING else f"{scope.value.capitalize()} {target}"
 
 
-def placed_by(scope: Scope, target: str) -> Stop | None:
+def placed_by(scope: StopScope, target: str) -> Stop | None:
     """The stop of this that is in force."""
     return Stop.objects.filter(scope=scope, target=target, lifted_at=None).first()
 
@@ -38,7 +38,7 @@ def _for_banner() -> list[Stop]:
     if time.monotonic() >= until:
         known = list(Stop.objects.filter(lifted_at=None).order_by("placed_at"))
         for stop in known:
-            stop.what = what_words(Scope(stop.scope), stop.target)  # type: ignore[attr-defined]  # for the page
+            stop.what = what_words(StopScope(stop.scope), stop.target)  # type: ignore[attr-defined]  # for the page
             stop.held_percent = 100 - stop.percent  # type: ignore[attr-defined]  # likewise
         _banner = (time.monotonic() + BANNER_S, known)
     return known

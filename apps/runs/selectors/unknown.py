@@ -12,7 +12,7 @@ from django.db.models import Max
 
 from apps.catalog.selectors import pinned as catalog
 from apps.runs.domain.context import told
-from apps.runs.domain.finding import Verdict
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Step
 
 
@@ -71,7 +71,7 @@ def versions_to_look_up() -> list[int]:
 def votes_of(step_id: UUID, round_number: int) -> list[tuple[int, str]]:
     """What people said about a step in this round, oldest first."""
     rows = Finding.objects.filter(
-        step_id=step_id, round=round_number, person__isnull=False, word__in=list(Verdict)
+        step_id=step_id, round=round_number, person__isnull=False, word__in=list(FindingVerdict)
     )
     return list(rows.order_by("at", "id").values_list("person_id", "word"))  # type: ignore[arg-type]  # not null by the filter
 

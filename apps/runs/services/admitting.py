@@ -26,7 +26,7 @@ from apps.oversight.selectors import Asked
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import (
     Accept,
-    Case,
+    AdmissionRequest,
     Class,
     Defer,
     People,
@@ -55,7 +55,7 @@ def bounds() -> dict[Class, int]:
 
 
 @dataclass(slots=True)
-class Reading:
+class PressureReading:
     """The pressure as one process sees it: read a moment ago, with its own doings added."""
 
     at: float
@@ -73,7 +73,7 @@ class Reading:
 
     def verdict(self, cls: Class, job: str, *, deadline_s: float, window_s: float) -> Verdict:
         """What to do with one more run of a job. Counts it in."""
-        case = Case(cls, deadline_s, self.share(job), window_s)
+        case = AdmissionRequest(cls, deadline_s, self.share(job), window_s)
         verdict = decide(case, self.queues(), bounds(), self.people(job))
         if isinstance(verdict, Accept):
             self.queued[cls, job] = self.queued.get((cls, job), 0) + 1
@@ -111,7 +111,7 @@ def _roles(asked: Sequence[Asked], job: str) -> frozenset[str]:
     return frozenset().union(*named) or frozenset({"operator"})
 
 
-_reading: Reading | None = None
+_reading: PressureReading | None = None
 _shares: dict[str, tuple[float, float]] = {}
 
 
@@ -124,12 +124,12 @@ def _share_of(job: str) -> float:
     return share
 
 
-def reading() -> Reading:
+def reading() -> PressureReading:
     """The pressure, read at most once a second in this process; less often while it is calm."""
     global _reading  # a small cache of the process
     if _reading is None or time.monotonic() - _reading.at >= _reading.kept_s:
         waiting = load.waiting()
-        _reading = Reading(
+        _reading = PressureReading(
             time.monotonic(), waiting.queued, waiting.deferred, load.begun_per_s(), load.asked()
         )
     return _reading
@@ -166,7 +166,7 @@ def tend_queue() -> int:
 
 
 @command
-def _admit_deferred(now: Reading) -> list[Run]:
+def _admit_deferred(now: PressureReading) -> list[Run]:
     """Begin the deferred runs that there is room for, most important first, then oldest. A run
     that was taken in is never shed later: it waits on, and its deadline, which counts from when it
     was taken in, still ends it."""
@@ -183,7 +183,7 @@ def _admit_deferred(now: Reading) -> list[Run]:
     return _begin_apart(begin)
 
 
-def _verdict_apart(now: Reading, run: Run, cls: Class, job: str) -> Verdict:
+def _verdict_apart(now: PressureReading, run: Run, cls: Class, job: str) -> Verdict:
     """What becomes of one run. One whose contract can't be read waits on, and the others don't
     wait for it."""
     try:

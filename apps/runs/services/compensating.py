@@ -26,7 +26,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.runs.domain import saga
 from apps.runs.domain.context import told
-from apps.runs.domain.finding import Verdict, is_agreed
+from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.sentence import render
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.journal import compensating, tickets
@@ -77,7 +77,7 @@ def settle_failed_undoing(
     run_id: UUID,
     seq: int,
     *,
-    verdict: Verdict,
+    verdict: FindingVerdict,
     evidence: str,
     person: Any,
     ticket: UUID | None = None,
@@ -87,7 +87,7 @@ def settle_failed_undoing(
     second person has to say the same. One form's ``ticket`` says it once."""
     _may(person)
     _given(evidence, "evidence", "Say how you know, or why it may stay.")
-    if verdict not in {Verdict.HAPPENED, Verdict.GIVE_UP}:
+    if verdict not in {FindingVerdict.HAPPENED, FindingVerdict.GIVE_UP}:
         raise InvalidInputError("Choose what you found out.", field="verdict")
     if not tickets.spend(ticket, use=f"settle {seq}", subject=run_id, actor=person.actor):
         return Finding.objects.get(pk=ticket).settled
@@ -135,7 +135,7 @@ def _locked(run_id: UUID) -> Run:
     return run
 
 
-def _require_settled(run: Run, plan: saga.Plan) -> None:
+def _require_settled(run: Run, plan: saga.UndoPlan) -> None:
     if undoing.is_undoing(run) or run.state == "compensated":
         raise ConflictError("Somebody has begun to undo this run already; reload to see how far.")
     if run.state not in UNDOABLE:
@@ -173,7 +173,7 @@ class Foreseen:
     silent: bool = False
 
 
-def foresee(run: Run, plan: saga.Plan) -> list[Foreseen]:
+def foresee(run: Run, plan: saga.UndoPlan) -> list[Foreseen]:
     """Each effect that is still to be undone, in order, with its sentence. The system of record is
     asked what each undoing would change now, outside any transaction; where it doesn't answer in
     time the sentence has only what the arguments say."""

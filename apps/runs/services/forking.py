@@ -74,7 +74,7 @@ def fork_run(
 
 
 def _branch(
-    found: lineage.Plan, contract_version_id: int | None, *, root_id: UUID, label: str
+    found: lineage.ForkPlan, contract_version_id: int | None, *, root_id: UUID, label: str
 ) -> Run:
     parent, version = found.run, found.run.contract_version
     if contract_version_id is not None and contract_version_id != version.pk:
@@ -113,7 +113,7 @@ def _agent(parent: Run, version: Any) -> int:
 
 
 @participant
-def _take_over(found: lineage.Plan, branch: Run) -> None:
+def _take_over(found: lineage.ForkPlan, branch: Run) -> None:
     Run.objects.bulk_create([branch])
     RunScript.objects.create(run_id=branch.id, items=list(found.script.items))
     forking.copy_messages(found.run.id, branch.id, upto=found.upto)
@@ -125,7 +125,7 @@ def _take_over(found: lineage.Plan, branch: Run) -> None:
 
 
 @participant
-def _tell(found: lineage.Plan, branch: Run, *, actor: Actor, reason: str) -> None:
+def _tell(found: lineage.ForkPlan, branch: Run, *, actor: Actor, reason: str) -> None:
     parent = found.run
     told = {
         "parent": str(parent.id),

@@ -22,7 +22,7 @@ from apps.kernel.apart import Aside, deal
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, NotPermittedError
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.runs import dispatch
-from apps.runs.domain.barrier import Scope, next_stage
+from apps.runs.domain.barrier import StopScope, next_stage
 from apps.runs.journal import barriers, breakers, withholding
 from apps.runs.models import Stop
 from apps.runs.selectors import stops as known
@@ -34,7 +34,7 @@ TYPED = "stop everything"  # what has to be typed to stop everything
 
 
 @command
-def place_stop(scope: Scope, target: str, *, reason: str, person: Any) -> int:
+def place_stop(scope: StopScope, target: str, *, reason: str, person: Any) -> int:
     """Put a stop in force and park what is due. Returns its id; a stop of the same thing that is
     in force already is a conflict, told with who placed it and when."""
     said = _said(reason, "Say why: everybody reads it while the stop is in force.")
@@ -55,7 +55,7 @@ def place_stop(scope: Scope, target: str, *, reason: str, person: Any) -> int:
     return int(row[0])
 
 
-def _stopped_already(scope: Scope, target: str) -> ConflictError:
+def _stopped_already(scope: StopScope, target: str) -> ConflictError:
     first = known.placed_by(scope, target)
     if first is None:
         return ConflictError("Somebody lifted a stop of this at this moment: try again.")
@@ -123,7 +123,7 @@ def _stop(stop_id: int, person: Any) -> Stop:
     stop = Stop.objects.filter(pk=stop_id).first()
     if stop is None:
         raise NotFoundError("There is no such stop.")
-    if stop.scope == Scope.EVERYTHING and not person.may("stops.lift_all"):
+    if stop.scope == StopScope.EVERYTHING and not person.may("stops.lift_all"):
         raise NotPermittedError("A stop of everything is lifted by an administrator.")
     return stop
 

@@ -39,7 +39,7 @@ def worker_name() -> str:
 
 
 @dataclass(slots=True)
-class Notice:
+class ShutdownNotice:
     """What this process was told: once, to finish what it holds within ``FINISH_SECONDS`` and end;
     twice, to hurry. Told by a signal, read by the loop that drains."""
 
@@ -58,7 +58,7 @@ class Notice:
         return time.monotonic() >= self.until
 
 
-notice = Notice()
+notice = ShutdownNotice()
 
 
 @command

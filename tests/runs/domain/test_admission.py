@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from apps.runs.domain.admission import (
     Accept,
-    Case,
+    AdmissionRequest,
     Class,
     Defer,
     People,
@@ -35,7 +35,11 @@ people_of = st.builds(
     st.floats(0, 20_000),
 )
 cases = st.builds(
-    Case, st.sampled_from(Class), st.floats(1, 50_000), st.floats(0, 1), st.floats(60, 20_000)
+    AdmissionRequest,
+    st.sampled_from(Class),
+    st.floats(1, 50_000),
+    st.floats(0, 1),
+    st.floats(60, 20_000),
 )
 
 
@@ -45,14 +49,14 @@ def harshness(verdict: Verdict) -> int:
 
 @given(case=cases, queues=queues_of, people=people_of)
 def test_compensation_and_approved_work_is_always_taken_in(
-    case: Case, queues: Queues, people: People
+    case: AdmissionRequest, queues: Queues, people: People
 ) -> None:
     assert decide(replace(case, cls=Class.C0), queues, BOUNDS, people) == Accept()
 
 
 @given(case=cases, queues=queues_of, people=people_of, other=st.sampled_from(Class))
 def test_what_matters_more_fares_no_worse(
-    case: Case, queues: Queues, people: People, other: Class
+    case: AdmissionRequest, queues: Queues, people: People, other: Class
 ) -> None:
     better, worse = sorted([case.cls, other])
     one = decide(replace(case, cls=better), queues, BOUNDS, people)
@@ -62,7 +66,7 @@ def test_what_matters_more_fares_no_worse(
 
 @given(case=cases, queues=queues_of, people=people_of, cls=st.sampled_from(Class))
 def test_one_more_in_the_queue_never_helps(
-    case: Case, queues: Queues, people: People, cls: Class
+    case: AdmissionRequest, queues: Queues, people: People, cls: Class
 ) -> None:
     fuller = replace(queues, queued={**queues.queued, cls: queues.queued.get(cls, 0) + 1})
     before = decide(case, queues, BOUNDS, people)
@@ -71,7 +75,7 @@ def test_one_more_in_the_queue_never_helps(
 
 @given(case=cases, queues=queues_of, people=people_of, more=st.floats(0, 500))
 def test_one_more_question_to_people_never_helps(
-    case: Case, queues: Queues, people: People, more: float
+    case: AdmissionRequest, queues: Queues, people: People, more: float
 ) -> None:
     busier = replace(people, waiting=people.waiting + more)
     before = decide(case, queues, BOUNDS, people)
@@ -79,7 +83,9 @@ def test_one_more_question_to_people_never_helps(
 
 
 @given(case=cases, queues=queues_of, people=people_of)
-def test_times_told_are_within_reason(case: Case, queues: Queues, people: People) -> None:
+def test_times_told_are_within_reason(
+    case: AdmissionRequest, queues: Queues, people: People
+) -> None:
     verdict = decide(case, queues, BOUNDS, people)
     if isinstance(verdict, Shed):
         assert 5 <= verdict.retry_after_s <= 900
@@ -93,14 +99,14 @@ def test_times_told_are_within_reason(case: Case, queues: Queues, people: People
 def test_interactive_work_is_shed_only_when_it_can_not_be_deferred(
     queues: Queues, people: People
 ) -> None:
-    case = Case(Class.C1, 3600, 1.0, 600)
+    case = AdmissionRequest(Class.C1, 3600, 1.0, 600)
     if isinstance(decide(case, queues, BOUNDS, people), Shed):
         assert queues.held_up_to(Class.C1) >= BOUNDS[Class.C1]
 
 
 def test_batch_is_shed_first_with_a_reason_and_a_time() -> None:
     queues = Queues({Class.C2: 10, Class.C3: 12}, per_s=2.0)
-    verdicts = {c: decide(Case(c, 3600), queues, BOUNDS, People()) for c in Class}
+    verdicts = {c: decide(AdmissionRequest(c, 3600), queues, BOUNDS, People()) for c in Class}
     assert verdicts[Class.C3] == Shed(
         "Queue full: 22 runs of equal or higher priority (limit 20)", 5.0
     )
@@ -109,16 +115,16 @@ def test_batch_is_shed_first_with_a_reason_and_a_time() -> None:
 
 def test_a_run_that_would_miss_its_deadline_in_the_queue_is_turned_away() -> None:
     queues = Queues({Class.C1: 90}, per_s=0.5)
-    assert isinstance(decide(Case(Class.C2, 200), queues, BOUNDS, People()), Accept)
-    late = decide(Case(Class.C2, 100), queues, BOUNDS, People())
+    assert isinstance(decide(AdmissionRequest(Class.C2, 200), queues, BOUNDS, People()), Accept)
+    late = decide(AdmissionRequest(Class.C2, 100), queues, BOUNDS, People())
     assert isinstance(late, Shed)
     assert "deadline" in late.reason
-    assert isinstance(decide(Case(Class.C1, 100), queues, BOUNDS, People()), Defer)
+    assert isinstance(decide(AdmissionRequest(Class.C1, 100), queues, BOUNDS, People()), Defer)
 
 
 def test_a_job_waits_until_people_have_caught_up() -> None:
     people = People(waiting=40, decided_last_hour=60)
-    asks = Case(Class.C1, 14_400, needs_people=0.4, window_s=1800)
+    asks = AdmissionRequest(Class.C1, 14_400, needs_people=0.4, window_s=1800)
     verdict = decide(asks, Queues(), BOUNDS, people)
     assert verdict == Defer(
         600,
@@ -133,7 +139,9 @@ def test_people_who_were_asked_little_are_not_taken_for_slow() -> None:
     away = People(waiting=1, decided_last_hour=0, oldest_s=4000)
     assert away.wait_s == float("inf")
     assert "nobody has decided" in people_words(away, 600)
-    assert isinstance(decide(Case(Class.C2, 9999, 1.0, 99_999), Queues(), BOUNDS, away), Defer)
+    assert isinstance(
+        decide(AdmissionRequest(Class.C2, 9999, 1.0, 99_999), Queues(), BOUNDS, away), Defer
+    )
 
 
 def test_a_criticality_names_a_class_that_can_only_be_lowered() -> None:

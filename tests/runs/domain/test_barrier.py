@@ -11,9 +11,9 @@ from apps.runs.domain.barrier import (
     WAITS_LENGTH,
     Barriers,
     Block,
-    Scope,
     Shut,
-    Stop,
+    StopInForce,
+    StopScope,
     admits,
     blocked,
     next_stage,
@@ -22,17 +22,17 @@ from apps.runs.domain.barrier import (
 RUN = uuid4()
 MINE = {"tool": "shop/refund", "agent": "ida", "job": "refunds", "run_id": RUN}
 TARGETS = {
-    Scope.TOOL: "shop/refund",
-    Scope.AGENT: "ida",
-    Scope.JOB: "refunds",
-    Scope.EVERYTHING: "",
+    StopScope.TOOL: "shop/refund",
+    StopScope.AGENT: "ida",
+    StopScope.JOB: "refunds",
+    StopScope.EVERYTHING: "",
 }
 
-scopes = st.sampled_from(list(Scope))
+scopes = st.sampled_from(list(StopScope))
 
 
-def stopping(scope: Scope, target: str, percent: int = 0) -> Barriers:
-    return Barriers(stops=[Stop(1, scope, target, percent)])
+def stopping(scope: StopScope, target: str, percent: int = 0) -> Barriers:
+    return Barriers(stops=[StopInForce(1, scope, target, percent)])
 
 
 @given(st.text(), st.text(), st.text(), st.booleans())
@@ -42,7 +42,7 @@ def test_nothing_in_force_blocks_nothing(tool: str, agent: str, job: str, undo: 
 
 
 @given(scopes)
-def test_a_stop_holds_its_target_until_it_is_lifted(scope: Scope) -> None:
+def test_a_stop_holds_its_target_until_it_is_lifted(scope: StopScope) -> None:
     block = blocked(stopping(scope, TARGETS[scope]), **MINE)
 
     assert block is not None
@@ -50,17 +50,22 @@ def test_a_stop_holds_its_target_until_it_is_lifted(scope: Scope) -> None:
     assert TARGETS[scope] in block.waits_for
 
 
-@given(scopes.filter(lambda s: s is not Scope.EVERYTHING), st.text(min_size=1))
-def test_a_stop_holds_nothing_but_its_target(scope: Scope, other: str) -> None:
+@given(scopes.filter(lambda s: s is not StopScope.EVERYTHING), st.text(min_size=1))
+def test_a_stop_holds_nothing_but_its_target(scope: StopScope, other: str) -> None:
     if other != TARGETS[scope]:
         assert blocked(stopping(scope, other), **MINE) is None
 
 
 @pytest.mark.parametrize(
     ("scope", "held"),
-    [(Scope.TOOL, True), (Scope.EVERYTHING, True), (Scope.AGENT, False), (Scope.JOB, False)],
+    [
+        (StopScope.TOOL, True),
+        (StopScope.EVERYTHING, True),
+        (StopScope.AGENT, False),
+        (StopScope.JOB, False),
+    ],
 )
-def test_undoing_goes_on_unless_the_tool_itself_is_stopped(scope: Scope, *, held: bool) -> None:
+def test_undoing_goes_on_unless_the_tool_itself_is_stopped(scope: StopScope, *, held: bool) -> None:
     block = blocked(stopping(scope, TARGETS[scope]), **MINE, is_undoing=True)
 
     assert (block is not None) is held
@@ -68,17 +73,22 @@ def test_undoing_goes_on_unless_the_tool_itself_is_stopped(scope: Scope, *, held
 
 @pytest.mark.parametrize(
     ("scope", "held"),
-    [(Scope.TOOL, False), (Scope.EVERYTHING, True), (Scope.AGENT, True), (Scope.JOB, True)],
+    [
+        (StopScope.TOOL, False),
+        (StopScope.EVERYTHING, True),
+        (StopScope.AGENT, True),
+        (StopScope.JOB, True),
+    ],
 )
-def test_an_agents_turn_is_no_call_of_a_tool(scope: Scope, *, held: bool) -> None:
+def test_an_agents_turn_is_no_call_of_a_tool(scope: StopScope, *, held: bool) -> None:
     turn = {**MINE, "tool": ""}
 
     assert (blocked(stopping(scope, TARGETS[scope]), **turn) is not None) is held
 
 
 @given(scopes, st.uuids())
-def test_who_is_let_go_on_stays_so_at_later_stages(scope: Scope, run_id: UUID) -> None:
-    stops = [Stop(1, scope, TARGETS[scope], percent) for percent in (*STAGES[:-1], 100)]
+def test_who_is_let_go_on_stays_so_at_later_stages(scope: StopScope, run_id: UUID) -> None:
+    stops = [StopInForce(1, scope, TARGETS[scope], percent) for percent in (*STAGES[:-1], 100)]
     found = [admits(stop, run_id) for stop in stops]
 
     assert found == sorted(found)
@@ -90,7 +100,7 @@ def test_who_is_let_go_on_stays_so_at_later_stages(scope: Scope, run_id: UUID) -
 
 @pytest.mark.parametrize("percent", [10, 50])
 def test_a_stage_lets_about_its_share_of_the_runs_go_on(percent: int) -> None:
-    stop = Stop(1, Scope.EVERYTHING, "", percent)
+    stop = StopInForce(1, StopScope.EVERYTHING, "", percent)
     share = sum(admits(stop, UUID(int=n * 7919 + 1)) for n in range(2000)) / 20
 
     assert percent - 4 < share < percent + 4
@@ -142,7 +152,7 @@ def test_a_paused_run_is_parked_and_its_undoing_is_not() -> None:
 
 @given(st.text(max_size=400))
 def test_the_words_fit_where_they_are_kept(name: str) -> None:
-    block = blocked(stopping(Scope.JOB, name), **{**MINE, "job": name})
+    block = blocked(stopping(StopScope.JOB, name), **{**MINE, "job": name})
 
     assert block is not None
     assert len(block.waits_for) <= WAITS_LENGTH

@@ -11,7 +11,7 @@ from apps.runs.domain.breaker import (
     LEAST_CALLS,
     OPEN_FOR,
     PROBES,
-    Breaker,
+    BreakerStatus,
     after,
     half_opened,
     held_open,
@@ -20,8 +20,8 @@ from apps.runs.domain.breaker import (
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CLOSED = Breaker("closed", NOW)
-TRIED = half_opened(Breaker("open", NOW, open_until=NOW))
+CLOSED = BreakerStatus("closed", NOW)
+TRIED = half_opened(BreakerStatus("open", NOW, open_until=NOW))
 
 batches = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20)).map(
     lambda n: {"successes": n[0], "failures": n[1] + n[2], "timeouts": n[2]}

@@ -10,8 +10,8 @@ from apps.kernel.exactjson import loads
 from apps.runs.domain.finding import (
     LOOKED_WORDS,
     VERDICT_WORDS,
+    FindingVerdict,
     Looked,
-    Verdict,
     is_agreed,
     people_needed,
     read_answer,
@@ -39,7 +39,7 @@ def test_two_people_are_needed_from_risk_high_on() -> None:
     ],
 )
 def test_people_agree_by_their_last_words(said: list[tuple[int, str]], agreed: bool) -> None:
-    assert is_agreed(said, Verdict.HAPPENED, 3) is agreed
+    assert is_agreed(said, FindingVerdict.HAPPENED, 3) is agreed
 
 
 @pytest.mark.parametrize(
@@ -71,5 +71,5 @@ def test_a_look_up_proves_the_call_however_its_numbers_are_spelled(spelled: Any)
 
 
 def test_every_word_can_be_said() -> None:
-    assert set(VERDICT_WORDS) == set(Verdict)
+    assert set(VERDICT_WORDS) == set(FindingVerdict)
     assert set(LOOKED_WORDS) == set(Looked)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.runs.domain import forking
-from apps.runs.domain.forking import Mark, Mutation, conflicts, cut, obstacle, question
+from apps.runs.domain.forking import Mutation, ScriptPosition, conflicts, cut, obstacle, question
 from apps.runs.domain.script import follow
 
 WORDS = st.sampled_from([{"say": "a"}, {"hear": "b"}])
@@ -20,7 +20,7 @@ TURNS = st.lists(
 )
 
 
-def walk(items: list[dict[str, Any]]) -> list[tuple[Mark, int]]:
+def walk(items: list[dict[str, Any]]) -> list[tuple[ScriptPosition, int]]:
     """The steps that a scripted run takes, each with where its script stood afterwards."""
     steps, cursor, said = [], 0, 0
     while True:
@@ -29,7 +29,7 @@ def walk(items: list[dict[str, Any]]) -> list[tuple[Mark, int]]:
         if turn.call is None:
             return steps
         cursor = turn.cursor
-        steps.append((Mark(len(steps) + 1, "tool", "succeeded", said), cursor))
+        steps.append((ScriptPosition(len(steps) + 1, "tool", "succeeded", said), cursor))
 
 
 @given(st.lists(st.one_of(WORDS, st.just(CALL)), max_size=12), st.data())
@@ -46,16 +46,18 @@ def test_a_scripted_branch_goes_on_where_its_parent_stood(
     assert len(found.calls) == len(steps) - after
 
 
-def live_walk(turns: list[list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], list[Mark]]:
+def live_walk(
+    turns: list[list[dict[str, Any]]],
+) -> tuple[list[dict[str, Any]], list[ScriptPosition]]:
     """A live run that was asked for each of these turns in order, with its items and steps."""
     items: list[dict[str, Any]] = [{"hear": "hello"}]
     marks, said = [], 1
     for turn in turns:
-        marks.append(Mark(len(marks) + 1, "agent", "succeeded", said))
+        marks.append(ScriptPosition(len(marks) + 1, "agent", "succeeded", said))
         for item in turn:
             said += "call" not in item
             if "call" in item:
-                marks.append(Mark(len(marks) + 1, "tool", "succeeded", said))
+                marks.append(ScriptPosition(len(marks) + 1, "tool", "succeeded", said))
         items += turn
     return items, marks
 
@@ -85,8 +87,8 @@ def test_a_live_branch_is_asked_anew_for_what_came_later(
         assert found.calls == []
 
 
-def mark(seq: int, state: str) -> Mark:
-    return Mark(seq, "tool", state, 0)
+def mark(seq: int, state: str) -> ScriptPosition:
+    return ScriptPosition(seq, "tool", state, 0)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from apps.catalog.domain.contract import Compensation
 from apps.catalog.domain.undoing import MissingError, path_problem, read
-from apps.runs.domain.saga import Item, Past, Plan, Stage, answer, end, plan, undoing_key
+from apps.runs.domain.saga import Item, Past, Stage, UndoPlan, answer, end, plan, undoing_key
 
 UNDONE_BY = {
     "book": Compensation("cancel", {"id": "result.id"}),
@@ -188,7 +188,7 @@ class Undoing(RuleBasedStateMachine):
         self.undone: list[UUID] = []
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> UndoPlan:
         return plan(self.rows, UNDONE_BY)
 
     def put(self, state: str, disposition: str, word: str = "") -> None:

@@ -16,8 +16,8 @@ from apps.runs.domain.suspicion import (
     MANY,
     MOST_LOSSES,
     UNEXPLAINED,
-    End,
     Evidence,
+    WorkHorseEnd,
     after_loss,
     claim_group_of,
     end_of,
@@ -25,7 +25,7 @@ from apps.runs.domain.suspicion import (
 )
 
 ME, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
-ENDS = st.sampled_from(list(End))
+ENDS = st.sampled_from(list(WorkHorseEnd))
 STEPS = st.sampled_from([(), (ME,), (OTHER,), (ME, OTHER)])
 
 
@@ -42,15 +42,19 @@ def test_only_what_was_alone_is_poison() -> None:
     assert ALONE.most == 1
 
 
-@given(st.lists(st.tuples(st.sampled_from([End.LEFT, End.KILLED]), STEPS), max_size=200))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([WorkHorseEnd.LEFT, WorkHorseEnd.KILLED]), STEPS), max_size=200
+    )
+)
 def test_no_death_in_company_and_no_kill_from_outside_makes_a_step_guilty(
-    deaths: list[tuple[End, tuple[UUID, ...]]],
+    deaths: list[tuple[WorkHorseEnd, tuple[UUID, ...]]],
 ) -> None:
     """Unless its own code was running, alone, in the very moment of each of eight kills."""
     losses = blame = hits = 0
     for end, steps in deaths:
         alone = losses >= ALONE.low
-        hits += end is End.KILLED and alone and ME in steps
+        hits += end is WorkHorseEnd.KILLED and alone and ME in steps
         told = Evidence("p", end, steps)
         losses, blame = after_loss(told, ME, losses=losses, blame=blame, alone=alone)
 
@@ -58,8 +62,8 @@ def test_no_death_in_company_and_no_kill_from_outside_makes_a_step_guilty(
     assert losses == len(deaths)
 
 
-@pytest.mark.parametrize("end", [End.CRASHED, End.STUCK])
-def test_a_crash_that_names_the_step_proves_it_in_three_workers(end: End) -> None:
+@pytest.mark.parametrize("end", [WorkHorseEnd.CRASHED, WorkHorseEnd.STUCK])
+def test_a_crash_that_names_the_step_proves_it_in_three_workers(end: WorkHorseEnd) -> None:
     losses = blame = workers = 0
     while blame < GUILTY:
         alone = losses >= ALONE.low
@@ -75,7 +79,7 @@ def test_a_crash_without_a_name_proves_it_when_it_is_alone() -> None:
     losses = blame = workers = 0
     while blame < GUILTY:
         alone = losses >= ALONE.low
-        told = Evidence("p", End.CRASHED)
+        told = Evidence("p", WorkHorseEnd.CRASHED)
         losses, blame = after_loss(told, ME, losses=losses, blame=blame, alone=alone)
         workers += 1
 
@@ -86,7 +90,7 @@ def test_a_crash_without_a_name_proves_it_when_it_is_alone() -> None:
 def test_a_crash_clears_those_that_it_does_not_name(
     losses: int, blame: int, steps: tuple[UUID, ...], alone: bool
 ) -> None:
-    told = Evidence("p", End.CRASHED, steps)
+    told = Evidence("p", WorkHorseEnd.CRASHED, steps)
 
     after = after_loss(told, THIRD, losses=losses, blame=blame, alone=False)
 
@@ -94,7 +98,7 @@ def test_a_crash_clears_those_that_it_does_not_name(
 
 
 def test_two_names_prove_nothing_but_part_them_from_the_others() -> None:
-    told = Evidence("p", End.STUCK, (ME, OTHER))
+    told = Evidence("p", WorkHorseEnd.STUCK, (ME, OTHER))
 
     assert after_loss(told, ME, losses=0, blame=0, alone=False) == (ALONE.low, 0)
     assert after_loss(told, ME, losses=3, blame=0, alone=True)[1] > 0
@@ -103,23 +107,25 @@ def test_two_names_prove_nothing_but_part_them_from_the_others() -> None:
 @pytest.mark.parametrize(
     ("signal", "stuck", "told", "at_work", "end"),
     [
-        ("SIGSEGV", False, False, True, End.CRASHED),
-        ("SIGABRT", False, False, True, End.CRASHED),
-        ("", False, False, True, End.CRASHED),  # it left in the midst of its work
-        ("", False, False, False, End.LEFT),
-        ("SIGKILL", False, False, True, End.KILLED),
-        ("SIGTERM", False, False, True, End.KILLED),
-        ("SIGKILL", True, False, True, End.STUCK),
-        ("SIGKILL", False, True, True, End.LEFT),
-        ("SIGSEGV", False, False, False, End.LEFT),  # no drain: none of its steps'
+        ("SIGSEGV", False, False, True, WorkHorseEnd.CRASHED),
+        ("SIGABRT", False, False, True, WorkHorseEnd.CRASHED),
+        ("", False, False, True, WorkHorseEnd.CRASHED),  # it left in the midst of its work
+        ("", False, False, False, WorkHorseEnd.LEFT),
+        ("SIGKILL", False, False, True, WorkHorseEnd.KILLED),
+        ("SIGTERM", False, False, True, WorkHorseEnd.KILLED),
+        ("SIGKILL", True, False, True, WorkHorseEnd.STUCK),
+        ("SIGKILL", False, True, True, WorkHorseEnd.LEFT),
+        ("SIGSEGV", False, False, False, WorkHorseEnd.LEFT),  # no drain: none of its steps'
     ],
 )
-def test_how_a_process_ended(signal: str, stuck: bool, told: bool, at_work: bool, end: End) -> None:
+def test_how_a_process_ended(
+    signal: str, stuck: bool, told: bool, at_work: bool, end: WorkHorseEnd
+) -> None:
     assert end_of(signal=signal, was_stuck=stuck, was_told=told, was_at_work=at_work) is end
 
 
 @given(ENDS, st.integers(0, 50), st.integers(0, GUILTY))
-def test_a_verdict_says_why(end: End, losses: int, blame: int) -> None:
+def test_a_verdict_says_why(end: WorkHorseEnd, losses: int, blame: int) -> None:
     words = verdict(end, losses=losses, blame=blame)
 
     assert words.endswith("It is not tried again by itself.")
