@@ -147,8 +147,9 @@ INSTALLED_APPS = [
     "apps.dashboards",
     "apps.api",
     "controltower.apps.ControlTower",
-    "controltower.practice",
 ]
+if flag("TOWER_PRACTICE", default=True):
+    INSTALLED_APPS.append("controltower.practice")
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

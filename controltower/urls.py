@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.urls import include, path
 
 from apps.ops.urls import audit_patterns, load_patterns, stop_patterns
@@ -20,3 +21,5 @@ urlpatterns = [
     path("api/v1/", include("apps.api.urls.rest")),
     path("", include("apps.api.urls")),
 ]
+if apps.is_installed("controltower.practice"):
+    urlpatterns.append(path("practice/", include("controltower.practice.urls")))

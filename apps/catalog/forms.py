@@ -261,7 +261,7 @@ class ServerForm(forms.Form):
     server = _slug(help_text="As the environment or the file of servers calls it.")
     domain = _slug(help_text="One that is there, or a new one.")
     domain_name = forms.CharField(
-        max_length=120, required=False, help_text="Of a new domain, such as “Shop desk”."
+        max_length=120, required=False, help_text="Of a new domain, such as “Shop support”."
     )
     note = forms.CharField(max_length=400, required=False, widget=forms.HiddenInput)
     part = forms.IntegerField(min_value=0, required=False, widget=forms.HiddenInput)

@@ -236,45 +236,6 @@ def drafts() -> list[DraftRow]:
     return sorted(rows, key=lambda r: (r.state != "in_review", r.updated_at))
 
 
-@dataclass(frozen=True, slots=True)
-class DeskRow:
-    """One desk, and what its switch shows."""
-
-    domain: str
-    name: str
-    is_open: bool
-    per_minute: float
-    next_in_s: float
-    changed_by: str
-    changed_at: datetime | None
-
-
-def desks() -> list[DeskRow]:
-    """Every desk; the next case is due by the database's clock."""
-    names = dict(_model("catalog.Domain").objects.values_list("slug", "name"))
-    left = ExpressionWrapper(F("next_case_at") - Now(), output_field=DurationField())
-    rows = (
-        _model("runs.Desk")
-        .objects.annotate(left=left)
-        .values_list("domain_slug", "is_open", "per_minute", "left", "changed_by", "changed_at")
-        .order_by("domain_slug")
-    )
-    return [
-        DeskRow(slug, names.get(slug, slug), is_open, rate, max(left.total_seconds(), 0), by, at)
-        for slug, is_open, rate, left, by, at in rows
-    ]
-
-
-def domains_without_jobs() -> list[str]:
-    """Domains whose pack lies here without its jobs."""
-    rows = _model("catalog.Domain").objects.annotate(n=Count("jobs")).filter(n=0)
-    return list(rows.values_list("slug", flat=True).order_by("slug"))
-
-
-def has_any_job() -> bool:
-    return bool(_model("catalog.Job").objects.exists())
-
-
 def recent_runs(limit: int = 8) -> Sequence[Any]:
     """The latest runs, newest first."""
     rows = _model("runs.Run").objects.order_by("-created_at", "-id").defer("input")

@@ -8,7 +8,6 @@ app_name = "dashboards"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("home/<slug:part>/", views.part, name="part"),
-    path("desk/<slug:domain>/", views.desk, name="desk"),
     path("outcomes/", views.outcomes, name="outcomes"),
     path("outcomes/<slug:chart>.csv", views.csv, name="csv"),
 ]

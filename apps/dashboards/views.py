@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.utils.module_loading import import_string
+from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
-from apps.dashboards import forms, selectors
+from apps.accounts.registry import allows
+from apps.dashboards import forms, registry, selectors
+from apps.dashboards.domain.panel import HomePanel
 from apps.dashboards.figures.export import as_csv
 from apps.dashboards.figures.home import Home, hour, needs
 from apps.dashboards.figures.panels import PANELS, build
@@ -22,7 +25,6 @@ from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.outcomes.selectors import outcomes as series
 from apps.runs.domain.origin import WORDS, Origin
 from apps.runs.domain.states import CANCELLABLE, State
-from apps.runs.services import set_desk
 
 Context = dict[str, Any]
 COUNTED_NOW = tuple(state for state in State if state in CANCELLABLE)
@@ -56,22 +58,19 @@ def _recent(request: HttpRequest, home: Home) -> Context:
     return {"runs": selectors.recent_runs()}
 
 
-def _desk(request: HttpRequest, home: Home) -> Context:
-    return {
-        "desks": selectors.desks(),
-        "domains_without_jobs": selectors.domains_without_jobs(),
-        "has_any_job": selectors.has_any_job(),
-    }
-
-
 PARTS: dict[str, Callable[[HttpRequest, Home], Context]] = {
     "needs": _needs,
     "counters": _counters,
     "jobs": _jobs,
     "health": _health,
     "recent": _recent,
-    "desk": _desk,
 }
+
+
+def _panels(request: HttpRequest) -> list[HomePanel]:
+    """What other apps show this person here."""
+    role = cast(Any, request.user).role
+    return [one for one in registry.panels() if allows(role, one.permission)]
 
 
 @require_GET
@@ -82,6 +81,10 @@ def home(request: HttpRequest) -> HttpResponse:
     read_once = Home()
     for read in PARTS.values():
         context |= read(request, read_once)
+    context["panels"] = [
+        (one, render_to_string(one.template, import_string(one.read)(), request))
+        for one in _panels(request)
+    ]
     return render(request, "dashboards/home.html", context)
 
 
@@ -89,20 +92,12 @@ def home(request: HttpRequest) -> HttpResponse:
 @requires("tower.view")
 def part(request: HttpRequest, part: str) -> HttpResponse:
     """One panel of the home page, read anew."""
-    if part not in PARTS:
-        raise NotFoundError("The home page has no such part.")
-    return render(request, f"dashboards/_{part}.html", PARTS[part](request, Home()))
-
-
-@require_POST
-@requires("desk.control")
-def desk(request: HttpRequest, domain: str) -> HttpResponse:
-    """Open or close a desk."""
-    is_open = request.POST.get("open") == "1"
-    set_desk(domain, is_open, cast(Any, request.user).actor)
-    told = "is open: new cases arrive" if is_open else "is closed: no new case arrives"
-    messages.success(request, f"The {domain} desk {told}.")
-    return redirect("dashboards:home")
+    if part in PARTS:
+        return render(request, f"dashboards/_{part}.html", PARTS[part](request, Home()))
+    for one in _panels(request):
+        if one.name == part:
+            return render(request, one.template, import_string(one.read)())
+    raise NotFoundError("The home page has no such part.")
 
 
 @require_GET

@@ -1,4 +1,4 @@
-"""The limits of a policy as fields: the numbers a desk tunes without touching a rule."""
+"""The limits of a policy as fields: the numbers that people tune without touching a rule."""
 
 from __future__ import annotations
 

@@ -58,7 +58,6 @@ PERMISSIONS = (
     Permission("load.control", frozenset({Role.ADMIN})),
     Permission("stops.place", frozenset({Role.OPERATOR, Role.ADMIN})),
     Permission("stops.lift_all", frozenset({Role.ADMIN})),
-    Permission("desk.control", frozenset({Role.OPERATOR, Role.ADMIN})),
 )
 STREAMS = (
     Stream("runs", "runs.view", kinds=("run",), quiet=("step",)),

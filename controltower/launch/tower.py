@@ -258,6 +258,8 @@ class Tower:
 
     def _play_first_cases(self) -> None:
         """Play some dozens of cases, once, and then let them arrive for as long as it runs."""
+        if not _is_practised():
+            return
         self._play_once()
         if not self.supervisor.stopping:
             self._start(programs.command("desk", "desk", places=self.places, env=self.env))
@@ -402,6 +404,8 @@ def load_packs(
 
 def available_packs(places: Places, screen: Screen) -> list[str]:
     """Packs whose data is on this machine, fetched the first time; says which are missing."""
+    if not _is_practised():
+        return []
     os.environ.setdefault("TOWER_PACKS", str(places.var / "packs"))
     present = _with_data()
     if present == list(DOMAINS) and _with_tasks():
@@ -420,6 +424,11 @@ def available_packs(places: Places, screen: Screen) -> list[str]:
                 " Set TOWER_DATA to a folder that holds it, or go online, and `make up` again."
             )
     return present
+
+
+def _is_practised() -> bool:
+    """Whether the practice companies are part of this tower."""
+    return os.environ.get("TOWER_PRACTICE") != "0"
 
 
 def _with_tasks() -> bool:

@@ -1,4 +1,4 @@
-// The home page: the desk's countdown between two reads, and a title that counts what needs you.
+// The home page: countdowns between two reads, and a title that counts what needs you.
 "use strict";
 
 (() => {

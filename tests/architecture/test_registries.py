@@ -17,11 +17,12 @@ from django.utils.module_loading import import_string
 from apps.accounts.registry import entries, permissions
 from apps.audit import registry
 from apps.audit.domain.streams import HOME, RUN
+from apps.dashboards.registry import panels
 from apps.kernel.apart import Aside
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "apps"
-NAMED = {"Permission", "NavigationEntry", "Stream", "Duty", "Subscriber"}
+NAMED = {"Permission", "NavigationEntry", "Stream", "Duty", "Subscriber", "HomePanel"}
 CONSTANTS = {"HOME": HOME, "RUN": RUN}
 ASKING = {"requires", "may", "allows", "NavigationEntry"}
 
@@ -31,7 +32,7 @@ def sources() -> list[Path]:
 
 
 def app_of(path: Path) -> str:
-    return path.relative_to(APPS).parts[0]
+    return path.relative_to(APPS).parts[0] if APPS in path.parents else path.parent.name
 
 
 def text_of(node: ast.expr) -> str:
@@ -50,7 +51,7 @@ def texts_in(tree: ast.AST) -> set[str]:
 
 def named() -> Iterator[tuple[str, str, str]]:
     """(what it is, its name, the app whose ``apps.py`` names it)."""
-    for path in sorted(APPS.glob("*/apps.py")):
+    for path in [*sorted(APPS.glob("*/apps.py")), *sorted(ROOT.glob("controltower/*/apps.py"))]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMED:
                 keyword = [k.value for k in node.keywords if k.arg == "name"]
@@ -68,6 +69,7 @@ def test_each_is_named_by_one_app() -> None:
             *(("Permission", p.name) for p in permissions()),
             *(("NavigationEntry", e.label) for e in entries()),
             *(("Stream", s.name) for s in registry.streams()),
+            *(("HomePanel", p.name) for p in panels()),
             *(("Duty", d.name) for d in registry.duties()),
             *(("Subscriber", s.name) for s in registry.subscribers()),
         ]

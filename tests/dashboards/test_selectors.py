@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.catalog.models import ContractVersion, Domain, Job
+from apps.catalog.models import ContractVersion, Job
 from apps.dashboards import selectors
 from apps.dashboards.selectors import RuleCount
 from apps.outcomes.kpis import Human
 from apps.outcomes.selectors.outcomes import Scope
-from apps.runs.models import Desk
 from tests.dashboards.rows import NOON, Shop, contract_document
 
 pytestmark = pytest.mark.django_db
@@ -110,25 +109,6 @@ def test_waiting_tells_risk_and_overdue(refunds: Shop) -> None:
 
     assert (found.total, found.by_risk, found.overdue) == (4, {4: 1, 2: 3}, 1)
     assert found.oldest == stale[0].created_at + timedelta(seconds=1)
-
-
-def test_desks_tell_when_the_next_case_comes(refunds: Shop) -> None:
-    Desk.objects.create(
-        domain_slug="shop", per_minute=3, next_case_at=timezone.now() + timedelta(seconds=30)
-    )
-    Desk.objects.create(domain_slug="x", next_case_at=timezone.now() - timedelta(seconds=30))
-
-    shop, other = selectors.desks()
-
-    assert (shop.name, shop.is_open, shop.per_minute) == ("Shop desk", True, 3)
-    assert 20 < shop.next_in_s <= 30
-    assert (other.name, other.next_in_s) == ("x", 0)
-
-
-def test_domains_without_jobs_are_missing_packs(refunds: Shop) -> None:
-    Domain.objects.create(slug="airline", name="Airline")
-
-    assert selectors.domains_without_jobs() == ["airline"]
 
 
 def test_last_hour_counts_by_the_moment_of_the_end(refunds: Shop) -> None:

@@ -16,10 +16,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.audit.models import Event
 from apps.dashboards.views import PARTS
 from apps.ops.forms import RunFilterForm
-from apps.runs.models import Desk
 from tests.dashboards.rows import Shop
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +39,6 @@ def busy(shop: Shop, people: dict[str, Any]) -> Shop:
     shop.ask(good[0], "approved", user=people["operator"], dwell_ms=2000)
     rule = {"id": "no-cash", "reason": "No cash", "roles": []}
     shop.decide(denied, "deny", [rule], at=at)
-    Desk.objects.create(domain_slug="shop", per_minute=2, next_case_at=timezone.now())
     return shop
 
 
@@ -91,31 +88,6 @@ def test_each_part_reads_anew(busy: Shop, client_as: ClientAs, part: str) -> Non
 
 def test_home_has_no_other_part(client_as: ClientAs) -> None:
     assert client_as("admin").get("/home/secrets/").status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("role", "status"),
-    [("operator", 302), ("admin", 302), ("product_manager", 403), ("auditor", 403)],
-)
-def test_desk_is_switched_by_those_who_may(
-    busy: Shop, client_as: ClientAs, role: str, status: int
-) -> None:
-    response = client_as(role).post("/desk/shop/", {"open": "0"})
-
-    assert response.status_code == status
-    assert Desk.objects.get().is_open is (status == 403)
-    assert Event.objects.filter(kind="desk.closed").exists() is (status == 302)
-
-
-def test_desk_switch_is_hidden_from_those_who_may_not(busy: Shop, client_as: ClientAs) -> None:
-    assert "Close the desk" in html(client_as("operator"), "/home/desk/")
-    assert "Close the desk" not in html(client_as("auditor"), "/home/desk/")
-    assert "2 cases a minute, next in" in html(client_as("auditor"), "/home/desk/")
-
-
-def test_a_desk_that_is_not_there_is_not_found(busy: Shop, client_as: ClientAs) -> None:
-    assert client_as("admin").post("/desk/moon/", {"open": "1"}).status_code == 404
-    assert client_as("admin").get("/desk/shop/").status_code == 405
 
 
 @pytest.mark.parametrize("role", ["operator", "product_manager", "admin", "auditor"])

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.catalog.models import ContractVersion, Job
-from apps.runs.models import Breaker, Desk, Worker
+from apps.runs.models import Breaker, Worker
+from controltower.practice.models import Desk
 from tests.dashboards.rows import Shop, contract_document
 
 HOSTILE = '<img src=x onerror=alert(1)> <a href="javascript:alert(2)">gpt</a>'

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
-from apps.runs.models import Desk
+from controltower.practice.models import Desk
 from tests.dashboards.rows import Shop
 from tests.dashboards.week import HOSTILE, busy_day
 from tests.e2e.conftest import PageAs

@@ -151,7 +151,7 @@ def read_entries(text: str) -> tuple[dict[str, Any], str]:
     except (ValueError, RecursionError):
         return {}, "line 1: this is not JSON that can be read. Write one group of servers."
     if not isinstance(value, Pairs):
-        return {}, f"line 1: it must be a group of servers, like {{“desk”: {EXAMPLE}}}."
+        return {}, f"line 1: it must be a group of servers, like {{“shop”: {EXAMPLE}}}."
     return {**value, **dict.fromkeys(value.twice, TWICE)}, ""
 
 

@@ -135,6 +135,16 @@ def domain_of(slug: str) -> Domain | None:
     return Domain.objects.select_related("server").filter(slug=slug).first()
 
 
+def domain_names() -> dict[str, str]:
+    """The name of each domain, by slug."""
+    return dict(Domain.objects.order_by("slug").values_list("slug", "name"))
+
+
+def domains_without_jobs() -> list[str]:
+    """Domains that no job belongs to, such as one whose pack lies here without its jobs."""
+    return list(Domain.objects.filter(jobs=None).order_by("slug").values_list("slug", flat=True))
+
+
 def domain_slugs() -> list[str]:
     return list(Domain.objects.order_by("slug").values_list("slug", flat=True))
 

@@ -277,8 +277,8 @@ def _workers() -> list[WorkerHealth]:
 
 
 def _is_replaced(one: WorkerHealth, others: Iterable[WorkerHealth]) -> bool:
-    """Whether a sweeper or desk that fell silent holds nothing and has a successor: it was started
-    anew, which is no reason for alarm."""
+    """Whether a part that carries out no steps, such as a sweeper, fell silent and has a
+    successor: it was started anew, which is no reason for alarm."""
     return (
         one.standing == "silent"
         and one.kind not in ("worker", "drainer")

@@ -1,4 +1,4 @@
-"""Where a run comes from: a real request, the practice desks, or a replayed recording.
+"""Where a run comes from: a real request, practice, or a replayed recording.
 
 Numbers about the company's work are of real runs. Practice and replay are shown by themselves, or
 together with real ones only where somebody asked for all of them.
@@ -28,7 +28,10 @@ WORDS = {
     Origin.REPLAY: "replayed runs",
     ALL: "real, practice and replayed runs together",
 }
-_BY_SOURCE: dict[str, Origin] = {RunSource.DESK: Origin.PRACTICE, RunSource.REPLAY: Origin.REPLAY}
+_BY_SOURCE: dict[str, Origin] = {
+    RunSource.PRACTICE: Origin.PRACTICE,
+    RunSource.REPLAY: Origin.REPLAY,
+}
 
 
 def origin_of(source: str) -> Origin:

@@ -53,7 +53,7 @@ class RunSource(StrEnum):
     API = "api"  # a company's system
     MANUAL = "manual"  # nobody in particular: a script, a test
     FORK = "fork"  # a person who tries how another way would have gone
-    DESK = "desk"  # the practice desks
+    PRACTICE = "desk"  # a case to practise on; stored under its first name
     REPLAY = "replay"  # a recorded episode
 
 

@@ -1,4 +1,4 @@
-"""What bounds the work and who does it: breakers, stops, caps, rates, budgets, workers, desks."""
+"""What bounds the work and who does it: breakers, stops, caps, rates, budgets, workers."""
 
 from __future__ import annotations
 
@@ -87,18 +87,6 @@ class Worker(models.Model):
     draining_by = models.CharField(max_length=150, blank=True, db_default="")
     # told to end by a signal; the row is what is left of it
     stopping_at = models.DateTimeField(null=True)
-
-
-class Desk(models.Model):
-    """Whether new cases arrive by themselves: one row a domain, switched on the home page."""
-
-    domain_slug = models.SlugField(primary_key=True)
-    is_open = models.BooleanField(default=True)
-    per_minute = models.FloatField(default=2.0)
-    next_case_at = models.DateTimeField(db_default=Now())
-    next_index = models.PositiveIntegerField(default=0)
-    changed_by = models.CharField(max_length=150, blank=True)
-    changed_at = models.DateTimeField(null=True)
 
 
 class Cap(models.Model):

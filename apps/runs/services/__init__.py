@@ -1,5 +1,5 @@
-"""The commands of people and events: start, fork, pause or cancel a run, wake a step, open a
-desk."""
+"""The commands of people and events: start, fork, pause or cancel a run, wake a
+step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from apps.runs.services.compensating import (
     try_undoing_again,
     undo_run,
 )
-from apps.runs.services.desks import ensure_desks, set_desk, take_case
 from apps.runs.services.forking import fork_run
 from apps.runs.services.pausing import pause_run, resume_run, try_poison_again, unpark_resumed
 from apps.runs.services.starting import Admitted, NewRun, admit_runs, start_run, start_runs
@@ -24,18 +23,15 @@ __all__ = [
     "admit_runs",
     "beat",
     "cancel_run",
-    "ensure_desks",
     "foresee",
     "forget_drains",
     "fork_run",
     "pause_run",
     "renew_leases",
     "resume_run",
-    "set_desk",
     "settle_failed_undoing",
     "start_run",
     "start_runs",
-    "take_case",
     "tend_queue",
     "try_poison_again",
     "try_undoing_again",

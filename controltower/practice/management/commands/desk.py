@@ -16,10 +16,11 @@ from apps.calls import agents
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import TowerError
 from apps.runs.selectors import batch
-from apps.runs.services import beat, ensure_desks, take_case
+from apps.runs.services import beat
 from apps.runs.services.workers import worker_name
 from controltower.practice.cases.arriving import case_number
 from controltower.practice.cases.starting import start_cases
+from controltower.practice.desks import ensure_desks, take_case
 from controltower.practice.world.errors import PackMissingError
 from controltower.practice.world.loading import DOMAINS
 
