@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import Error as DatabaseError
 
 from apps.calls.domain.reply import BAD_RESULT
+from apps.calls.domain.script import ToolCall, Turn, follow
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
@@ -26,7 +27,6 @@ from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.result import last_given, problem
 from apps.runs.domain.rows import NewStep
-from apps.runs.domain.script import ToolCall, Turn, follow
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run

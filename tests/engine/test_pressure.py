@@ -14,10 +14,10 @@ from django.db import connection, transaction
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import sweep
+from apps.calls.domain.caps import BUSY_S
 from apps.catalog.selectors import pinned
 from apps.kernel.ids import new_id
 from apps.runs import journal
-from apps.runs.domain.caps import BUSY_S
 from apps.runs.journal import claiming, pressure
 from apps.runs.models import Attempt, Cap, Rate, Run, Step
 from apps.runs.services import cancel_run

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from apps.calls.domain import script
 from apps.catalog.domain import drift
 from apps.catalog.domain.contract import Compensation
 from apps.catalog.selectors import pages
@@ -17,7 +18,7 @@ from apps.ops.selectors import answers, comparing
 from apps.oversight.domain import showing
 from apps.oversight.domain.binding import Grounds
 from apps.policy.domain import told
-from apps.runs.domain import forking, saga, script
+from apps.runs.domain import forking, saga
 from apps.runs.models import Step
 from tests.fuzz import stored
 

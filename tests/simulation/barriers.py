@@ -10,11 +10,12 @@ from datetime import datetime
 from random import Random
 from uuid import UUID
 
+from apps.calls.domain import breaker, budget
+from apps.calls.domain.breaker import BreakerStatus
+from apps.calls.domain.caps import CapLimits, RateLimit, Rooms, Who, own_pace
 from apps.calls.domain.retry import Ending
-from apps.runs.domain import barrier, breaker, budget
+from apps.runs.domain import barrier
 from apps.runs.domain.barrier import Barriers, Shut
-from apps.runs.domain.breaker import BreakerStatus
-from apps.runs.domain.caps import CapLimits, RateLimit, Rooms, Who, own_pace
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
 from tests.simulation.rows import FOR_EVER, Done, Step

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from apps.calls.domain import retry
-from apps.runs.domain import budget, saga
+from apps.calls.domain import budget, retry
+from apps.runs.domain import saga
 from apps.runs.domain.states import State
 from tests.simulation import barriers, engine, store, worker
 from tests.simulation.lost import after_loss

@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from apps.calls.domain.retry import NOTHING_DONE, Ending, RetryDecision, Verdict, decide
+from apps.calls.domain.script import follow
 from apps.kernel.canonical import digest
 from apps.runs.domain import forking, saga
 from apps.runs.domain.admission import Class
 from apps.runs.domain.outcome import StepEnd, judge
-from apps.runs.domain.script import follow
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import ClaimGroup
 from tests.simulation.barriers import Bounds, Parked

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from apps.calls.domain import breaker
+from apps.calls.domain.breaker import BreakerStatus
 from apps.oversight.domain import rules
-from apps.runs.domain import barrier, breaker, saga
+from apps.runs.domain import barrier, saga
 from apps.runs.domain.barrier import StopInForce, StopScope
-from apps.runs.domain.breaker import BreakerStatus
 from apps.runs.domain.finding import FindingVerdict, Looked, is_agreed, read_answer
 from apps.runs.domain.pausing import may_pause
 from apps.runs.domain.states import State

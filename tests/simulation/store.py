@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from apps.calls.domain.breaker import BreakerStatus
 from apps.runs.domain import suspicion
 from apps.runs.domain.barrier import StopInForce
-from apps.runs.domain.breaker import BreakerStatus
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.domain.states import State
 from apps.runs.domain.suspicion import ALONE, FEW, UNEXPLAINED, ClaimGroup, Evidence

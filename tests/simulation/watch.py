@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from apps.runs.domain import budget
-from apps.runs.domain.breaker import PROBES
+from apps.calls.domain import budget
+from apps.calls.domain.breaker import PROBES
 from apps.runs.domain.states import TERMINAL, State, is_legal
 from tests.simulation.rows import Act, Approval, Run, Step
 

@@ -10,9 +10,9 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from apps.calls.domain.context import problem
 from apps.outcomes.domain.counting import CountsAs
 from apps.policy.domain.decision import Answer
-from apps.runs.domain.context import problem
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.results import Disposition, Proof, RunOutcome, RunSource
 

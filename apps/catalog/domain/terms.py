@@ -42,7 +42,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_model.py::test_the_contracts_fallback_is_asked_when_the_model_fails",
     ),
     "agent.fallbacks": Enforced(
-        "apps.runs.domain.fallback.choose",
+        "apps.calls.domain.fallback.choose",
         "engine/test_model.py::test_the_contracts_fallback_is_asked_when_the_model_fails",
     ),
     "agent.timeout_s": Enforced(
@@ -50,7 +50,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_terms.py::test_an_agents_turn_takes_no_longer_than_the_contract_allows",
     ),
     "agent.fallback_at": Enforced(
-        "apps.runs.domain.fallback.choose",
+        "apps.calls.domain.fallback.choose",
         "engine/test_fallback.py::"
         "test_when_most_of_a_budget_is_used_the_fallback_serves_and_the_run_says_so",
     ),

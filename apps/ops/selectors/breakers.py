@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from apps.audit import selectors as log
-from apps.runs.domain.breaker import LEAST_CALLS, PROBES, WINDOW
+from apps.calls.domain.breaker import LEAST_CALLS, PROBES, WINDOW
 from apps.runs.models import Breaker
 
 HISTORY = 20

@@ -11,8 +11,8 @@ from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from apps.calls.domain.budget import CAPACITY
 from apps.runs.domain.admission import Class
-from apps.runs.domain.budget import CAPACITY
 from apps.runs.models import Breaker, Budget, Cap, LoadSample, Worker
 
 SEEN_WITHIN = timedelta(seconds=30)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.calls.domain.script import ToolCall, follow
 from apps.kernel.trouble import storable
-from apps.runs.domain.script import ToolCall, follow
 
 RULE = "plan-clash"
 MOST_AHEAD = 10  # later changes that are looked at

@@ -12,11 +12,13 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain.fallback import choose
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.domain.entries import MODEL_SETTINGS
+from apps.catalog.domain.sentence import look_up, render
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
 from apps.evidence.domain import evidence
@@ -34,11 +36,9 @@ from apps.policy.domain.schema import FactDeclaration
 from apps.runs import course
 from apps.runs.course import RunCache
 from apps.runs.domain import forking, plan
-from apps.runs.domain.fallback import choose
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.outcome import StepEnd
 from apps.runs.domain.result import last_given, problem
-from apps.runs.domain.sentence import look_up, render
 from apps.runs.engine import progress
 from apps.runs.journal.compensating import undone_seq
 from apps.runs.journal.forking import conflicts

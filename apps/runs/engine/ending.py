@@ -10,6 +10,8 @@ from uuid import UUID
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
+from apps.calls.domain import budget
+from apps.calls.domain.context import told
 from apps.calls.domain.envelope import clean
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.retry import ANSWERS, Ending, Verdict
@@ -18,8 +20,7 @@ from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
 from apps.oversight.gate import Answer
 from apps.runs import journal
-from apps.runs.domain import budget, forking
-from apps.runs.domain.context import told
+from apps.runs.domain import forking
 from apps.runs.domain.results import AttemptOutcome as A
 from apps.runs.domain.results import Disposition, Proof, RunOutcome
 from apps.runs.domain.rows import NewStep

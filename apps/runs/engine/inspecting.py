@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.calls.domain.retry import Ending
+from apps.calls.domain.script import ToolCall
 from apps.calls.executor import CallResult, ToolClient
+from apps.catalog.domain.sentence import render
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import dumps
@@ -23,8 +25,6 @@ from apps.runs.domain import plan
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.plan import Later
 from apps.runs.domain.results import DONE
-from apps.runs.domain.script import ToolCall
-from apps.runs.domain.sentence import render
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, calling
 from apps.runs.engine.sizes import weighed

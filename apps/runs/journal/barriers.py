@@ -21,11 +21,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain.breaker import room
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.transactions import participant
 from apps.runs.domain import barrier
 from apps.runs.domain.barrier import Barriers, Block, Shut, StopInForce, StopScope, Subject
-from apps.runs.domain.breaker import room
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
 from apps.runs.journal import breakers, execute, fetch
 from apps.runs.journal.claiming import Parked

@@ -17,10 +17,10 @@ from threading import Lock
 
 from apps.audit.domain.actors import ENGINE, Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain import breaker as rules
 from apps.catalog import adapters as servers
 from apps.kernel.errors import UnavailableError
 from apps.kernel.transactions import participant
-from apps.runs.domain import breaker as rules
 from apps.runs.journal import execute, fetch
 
 Name = tuple[str, str]  # "<domain>/<tool>", host

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from apps.calls.domain import budget
 from apps.kernel.transactions import participant
-from apps.runs.domain import budget
 from apps.runs.journal import execute, fetch
 
 LOW_KEPT_S = 1.0

@@ -17,10 +17,10 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain import context
 from apps.kernel import trouble
 from apps.kernel.statements import from_json_whole
 from apps.kernel.transactions import participant
-from apps.runs.domain import context
 from apps.runs.domain.suspicion import ALONE, FEW, MANY, ClaimGroup, claim_group_of
 from apps.runs.journal import execute, fetch
 from apps.runs.models import PARKED_UNTIL, Step

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from apps.calls.domain.caps import CapLimits, RateLimit, Rooms, Who, own_pace, pace_of
 from apps.catalog.domain.contract import NO_RATE
 from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.transactions import participant
-from apps.runs.domain.caps import CapLimits, RateLimit, Rooms, Who, own_pace, pace_of
 from apps.runs.journal import execute, fetch, to_json
 from apps.runs.journal.claiming import Parked
 from apps.runs.selectors import load

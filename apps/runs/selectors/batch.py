@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from apps.runs.domain.context import told
+from apps.calls.domain.context import told
 from apps.runs.models import Run, Step
 
 

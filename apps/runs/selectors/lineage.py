@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps.audit import selectors as log
+from apps.calls.domain.script import items_of
 from apps.kernel.errors import NotFoundError
 from apps.runs.domain.forking import Cut, ScriptPosition, cut, obstacle
-from apps.runs.domain.script import items_of
 from apps.runs.models import Message, Run, RunScript, Step
 
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.calls.domain.caps import Who
 from apps.catalog.selectors import pinned
 from apps.oversight import selectors as approvals
 from apps.oversight.selectors import Asked
 from apps.runs.domain.admission import Class
-from apps.runs.domain.caps import Who
 
 SAMPLES_KEPT_S = 3600.0
 RECENT_RUNS = 1000

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import Sum
 
+from apps.calls.domain.fallback import Spending
 from apps.catalog.domain.contract import Contract
-from apps.runs.domain.fallback import Spending
 from apps.runs.models import Attempt, Run
 
 

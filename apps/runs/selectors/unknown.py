@@ -10,8 +10,8 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import Max
 
+from apps.calls.domain.context import told
 from apps.catalog.selectors import pinned as catalog
-from apps.runs.domain.context import told
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Step
 

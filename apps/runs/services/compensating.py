@@ -14,7 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from apps.audit.services import Fact, record_many
+from apps.calls.domain.context import told
 from apps.calls.executor import ToolClient
+from apps.catalog.domain.sentence import render
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.errors import (
     ConflictError,
@@ -25,9 +27,7 @@ from apps.kernel.errors import (
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.runs.domain import saga
-from apps.runs.domain.context import told
 from apps.runs.domain.finding import FindingVerdict, is_agreed
-from apps.runs.domain.sentence import render
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.journal import compensating, tickets
 from apps.runs.models import Finding, Run, Step

@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain import context
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.domain import context
 from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
 from apps.runs.domain.origin import origin_of
 from apps.runs.domain.results import RunOutcome, RunSource

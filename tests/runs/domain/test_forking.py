@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.calls.domain.script import follow
 from apps.runs.domain import forking
 from apps.runs.domain.forking import Mutation, ScriptPosition, conflicts, cut, obstacle, question
-from apps.runs.domain.script import follow
 
 WORDS = st.sampled_from([{"say": "a"}, {"hear": "b"}])
 CALL = {"call": {"tool": "move", "args": {}}}

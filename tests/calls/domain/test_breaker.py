@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.breaker import (
+from apps.calls.domain.breaker import (
     JITTER,
     LEAST_CALLS,
     OPEN_FOR,

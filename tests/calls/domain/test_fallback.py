@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.fallback import Choice, Spending, choose, threshold
+from apps.calls.domain.fallback import Choice, Spending, choose, threshold
 
 shares = st.floats(0, 3)
 names = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1).map(tuple)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.runs.domain.context import MOST_CHARACTERS, MOST_NAMES, problem, told
+from apps.calls.domain.context import MOST_CHARACTERS, MOST_NAMES, problem, told
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 A script is a list of items: ``{"say": text}`` (the agent speaks), ``{"hear": text}`` (the
 customer speaks), ``{"call": {"tool", "args", "ref"}}`` (a proposal), ``{"result": value}`` (what
-the run gives back: see ``domain.result``) and ``{"done": summary}``.
+the run gives back) and ``{"done": summary}``.
 A live model's turns are appended to the same list, so every kind of agent is followed alike.
 """
 

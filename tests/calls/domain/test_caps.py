@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.caps import BUSY_S, CapLimits, Rooms, Who, charge, own_pace, pace_of
+from apps.calls.domain.caps import BUSY_S, CapLimits, Rooms, Who, charge, own_pace, pace_of
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 WHO = Who("shop/refund", "shop-refund", "shop-agent", "acme")

@@ -5,8 +5,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.catalog.domain.sentence import render
 from apps.kernel.exactjson import loads
-from apps.runs.domain.sentence import render
 from tests.kernel.numerals import literals
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.budget import CAPACITY, cost, later_s, settle, words
+from apps.calls.domain.budget import CAPACITY, cost, later_s, settle, words
 
 batches = st.lists(
     st.tuples(st.lists(st.sampled_from([0.0, 5.0, 10.0]), max_size=30), st.integers(0, 50)),

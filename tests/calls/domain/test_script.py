@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.script import follow
+from apps.calls.domain.script import follow
 
 texts = st.text(min_size=1, max_size=20)
 items = st.one_of(
