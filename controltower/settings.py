@@ -148,6 +148,7 @@ INSTALLED_APPS = [
     "apps.api",
     "controltower.apps.ControlTower",
 ]
+EVIDENCE_READERS = listed("TOWER_EVIDENCE_READERS")
 if flag("TOWER_PRACTICE", default=True):
     INSTALLED_APPS.append("controltower.practice")
 MIDDLEWARE = [

@@ -8,6 +8,8 @@ from apps.accounts.domain.roles import Permission, Role
 from apps.accounts.registry import add_permissions
 from apps.dashboards.domain.panel import HomePanel
 from apps.dashboards.registry import add_panels
+from apps.evidence.domain.readers import add_reader
+from controltower.practice.speech import READER
 
 PERMISSIONS = (Permission("desk.control", frozenset({Role.OPERATOR, Role.ADMIN})),)
 PANELS = (
@@ -32,3 +34,4 @@ class Practice(AppConfig):
     def ready(self) -> None:
         add_permissions(*PERMISSIONS)
         add_panels(*PANELS)
+        add_reader(READER)

@@ -98,6 +98,42 @@ def test_the_product_runs_without_the_practice_companies(
     assert set(found["commands"]).isdisjoint({"desk", "replay", "measure"})
 
 
+SPEAKING = """
+import sys, django
+django.setup()
+from apps.evidence.domain.spoken import value_forms
+print("5/20" in value_forms("day", "2024-05-20"), value_forms("user_id", "ada_1") == [])
+"""
+
+
+@pytest.mark.parametrize(
+    ("practice", "named", "said"),
+    [
+        ("0", "", "False False"),
+        ("0", "controltower.practice.speech.READER", "True True"),
+        ("1", "", "True True"),
+    ],
+)
+def test_readers_are_named_by_a_variable(practice: str, named: str, said: str) -> None:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "controltower.settings",
+        "TOWER_PRACTICE": practice,
+        "TOWER_EVIDENCE_READERS": named,
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", SPEAKING],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.stdout.strip() == said, done.stderr[-2000:]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_with_them_the_same_home_page_has_their_panel(people: dict[str, Any]) -> None:
     found = product("1", ["/"])

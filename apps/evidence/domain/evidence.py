@@ -158,8 +158,8 @@ def missing_values(told: str, arguments: Mapping[str, Any]) -> list[str]:
     """Names of top-level arguments with values that a person would have had to hear and that the
     agent's words lack.
 
-    Ids of people and of payment methods are left out (they are spoken of in other words), as are
-    values that only a machine cares about; amounts, dates, flights, items, names, addresses stay.
+    What readers say is spoken of in other words is left out, such as ids of people; amounts, dates,
+    names, addresses stay.
     """
     text = plain(told)
     return [

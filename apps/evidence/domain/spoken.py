@@ -6,10 +6,9 @@ import re
 from datetime import date
 from typing import Any
 
+from apps.evidence.domain.readers import is_unspoken, more_dates
 from apps.kernel.exactjson import Number, is_number, number_text
 
-# Spoken of in other words, or of no concern to the customer.
-NOT_SPOKEN = re.compile(r"(^|_)(user|payment|payment_method|payment_methods)_?(id)?$|item_ids$")
 ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 MONTHS = [
     "january",
@@ -43,12 +42,12 @@ WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 
 def value_forms(name: str, value: Any) -> list[str]:
     """Lower-case forms of a value, any of which says it; empty when it needn't be said."""
-    if NOT_SPOKEN.search(name) or isinstance(value, bool) or value is None:
+    if isinstance(value, bool) or value is None or is_unspoken(name, str(value).strip().casefold()):
         return []
     if is_number(value):
         return number_forms(value)
     text = str(value).strip().casefold()
-    if len(text) < 2 or text in {"yes", "no", "usa"}:
+    if len(text) < 2 or text in {"yes", "no"}:
         return []
     if ISO_DATE.match(text):
         return date_forms(text)
@@ -76,8 +75,8 @@ def _in_words(value: Number) -> list[str]:
 
 
 def date_forms(text: str) -> list[str]:
-    """``2024-05-20`` → also May 20, 20 May, 20 mai, 5/20, 05/20, the 20th. No such day: only as
-    written."""
+    """``2024-05-20`` → also May 20, 20 May, 20 mai, the 20th, and what readers add (5/20). No such
+    day: only as written."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -93,8 +92,7 @@ def date_forms(text: str) -> list[str]:
         *(f"{number} {m}" for m in months),
         *(f"{number}{suffix} of {m}" for m in months for suffix in ("st", "nd", "rd", "th")),
         *(f"{number}{of}{names[day.month - 1]}" for names in MONTHS_ELSEWHERE for of in OF),
-        f"{day.month}/{day.day}",
-        f"{day.month:02}/{day.day:02}",
+        *more_dates(day),
     ]
 
 
