@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
 from apps.oversight.domain import ladder, rules, showing
-from apps.oversight.models import Approval
+from apps.oversight.models import Approval, Vote
 from apps.web.domain.words import RISKS
 
 
@@ -93,21 +94,9 @@ def _one(approval_id: UUID) -> Approval:
 
 def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
     user = cast(User, request.user)
-    now = timezone.now()
-    live_claim = bool(approval.claimed_until and approval.claimed_until > now)
     votes = selectors.votes_of(approval)
-    has_voted = any(vote.user_id == user.pk for vote in votes)
-    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
-    is_open = approval.state == Approval.State.PENDING
-    had = services.parties_for(approval, user, votes) if is_open and may_decide else {}
     return {
         "approval": approval,
-        "is_open": is_open,
-        "why_not_approve": rules.party_words(had[user.pk]) if had else "",
-        "claim_is_mine": live_claim and approval.claimed_by_id == user.pk,
-        "claim_is_anothers": live_claim and approval.claimed_by_id != user.pk,
-        "can_decide": may_decide and not has_voted,
-        "has_voted": has_voted,
         "listing": showing.listing(approval.arguments),
         "preview": showing.preview(approval.preview),
         "unknown": showing.unknown(approval.rules),
@@ -120,8 +109,26 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "seal": services.seal_of(approval),
         "digest_tail": approval.digest[-8:],
         "pace": selectors.pace_of(user),
+        **_open_to(user, approval, votes),
         **_escalation(user, approval),
         **more,
+    }
+
+
+def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
+    """What this person may do about it now."""
+    is_claimed = bool(approval.claimed_until and approval.claimed_until > timezone.now())
+    is_open = approval.state == Approval.State.PENDING
+    has_voted = any(vote.user_id == user.pk for vote in votes)
+    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    had = services.parties_for(approval, user, votes) if is_open and may_decide else {}
+    return {
+        "is_open": is_open,
+        "claim_is_mine": is_claimed and approval.claimed_by_id == user.pk,
+        "claim_is_anothers": is_claimed and approval.claimed_by_id != user.pk,
+        "can_decide": may_decide and not has_voted,
+        "has_voted": has_voted,
+        "why_not_approve": rules.party_words(had[user.pk]) if had else "",
     }
 
 
