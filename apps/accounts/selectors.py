@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from django.utils.functional import SimpleLazyObject
 from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
-from apps.accounts.domain.roles import Role
 from apps.accounts.models import ApiToken, ServiceAccount, User
 from apps.accounts.registry import entries, notices, permissions
 from apps.audit import selectors as audit
@@ -85,12 +84,6 @@ def user_by_id(user_id: int) -> User | None:
 def people() -> list[User]:
     """Everybody who has, or had, a log-in."""
     return list(User.objects.order_by("-is_active", "role", "username"))
-
-
-def active_operators(user_ids: Iterable[int]) -> set[int]:
-    """Which of these people may decide right now."""
-    found = User.objects.filter(pk__in=list(user_ids), is_active=True, role=Role.OPERATOR)
-    return set(found.values_list("pk", flat=True))
 
 
 def service_accounts() -> list[ServiceAccount]:

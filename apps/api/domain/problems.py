@@ -12,7 +12,6 @@ from jsonschema import ValidationError
 from apps.kernel.schemas import compiled, shown
 
 CONTENT_TYPE = "application/problem+json"
-ABOUT = "https://datatracker.ietf.org/doc/html/rfc9457"
 LISTED = 20  # problems of one request that are told
 
 TITLES = {

@@ -30,7 +30,6 @@ from apps.catalog.selectors import servers as stated
 from apps.kernel.errors import UnavailableError
 
 VARIABLE = "TOWER_TOOL_SERVERS"
-FILE_VARIABLE = "TOWER_TOOL_SERVERS_FILE"
 MAX_SECRET_FILE = 64 * 1024
 HIDDEN = "•••"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -130,8 +130,3 @@ def approve_label(sentence: str, most: int = 72) -> str:
     """The words of the button: the consequence, never a bare "OK"."""
     short = sentence if len(sentence) <= most else sentence[: most - 1].rstrip() + "…"
     return f"Approve: {short}"
-
-
-def votes_text(approved_by: Sequence[int], required: int) -> str:
-    """``1/2``."""
-    return f"{len(set(approved_by))}/{required}"

@@ -78,7 +78,6 @@ STATES: dict[str, Look] = {
 }
 
 RISKS: dict[int, str] = {1: "Low", 2: "Medium", 3: "High", 4: "Critical"}
-HIGH_RISK = 3
 
 EFFECTS: dict[str, Look] = {
     "read": Look("Read", "eff-read", ""),

@@ -70,12 +70,6 @@ def load_tasks(domain: str) -> list[dict[str, Any]]:
     return tasks
 
 
-def load_task_splits(domain: str) -> dict[str, list[str]]:
-    """Return task ids by split: ``base``, ``train`` and ``test``."""
-    splits: dict[str, list[str]] = _packed_json(domain, "split_tasks.json")
-    return splits
-
-
 def load_policy(domain: str) -> str:
     """Return the policy text that agents of this company are given."""
     folder = data_dir()
