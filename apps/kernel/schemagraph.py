@@ -64,7 +64,7 @@ class SchemaProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SchemaDialect:
     """A version of JSON Schema: the validator whose words people read, and the fast one."""
 
     name: str
@@ -72,19 +72,21 @@ class Draft:
     quick: Any
 
 
-NEWEST = Draft("2020-12", jsonschema.Draft202012Validator, jsonschema_rs.Draft202012Validator)
+NEWEST = SchemaDialect(
+    "2020-12", jsonschema.Draft202012Validator, jsonschema_rs.Draft202012Validator
+)
 DRAFTS = {
     "json-schema.org/draft/2020-12/schema": NEWEST,
-    "json-schema.org/draft/2019-09/schema": Draft(
+    "json-schema.org/draft/2019-09/schema": SchemaDialect(
         "2019-09", jsonschema.Draft201909Validator, jsonschema_rs.Draft201909Validator
     ),
-    "json-schema.org/draft-07/schema": Draft(
+    "json-schema.org/draft-07/schema": SchemaDialect(
         "7", jsonschema.Draft7Validator, jsonschema_rs.Draft7Validator
     ),
-    "json-schema.org/draft-06/schema": Draft(
+    "json-schema.org/draft-06/schema": SchemaDialect(
         "6", jsonschema.Draft6Validator, jsonschema_rs.Draft6Validator
     ),
-    "json-schema.org/draft-04/schema": Draft(
+    "json-schema.org/draft-04/schema": SchemaDialect(
         "4", jsonschema.Draft4Validator, jsonschema_rs.Draft4Validator
     ),
 }
@@ -96,7 +98,7 @@ class Outline:
     can be trusted with. With any ``problems`` it may not be tried at all."""
 
     schema: Any
-    draft: Draft = NEWEST
+    draft: SchemaDialect = NEWEST
     problems: tuple[SchemaProblem, ...] = ()
     is_plain: bool = False
 
@@ -155,7 +157,7 @@ def _is_json(value: Any) -> bool:
     return value is None or isinstance(value, str | int | list)
 
 
-def _draft(schema: Mapping[str, Any]) -> Draft | None:
+def _draft(schema: Mapping[str, Any]) -> SchemaDialect | None:
     named = schema.get("$schema", "")
     if not named:
         return NEWEST
@@ -169,7 +171,7 @@ def _unknown_draft(schema: Mapping[str, Any]) -> SchemaProblem:
     return SchemaProblem(("$schema",), message, f"Write “https://{next(iter(DRAFTS))}”.")
 
 
-def _ill_formed(schema: Mapping[str, Any], draft: Draft) -> tuple[SchemaProblem, ...]:
+def _ill_formed(schema: Mapping[str, Any], draft: SchemaDialect) -> tuple[SchemaProblem, ...]:
     """What the draft's own schema says. Patterns are judged elsewhere, so no format is asserted."""
     if _is_well_formed(schema):
         return ()
@@ -212,7 +214,7 @@ class _Walk:
     """Visits every subschema once, and takes out what must not reach a validator: a version of its
     own, and names by which others could be found outside."""
 
-    def __init__(self, root: dict[str, Any], draft: Draft) -> None:
+    def __init__(self, root: dict[str, Any], draft: SchemaDialect) -> None:
         self.root = root
         self.addresses = ("id",) if draft.name == "4" else ("$id",)
         self.places: dict[int, _Place] = {}

@@ -10,7 +10,7 @@ CONTEXT_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DiffLine:
     """``kind``: same, changed, added, removed, or gap (``left_text`` says how many lines)."""
 
     kind: str
@@ -20,11 +20,11 @@ class Row:
     right_text: str = ""
 
 
-def side_by_side(before: str, after: str) -> list[Row]:
+def side_by_side(before: str, after: str) -> list[DiffLine]:
     """The rows of a comparison; long stretches without a change are folded into a gap."""
     left, right = before.splitlines(), after.splitlines()
     matcher = SequenceMatcher(None, left, right, autojunk=False)
-    rows: list[Row] = []
+    rows: list[DiffLine] = []
     shown = 0
     for group in matcher.get_grouped_opcodes(CONTEXT_LINES):
         start = group[0][1]
@@ -38,13 +38,13 @@ def side_by_side(before: str, after: str) -> list[Row]:
     return rows
 
 
-def _gap(count: int) -> Row:
-    return Row("gap", left_text=f"{count} unchanged line{'' if count == 1 else 's'}")
+def _gap(count: int) -> DiffLine:
+    return DiffLine("gap", left_text=f"{count} unchanged line{'' if count == 1 else 's'}")
 
 
 def _block(
     tag: str, left: list[str], right: list[str], span: tuple[int, int, int, int]
-) -> Iterator[Row]:
+) -> Iterator[DiffLine]:
     i1, i2, j1, j2 = span
     for offset in range(max(i2 - i1, j2 - j1)):
         i, j = i1 + offset, j1 + offset
@@ -54,7 +54,7 @@ def _block(
             kind = "removed"
         elif not has_left:
             kind = "added"
-        yield Row(
+        yield DiffLine(
             kind,
             i + 1 if has_left else None,
             left[i] if has_left else "",

@@ -16,7 +16,7 @@ from apps.dashboards.figures import panels, plot
 from apps.dashboards.figures.export import as_csv, defused
 from apps.dashboards.figures.panels import PANELS, build
 from apps.dashboards.figures.reading import Reading
-from apps.dashboards.figures.table import Panel, Value
+from apps.dashboards.figures.table import Panel, TableCell
 from apps.dashboards.forms import Query
 from apps.outcomes.kpis import TOO_FEW
 from tests.dashboards.rows import NOON, Shop
@@ -63,7 +63,7 @@ def test_exports_keep_numbers_and_plain_text() -> None:
 
 def test_csv_writes_raw_values() -> None:
     panel = Panel("x", "X", "", [], columns=["Rule", "Share"])
-    panel.rows = [[Value("=cmd()"), Value("85 %", raw=0.85)]]
+    panel.rows = [[TableCell("=cmd()"), TableCell("85 %", raw=0.85)]]
 
     assert list(csv.reader(io.StringIO(as_csv(panel)))) == [["Rule", "Share"], ["'=cmd()", "0.85"]]
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.audit.domain.actors import Actor
 from apps.ops.selectors import attention
-from apps.ops.selectors.attention import Standing
+from apps.ops.selectors.attention import AttentionCount
 from apps.runs import services
 from tests.factories.runs import RunFactory
 
@@ -22,7 +22,7 @@ def needs(client: Client) -> str:
 def test_nothing_paused_and_no_poison_is_no_news() -> None:
     RunFactory.create(done=True)
 
-    assert attention.paused() == attention.poisoned() == Standing(0)
+    assert attention.paused() == attention.poisoned() == AttentionCount(0)
 
 
 def test_a_paused_run_is_not_forgotten(client_as) -> None:
@@ -35,7 +35,7 @@ def test_a_paused_run_is_not_forgotten(client_as) -> None:
     assert "Paused by ida" in client_as("operator").get("/runs/").content.decode()
     services.resume_run(first.id, actor=Actor.user("ida"))
     services.cancel_run(second.id, actor=Actor.user("ida"), reason="x")
-    assert attention.paused() == Standing(0)
+    assert attention.paused() == AttentionCount(0)
 
 
 @pytest.mark.parametrize("role", ["operator", "admin"])

@@ -39,7 +39,7 @@ class Pick:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OfferedTool:
     """One tool that the server lists. ``why_not``: why it can't be picked."""
 
     tool: ServedTool
@@ -85,15 +85,15 @@ def _can_be(tool: ServedTool, key: str) -> bool:
 
 def rows(
     listing: Listing, taken: frozenset[str], choices: Mapping[str, Pick] | None = None
-) -> list[Row]:
+) -> list[OfferedTool]:
     """Every tool of a server, with what somebody chose and what is wrong with it."""
     choices = {} if choices is None else choices
     out = []
     for name, tool in listing.tools.items():
         why_not = _why_not(tool, listing, taken)
         choice = choices.get(name, Pick())
-        row = Row(tool, why_not, choice)
-        out.append(Row(tool, why_not, choice, _errors(row, listing)))
+        row = OfferedTool(tool, why_not, choice)
+        out.append(OfferedTool(tool, why_not, choice, _errors(row, listing)))
     return out
 
 
@@ -113,7 +113,7 @@ def _why_not(tool: ServedTool, listing: Listing, taken: frozenset[str]) -> str:
     return ""
 
 
-def _errors(row: Row, listing: Listing) -> dict[str, str]:
+def _errors(row: OfferedTool, listing: Listing) -> dict[str, str]:
     choice = row.choice
     if not choice.is_picked:
         return {}
@@ -127,7 +127,7 @@ def _errors(row: Row, listing: Listing) -> dict[str, str]:
     return {key: words for key, words in said.items() if words}
 
 
-def _effect_problem(row: Row) -> str:
+def _effect_problem(row: OfferedTool) -> str:
     if row.choice.effect not in EFFECTS:
         return "Say what a call does."
     hints = row.tool.hints

@@ -49,7 +49,9 @@ def _ask(form: ServerForm) -> Listing:
     return adapters.ask(adapters.resolve(slug), timeout_s=ASK_SECONDS)
 
 
-def _rows(form: ServerForm, listing: Listing, choices: Mapping[str, Pick]) -> list[offers.Row]:
+def _rows(
+    form: ServerForm, listing: Listing, choices: Mapping[str, Pick]
+) -> list[offers.OfferedTool]:
     return offers.rows(listing, selectors.tool_names(form.cleaned_data["domain"]), choices)
 
 
@@ -97,7 +99,7 @@ def _page(
     form: ServerForm,
     *,
     listing: Listing | None = None,
-    rows: list[offers.Row] | None = None,
+    rows: list[offers.OfferedTool] | None = None,
     trouble: str = "",
 ) -> HttpResponse:
     context: dict[str, Any] = {
@@ -117,7 +119,7 @@ def _page(
     return render(request, PAGE, context, status=422 if form.errors or trouble else 200)
 
 
-def _part(rows: list[offers.Row], wanted: int) -> dict[str, Any]:
+def _part(rows: list[offers.OfferedTool], wanted: int) -> dict[str, Any]:
     """The rows that are shown, and the parts that there are: the first and last of each."""
     firsts = range(0, len(rows), SHOWN)
     part = min(wanted, len(firsts) - 1)

@@ -116,7 +116,7 @@ class Home:
         return troubles.troubles(self.health)
 
     @cached_property
-    def standing(self) -> outcomes.Standing:
+    def standing(self) -> outcomes.StandingNow:
         return outcomes.standing()
 
 

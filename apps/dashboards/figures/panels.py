@@ -15,9 +15,9 @@ from django.urls import reverse
 
 from apps.dashboards.domain import help
 from apps.dashboards.figures import plot
-from apps.dashboards.figures.plot import Line, Mark, Series
+from apps.dashboards.figures.plot import Mark, MomentLine, Series
 from apps.dashboards.figures.reading import Reading
-from apps.dashboards.figures.table import Panel, Value, number
+from apps.dashboards.figures.table import Panel, TableCell, number
 from apps.dashboards.forms import BY, address, iso
 from apps.dashboards.selectors import DENY, HOLD
 from apps.outcomes.domain.counting import FINISHED, TIMED, CountsAs, Share, percent, shown_as
@@ -108,7 +108,7 @@ def over_time(reading: Reading) -> Panel:
         if total:
             panel.rows.append(
                 [
-                    Value(f"{at.astimezone(UTC):%Y-%m-%d %H:%M}", raw=iso(at)),
+                    TableCell(f"{at.astimezone(UTC):%Y-%m-%d %H:%M}", raw=iso(at)),
                     *[number(s.values[i], href=s.marks[i].url) for s in series],
                     number(total, href=_bucket_url(reading, at, {})),
                 ]
@@ -134,7 +134,7 @@ def _bucket_url(reading: Reading, at: datetime, picked: Mapping[str, Any]) -> st
     return runs_url(reading, **{"from": iso(since), "to": iso(until), **picked})
 
 
-def _lines(reading: Reading) -> list[Line]:
+def _lines(reading: Reading) -> list[MomentLine]:
     """One line a bucket in which something was published: ten in one place can't be told apart."""
     width, grouped = reading.query.width, {}
     for one in reading.publications:
@@ -148,7 +148,7 @@ def _lines(reading: Reading) -> list[Line]:
         if len(found) > 1:
             words += f" and {len(found) - 1} more"
         spoken = f"{first.at.astimezone(UTC):%a %d %b %H:%M} UTC: {words} published"
-        lines.append(Line(first.at, Mark(reverse(name, args=[first.name]), spoken)))
+        lines.append(MomentLine(first.at, Mark(reverse(name, args=[first.name]), spoken)))
     return lines
 
 
@@ -220,20 +220,24 @@ def _share_row(reading: Reading, key: Key, share: Share, target: float | None) -
     )
 
 
-def _share_values(reading: Reading, key: Key, group: Tally, target: float | None) -> list[Value]:
+def _share_values(
+    reading: Reading, key: Key, group: Tally, target: float | None
+) -> list[TableCell]:
     params, share = group_params(reading, key), group.success
     shown = not share.is_too_few and share.value is not None
     distance = (share.value or 0) - target if shown and target is not None else None
     return [
-        Value(group_label(reading, key), reading.query.url(**params)),
+        TableCell(group_label(reading, key), reading.query.url(**params)),
         number(share.n, href=_counted_url(reading, key, *FINISHED)),
         number(share.successes, href=_counted_url(reading, key, CountsAs.SUCCESS)),
-        number(share.value if shown else None, text=share.words) if shown else Value(share.words),
-        Value(share.interval_words or DASH),
-        number(target, text=percent(target)) if target is not None else Value(DASH),
+        number(share.value if shown else None, text=share.words)
+        if shown
+        else TableCell(share.words),
+        TableCell(share.interval_words or DASH),
+        number(target, text=percent(target)) if target is not None else TableCell(DASH),
         number(distance, text=f"{distance * 100:+.0f} points")
         if distance is not None
-        else Value(DASH),
+        else TableCell(DASH),
         number(group.handed_over, href=_counted_url(reading, key, CountsAs.HANDED_OVER)),
     ]
 
@@ -262,7 +266,7 @@ def latency(reading: Reading) -> Panel:
         rows.append(plot.TimeRow(label, note, took.p50, took.p95, terms.budget_s, mark))
         panel.rows.append(
             [
-                Value(label, reading.query.url(**group_params(reading, key))),
+                TableCell(label, reading.query.url(**group_params(reading, key))),
                 number(took.n, href=url),
                 *[
                     number(seconds, text=measured_words(seconds))
@@ -296,12 +300,12 @@ def usage(reading: Reading) -> Panel:
         marks.append(Mark(url, spoken))
         panel.rows.append(
             [
-                Value(label, reading.query.url(**group_params(reading, key))),
+                TableCell(label, reading.query.url(**group_params(reading, key))),
                 number(group.metered, href=url),
                 number(group.tokens_in),
                 number(group.tokens_out),
                 number(group.priced),
-                number(cost, text=cost_words(cost)) if cost is not None else Value(DASH),
+                number(cost, text=cost_words(cost)) if cost is not None else TableCell(DASH),
             ]
         )
     top = plot.MOST_ROWS
@@ -348,8 +352,8 @@ def errors(reading: Reading) -> Panel:
         marks.append(Mark(url, f"{said}: {group.runs:,} runs, {percent(share)}"))
         panel.rows.append(
             [
-                Value(word, raw=outcome),
-                Value(error or DASH, raw=error),
+                TableCell(word, raw=outcome),
+                TableCell(error or DASH, raw=error),
                 number(group.runs, href=url),
                 number(share, text=percent(share)),
             ]
@@ -393,7 +397,7 @@ def rules(reading: Reading) -> Panel:
         ]
         links = [url, url, "", ""]
         values = [number(n, href=u if n else "") for n, u in zip(counts, links, strict=True)]
-        panel.rows.append([Value(name, url, rule), Value(reason or DASH), *values])
+        panel.rows.append([TableCell(name, url, rule), TableCell(reason or DASH), *values])
     if ordered:
         top = plot.MOST_ROWS
         series = [
@@ -435,7 +439,9 @@ def approvals(reading: Reading) -> Panel:
         url, share = runs_url(reading, approval=state), percent(n / human.asked)
         labels.append((name, f"{share} of asked" if state != "any" else "by policy"))
         marks.append(Mark(url, f"{name}: {n:,} questions, {share} of asked"))
-        panel.rows.append([Value(name), number(n, href=url), number(n / human.asked, text=share)])
+        panel.rows.append(
+            [TableCell(name), number(n, href=url), number(n / human.asked, text=share)]
+        )
     panel.figure = plot.bars(labels, [Series("Questions", "", "", [s[1] for s in steps], marks)])
     bar = panel.figure["data"][0]["marker"]
     bar["color"] = [s[2] for s in steps]

@@ -153,7 +153,7 @@ def axis_time(at: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MomentLine:
     """Something that happened at a moment, drawn as a vertical line with a diamond to click."""
 
     at: datetime
@@ -166,7 +166,7 @@ def stacked_over_time(
     series: Sequence[Series],
     *,
     incomplete: Sequence[bool],
-    lines: Sequence[Line] = (),
+    lines: Sequence[MomentLine] = (),
 ) -> Figure:
     """Bars a bucket, stacked; a bucket that is still filling is hatched."""
     middles = [axis_time(at + width / 2) for at in starts]
@@ -215,7 +215,7 @@ def stacked_over_time(
     return {"data": data, "layout": layout}
 
 
-def _line_marks(lines: Sequence[Line], top: float) -> list[dict[str, Any]]:
+def _line_marks(lines: Sequence[MomentLine], top: float) -> list[dict[str, Any]]:
     if not lines:
         return []
     return [

@@ -13,7 +13,7 @@ from apps.dashboards.forms import Query
 from apps.outcomes.domain.tally import Cell, Terms, tally, tally_by
 from apps.outcomes.kpis import Human, Numbers
 from apps.outcomes.selectors import outcomes
-from apps.outcomes.selectors.outcomes import Counts, DurationSeries, Scope, Standing
+from apps.outcomes.selectors.outcomes import Counts, DurationSeries, Scope, StandingNow
 
 
 class Reading:
@@ -67,7 +67,7 @@ class Reading:
         }
 
     @cached_property
-    def standing(self) -> Standing:
+    def standing(self) -> StandingNow:
         return outcomes.standing(self.scope)
 
     @cached_property

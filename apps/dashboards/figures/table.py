@@ -11,7 +11,7 @@ from apps.web.domain.quantities import DASH
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class TableCell:
     """One cell of a table: what is shown, where it leads, and what an export writes."""
 
     text: str
@@ -33,7 +33,7 @@ class Panel:
     question: str
     how: list[str]
     columns: list[str] = field(default_factory=list)
-    rows: list[list[Value]] = field(default_factory=list)
+    rows: list[list[TableCell]] = field(default_factory=list)
     figure: dict[str, Any] | None = None
     facts: list[tuple[str, str]] = field(default_factory=list)
     changes: list[Mark] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Panel:
         return json.dumps(self.figure, separators=(",", ":"))
 
 
-def number(value: float | None, *, href: str = "", text: str | None = None) -> Value:
+def number(value: float | None, *, href: str = "", text: str | None = None) -> TableCell:
     if value is None:
-        return Value(DASH, raw="", is_number=True)
-    return Value(f"{value:,.0f}" if text is None else text, href, value, is_number=True)
+        return TableCell(DASH, raw="", is_number=True)
+    return TableCell(f"{value:,.0f}" if text is None else text, href, value, is_number=True)

@@ -12,7 +12,7 @@ from apps.documents.domain.life import NEEDED_IF_WEAKER
 from apps.documents.domain.sameness import same
 from apps.kernel.documents import Problem
 from apps.kernel.errors import InvalidInputError
-from apps.kernel.textdiff import Row, side_by_side
+from apps.kernel.textdiff import DiffLine, side_by_side
 
 NOTHING = Consequences()
 
@@ -24,7 +24,7 @@ class Findings:
 
     problems: tuple[Problem, ...] = ()
     changes: tuple[Change, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[DiffLine, ...] = ()
     consequences: Consequences = NOTHING
     published: Any | None = None
 

@@ -66,7 +66,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class AxisTick:
     """A tick of the axis; ``cut`` where idle time was shortened."""
 
     left: float
@@ -77,7 +77,7 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     lanes: list[Lane]
-    marks: list[Mark]
+    marks: list[AxisTick]
     first: int
     last: int
     total: int
@@ -200,15 +200,15 @@ class _Axis:
             bar.kind, bar.look, bar.start, bar.end, bar.name, round(left, 3), round(width, 3)
         )
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[AxisTick]:
         """Up to five labelled moments at least 15 % apart, and a cut for each shortened stretch."""
-        found = [Mark(0.0, "0")]
+        found = [AxisTick(0.0, "0")]
         for moment, place in zip(self.moments, self.at, strict=True):
             left = place * self.scale
             if left - found[-1].left >= 15 and left <= 92:
-                found.append(Mark(round(left, 2), f"+{_long(self.start, moment)}"))
+                found.append(AxisTick(round(left, 2), f"+{_long(self.start, moment)}"))
         cuts = [
-            Mark(round((self.at[i] + self.at[i + 1]) / 2 * self.scale, 2), "", cut=True)
+            AxisTick(round((self.at[i] + self.at[i + 1]) / 2 * self.scale, 2), "", cut=True)
             for i in self.cuts
         ]
         return found + cuts

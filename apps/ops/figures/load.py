@@ -19,7 +19,7 @@ CLEAR = "rgba(0,0,0,0)"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LoadPoint:
     """One point, as the table says it."""
 
     at: datetime
@@ -41,8 +41,8 @@ class Multiple:
         return _number(self.points[-1][1]) if self.points else DASH
 
     @property
-    def rows(self) -> list[Row]:
-        return [Row(at, _number(value)) for at, value in reversed(self.points)]
+    def rows(self) -> list[LoadPoint]:
+        return [LoadPoint(at, _number(value)) for at, value in reversed(self.points)]
 
     @property
     def figure_json(self) -> str:

@@ -15,7 +15,7 @@ POISON_NEWS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AttentionCount:
     """How many runs, since when, and one of them to begin with."""
 
     count: int
@@ -23,15 +23,15 @@ class Standing:
     run_id: UUID | None = None
 
 
-def paused() -> Standing:
+def paused() -> AttentionCount:
     """Runs that are paused now, the longest first."""
     rows = Run.objects.filter(paused_at__isnull=False, finished_at=None)
     found = rows.aggregate(n=Count("*"), since=Min("paused_at"))
     first = rows.order_by("paused_at").values_list("id", flat=True).first()
-    return Standing(found["n"], found["since"], first)
+    return AttentionCount(found["n"], found["since"], first)
 
 
-def poisoned() -> Standing:
+def poisoned() -> AttentionCount:
     """Runs that ended in the last day by a step that took several workers with it, and that nobody
     had tried again."""
     rows = Run.objects.filter(
@@ -39,4 +39,4 @@ def poisoned() -> Standing:
     )
     found = rows.aggregate(n=Count("*"), since=Max("finished_at"))
     last = rows.order_by("-finished_at").values_list("id", flat=True).first()
-    return Standing(found["n"], found["since"], last)
+    return AttentionCount(found["n"], found["since"], last)

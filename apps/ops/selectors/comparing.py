@@ -63,7 +63,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ComparedFact:
     """One line of the head: a fact of both runs, and whether it is the same."""
 
     name: str
@@ -108,7 +108,7 @@ class Comparison:
     right: Detail
     rows: list[Row]
     sentence: str
-    facts: list[Fact]
+    facts: list[ComparedFact]
     conversation: list[Said | SameStretch]
     results: Results
 
@@ -264,9 +264,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value, sort_keys=True)
 
 
-def _facts(left: Detail, right: Detail) -> list[Fact]:
+def _facts(left: Detail, right: Detail) -> list[ComparedFact]:
     return [
-        Fact(name, one, other)
+        ComparedFact(name, one, other)
         for (name, one), (_, other) in zip(_facts_of(left), _facts_of(right), strict=True)
     ]
 

@@ -358,7 +358,7 @@ def _calls(approval: Any) -> Iterable[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ConversationLine:
     """One line of a conversation: something said, or a step in between."""
 
     message: Message | None = None
@@ -370,14 +370,14 @@ def conversation(run_id: UUID) -> list[Message]:
     return list(Message.objects.filter(run_id=run_id).order_by("seq"))
 
 
-def interleave(messages: Iterable[Message], steps: Iterable[Step]) -> list[Line]:
+def interleave(messages: Iterable[Message], steps: Iterable[Step]) -> list[ConversationLine]:
     """Messages and steps in the order in which they happened."""
-    keyed = [((m.seq, 0, 0), Line(message=m)) for m in messages]
-    keyed += [((s.after_message, 1, s.seq), Line(step=s)) for s in steps]
+    keyed = [((m.seq, 0, 0), ConversationLine(message=m)) for m in messages]
+    keyed += [((s.after_message, 1, s.seq), ConversationLine(step=s)) for s in steps]
     return [line for _, line in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def conversation_until(run_id: UUID, upto: int | None) -> list[Line]:
+def conversation_until(run_id: UUID, upto: int | None) -> list[ConversationLine]:
     """The conversation with its steps; with ``upto``, as it stood when that step was proposed."""
     steps = Step.objects.filter(run_id=run_id).order_by("seq")
     messages = Message.objects.filter(run_id=run_id)

@@ -301,7 +301,7 @@ def usual_origin(since: datetime, until: datetime) -> Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingNow:
     """How things stand now, whatever the range."""
 
     by_state: dict[str, int]
@@ -313,7 +313,7 @@ class Standing:
         return sum(self.by_state.values())
 
 
-def standing(scope: Scope | None = None) -> Standing:
+def standing(scope: Scope | None = None) -> StandingNow:
     """Runs that are open now, by state, and since when the oldest needs a person."""
     rows = Run.objects.order_by() if scope is None else _unbounded(scope)
     found = list(
@@ -323,7 +323,7 @@ def standing(scope: Scope | None = None) -> Standing:
     )
     by_state = {state: n for state, n, _ in found}
     oldest = {state: at for state, _, at in found}
-    return Standing(
+    return StandingNow(
         by_state, oldest.get(State.WAITING_APPROVAL), oldest.get(State.CONFIRMATION_UNKNOWN)
     )
 
