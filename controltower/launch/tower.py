@@ -313,7 +313,7 @@ class Tower:
         if self.places.logins.exists():
             say(f"Log-ins (kept in {self.places.logins}):")
             say("  " + self.places.logins.read_text().strip().replace("\n", "\n  "))
-        if len(present) < len(DOMAINS):
+        if _is_practised() and len(present) < len(DOMAINS):
             say("Without the data of a pack its jobs cannot run; all else works.")
         say("Ctrl-C stops it. `make doctor` in another terminal says how it is.")
         say("")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from controltower.launch import files, model, programs
+from controltower.launch import files, model, programs, tower
 from controltower.launch.listening import Listener
 from controltower.launch.places import Lock, Places, child_environment, holder
 from controltower.launch.ports import any_free
+from controltower.launch.screen import Screen
 
 CHOSEN = {"web": 18000, "retail": 18101, "airline": 18102}
 SECRETS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECRET_KEY_FILE", "TOWER_APPROVAL_KEY_FILE"}
@@ -94,3 +95,20 @@ def test_nobody_is_stopped_for_a_number_that_was_left_behind(var: Path) -> None:
     # A process of this number runs, but it is no tower.
     assert holder(places) == 0
     lock.release()
+
+
+def test_a_tower_without_practice_asks_for_no_packs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(tower, "_with_data", lambda: asked.append("data") or [])
+    monkeypatch.setattr(tower.loading, "fetch_wheel", lambda folder: asked.append("wheel"))
+    monkeypatch.setenv("TOWER_PACKS", str(tmp_path))
+    screen = Screen()
+
+    monkeypatch.setenv("TOWER_PRACTICE", "0")
+    assert tower.available_packs(Places(tmp_path), screen) == []
+    assert asked == []
+    monkeypatch.setenv("TOWER_PRACTICE", "1")
+    assert tower.available_packs(Places(tmp_path), screen) == []
+    assert asked == ["data", "wheel", "data"]
