@@ -15,6 +15,7 @@ from typing import Any
 from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.catalog.domain.egress import hosts_of
 from apps.catalog.domain.servers import read_entries
 from apps.kernel import databases
 from apps.kernel.environment import (
@@ -25,6 +26,7 @@ from apps.kernel.environment import (
     listed,
     live_origins,
     origin,
+    parsed,
     prefix,
     seconds,
     secret,
@@ -307,6 +309,8 @@ TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 # How often each is asked for its tools: that it is away, or a tool changed, is seen after so long
 # and five seconds more.
 SERVER_CHECK_SECONDS = seconds("TOWER_SERVER_CHECK_SECONDS", 15, least=1, most=3600)
+CATALOG_HOSTS = parsed("TOWER_CATALOG_HOSTS", hosts_of)  # where documents may lead
+MODEL_KEYS = os.environ.get("TOWER_MODEL_KEYS", "")
 MODEL = os.environ.get("TOWER_MODEL", "")
 MODEL_NAME = os.environ.get("TOWER_MODEL_NAME", "")
 MODEL_URL = web_address("TOWER_MODEL_URL")

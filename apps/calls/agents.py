@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import httpx2
@@ -31,7 +31,6 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -56,6 +55,9 @@ from apps.calls.domain.retry import Ending
 from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
 from apps.calls.executor.result import retry_after_seconds
+from apps.catalog.adapters import EgressTransport, RefusedAddressError
+from apps.catalog.adapters.models import CONFIGURED, ModelAccess, reach
+from apps.kernel.errors import UnavailableError
 from apps.kernel.exactjson import dumps
 from apps.kernel.trouble import storable, words
 
@@ -84,17 +86,22 @@ def label() -> str:
     return live_label(settings.MODEL_NAME or settings.MODEL)
 
 
-class Meter(httpx2.AsyncHTTPTransport):
+class Meter(httpx2.AsyncBaseTransport):
     """Reads answers whole, up to a limit, and adds up what they say was used: a turn that comes to
-    nothing was paid for as well."""
+    nothing was paid for as well. A model of the catalog is called at no address but those that may
+    be called."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.spent = Spent()
+    def __init__(self, access: ModelAccess) -> None:
+        self.access, self.spent = access, Spent()
+        where = access.connection
+        self._inner = EgressTransport(where) if where else httpx2.AsyncHTTPTransport()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["Accept-Encoding"] = "identity"
-        response = await super().handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
         body = bytearray()
         try:
             async for part in response.aiter_raw():
@@ -109,58 +116,127 @@ class Meter(httpx2.AsyncHTTPTransport):
         )
 
 
+@dataclass(slots=True)
+class Bill:
+    """What a turn cost, over all the models that were asked for it."""
+
+    spent: Spent = field(default_factory=Spent)
+    microusd: int | None = None
+
+    def add(self, meter: Meter) -> None:
+        self.spent += meter.spent
+        if (
+            meter.spent != Spent()
+            and (cost := meter.spent.microusd(meter.access.prices)) is not None
+        ):
+            self.microusd = (self.microusd or 0) + cost
+
+
+class _NoneAnsweredError(Exception):
+    """No model gave a turn; ``results`` are how each ended."""
+
+    def __init__(self, results: Sequence[CallResult]) -> None:
+        self.results = list(results)
+
+
 async def think(question: Question) -> tuple[CallResult, Thought | None]:
     """Ask the model for its next turn. Never raises for what the provider does; what a failed turn
     cost comes back as a thought without items."""
     started = time.monotonic()
-    if not is_configured():
-        said = "No model is configured: set TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY."
-        return _failed(Ending.BROKEN, "not_configured", said, started), None
-    patience_s = max(question.timeout_s, LOCAL_PATIENCE_S if settings.MODEL == LOCAL else 0)
-    meter = Meter()
+    reached, refused = _reached(question)
+    if not reached:
+        error = refused[0]
+        return _failed(Ending.BROKEN, error.code, str(error), started), None
+    patience_s = _patience(question, reached)
+    bill = Bill()
     try:
         async with asyncio.timeout(patience_s):
-            turn = await _ask(question, patience_s, meter)
+            turn = await _ask_each(question, reached, patience_s, bill)
     except TimeoutError:
         said = f"no answer from the model in {patience_s:g} s"
-        return _failed(Ending.LOST, "timeout", said, started), _paid(meter)
-    except Exception as error:  # the provider's errors are results, not crashes
-        return _read_error(error, started), _paid(meter)
+        return _failed(Ending.LOST, "timeout", said, started), _paid(bill)
+    except _NoneAnsweredError as error:
+        return _most_hopeful(error.results), _paid(bill)
     if isinstance(turn, Fault):
-        return _failed(Ending.TURNED_AWAY, turn.code, turn.sentence, started), _paid(meter)
+        return _failed(Ending.TURNED_AWAY, turn.code, turn.sentence, started), _paid(bill)
     took = (time.monotonic() - started) * 1000
-    thought = _with_cost(turn, meter)
-    return CallResult(Ending.ANSWERED, data={"model": thought.model}, duration_ms=took), thought
+    thought = _with_cost(turn, bill)
+    told = {"model": thought.model}
+    if thought.catalog_model:
+        told["catalog_model"] = thought.catalog_model
+    return CallResult(Ending.ANSWERED, data=told, duration_ms=took), thought
 
 
-async def _ask(question: Question, patience_s: float, meter: Meter) -> Thought | Fault:
-    names = [_name(n) for n in question.models] or [settings.MODEL]
+def _reached(question: Question) -> tuple[list[ModelAccess], list[UnavailableError]]:
+    """The models that can be asked, in their order, and why others can't."""
+    reached: list[ModelAccess] = []
+    refused: list[UnavailableError] = []
+    for name in question.models or [""]:
+        try:
+            reached.append(reach(name, question.known))
+        except UnavailableError as error:
+            refused.append(error)
+    return reached, refused
+
+
+def _patience(question: Question, reached: Sequence[ModelAccess]) -> float:
+    is_local = any(a.terms is None and settings.MODEL == LOCAL for a in reached)
+    return max(question.timeout_s, LOCAL_PATIENCE_S if is_local else 0)
+
+
+async def _ask_each(
+    question: Question, reached: Sequence[ModelAccess], patience_s: float, bill: Bill
+) -> Thought | Fault:
+    """The first turn that one of the models gives. Each is asked at its own address, in its own
+    way; a silent one leaves time for the next. Raises ``_NoneAnsweredError``."""
+    results: list[CallResult] = []
+    for access in reached:
+        started = time.monotonic()
+        share = patience_s / len(reached)
+        wait_s = min(share, (access.terms and access.terms.timeout_s) or share)
+        meter = Meter(access)
+        try:
+            if wait_s < patience_s:
+                async with asyncio.timeout(wait_s):
+                    return await _ask(question, access, wait_s, meter)
+            return await _ask(question, access, wait_s, meter)
+        except TimeoutError:  # its own: when the whole turn's time is up we are cancelled instead
+            said = f"no answer from {access.label} in {wait_s:g} s"
+            results.append(_failed(Ending.LOST, "timeout", said, started))
+        except Exception as error:  # the provider's errors are results, not crashes
+            results.append(_read_one(error, started, access))
+        finally:
+            bill.add(meter)
+    raise _NoneAnsweredError(results)
+
+
+async def _ask(
+    question: Question, access: ModelAccess, patience_s: float, meter: Meter
+) -> Thought | Fault:
     http = httpx2.AsyncClient(transport=meter, follow_redirects=False, trust_env=False)
     async with AsyncOpenAI(
-        base_url=settings.MODEL_URL,
-        api_key=settings.MODEL_KEY or "none",
-        timeout=patience_s / len(names),  # so that a silent model leaves time for its fallback
+        base_url=access.url,
+        api_key=access.key or "none",
+        timeout=patience_s,
         max_retries=0,  # retries belong to the engine
         http_client=http,
     ) as client:
-        provider = OpenAIProvider(openai_client=client)
-        models = [OpenAIChatModel(n, provider=provider) for n in names]
-        model = FallbackModel(*models) if len(models) > 1 else models[0]
-        if settings.MODEL_OUTPUT == "json":
-            return _taken(await _ask_for_json(model, question), question, names=names)
+        model = OpenAIChatModel(access.asked_as, provider=OpenAIProvider(openai_client=client))
+        if access.output == "json":
+            return _taken(await _ask_for_json(model, question, access), question, access)
         tools = [_definition(t) for t in question.tools]
         if question.output:
             tools.append(_result_tool(question))
         answer = await model_request(
             model,
             [*_history(question.history)],
-            model_settings=_settings(question),
+            model_settings=_settings(question, access),
             model_request_parameters=_parameters(question.prompt, function_tools=tools),
         )
-    return _taken(answer, question, names=names)
+    return _taken(answer, question, access)
 
 
-async def _ask_for_json(model: Model, question: Question) -> ModelResponse:
+async def _ask_for_json(model: Model, question: Question, access: ModelAccess) -> ModelResponse:
     """One JSON object of the turn's schema, which the server holds the model to."""
     output = question.output.outline.schema if question.output else None
     schema = constrained.turn_schema(question.tools, question.history, output)
@@ -178,7 +254,7 @@ async def _ask_for_json(model: Model, question: Question) -> ModelResponse:
     return await model_request(
         model,
         history,
-        model_settings=SMALL | _settings(question),
+        model_settings=SMALL | _settings(question, access),
         model_request_parameters=parameters,
     )
 
@@ -187,16 +263,13 @@ def _parameters(prompt: str, **more: Any) -> ModelRequestParameters:
     return ModelRequestParameters(instruction_parts=[InstructionPart(prompt)], **more)
 
 
-def _settings(question: Question) -> ModelSettings:
-    """What the agent's version says of how its model is asked."""
+def _settings(question: Question, access: ModelAccess) -> ModelSettings:
+    """What the agent's version says of how its model is asked, within what the model's allows."""
     kinds = {"max_tokens": int, "seed": int}
-    return cast(
-        ModelSettings, {name: kinds.get(name, float)(v) for name, v in question.settings.items()}
-    )
-
-
-def _name(name: str) -> str:
-    return settings.MODEL if name == "configured" else str(name)
+    found = {name: kinds.get(name, float)(v) for name, v in question.settings.items()}
+    if access.terms and (most := access.terms.max_output_tokens):
+        found["max_tokens"] = min(int(found.get("max_tokens", most)), most)
+    return cast(ModelSettings, found)
 
 
 def _definition(tool: Mapping[str, Any]) -> ToolDefinition:
@@ -256,19 +329,21 @@ def _reply(answer: ModelResponse) -> ModelReply:
     )
 
 
-def _taken(answer: ModelResponse, question: Question, *, names: Sequence[str]) -> Thought | Fault:
+def _taken(answer: ModelResponse, question: Question, access: ModelAccess) -> Thought | Fault:
     """The turn that a reply is, or why it is none."""
     reply = _reply(answer)
     if fault := fault_of(reply):
         return fault
-    items = _items(reply, question)
+    items = _items(reply, question, access)
     if isinstance(items, Fault):
         return items
-    return _bad_result(items, question) or _thought(answer, items, question, names=names)
+    return _bad_result(items, question) or _thought(answer, items, question, access)
 
 
-def _items(reply: ModelReply, question: Question) -> list[dict[str, Any]] | Fault:
-    if settings.MODEL_OUTPUT == "json":
+def _items(
+    reply: ModelReply, question: Question, access: ModelAccess
+) -> list[dict[str, Any]] | Fault:
+    if access.output == "json":
         turn = object_of(reply)
         return turn if isinstance(turn, Fault) else constrained.items_of(turn)
     names = provider_names(t["name"] for t in question.tools)
@@ -283,65 +358,91 @@ def _bad_result(items: Sequence[Mapping[str, Any]], question: Question) -> Fault
     return Fault(BAD_RESULT, f"The result doesn't fit: {wrong}.") if wrong else None
 
 
-def _answered_as(model: str, names: Sequence[str]) -> str:
-    """Which of the asked models answered. Providers add a date to the name they were asked by, so
-    the longest asked name that the answer's begins with is meant."""
-    return max((n for n in names if model.startswith(n)), key=len, default=names[0])
-
-
 def _thought(
-    answer: ModelResponse, items: list[dict[str, Any]], question: Question, *, names: Sequence[str]
+    answer: ModelResponse, items: list[dict[str, Any]], question: Question, access: ModelAccess
 ) -> Thought:
-    model = storable(str(answer.model_name or names[0]))[:160]
-    answered = _answered_as(model, names)
-    preferred = _name(question.preferred) if question.preferred else names[0]
-    degraded = answered != preferred
-    why = question.reason or f"{preferred} did not answer"
+    preferred = question.preferred or next(iter(question.models), "")
+    degraded = access.name != preferred
+    why = question.reason or _why_not(preferred, question)
+    reason = f"{_shown(access.name)} instead of {_shown(preferred)}: {why}"
     return Thought(
         items=items,
-        model=model,
+        model=storable(str(answer.model_name or access.asked_as))[:160],
+        catalog_model=access.label if access.terms else "",
         degraded=degraded,
-        degraded_reason=f"{answered} instead of {preferred}: {why}" if degraded else "",
+        degraded_reason=reason if degraded else "",
     )
 
 
-def _with_cost(thought: Thought, meter: Meter) -> Thought:
-    spent = meter.spent
+def _why_not(name: str, question: Question) -> str:
+    """Why a model did not serve."""
+    try:
+        reach(name, question.known)
+    except UnavailableError as error:
+        return str(error)
+    return f"{_shown(name)} did not answer"
+
+
+def _shown(name: str) -> str:
+    return settings.MODEL if name in {"", CONFIGURED} else name
+
+
+def _with_cost(thought: Thought, bill: Bill) -> Thought:
     return replace(
         thought,
-        tokens_in=spent.tokens_in,
-        tokens_out=spent.tokens_out,
-        cost_microusd=None if spent.cost_usd is None else round(spent.cost_usd * 1_000_000),
+        tokens_in=bill.spent.tokens_in,
+        tokens_out=bill.spent.tokens_out,
+        cost_microusd=bill.microusd,
     )
 
 
-def _paid(meter: Meter) -> Thought | None:
+def _paid(bill: Bill) -> Thought | None:
     """What a turn cost that came to nothing."""
-    return None if meter.spent == Spent() else _with_cost(Thought([]), meter)
+    return None if bill.spent == Spent() else _with_cost(Thought([]), bill)
 
 
-def _read_error(error: Exception, started: float) -> CallResult:
-    """How the request ended, by the most hopeful of its errors: with fallbacks there are several,
-    and who said when to come again is asked again."""
-    errors = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
-    results = [_read_one(e, started) for e in errors]
+def _most_hopeful(results: Sequence[CallResult]) -> CallResult:
+    """How the request ended, by the most hopeful of its ends: with fallbacks there are several, and
+    who said when to come again is asked again."""
     order = [Ending.TURNED_AWAY, Ending.LOST, Ending.BROKEN]
     return min(results, key=lambda r: order.index(r.ending))
 
 
-def _read_one(error: Exception, started: float) -> CallResult:
+def _read_one(error: Exception, started: float, access: ModelAccess) -> CallResult:
+    if refused := _refusal(error):
+        return _failed(Ending.BROKEN, "model_blocked", access.redacted(str(refused)), started)
     if not isinstance(error, ModelHTTPError):
-        said = f"The model could not be asked: {words(error)}"
+        said = access.redacted(f"The model could not be asked: {words(error)}")
         return _failed(Ending.LOST, type(error).__name__, said, started)
     status, headers = error.status_code, error.headers or {}
     if status in TURNED_AWAY:
         ending = Ending.TURNED_AWAY
     else:
         ending = Ending.BROKEN if 300 <= status < 500 else Ending.LOST
-    said = f"The model provider answered {status}: {words(error)}"
-    result = _failed(ending, f"http_{status}", WHAT_TO_DO.get(status, said), started)
+    said = access.redacted(f"The model provider answered {status}: {words(error)}")
+    result = _failed(ending, f"http_{status}", _what_to_do(status, access) or said, started)
     wait_s = retry_after_seconds(headers.get("retry-after"), headers.get("date"))
     return replace(result, http_status=status, retry_after_s=wait_s)
+
+
+def _refusal(error: BaseException | None) -> RefusedAddressError | None:
+    """That the address may not be called, behind what the provider's client makes of it."""
+    while error is not None and not isinstance(error, RefusedAddressError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _what_to_do(status: int, access: ModelAccess) -> str:
+    """What to set, where the status says what is wrong; empty for every other."""
+    if access.terms is None:
+        return WHAT_TO_DO.get(status, "")
+    named = f"the model “{access.terms.slug}” v{access.terms.number} of the catalog"
+    fixes = {
+        401: f"The model provider refused the key: renew the one that {named} names.",
+        403: f"The model provider doesn't let this key do that: check key and name of {named}.",
+        404: f"The provider knows no such model or address: check name and address of {named}.",
+    }
+    return fixes.get(status, "")
 
 
 def _failed(ending: Ending, error_class: str, error: str, started: float) -> CallResult:

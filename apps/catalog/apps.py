@@ -34,7 +34,7 @@ class CatalogConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        for kind in ("agent", "prompt", "tool"):
+        for kind in ("agent", "model", "prompt", "tool"):
             declare(kind, f"apps.catalog.services.kinds.{kind.upper()}S")
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)

@@ -9,11 +9,14 @@ from django import forms
 from apps.catalog.domain.contract import NO_RATE
 from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
 from apps.catalog.domain.entrydiff import IDEMPOTENCY
+from apps.catalog.domain.language_models import KEY_VARIABLE
 from apps.catalog.models import Agent, Domain, Prompt
 from apps.kernel.fields import Field, Section
 from apps.policy.domain.effects import EFFECTS
 
 KINDS = "model: a live model; reference: follows a script; recorded: replays a recording"
+PROVIDERS = "openai: whatever speaks OpenAI's chat completions"
+KEYS = "Its name, beginning with TOWER_MODEL_KEY_; never the key itself"
 _ABOUT = Section(
     "What it is",
     (
@@ -133,8 +136,46 @@ def tool_sections() -> list[Section]:
     ]
 
 
-def agent_sections(prompts: tuple[str, ...]) -> list[Section]:
-    """The fields of an agent."""
+def model_sections() -> list[Section]:
+    """The fields of a model."""
+    price = "US dollars per million tokens"
+    return [
+        Section(
+            "What it is",
+            (
+                Field(("name",), "Name"),
+                Field(("provider",), "Provider", "choice", ("openai",), help=PROVIDERS),
+                Field(("url",), "Address", help="Such as https://api.example.com/v1"),
+                Field(("model",), "Model", help="As the provider calls it"),
+                Field(("output",), "Output", "choice", ("tools", "json"), default="tools"),
+            ),
+        ),
+        Section(
+            "Where its key is read",
+            (
+                Field(("key", "env"), "Variable", help=KEYS, optional=True),
+                Field(
+                    ("key", "file"), "File", help="In the folder TOWER_MODEL_KEYS", optional=True
+                ),
+            ),
+        ),
+        Section(
+            "Price and bounds",
+            (
+                Field(("prices", "input_usd_per_million"), "Input", "number", unit="$", help=price),
+                Field(
+                    ("prices", "output_usd_per_million"), "Output", "number", unit="$", help=price
+                ),
+                Field(("max_output_tokens",), "Most tokens of an answer", "whole", optional=True),
+                Field(("timeout_s",), "Time-out", "number", unit="s", optional=True),
+            ),
+        ),
+    ]
+
+
+def agent_sections(prompts: tuple[str, ...], models: tuple[str, ...] = ()) -> list[Section]:
+    """The fields of an agent; ``models`` are those of the catalog."""
+    known = f"; the catalog has {', '.join(models[:8])}" if models else ""
     kinds = tuple(Agent.Kind.values)
     return [
         Section(
@@ -151,7 +192,7 @@ def agent_sections(prompts: tuple[str, ...]) -> list[Section]:
                 Field(
                     ("model",),
                     "Model",
-                    help="As the provider calls it; empty: TOWER_MODEL",
+                    help=f"One of the catalog, or the provider's name{known}; empty: TOWER_MODEL",
                     optional=True,
                 ),
                 Field(("fallback_models",), "Fallback models", "names"),
@@ -229,7 +270,8 @@ class AgentForm(BeginForm):
     model = forms.CharField(
         max_length=400,
         required=False,
-        help_text="As its provider calls it; empty: the one that the tower is set up with.",
+        help_text="One of the catalog, or as the provider that the tower is set up with calls it;"
+        " empty: that one's.",
     )
     prompt = forms.ModelChoiceField(
         Prompt.objects.filter(current_number__gt=0).order_by("slug"),
@@ -246,6 +288,25 @@ class AgentForm(BeginForm):
         if domain and prompt and prompt.domain_id != domain.pk:
             self.add_error("prompt", f"It is a prompt of {prompt.domain}, not of {domain}.")
         return found
+
+
+class ModelForm(BeginForm):
+    """A new model."""
+
+    url = forms.CharField(
+        label="Address",
+        max_length=300,
+        help_text=f"Such as https://api.example.com/v1. {PROVIDERS}.",
+    )
+    model = forms.CharField(max_length=160, help_text="As its provider calls it.")
+    key = forms.RegexField(
+        KEY_VARIABLE,
+        required=False,
+        max_length=80,
+        label="Variable that holds its key",
+        help_text=f"{KEYS}. Empty for a provider that asks for none.",
+        error_messages={"invalid": f"{KEYS}."},
+    )
 
 
 class PromptForm(BeginForm):

@@ -222,8 +222,9 @@ class Agent(models.Model):
 
 class AgentVersion(Published):
     """``document``: {"prompt", "prompt_number", "prompt_version" (id or None), "model",
-    "fallback_models", "settings"}; ``written`` is its YAML, without the numbers that a name meant
-    when it was published."""
+    "fallback_models", "settings", "models"}; ``models`` pins those of its models that the catalog
+    holds: {slug: id of a LanguageModelVersion}, and isn't there if it holds none. ``written`` is
+    its YAML, without the numbers that a name meant when it was published."""
 
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -256,6 +257,52 @@ class AgentDraft(Draft):
 
     def __str__(self) -> str:
         return f"{self.agent_id} draft {self.revision}"
+
+
+class LanguageModel(models.Model):
+    """A model that agents may be asked of, beside the one that the installation is set up with.
+    ``domain`` is whose pack holds it; agents of every domain may name it."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=120)
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="language_models")
+    current_number = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class LanguageModelVersion(Published):
+    """``document`` is the entry: address, the provider's name for it, where its key is read, what
+    it costs; never the key. ``written`` is its YAML."""
+
+    model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    document = JSONField()
+    written = models.TextField()
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "number"], name="catalog_languagemodelversion_number_unique"
+            )
+        ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} v{self.number}"
+
+    @property
+    def text(self) -> str:
+        return self.written
+
+
+class LanguageModelDraft(Draft):
+    model = models.OneToOneField(LanguageModel, on_delete=models.CASCADE, related_name="draft")
+
+    def __str__(self) -> str:
+        return f"{self.model_id} draft {self.revision}"
 
 
 class Job(models.Model):

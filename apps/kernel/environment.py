@@ -6,12 +6,14 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
 
 
 def seconds(
@@ -105,6 +107,15 @@ def web_address(name: str) -> str:
             f"{name} must be an address like https://api.example.com/v1; is {text!r}."
         )
     return text
+
+
+def parsed(name: str, read: Callable[[str], T]) -> T:
+    """What ``read`` makes of a variable's text, which is empty if it is not set. Raises
+    ``ImproperlyConfigured`` with what ``read`` says is wrong."""
+    try:
+        return read(os.environ.get(name, ""))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} {error}") from error
 
 
 def choice(name: str, *known: str) -> str:

@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("compare/", forking.compare, name="compare"),
     path("for-job/<slug:slug>/", parts.for_job, name="for_job"),
     path("job-stats/", parts.job_stats, name="job_stats"),
+    path("model-turns/<slug:slug>/", parts.model_turns, name="model_turns"),
     path("tool-health/<slug:domain>/<str:name>/", parts.tool_health, name="tool_health"),
     path("breaker/<slug:domain>/<str:name>/", stops.breaker, name="breaker"),
     path("breaker/<slug:domain>/<str:name>/move/", stops.move_breaker, name="move_breaker"),

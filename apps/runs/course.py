@@ -34,6 +34,7 @@ from apps.runs.work import Carried
 
 logger = logging.getLogger(__name__)
 STUCK = "stuck"  # error class of a run that could not go on
+TURN = "agent turn"  # what a turn of a live agent has instead of a tool's name
 KEY_PURPOSE = "tower.key.v1"
 LIMIT_WORDS = {
     "step_limit": "the contract allows no more steps",
@@ -270,7 +271,7 @@ def _agent_step(run: Run, top: int) -> NewStep:
         after_message=top,
         kind="agent",
         tool_version_id=None,
-        tool_name="agent turn",
+        tool_name=TURN,
         effect="read",
         idempotency="keyed",
         arguments={},

@@ -16,10 +16,11 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from apps.catalog.domain import pack_terms, terms
+from apps.catalog.domain import model_terms, pack_terms, terms
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.diff import Kind, compare
+from apps.catalog.domain.language_models import MODEL
 from apps.catalog.domain.pack import PACK, POLICY
 from apps.catalog.domain.terms import STATED
 from apps.documents.domain.terms import Enforced
@@ -55,6 +56,7 @@ def fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
 FIELDS = sorted(fields(CONTRACT))
 REGISTRIES: dict[str, tuple[list[str], Any]] = {
     "contract": (FIELDS, terms),
+    "model": (sorted(fields(MODEL)), model_terms),
     "pack": (sorted(fields(PACK)), pack_terms),
     "policy": (
         sorted([*POLICY["properties"], *(f"@{name}" for name in KNOWN_ANNOTATIONS)]),

@@ -53,6 +53,13 @@ def prompt(tmp_path: Path, people: dict[str, User]) -> Desk:
     return desk_of(PROMPTS, Prompt.objects.get(), people)
 
 
+@pytest.mark.parametrize("text", ["~", "null", "", "# nothing"])
+def test_a_text_that_says_nothing_is_a_problem_and_no_crash(refund: Desk, text: str) -> None:
+    agent = Agent.objects.get(slug="toys-model")
+    assert TOOLS.problems(refund.subject, text)
+    assert AGENTS.problems(agent, text)
+
+
 def test_what_a_pack_applied_is_version_one_with_its_text(refund: Desk) -> None:
     version = refund.version()
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from apps.calls import agents
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned
 from apps.runs import course
 from apps.runs.engine import asking
 from apps.runs.models import Message, Run, Step
 from tests.engine.conftest import Tower
-from tests.engine.model_server import serve
+from tests.engine.model_server import completion, serve
 from tests.engine.shop import address
 from tests.engine.test_drain import drain
 
@@ -142,9 +141,14 @@ def test_models_are_asked_in_the_contracts_order() -> None:
     assert asking._models(agent, ()) == ("a", "b")
 
 
-def test_a_dated_name_of_the_provider_is_still_the_model_that_was_asked() -> None:
-    names = ["m-1", "m-1-mini"]
+def test_a_dated_name_of_the_provider_is_still_the_model_that_was_asked(
+    tower: Tower, settings: Any
+) -> None:
+    dated = {**completion("Hello.", "test-model-2025-04-14")}
+    with serve([dated]) as model:
+        configure(settings, model.url)
+        tower.start([HEAR], agent_kind="model")
+        drain()
 
-    assert agents._answered_as("m-1-2025-04-14", names) == "m-1"
-    assert agents._answered_as("m-1-mini-2025-04-14", names) == "m-1-mini"
-    assert agents._answered_as("renamed-by-a-proxy", names) == "m-1"
+    assert not Run.objects.get().degraded
+    assert Step.objects.get().result["data"] == {"model": "test-model-2025-04-14"}

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from apps.api.selectors import run_document
 from apps.api.services.idempotency import Answer, Request, answer_once
 from apps.calls.domain.naming import given_label, live_label
 from apps.catalog import selectors as catalog
+from apps.catalog.adapters import reach_first
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import pinned
 from apps.catalog.selectors.pinned import Beginning
@@ -144,19 +144,29 @@ def _agent(begins: Beginning, kind: str, contract: Contract, account: str) -> tu
     """Version and label of who works on it."""
     if kind == "reference":
         return _of_kind(begins, kind), given_label(account)
-    if not (settings.MODEL and settings.MODEL_URL):
+    chosen = catalog.agent_version(contract.agent.slug)
+    resolved = catalog.resolved(begins.contract_version_id)
+    version_id = resolved.get("agents", {}).get(contract.agent.slug) or chosen.pk
+    if chosen.agent.kind != "model":
+        version_id = _of_kind(begins, kind)
+    return version_id, live_label(_model_of(version_id))
+
+
+def _model_of(agent_version_id: int) -> str:
+    """What the model is called that would be asked first. Raises UnavailableError where none can
+    be: such a run would only fail."""
+    try:
+        return reach_first(pinned.agent_document(agent_version_id)).label
+    except UnavailableError as error:
+        if error.code != "not_configured":
+            fix = "Mend that, or send a script."
+            raise UnavailableError(str(error), code="no_model", field="/script", fix=fix) from error
         raise UnavailableError(
             "No live model is configured in this tower, and the request brings no script.",
             code="no_model",
             field="/script",
             fix="Set TOWER_MODEL, TOWER_MODEL_URL and TOWER_MODEL_KEY, or send a script.",
-        )
-    chosen = catalog.agent_version(contract.agent.slug)
-    if chosen.agent.kind != "model":
-        return _of_kind(begins, kind), live_label(settings.MODEL_NAME or settings.MODEL)
-    resolved = catalog.resolved(begins.contract_version_id)
-    pinned_id = resolved.get("agents", {}).get(contract.agent.slug)
-    return pinned_id or chosen.pk, live_label(settings.MODEL_NAME or settings.MODEL)
+        ) from error
 
 
 def _of_kind(begins: Beginning, kind: str) -> int:

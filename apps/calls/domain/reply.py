@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.catalog.domain.language_models import Prices
 from apps.kernel.exactjson import NotCarriedError, is_number, loads
 from apps.kernel.trouble import storable
 
@@ -49,6 +50,13 @@ class Spent:
     tokens_in: int = 0
     tokens_out: int = 0
     cost_usd: float | None = None
+
+    def microusd(self, prices: Prices | None) -> int | None:
+        """What it cost, in millionths of a dollar: by the prices that were agreed on, where there
+        are some, else as the provider says; ``None`` where nobody does."""
+        if prices is not None:
+            return prices.microusd(self.tokens_in, self.tokens_out)
+        return None if self.cost_usd is None else round(self.cost_usd * 1_000_000)
 
     def __add__(self, other: Spent) -> Spent:
         known = [c for c in (self.cost_usd, other.cost_usd) if c is not None]

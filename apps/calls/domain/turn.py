@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from apps.catalog.domain.language_models import ModelTerms
 from apps.kernel.schemas import Schema
 
 Misfit = Callable[[Sequence[Mapping[str, Any]]], str]
@@ -20,6 +21,7 @@ class Question:
     tools: Sequence[Mapping[str, Any]]
     history: Sequence[Mapping[str, Any]]
     timeout_s: float
+    known: Mapping[str, ModelTerms] = field(default_factory=dict)  # those of the catalog, by name
     preferred: str = ""  # the agent's own model, if another is asked first
     reason: str = ""  # why another is
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the agent, as a pack names them
@@ -36,5 +38,6 @@ class Thought:
     tokens_out: int = 0
     cost_microusd: int | None = None
     model: str = ""
+    catalog_model: str = ""  # slug and version, of a model of the catalog
     degraded: bool = False
     degraded_reason: str = ""

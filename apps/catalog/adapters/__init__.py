@@ -1,4 +1,5 @@
-"""The door to tool servers: where they are, how they are connected to, what they offer (MCP)."""
+"""The door to tool servers and models: where they are, how they are connected to, and what servers
+offer (MCP)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,14 @@ from apps.catalog.adapters.addresses import (
     resolve_entry,
 )
 from apps.catalog.adapters.asking import ask, ask_now
+from apps.catalog.adapters.models import (
+    ModelAccess,
+    ModelStanding,
+    model_standings,
+    reach,
+    reach_first,
+    trouble_of,
+)
 from apps.catalog.adapters.probing import Trial, probe
 from apps.catalog.adapters.standing import Standing, standings
 from apps.catalog.adapters.transport import (
@@ -24,6 +33,8 @@ from apps.catalog.adapters.transport import (
 
 __all__ = [
     "EgressTransport",
+    "ModelAccess",
+    "ModelStanding",
     "RefusedAddressError",
     "ServerAccess",
     "Standing",
@@ -33,12 +44,16 @@ __all__ = [
     "configured",
     "http_client",
     "look_up",
+    "model_standings",
     "module_of",
     "probe",
     "problems",
+    "reach",
+    "reach_first",
     "refused_credentials",
     "remember",
     "resolve",
     "resolve_entry",
     "standings",
+    "trouble_of",
 ]

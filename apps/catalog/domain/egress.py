@@ -68,6 +68,10 @@ class Egress:
             return ""
         return f"{host} is not one of the hosts that “allow_hosts” lists"
 
+    def may_name(self, host: str) -> bool:
+        """Whether this host may be called at some address; which one it has isn't known yet."""
+        return self.is_default or bool(self.networks) or self.names_host(host)
+
     def names_host(self, host: str) -> bool:
         """Whether the list names this host."""
         wanted = host.rstrip(".").lower()
@@ -100,6 +104,17 @@ def unwrapped(address: IP) -> IP:
     if carried is None and address in NAT64:
         carried = IPv4Address(int(address) & 0xFFFFFFFF)
     return carried or address
+
+
+def hosts_of(text: str) -> list[str]:
+    """A list of hosts with commas. Raises ValueError that says what to write."""
+    found = [host.strip() for host in text.split(",") if host.strip()]
+    if wrong := read_hosts(found)[1]:
+        raise ValueError(
+            "must be host names, *.suffixes, addresses or networks, with commas, like"
+            f" api.example.com, 10.0.0.0/8; has {wrong[0]!r}."
+        )
+    return found
 
 
 def read_hosts(written: Iterable[object]) -> tuple[Egress, list[str]]:

@@ -65,8 +65,8 @@ AGENT: dict[str, Any] = group(
 def read_entry_text(text: str, shape: Mapping[str, Any]) -> tuple[Document, list[Problem]]:
     """A text with one entry, and all that its structure gets wrong. Numbers keep every digit."""
     source = load(text, exact=True)
-    if source.value is None:
-        return source, source.problems
+    if source.value is None:  # which null itself is, too
+        return source, source.problems or [Problem("There is nothing in the text.", "Write one.")]
     return source, read_problems(source, dict(shape))
 
 

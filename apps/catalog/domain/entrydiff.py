@@ -1,5 +1,5 @@
-"""What changed between two versions of a tool, an agent or a prompt, and whether a control got
-weaker.
+"""What changed between two versions of a tool, a model, an agent or a prompt, and whether a control
+got weaker.
 
 What can't be judged is called weaker: a person should look at it.
 """
@@ -162,6 +162,67 @@ def _settings(old: Entry, new: Entry) -> Iterator[Change]:
 
 def _is_less(one: Any, other: Any) -> bool:
     return is_number(one) and is_number(other) and bool(one < other)
+
+
+def compare_models(old: Entry, new: Entry) -> list[Change]:
+    """Every change of a model, weaker controls first. Another address, model or key can't be
+    judged: it is another answerer, or somebody else gets the conversations."""
+    changes = [
+        *_named(old, new, "name", "Name"),
+        *_unjudged(old, new, "provider", "Provider"),
+        *_unjudged(old, new, "url", "Address"),
+        *_unjudged(old, new, "model", "The provider's name for it"),
+        *_key(old, new),
+        *_unjudged({"output": "tools", **old}, {"output": "tools", **new}, "output", "Output"),
+        *_prices(_group(old, "prices"), _group(new, "prices")),
+        *_bounded(old, new, "max_output_tokens", "Most tokens of an answer"),
+        *_bounded(old, new, "timeout_s", "Time-out in seconds"),
+    ]
+    return ordered(changes)
+
+
+def _key(old: Entry, new: Entry) -> Iterator[Change]:
+    before, after = (
+        ", ".join(f"{kind} {name}" for kind, name in sorted(_group(entry, "key").items()))
+        for entry in (old, new)
+    )
+    if before != after:
+        said = f"Its key is read from: {before or 'nowhere'} → {after or 'nowhere'}"
+        yield Change("key", Kind.WEAKER, said, before, after)
+
+
+def _prices(old: Entry, new: Entry) -> Iterator[Change]:
+    """A price that goes down lets a run do more within the same budget; without one, the
+    provider's own bill is believed."""
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        is_less = after is None or _is_less(after, before)
+        kind = Kind.WEAKER if is_less else Kind.NEUTRAL
+        words = name.replace("_usd_per_million", "")
+        said = f"Price of {words}, $ per million tokens: {_short(before)} → {_short(after)}"
+        yield Change(f"prices.{name}", kind, said, before, after)
+
+
+def _bounded(old: Entry, new: Entry, key: str, label: str) -> Iterator[Change]:
+    before, after = old.get(key), new.get(key)
+    if before == after:
+        return
+    is_tighter = after is not None and (before is None or _is_less(after, before))
+    kind = Kind.STRONGER if is_tighter else Kind.WEAKER
+    yield Change(key, kind, f"{label}: {_short(before)} → {_short(after)}", before, after)
+
+
+def compare_pins(old: Entry, new: Entry) -> list[Change]:
+    """A name that means a model of the catalog now, and the provider's own before, or the other
+    way round: another answerer under the same name."""
+    changes = []
+    for name in sorted(set(old) ^ set(new)):
+        now = "the catalog's model" if name in new else "the provider's own"
+        said = f"Model {_short(name)}: the name means {now} now"
+        changes.append(Change(f"models.{name}", Kind.WEAKER, said))
+    return changes
 
 
 def compare_prompts(old: str, new: str) -> list[Change]:

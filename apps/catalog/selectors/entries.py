@@ -1,8 +1,8 @@
-"""Tools, agents and prompts, and what names them."""
+"""Tools, models, agents and prompts, and what names them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
@@ -13,6 +13,8 @@ from apps.catalog.models import (
     AgentVersion,
     ContractVersion,
     Domain,
+    LanguageModel,
+    LanguageModelVersion,
     Prompt,
     PromptVersion,
     ServerCheck,
@@ -68,6 +70,48 @@ def _contracts(which: Q) -> QuerySet[ContractVersion]:
 def agents_with_prompt(slug: str) -> list[AgentVersion]:
     """Current versions of agents that name the prompt."""
     found = AgentVersion.objects.filter(number=F("agent__current_number"), document__prompt=slug)
+    return list(found.select_related("agent").order_by("agent__slug"))
+
+
+def get_model(slug: str) -> LanguageModel:
+    """Raises NotFoundError."""
+    found = LanguageModel.objects.select_related("domain").filter(slug=slug).first()
+    if found is None:
+        raise NotFoundError(f"There is no model “{slug}”.", model=slug)
+    return found
+
+
+def model_slugs() -> frozenset[str]:
+    """The models that the catalog holds and somebody has published."""
+    found = LanguageModel.objects.filter(current_number__gt=0)
+    return frozenset(found.values_list("slug", flat=True))
+
+
+def current_models() -> list[int]:
+    """The versions in force of all models."""
+    found = LanguageModelVersion.objects.filter(number=F("model__current_number"))
+    return list(found.order_by("model__slug").values_list("pk", flat=True))
+
+
+def models_named(entry: Mapping[str, Any]) -> list[str]:
+    """The names of models that an agent's entry states, in its order."""
+    stated = [entry.get("model"), *(entry.get("fallback_models") or ())]
+    return [str(name) for name in stated if name]
+
+
+def pinned_models(names: Iterable[str]) -> dict[str, int]:
+    """Which of these names mean a model of the catalog now, and the id of its version in force."""
+    found = LanguageModelVersion.objects.filter(
+        model__slug__in=list(names), number=F("model__current_number")
+    )
+    return dict(found.order_by("model__slug").values_list("model__slug", "pk"))
+
+
+def agents_with_model(slug: str) -> list[AgentVersion]:
+    """Current versions of agents that pin a version of the model."""
+    found = AgentVersion.objects.filter(
+        number=F("agent__current_number"), document__models__has_key=slug
+    )
     return list(found.select_related("agent").order_by("agent__slug"))
 
 

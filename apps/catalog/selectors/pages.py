@@ -20,6 +20,8 @@ from apps.catalog.models import (
     ContractVersion,
     Domain,
     Job,
+    LanguageModelDraft,
+    LanguageModelVersion,
     Prompt,
     PromptDraft,
     ToolDraft,
@@ -121,16 +123,24 @@ def begun_prompts() -> list[PromptDraft]:
     return list(found.select_related("prompt", "author").order_by("prompt__slug")[:MOST_BEGUN])
 
 
+def begun_models() -> list[LanguageModelDraft]:
+    """The same of models."""
+    found = LanguageModelDraft.objects.filter(model__current_number=0)
+    return list(found.select_related("model", "author").order_by("model__slug")[:MOST_BEGUN])
+
+
 _COUNTS = """
     SELECT (SELECT count(*) FROM catalog_job WHERE current_number > 0),
         (SELECT count(*) FROM catalog_tool WHERE current_number > 0),
         (SELECT count(*) FROM catalog_agent WHERE current_number > 0),
+        (SELECT count(*) FROM catalog_languagemodel WHERE current_number > 0),
         (SELECT count(*) FROM catalog_prompt WHERE current_number > 0)"""
 
 
 def counts() -> dict[str, int]:
     """How many of each the catalog holds."""
-    return dict(zip(("jobs", "tools", "agents", "prompts"), fetch(_COUNTS, [])[0], strict=True))
+    names = ("jobs", "tools", "agents", "models", "prompts")
+    return dict(zip(names, fetch(_COUNTS, [])[0], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +228,24 @@ def agent_use() -> Counter[str]:
     found: Counter[str] = Counter()
     for agent in _current_contracts().values_list("document__agent", flat=True):
         found.update({agent["slug"], *agent.get("fallbacks", ())})
+    return found
+
+
+def models() -> list[LanguageModelVersion]:
+    """Those of the catalog, as they are now."""
+    return list(
+        LanguageModelVersion.objects.filter(number=F("model__current_number"))
+        .select_related("model__domain")
+        .order_by("model__slug")
+    )
+
+
+def model_use() -> Counter[str]:
+    """``{model slug: how many current agents pin it}``."""
+    rows = AgentVersion.objects.filter(number=F("agent__current_number"))
+    found: Counter[str] = Counter()
+    for document in rows.values_list("document", flat=True):
+        found.update(document.get("models") or {})
     return found
 
 

@@ -12,7 +12,15 @@ from django.db.models import F
 
 from apps.catalog.domain.contract import Compensation, compensations
 from apps.catalog.domain.drift import changes
-from apps.catalog.models import AgentVersion, ContractVersion, Domain, PromptVersion, ToolVersion
+from apps.catalog.domain.language_models import ModelTerms, terms_of
+from apps.catalog.models import (
+    AgentVersion,
+    ContractVersion,
+    Domain,
+    LanguageModelVersion,
+    PromptVersion,
+    ToolVersion,
+)
 from apps.kernel.errors import NotFoundError
 from apps.kernel.statements import fetch
 
@@ -94,6 +102,18 @@ def agent_slug(version_id: int) -> str:
 def agent_document(version_id: int) -> Mapping[str, Any]:
     """An agent version: prompt and its number, model, fallback models, settings."""
     return _agent(version_id).document
+
+
+@lru_cache(maxsize=512)
+def model_terms(version_id: int) -> ModelTerms:
+    """A version of a model: where and how it is asked, and what it costs."""
+    row = LanguageModelVersion.objects.get(pk=version_id)
+    return terms_of(row.document, row.number)
+
+
+def models_of(agent: Mapping[str, Any]) -> dict[str, ModelTerms]:
+    """The models of the catalog that an agent's version pins, by the names that it states."""
+    return {slug: model_terms(pk) for slug, pk in (agent.get("models") or {}).items()}
 
 
 @lru_cache(maxsize=512)

@@ -19,6 +19,8 @@ from apps.catalog.models import (
     Agent,
     Domain,
     Job,
+    LanguageModel,
+    LanguageModelVersion,
     Prompt,
     PromptVersion,
     Tool,
@@ -26,7 +28,7 @@ from apps.catalog.models import (
     ToolVersion,
 )
 from apps.catalog.services import serving
-from apps.catalog.services.following import unfit_for
+from apps.catalog.services.following import follow_model, unfit_for
 from apps.catalog.services.publishing import contract_digest, publish_version, resolve
 from apps.catalog.services.reading import Entry, PackError, PackFiles, read_packs
 from apps.catalog.services.writing import (
@@ -35,8 +37,10 @@ from apps.catalog.services.writing import (
     agent_document,
     fingerprint,
     hold_catalog,
+    model_digest,
     prompt_digest,
     write_agent,
+    write_model,
     write_prompt,
     write_tool,
 )
@@ -95,6 +99,8 @@ def _write(packs: list[PackFiles], *, dry_run: bool, force: bool, actor: Actor) 
     hold_catalog()
     report = Report(dry_run)
     writers = [_Writer(files, report, force=force, actor=actor) for files in packs]
+    for writer in writers:  # which other packs' agents may name
+        writer.write_models()
     for writer in writers:
         writer.write()
     for writer in writers:  # which may name another pack's agent
@@ -114,8 +120,8 @@ class _Writer:
         self.files, self.report, self.force, self.actor = files, report, force, actor
 
     @participant
-    def write(self) -> None:
-        """Everything but the contracts, which name all of it."""
+    def write_models(self) -> None:
+        """The domain, and the models that agents name."""
         pack = self.files.pack
         self._server()
         slug, name = pack.domain["slug"], pack.domain["name"]
@@ -127,6 +133,13 @@ class _Writer:
         changed = not made and other.update(**said)
         Domain.objects.filter(slug=slug).update(server=self.server)
         self._say("domain", slug, made, bool(changed))
+        for entry in self.files.models:
+            self._model(entry)
+
+    @participant
+    def write(self) -> None:
+        """Everything else but the contracts, which name all of it."""
+        slug = self.domain.slug
         for entry in self.files.tools:
             self._tool(entry)
         prompts = {slug: self._prompt(slug, text) for slug, text in self.files.prompts.items()}
@@ -245,10 +258,31 @@ class _Writer:
         self.report.problems.append(Problem(message, "Give it another name.", what))
         return True
 
+    def _model(self, entry: Entry) -> None:
+        stated = entry.value
+        slug, sha = stated["slug"], model_digest(stated)
+        model, made = LanguageModel.objects.get_or_create(
+            slug=slug, defaults={"name": stated["name"], "domain": self.domain}
+        )
+        if self._is_others("model", model):
+            return None
+        current = model.versions.filter(number=model.current_number).first()
+        if current is not None and current.digest == sha:
+            return self._say("model", slug, False, False)
+        if current is not None and self._is_edited("model", model, current, sha):
+            return None
+        LanguageModel.objects.filter(pk=model.pk).update(name=stated["name"])
+        version = write_model(model, document=stated, written=entry.written, said=self._said)
+        # This pack's own agents are written below, with the model as it is now.
+        followed = follow_model(model, version, self._said, but=self.domain.pk)
+        detail = [f"the agent {agent} of another domain follows it" for agent in followed]
+        return self._say("model", slug, made, True, *detail)
+
     def _agent(self, entry: Entry, prompts: Mapping[str, PromptVersion | None]) -> None:
         stated = entry.value
         slug, prompt = stated["slug"], prompts.get(stated.get("prompt", ""))
-        document = agent_document(stated, prompt)
+        models = selectors.pinned_models(selectors.models_named(stated))
+        document = agent_document(stated, prompt, models)
         wanted = {"name": stated["name"], "kind": stated["kind"]}
         agent, made = Agent.objects.get_or_create(
             slug=slug, defaults={**wanted, "domain": self.domain}
@@ -345,7 +379,7 @@ def _said_by(version: Any) -> str:
     """The digest of what a version itself says, whatever the things are now that it names."""
     if isinstance(version, ToolVersion):
         return fingerprint(version.document, None)
-    if isinstance(version, PromptVersion):
+    if isinstance(version, PromptVersion | LanguageModelVersion):
         return str(version.digest)
     return _entry_digest(load(version.text, exact=True).value)
 

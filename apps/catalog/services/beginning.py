@@ -1,5 +1,5 @@
-"""What is begun in the browser: jobs, policy sets, agents, prompts, and tools as their server lists
-them. Each is a name and a first draft to write on."""
+"""What is begun in the browser: jobs, policy sets, models, agents, prompts, and tools as their
+server lists them. Each is a name and a first draft to write on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 from apps.catalog import selectors
 from apps.catalog.domain.entries import agent_entry, policy_schema
-from apps.catalog.models import Agent, Domain, Job, Prompt, Tool, ToolServer
+from apps.catalog.domain.language_models import secret_in
+from apps.catalog.models import Agent, Domain, Job, LanguageModel, Prompt, Tool, ToolServer
 from apps.catalog.services.drafts import CONTRACTS
-from apps.catalog.services.kinds import AGENTS, PROMPTS, TOOLS
+from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, TOOLS
 from apps.catalog.services.serving import keep_live
 from apps.documents import services as documents
-from apps.kernel.errors import ConflictError
+from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.patching import dumped, scalar
 from apps.kernel.transactions import command, participant
 from apps.policy import selectors as policies
@@ -103,6 +104,27 @@ def begin_agent(
     text = dumped(agent_entry(slug, name, kind, stated))
     documents.start(AGENTS, agent, text=text, author=author)
     return agent
+
+
+@command
+def begin_model(
+    *, domain: Domain, slug: str, name: str, url: str, model: str, key: str, author: Any
+) -> LanguageModel:
+    """A model that has no version yet, and its first draft. ``key`` names the variable that holds
+    its key. Raises ConflictError when the slug is taken, InvalidInputError for what looks like a
+    key."""
+    documents.require(MODELS, author)
+    entry = {"slug": slug, "name": name, "provider": "openai", "url": url, "model": model}
+    text = dumped({**entry, **({"key": {"env": key}} if key else {})})
+    if why := secret_in(text):
+        raise InvalidInputError(why, code="not_kept")
+    found, is_new = LanguageModel.objects.get_or_create(
+        slug=slug, defaults={"domain": domain, "name": name}
+    )
+    if not is_new:
+        raise ConflictError(f"There is a model “{slug}” already.", code="slug_taken")
+    documents.start(MODELS, found, text=text, author=author)
+    return found
 
 
 @command

@@ -41,6 +41,9 @@ class ContractKind:
     def version(self, subject: Job, number: int) -> ContractVersion | None:
         return subject.versions.filter(number=number).first()
 
+    def unkeepable(self, text: str) -> str:
+        return ""
+
     def problems(self, subject: Job, text: str) -> Sequence[Problem]:
         return parse(text, known_for(subject)).problems
 

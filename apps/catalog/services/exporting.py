@@ -11,11 +11,13 @@ from django.db.models import F
 from apps.catalog import selectors
 from apps.catalog.domain.contract import parse
 from apps.catalog.domain.entries import AGENT, parse_tool, read_entry_text
+from apps.catalog.domain.language_models import parse_model
 from apps.catalog.models import (
     Agent,
     AgentVersion,
     ContractVersion,
     Domain,
+    LanguageModelVersion,
     PromptVersion,
     ToolServer,
     ToolVersion,
@@ -111,6 +113,7 @@ class _Pack:
             "server": self._server(),
             "tools": [],
             "tool_files": self._tools(),
+            "model_files": self._models(),
             "prompts": self._prompts(),
             "agent_files": self._agents(),
             "policies": self._policies(),
@@ -152,6 +155,18 @@ class _Pack:
         for row in rows.order_by("tool__name"):
             path = self._put("tools", row.tool.name, "yaml", row.text)
             read, _, _ = parse_tool(row.text, name=row.tool.name)
+            self._require(read is not None and same(read, row.document), path)
+            paths.append(path)
+        return paths
+
+    def _models(self) -> list[str]:
+        rows = LanguageModelVersion.objects.filter(
+            model__domain=self.domain, number=F("model__current_number")
+        ).select_related("model")
+        paths = []
+        for row in rows.order_by("model__slug"):
+            path = self._put("models", row.model.slug, "yaml", row.text)
+            read, _ = parse_model(row.text, slug=row.model.slug)
             self._require(read is not None and same(read, row.document), path)
             paths.append(path)
         return paths

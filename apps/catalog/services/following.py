@@ -1,5 +1,6 @@
-"""What names a tool, an agent or a prompt follows its new version: agents their prompt, policy sets
-the schema of their domain's tools, contracts all three. Runs that are on their way don't."""
+"""What names a tool, a model, an agent or a prompt follows its new version: agents their prompt and
+models, policy sets the schema of their domain's tools, contracts all of them. Runs that are on
+their way don't."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ from typing import Any
 from apps.catalog import selectors
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.entries import policy_schema
-from apps.catalog.models import Agent, ContractVersion, Prompt, PromptVersion, Tool
+from apps.catalog.models import (
+    Agent,
+    AgentVersion,
+    ContractVersion,
+    LanguageModel,
+    LanguageModelVersion,
+    Prompt,
+    PromptVersion,
+    Tool,
+)
 from apps.catalog.services.publishing import publish_version, resolve
 from apps.catalog.services.writing import Byline, write_agent
 from apps.kernel.transactions import participant
@@ -49,6 +59,29 @@ def follow_prompt(prompt: Prompt, version: PromptVersion, said: Byline) -> None:
         write_agent(row.agent, document=document, kind=kind, written=row.text, said=because)
     slugs = [row.agent.slug for row in agents]
     _follow_contracts(selectors.jobs_with_agents(slugs), because)
+
+
+@participant
+def follow_model(
+    model: LanguageModel, version: LanguageModelVersion, said: Byline, *, but: int | None = None
+) -> list[str]:
+    """Every agent that pins a version of the model gets one with this, and then each contract that
+    names one of them; returns the agents. One that states the same name, and meant the provider's
+    own when it was published, goes on meaning that. ``but``: a domain whose agents are left."""
+    because = _because(f"model {model.slug}", model.current_number, said)
+    rows = [row for row in selectors.agents_with_model(model.slug) if _is_elsewhere(row, but)]
+    for row in rows:
+        pins = {**row.document["models"], model.slug: version.pk}
+        document = {**row.document, "models": pins}
+        kind = row.agent.kind
+        write_agent(row.agent, document=document, kind=kind, written=row.text, said=because)
+    slugs = [row.agent.slug for row in rows]
+    _follow_contracts(selectors.jobs_with_agents(slugs), because)
+    return slugs
+
+
+def _is_elsewhere(row: AgentVersion, domain_id: int | None) -> bool:
+    return domain_id is None or row.agent.domain_id != domain_id
 
 
 @participant

@@ -1,5 +1,5 @@
-"""Tools, agents and prompts as kinds of document: what is checked, compared and published. How a
-draft becomes a version is in ``documents``."""
+"""Tools, models, agents and prompts as kinds of document: what is checked, compared and published.
+How a draft becomes a version is in ``documents``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.catalog import selectors
+from apps.catalog.adapters.models import trouble_of
 from apps.catalog.domain import checks, entrydiff
 from apps.catalog.domain.contract import parse
 from apps.catalog.domain.entries import parse_agent, parse_tool
+from apps.catalog.domain.language_models import parse_model, secret_in, terms_of
 from apps.catalog.domain.structure import nearest
-from apps.catalog.forms import agent_sections, tool_sections
+from apps.catalog.forms import agent_sections, model_sections, tool_sections
 from apps.catalog.models import (
     Agent,
     AgentDraft,
     AgentVersion,
+    LanguageModel,
+    LanguageModelDraft,
+    LanguageModelVersion,
     Prompt,
     PromptDraft,
     PromptVersion,
@@ -24,16 +29,23 @@ from apps.catalog.models import (
     ToolVersion,
 )
 from apps.catalog.services.drafts import known_for
-from apps.catalog.services.following import follow_agent, follow_prompt, follow_tool, unfit_for
+from apps.catalog.services.following import (
+    follow_agent,
+    follow_model,
+    follow_prompt,
+    follow_tool,
+    unfit_for,
+)
 from apps.catalog.services.writing import (
     Byline,
     agent_document,
     hold_catalog,
     write_agent,
+    write_model,
     write_prompt,
     write_tool,
 )
-from apps.documents.domain.changes import Change
+from apps.documents.domain.changes import Change, ordered
 from apps.documents.domain.kinds import Consequences, DocumentKind, Edition
 from apps.kernel.documents import Document, Problem, load
 from apps.kernel.errors import InvalidInputError
@@ -45,11 +57,14 @@ MOST_OF_PROMPT = 100_000  # characters
 
 
 class _Kind:
-    """What the three have in common."""
+    """What the four have in common."""
 
     permission = "catalog.edit"
     refusal = "Only an admin changes the catalog."
     format = "yaml"
+
+    def unkeepable(self, text: str) -> str:
+        return ""
 
     def current(self, subject: Any) -> Any | None:
         return subject.versions.filter(number=subject.current_number).first()
@@ -165,17 +180,23 @@ class AgentKind(_Kind):
 
     def problems(self, subject: Agent, text: str) -> Sequence[Problem]:
         _, problems = parse_agent(text, slug=subject.slug, prompts=selectors.prompt_slugs(subject))
-        return problems
+        return problems or _of_models(load(text, exact=True))
 
     def changes(self, subject: Agent, before: AgentVersion, text: str) -> Sequence[Change]:
         old, new = load(before.text, exact=True).value, load(text, exact=True).value
-        return entrydiff.compare_agents(old, new) if old and new else ()
+        if not (old and new):
+            return ()
+        stated = [n for n in selectors.models_named(new) if n in selectors.models_named(old)]
+        pins = {n: pk for n, pk in (before.document.get("models") or {}).items() if n in stated}
+        moved = entrydiff.compare_pins(pins, selectors.pinned_models(stated))
+        return ordered([*entrydiff.compare_agents(old, new), *moved])
 
     def consequences(self, subject: Agent, text: str, *, readable: bool) -> Consequences:
         return _reaching(selectors.jobs_with_agents([subject.slug]))
 
     def sections(self, subject: Agent, text: str) -> Sequence[Section]:
-        return agent_sections(tuple(sorted(selectors.prompt_slugs(subject))))
+        prompts = tuple(sorted(selectors.prompt_slugs(subject)))
+        return agent_sections(prompts, models=tuple(sorted(selectors.model_slugs())))
 
     @participant
     def publish(self, subject: Agent, edition: Edition) -> AgentVersion:
@@ -190,12 +211,79 @@ class AgentKind(_Kind):
         subject.name, subject.kind = entry["name"], entry["kind"]
         version = write_agent(
             subject,
-            document=agent_document(entry, prompt),
+            document=agent_document(
+                entry, prompt, selectors.pinned_models(selectors.models_named(entry))
+            ),
             kind=entry["kind"],
             written=edition.text,
             said=said,
         )
         follow_agent(subject, said)
+        return version
+
+
+def _of_models(source: Document) -> list[Problem]:
+    """Names of models that the catalog doesn't hold: they are the provider's own. Told where the
+    catalog holds any, since it may be a slip."""
+    known = selectors.model_slugs()
+    stated = selectors.models_named(source.value) if known else []
+    told = []
+    for name in stated:
+        if name not in known:
+            message = f"“{name}” is no published model of the catalog."
+            fix = (
+                nearest(name, known) or "It is asked of the provider that the tower is set up with."
+            )
+            path = ("model",) if source.value.get("model") == name else ("fallback_models",)
+            told.append(source.problem(path, message, fix, severity="warning"))
+    return told
+
+
+class ModelKind(_Kind):
+    """A model: where it is asked, by which name, with whose key, at what price."""
+
+    name = "model"
+    subject_type = "model"
+    drafts = LanguageModelDraft
+    subject_field = "model"
+
+    def unkeepable(self, text: str) -> str:
+        return secret_in(text)
+
+    def problems(self, subject: LanguageModel, text: str) -> Sequence[Problem]:
+        entry, problems = parse_model(text, slug=subject.slug)
+        if entry is None:
+            return problems
+        trouble = trouble_of(terms_of(entry, subject.current_number + 1))
+        return [Problem(trouble, path="key", severity="warning")] if trouble else []
+
+    def changes(
+        self, subject: LanguageModel, before: LanguageModelVersion, text: str
+    ) -> Sequence[Change]:
+        entry, _ = parse_model(text, slug=subject.slug)
+        return entrydiff.compare_models(before.document, entry) if entry else ()
+
+    def consequences(self, subject: LanguageModel, text: str, *, readable: bool) -> Consequences:
+        agents = [row.agent.slug for row in selectors.agents_with_model(subject.slug)]
+        lines = [f"Agent {slug} gets a version with it." for slug in agents]
+        reached = _reaching(selectors.jobs_with_agents(agents))
+        none = [] if agents else ["No agent names it yet."]
+        return Consequences([*none, *lines, *(reached.lines if agents else ())], reached.counts)
+
+    def sections(self, subject: LanguageModel, text: str) -> Sequence[Section]:
+        return model_sections()
+
+    @participant
+    def publish(self, subject: LanguageModel, edition: Edition) -> LanguageModelVersion:
+        hold_catalog()
+        entry, problems = parse_model(edition.text, slug=subject.slug)
+        if entry is None:
+            raise InvalidInputError("The draft has problems.", problems=problems)
+        said = self._said(edition)
+        LanguageModel.objects.filter(pk=subject.pk).update(name=entry["name"])
+        subject.name = entry["name"]
+        version = write_model(subject, document=entry, written=edition.text, said=said)
+        follow_model(subject, version, said)
         return version
 
 
@@ -257,4 +345,5 @@ def _reaching(versions: Sequence[Any]) -> Consequences:
 
 TOOLS: DocumentKind = ToolKind()
 AGENTS: DocumentKind = AgentKind()
+MODELS: DocumentKind = ModelKind()
 PROMPTS: DocumentKind = PromptKind()

@@ -21,6 +21,7 @@ from apps.catalog.domain.entries import (
     sentence_problems,
     tool_checks,
 )
+from apps.catalog.domain.language_models import read_model
 from apps.catalog.domain.pack import (
     FileEntry,
     Pack,
@@ -53,8 +54,8 @@ class PackError(InvalidInputError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tool or an agent as a pack states it: in the list of ``pack.yaml``, or in a file of its
-    own, whose text is ``written``."""
+    """A tool, a model or an agent as a pack states it: in the list of ``pack.yaml``, or in a file
+    of its own, whose text is ``written``."""
 
     value: dict[str, Any]
     source: Document
@@ -79,6 +80,7 @@ class PackFiles:
     directory: Folder
     pack: Pack
     tools: tuple[Entry, ...] = ()
+    models: tuple[Entry, ...] = ()
     agents: tuple[Entry, ...] = ()
     prompts: dict[str, str] = field(default_factory=dict)
     policies: list[tuple[PolicyFile, str]] = field(default_factory=list)
@@ -178,6 +180,7 @@ def _entries(files: PackFiles, problems: list[Problem]) -> list[Entry]:
         if entry := _entry(files, listed, TOOL, problems):
             problems += [p.in_file(entry.file) for p in tool_checks(entry.source, (), entry.value)]
             tools.append(entry)
+    files.models = tuple(_models(files, problems))
     prompts = [p.slug for p in pack.prompts]
     for listed in pack.agent_files:
         if entry := _entry(files, listed, AGENT, problems):
@@ -190,6 +193,21 @@ def _entries(files: PackFiles, problems: list[Problem]) -> list[Entry]:
     problems += [*_twice(tools, "name"), *_twice(agents, "slug")]
     files.agents = tuple(agents)
     return tools
+
+
+def _models(files: PackFiles, problems: list[Problem]) -> list[Entry]:
+    found = []
+    for listed in files.pack.model_files:
+        body = _listed(files, listed, problems)
+        if body is None:
+            continue
+        name = str(files.directory / listed.file)
+        source, said = read_model(body)
+        problems += [p.in_file(name) for p in said]
+        if not said:
+            found.append(Entry(source.value, source, (), name, body))
+    problems += _twice(found, "slug")
+    return found
 
 
 def _entry(

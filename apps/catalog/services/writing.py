@@ -1,5 +1,6 @@
-"""Write the next version of a tool, an agent or a prompt: the one place that does, whether a pack
-or people say it. Runs keep what they began with; what names the thing follows (``following``)."""
+"""Write the next version of a tool, a model, an agent or a prompt: the one place that does, whether
+a pack or people say it. Runs keep what they began with; what names the thing follows
+(``following``)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ from apps.catalog.domain.drift import served_digest
 from apps.catalog.models import (
     Agent,
     AgentVersion,
+    LanguageModel,
+    LanguageModelVersion,
     Prompt,
     PromptVersion,
     Tool,
@@ -124,9 +127,34 @@ def agent_digest(document: Mapping[str, Any], kind: str) -> str:
     return digest({**document, "kind": kind}, purpose="agent-version")
 
 
-def agent_document(entry: Mapping[str, Any], prompt: PromptVersion | None) -> dict[str, Any]:
-    """What an agent's entry means while its prompt is at this version."""
+@participant
+def write_model(
+    model: LanguageModel, *, document: Mapping[str, Any], written: str, said: Byline
+) -> LanguageModelVersion:
+    number = _next(LanguageModel, model)
+    version = LanguageModelVersion.objects.create(
+        model=model,
+        number=number,
+        document=dict(document),
+        written=written,
+        digest=model_digest(document),
+        **said.columns,
+    )
+    _note_down("model", model.slug, said, number)
+    return version
+
+
+def model_digest(document: Mapping[str, Any]) -> str:
+    return digest(dict(document), purpose="model-version")
+
+
+def agent_document(
+    entry: Mapping[str, Any], prompt: PromptVersion | None, models: Mapping[str, int]
+) -> dict[str, Any]:
+    """What an agent's entry means while its prompt and the catalog's models are at these versions.
+    ``models``: those that it names, as ``selectors.pinned_models`` has them."""
     return {
+        **({"models": dict(models)} if models else {}),
         "prompt": entry.get("prompt", ""),
         "prompt_number": prompt.number if prompt else None,
         "prompt_version": prompt.pk if prompt else None,

@@ -1,4 +1,4 @@
-"""Begin a job, a policy set, an agent or a prompt from scratch."""
+"""Begin a job, a policy set, a model, an agent or a prompt from scratch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods
 
 from apps.accounts.authn import requires
 from apps.catalog import services
-from apps.catalog.forms import AgentForm, BeginForm, PromptForm
-from apps.kernel.errors import ConflictError
+from apps.catalog.forms import AgentForm, BeginForm, ModelForm, PromptForm
+from apps.kernel.errors import ConflictError, InvalidInputError
 
 
 @require_http_methods(["GET", "POST"])
@@ -39,6 +39,12 @@ def _begin_agent(*, prompt: Any, **told: Any) -> Any:
 
 @require_http_methods(["GET", "POST"])
 @requires("catalog.edit")
+def model(request: HttpRequest) -> HttpResponse:
+    return _begin(request, "model", services.begin_model, "catalog:model_draft", ModelForm)
+
+
+@require_http_methods(["GET", "POST"])
+@requires("catalog.edit")
 def prompt(request: HttpRequest) -> HttpResponse:
     return _begin(request, "prompt", services.begin_prompt, "catalog:prompt_draft", PromptForm)
 
@@ -57,6 +63,8 @@ def _begin(
             begin(author=request.user, **form.cleaned_data)
         except ConflictError as error:
             form.add_error("slug", str(error))
+        except InvalidInputError as error:
+            form.add_error(None, str(error))
         else:
             return redirect(draft_url, slug=form.cleaned_data["slug"])
     has_domains = form.fields["domain"].queryset.exists()  # type: ignore[attr-defined]  # of models

@@ -1,18 +1,20 @@
-"""The editors and versions of tools, agents and prompts."""
+"""The editors and versions of tools, models, agents and prompts."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
-from apps.catalog import selectors
+from apps.catalog import adapters, selectors
 from apps.catalog.models import Tool
-from apps.catalog.services.kinds import AGENTS, PROMPTS, TOOLS
+from apps.catalog.selectors import pages, pinned
+from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, TOOLS
 from apps.documents import selectors as documents
 from apps.documents.domain.changes import Kind
 from apps.documents.views.editor import Editor
@@ -30,6 +32,7 @@ def _of_tool(tool: Tool) -> list[str]:
 
 TOOL = Editor(TOOLS, "catalog:tool_draft", "catalog:tool", "catalog:tools", PAGE, _of_tool)
 AGENT = Editor(AGENTS, "catalog:agent_draft", "catalog:agent", "catalog:agents", PAGE)
+MODEL = Editor(MODELS, "catalog:model_draft", "catalog:model", "catalog:models", PAGE)
 PROMPT = Editor(PROMPTS, "catalog:prompt_draft", "catalog:prompt", "catalog:prompts", PAGE)
 
 
@@ -88,8 +91,47 @@ def agent(request: HttpRequest, slug: str) -> HttpResponse:
         "versions": list(found.versions.select_related("author", "approver")[:50]),
         "jobs": selectors.jobs_with_agents([slug]),
         "draft": documents.draft_of(AGENTS, found),
+        "known": pinned.models_of(version.document),
     }
     return render(request, "catalog/agent.html", context)
+
+
+@require_GET
+@requires(VIEW)
+def models(request: HttpRequest) -> HttpResponse:
+    """The models of the catalog, each with whether it can be asked, and the installation's own."""
+    use = pages.model_use()
+    rows = [(standing, use[standing.terms.slug]) for standing in adapters.model_standings()]
+    context = {
+        "rows": rows,
+        "counts": pages.counts(),
+        "begun": pages.begun_models(),
+        "default": settings.MODEL if settings.MODEL_URL else "",
+    }
+    return render(request, "catalog/models.html", context)
+
+
+@require_GET
+@requires(VIEW)
+def model(request: HttpRequest, slug: str) -> HttpResponse:
+    """A model: where it is asked, whether its key is there, what it costs, and who uses it."""
+    found = selectors.get_model(slug)
+    version = MODELS.current(found)
+    if version is None:  # its first draft is all there is
+        return redirect("catalog:model_draft", slug=slug)
+    terms = pinned.model_terms(version.pk)
+    agents = selectors.agents_with_model(slug)
+    context = {
+        "model": found,
+        "version": version,
+        "terms": terms,
+        "trouble": adapters.trouble_of(terms),
+        "versions": list(found.versions.select_related("author", "approver")[:50]),
+        "agents": agents,
+        "jobs": selectors.jobs_with_agents([row.agent.slug for row in agents]),
+        "draft": documents.draft_of(MODELS, found),
+    }
+    return render(request, "catalog/model.html", context)
 
 
 def _all(prefix: str, stem: str, editor: Editor, get: Get) -> list[URLPattern]:
@@ -107,5 +149,6 @@ def _tool(domain: str, name: str) -> Tool:
 urlpatterns = [
     *_all("tools/<slug:domain>/<str:name>/", "tool_", TOOL, _tool),
     *_all("agents/<slug:slug>/", "agent_", AGENT, selectors.get_agent),
+    *_all("models/<slug:slug>/", "model_", MODEL, selectors.get_model),
     *_all("prompts/<slug:slug>/", "prompt_", PROMPT, selectors.get_prompt),
 ]

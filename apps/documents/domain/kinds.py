@@ -84,6 +84,9 @@ class DocumentKind(Protocol):
     def version(self, subject: Any, number: int) -> Any | None:
         """The version of this number."""
 
+    def unkeepable(self, text: str) -> str:
+        """Why a text may not even be a draft; empty if it may."""
+
     def problems(self, subject: Any, text: str) -> Sequence[Problem]:
         """All that is wrong with a text; it can be published if none of it is an error."""
 

@@ -33,11 +33,14 @@ KEPT = 5  # texts of other authors that a draft keeps
 @command
 def save_draft(kind: DocumentKind, subject: Any, *, text: str, revision: int, author: Any) -> Any:
     """Keep ``text`` as the draft, right or wrong; ``revision`` is the one the author saw, 0 for
-    none. Raises ConflictError with who saved what when, if somebody was first. A draft in review
-    goes back to being a draft: what was submitted is no longer what would be published. The text
-    of another author is kept beside the new one."""
+    none. Raises ConflictError with who saved what when, if somebody was first, InvalidInputError
+    for a text that the kind doesn't keep, such as one with a key in it. A draft in review goes back
+    to being a draft: what was submitted is no longer what would be published. The text of another
+    author is kept beside the new one."""
     require(kind, author)
     text = text.replace("\r\n", "\n").replace("\x00", "")
+    if why := kind.unkeepable(text):
+        raise InvalidInputError(why, code="not_kept")
     if revision == 0:
         return start(kind, subject, text=text, author=author)
     draft = held(kind, subject)

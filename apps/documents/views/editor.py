@@ -145,7 +145,7 @@ class Editor:
             draft = services.save_draft(
                 self.kind, subject, text=typed.text, revision=typed.revision, author=request.user
             )
-        except ConflictError as error:
+        except (ConflictError, InvalidInputError) as error:
             return self._refused(request, subject, error, typed)
         if wants_json(request):
             saved_at = draft.updated_at.isoformat()

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError
 
 from apps.audit import selectors as log
 from apps.audit.selectors.duties import DutyHealth
+from apps.catalog import adapters
 from apps.catalog.selectors import servers
 from apps.kernel import trouble
 from apps.ops.selectors import health, probes
@@ -263,6 +264,15 @@ def _unsigned(seen: Overview) -> Iterator[Trouble]:
     )
 
 
+def _models(seen: Overview) -> Iterator[Trouble]:
+    """Models of the catalog that can't be asked: no key, or an address that isn't allowed."""
+    for one in adapters.model_standings():
+        if one.trouble:
+            sentence = f"Runs of agents that name the model “{one.terms.slug}” can't begin"
+            mend = "See its page in the catalog for where its key is read."
+            yield Trouble("model", sentence, mend, one.trouble.rstrip("."), is_grave=False)
+
+
 TAKERS = ("worker", "drainer")
 CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _redis,
@@ -282,6 +292,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _breakers,
     _tool_servers,
     _changed_tools,
+    _models,
 )
 
 

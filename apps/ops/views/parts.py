@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
-from apps.ops.selectors import runs
+from apps.ops.selectors import runs, turns
 from apps.ops.views import stops
 from apps.outcomes.domain.counting import FINISHED, VERDICTS, CountsAs
 from apps.outcomes.selectors import outcomes
@@ -68,6 +68,14 @@ def _told(stats: JobStats, links: Any, verdict_words: str) -> dict[str, Any]:
         "waiting": stats.waiting,
         "links": links,
     }
+
+
+@require_GET
+@requires("runs.view")
+def model_turns(request: HttpRequest, slug: str) -> HttpResponse:
+    """The latest turns that a model of the catalog answered, for its page there."""
+    context = {"turns": turns.of_model(slug), "looked_at": turns.LOOKED_AT}
+    return render(request, "ops/_model_turns.html", context)
 
 
 @require_GET

@@ -44,6 +44,9 @@ class PolicyKind:
     def version(self, subject: PolicySet, number: int) -> PolicyVersion | None:
         return subject.versions.filter(number=number).first()
 
+    def unkeepable(self, text: str) -> str:
+        return ""
+
     def problems(self, subject: PolicySet, text: str) -> Sequence[Problem]:
         return problems_of(text, _schema(subject), subject.slug)
 

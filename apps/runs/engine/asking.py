@@ -18,6 +18,7 @@ from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.domain.entries import MODEL_SETTINGS
+from apps.catalog.domain.language_models import ModelTerms
 from apps.catalog.domain.sentence import look_up, render
 from apps.catalog.selectors import agent_version, contract
 from apps.catalog.selectors import pinned as catalog
@@ -298,6 +299,7 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
     chosen = choose(models, used, at=terms(work).agent.fallback_at)
     question = Question(
         models=chosen.models,
+        known=_known_models(agent, terms(work).agent.fallbacks),
         preferred=chosen.preferred,
         reason=chosen.reason,
         settings=_settings(agent),
@@ -337,6 +339,15 @@ def _models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ..
     named = [agent.get("model"), *agent.get("fallback_models", ())]
     named += [agent_version(slug).document.get("model") for slug in fallbacks]
     return tuple(dict.fromkeys(str(name) for name in named if name))
+
+
+def _known_models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> dict[str, ModelTerms]:
+    """Those of them that the catalog holds, each at the version that its agent pins; where two pin
+    one, as the agent itself has it."""
+    known: dict[str, ModelTerms] = {}
+    for document in [*(agent_version(slug).document for slug in reversed(fallbacks)), agent]:
+        known |= catalog.models_of(document)
+    return known
 
 
 def _settings(agent: Mapping[str, Any]) -> dict[str, Any]:
