@@ -5,5 +5,6 @@ Hides: MCP and its revisions, HTTP, providers of models, how hostile an answer m
 Offers: executor.ToolClient (one call of a tool), executor.slots (how many at once), agents.think
     (one turn of a model), domain.retry (whether and when again), and what else a call goes by, as
     pure decisions: domain.breaker, domain.budget and domain.caps (whether one may begin now),
-    domain.fallback (which model), domain.script (what a scripted agent proposes), domain.context.
+    domain.fallback (which model), domain.script and domain.plan (what a scripted agent proposes,
+    and what that would make impossible), domain.context, domain.lookup.
 """

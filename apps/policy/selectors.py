@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, Max
 
 from apps.kernel.statements import fetch
 from apps.policy.domain.effects import CONSEQUENTIAL
@@ -133,3 +133,8 @@ def first_decisions(step_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """The first decision about each of these steps: a later one may carry a person's approval."""
     rows = Decision.objects.filter(step_id__in=step_ids).order_by("step_id", "at", "id")
     return dict(rows.distinct("step_id").values_list("step_id", "id"))
+
+
+def risk_of(step_id: UUID) -> int:
+    """The highest risk that policy saw in a step."""
+    return Decision.objects.filter(step_id=step_id).aggregate(top=Max("risk"))["top"] or 1

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from apps.audit.domain.actors import SWEEPER, TOWER, Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain.lookup import Looked, read_answer, stored_answer
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult, ToolClient
 from apps.kernel import trouble
@@ -23,8 +24,9 @@ from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
+from apps.policy.selectors import risk_of
 from apps.runs import course, dispatch, journal
-from apps.runs.domain.finding import FindingVerdict, Looked, is_agreed, read_answer, stored_answer
+from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.results import Disposition, Proof
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.journal import bodies, compensating, results, tickets, unknown
@@ -70,7 +72,7 @@ def resolve(
     if verdict is FindingVerdict.TRY_AGAIN and not step.in_time:
         raise ConflictError("The run's deadline has passed: it can't be tried again.")
     votes = [*known.votes_of(step_id, round_number), (person.pk, verdict.value)]
-    settles = is_agreed(votes, verdict, known.risk_of(step_id))
+    settles = is_agreed(votes, verdict, risk_of(step_id))
     finding = _find(
         step,
         round_number,

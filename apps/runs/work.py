@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain.plan import Later
 from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import PastStep
 from apps.policy.domain.effects import MUTATING
-from apps.runs.domain.plan import Later
 from apps.runs.domain.rows import NewStep
 from apps.runs.models import Run
 

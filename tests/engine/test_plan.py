@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from apps.calls.domain import plan
 from apps.oversight.models import Approval
-from apps.runs.domain import plan
 from apps.runs.models import Step
 from tests.engine.conftest import Tower, _apply
 from tests.engine.shop import CONTRACT, TOOLS, address, call

@@ -11,13 +11,14 @@ from django.db.models.functions import Now
 
 from apps.accounts.models import User
 from apps.audit.services import sweep
+from apps.calls.domain.lookup import Looked
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult
 from apps.oversight.models import Approval
 from apps.policy.models import Decision
 from apps.runs import reconcile
 from apps.runs.course import RunCache
-from apps.runs.domain.finding import FindingVerdict, Looked
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.engine.commit import claim_and_commit, commit
 from apps.runs.models import Attempt, Finding, Receipt, Run, Step
 from apps.runs.work import Finished

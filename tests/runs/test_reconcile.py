@@ -17,13 +17,14 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
+from apps.calls.domain.lookup import Looked
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult
 from apps.catalog.models import ToolVersion
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.runs import reconcile
-from apps.runs.domain.finding import FindingVerdict, Looked
+from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Intent, Message, Receipt, Run, Step
 from apps.runs.selectors import unknown
 from apps.runs.services import cancel_run

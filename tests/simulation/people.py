@@ -9,10 +9,11 @@ from uuid import UUID
 
 from apps.calls.domain import breaker
 from apps.calls.domain.breaker import BreakerStatus
+from apps.calls.domain.lookup import Looked, read_answer
 from apps.oversight.domain import rules
 from apps.runs.domain import barrier, saga
 from apps.runs.domain.barrier import StopInForce, StopScope
-from apps.runs.domain.finding import FindingVerdict, Looked, is_agreed, read_answer
+from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.pausing import may_pause
 from apps.runs.domain.states import State
 from tests.simulation.engine import UNDOING_FAILED, Engine

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from apps.calls.domain.lookup import Looked, read_answer
 from apps.calls.domain.retry import Ending
 from apps.kernel.canonical import canonical_bytes
-from apps.runs.domain.finding import Looked, read_answer
 from tests.simulation.rows import Act, Reply, Step
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from apps.runs.domain.suspicion import WorkHorseEnd
 from apps.runs.engine.progress import Board, HorseNotes
-from apps.workers.services.watching import WAITING_S, Use, Watch, use_of
+from apps.workers.services.watching import WAITING_S, Use, Watch, end_of, use_of
 
 ALIVE = HorseNotes(True, 0, False, 0, 0, ())
 
@@ -81,3 +82,23 @@ def test_a_board_says_whose_code_is_run() -> None:
     board.db_ends()
     board.end()
     assert (board.read().db_is_busy, board.read().is_draining) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("signal", "stuck", "told", "at_work", "end"),
+    [
+        ("SIGSEGV", False, False, True, WorkHorseEnd.CRASHED),
+        ("SIGABRT", False, False, True, WorkHorseEnd.CRASHED),
+        ("", False, False, True, WorkHorseEnd.CRASHED),  # it left in the midst of its work
+        ("", False, False, False, WorkHorseEnd.LEFT),
+        ("SIGKILL", False, False, True, WorkHorseEnd.KILLED),
+        ("SIGTERM", False, False, True, WorkHorseEnd.KILLED),
+        ("SIGKILL", True, False, True, WorkHorseEnd.STUCK),
+        ("SIGKILL", False, True, True, WorkHorseEnd.LEFT),
+        ("SIGSEGV", False, False, False, WorkHorseEnd.LEFT),  # no drain: none of its steps'
+    ],
+)
+def test_how_a_process_ended(
+    signal: str, stuck: bool, told: bool, at_work: bool, end: WorkHorseEnd
+) -> None:
+    assert end_of(signal=signal, was_stuck=stuck, was_told=told, was_at_work=at_work) is end

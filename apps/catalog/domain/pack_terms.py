@@ -62,7 +62,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_plan.py::test_a_change_that_makes_a_later_one_impossible_is_held_and_says_so",
     ),
     "tools.lookup": _by(
-        "apps.runs.selectors.unknown.look_up_tool",
+        "apps.catalog.selectors.pinned.look_up_tool",
         "engine/test_tool_errors.py::test_an_error_is_looked_up_before_it_is_believed",
         _TOOL,
     ),

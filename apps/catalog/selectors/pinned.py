@@ -47,6 +47,13 @@ def tool_document(version_id: int) -> Mapping[str, Any]:
     return _tool(version_id).document
 
 
+def look_up_tool(tool_version_id: int | None) -> str:
+    """The tool that tells whether a key was carried out; empty when there is none."""
+    if not tool_version_id:
+        return ""
+    return str(tool_document(tool_version_id).get("lookup") or "")
+
+
 def tool_fingerprint(version_id: int | None) -> str:
     """The digest of a tool version; empty for a tool that the catalog doesn't know."""
     return _tool(version_id).fingerprint if version_id else ""

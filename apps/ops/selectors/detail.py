@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.audit import selectors as log
+from apps.catalog.selectors.pinned import look_up_tool
 from apps.kernel.errors import NotFoundError
 from apps.ops.selectors.answers import Shown, result_of, shown
 from apps.ops.selectors.findings import OwnLookUps, findings_of, own_look_ups
@@ -33,7 +34,6 @@ from apps.runs.domain.saga import Stage, UndoPlan
 from apps.runs.domain.states import TERMINAL
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
 from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors.unknown import look_up_tool
 
 SHOWN_LOSSES = 50
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from apps.calls.domain.lookup import LOOKED_WORDS
 from apps.kernel.errors import NotFoundError
-from apps.runs.domain.finding import LOOKED_WORDS
 from apps.runs.models import PARKED_UNTIL, Finding, LookUp, Step
 
 

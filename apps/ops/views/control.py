@@ -11,12 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from apps.accounts.authn import requires
+from apps.calls.domain.lookup import LOOKED_WORDS, Looked
 from apps.kernel.errors import InvalidInputError
 from apps.ops.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
 from apps.ops.selectors.findings import step_id_of
 from apps.ops.views.landing import land
 from apps.runs import reconcile, services
-from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS, FindingVerdict, Looked
+from apps.runs.domain.finding import VERDICT_WORDS, FindingVerdict
 
 
 @require_POST

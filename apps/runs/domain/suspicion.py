@@ -54,21 +54,6 @@ class WorkHorseEnd(StrEnum):
     LEFT = "left"  # as it should, or told to
 
 
-CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
-
-
-def end_of(*, signal: str, was_stuck: bool, was_told: bool, was_at_work: bool) -> WorkHorseEnd:
-    """How a process ended. ``signal``: the name of the one that ended it, if one did;
-    ``was_at_work``: its drain was not over."""
-    if was_stuck:
-        return WorkHorseEnd.STUCK
-    if was_told or not was_at_work:
-        return WorkHorseEnd.LEFT
-    if not signal or signal in CRASH_SIGNALS:
-        return WorkHorseEnd.CRASHED
-    return WorkHorseEnd.KILLED
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of the end of one process: how, and the steps whose code it was running."""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain import plan
 from apps.calls.domain.fallback import choose
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
@@ -36,7 +37,7 @@ from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
 from apps.runs import course
 from apps.runs.course import RunCache
-from apps.runs.domain import forking, plan
+from apps.runs.domain import forking
 from apps.runs.domain.forking import Mutation
 from apps.runs.domain.outcome import StepEnd
 from apps.runs.domain.result import last_given, problem

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from apps.calls.domain.lookup import Looked, read_answer, stored_answer
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult, ToolClient
-from apps.runs.domain.finding import Looked, read_answer, stored_answer
 from apps.runs.work import Call, Claimed
 
 LOOK_UP_S = 10.0

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from apps.calls.domain import plan
+from apps.calls.domain.plan import Later
 from apps.calls.domain.retry import Ending
 from apps.calls.domain.script import ToolCall
 from apps.calls.executor import CallResult, ToolClient
@@ -21,9 +23,7 @@ from apps.kernel.exactjson import dumps
 from apps.oversight.domain import preview
 from apps.policy.domain.effects import Effect
 from apps.runs.course import ARGUMENTS_PURPOSE
-from apps.runs.domain import plan
 from apps.runs.domain.origin import Origin
-from apps.runs.domain.plan import Later
 from apps.runs.domain.results import DONE
 from apps.runs.domain.states import State
 from apps.runs.engine import asking, calling

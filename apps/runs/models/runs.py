@@ -15,9 +15,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from apps.calls.domain.lookup import LOOKED_WORDS
 from apps.kernel.models import AppendOnly, JSONField
 from apps.policy.domain.decision import Answer
-from apps.runs.domain.finding import LOOKED_WORDS, VERDICT_WORDS
+from apps.runs.domain.finding import VERDICT_WORDS
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.results import (
     AttemptOutcome,

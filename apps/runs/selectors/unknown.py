@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.apps import apps
-from django.db.models import Max
-
 from apps.calls.domain.context import told
 from apps.catalog.selectors import pinned as catalog
 from apps.runs.domain.finding import FindingVerdict
@@ -31,19 +28,14 @@ class Target:
     context: Mapping[str, str]
 
 
-def look_up_tool(tool_version_id: int | None) -> str:
-    """The tool that tells whether a key was carried out; empty when there is none."""
-    if not tool_version_id:
-        return ""
-    return str(catalog.tool_document(tool_version_id).get("lookup") or "")
-
-
 def targets(step_ids: Iterable[UUID]) -> list[Target]:
     """Those of these steps that are still unknown and can be looked up."""
     steps = Step.objects.select_related("run").filter(
         pk__in=list(step_ids), state="confirmation_unknown"
     )
-    return [_target(s) for s in steps if s.idempotency_key and look_up_tool(s.tool_version_id)]
+    return [
+        _target(s) for s in steps if s.idempotency_key and catalog.look_up_tool(s.tool_version_id)
+    ]
 
 
 def _target(step: Step) -> Target:
@@ -53,7 +45,7 @@ def _target(step: Step) -> Target:
         run_id=step.run_id,
         round=step.attempts_made,
         server=catalog.tool_server(version_id),
-        look_up=look_up_tool(version_id),
+        look_up=catalog.look_up_tool(version_id),
         tool=step.tool_name,
         arguments=step.arguments,
         key=step.idempotency_key,
@@ -65,7 +57,7 @@ def versions_to_look_up() -> list[int]:
     """Tool versions with a look-up that have unknown steps at this moment."""
     found = Step.objects.filter(state="confirmation_unknown", tool_version_id__isnull=False)
     ids = found.order_by().values_list("tool_version_id", flat=True).distinct()
-    return [pk for pk in ids if pk and look_up_tool(pk)]
+    return [pk for pk in ids if pk and catalog.look_up_tool(pk)]
 
 
 def votes_of(step_id: UUID, round_number: int) -> list[tuple[int, str]]:
@@ -80,9 +72,3 @@ def settled_by(step_id: UUID) -> Finding | None:
     """What resolved a step last, if anything did."""
     rows = Finding.objects.select_related("person").filter(step_id=step_id, settled=True)
     return rows.order_by("-at").first()
-
-
-def risk_of(step_id: UUID) -> int:
-    """The highest risk that policy saw in a step."""
-    rows = apps.get_model("policy", "Decision").objects.filter(step_id=step_id)
-    return rows.aggregate(top=Max("risk"))["top"] or 1

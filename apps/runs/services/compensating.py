@@ -26,6 +26,7 @@ from apps.kernel.errors import (
 )
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
+from apps.policy.selectors import risk_of
 from apps.runs.domain import saga
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.states import UNDOABLE
@@ -94,7 +95,7 @@ def settle_failed_undoing(
     run, item = _stopped(run_id, seq)
     step = Step.objects.get(run_id=run_id, seq=seq)
     votes = [*unknown.votes_of(step.pk, step.attempts_made), (person.pk, verdict.value)]
-    settles = is_agreed(votes, verdict, unknown.risk_of(step.pk))
+    settles = is_agreed(votes, verdict, risk_of(step.pk))
     finding = Finding.objects.create(
         id=ticket or new_id(),
         step=step,

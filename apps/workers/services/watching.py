@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.runs.domain.suspicion import WorkHorseEnd
 from apps.runs.engine.progress import HorseNotes
 
 MOST_BETWEEN_S = 5.0  # of the time between two looks, this much is believed to have been watched
@@ -71,3 +72,18 @@ def _stat(path: str) -> list[str]:
         return Path(path).read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"})
+
+
+def end_of(*, signal: str, was_stuck: bool, was_told: bool, was_at_work: bool) -> WorkHorseEnd:
+    """How a process ended. ``signal``: the name of the one that ended it, if one did;
+    ``was_at_work``: its drain was not over."""
+    if was_stuck:
+        return WorkHorseEnd.STUCK
+    if was_told or not was_at_work:
+        return WorkHorseEnd.LEFT
+    if not signal or signal in CRASH_SIGNALS:
+        return WorkHorseEnd.CRASHED
+    return WorkHorseEnd.KILLED

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import ToolClient
+from apps.ops.selectors import batch
 from apps.policy import selectors as decided
 from apps.policy import services as policy
-from apps.runs.selectors import batch
 from controltower.practice.replay.running import Replay
 from controltower.practice.replay.scoring import LABELS, OUTCOMES, Played, labelled
 

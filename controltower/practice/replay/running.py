@@ -18,9 +18,9 @@ from apps.audit.domain.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.kernel.ids import new_id
+from apps.ops.selectors import batch
 from apps.oversight import selectors as asked
 from apps.oversight import services as approvals
-from apps.runs.selectors import batch
 from apps.runs.services import cancel_run
 from controltower.practice.cases.scripts import recorded_case
 from controltower.practice.cases.starting import start_cases

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.calls.domain.lookup import Looked, read_answer
 from apps.kernel import exactjson
-from apps.runs.domain.finding import Looked, read_answer
 from controltower.practice.world.errors import (
     IdempotencyConflictError,
     ToolRefusedError,

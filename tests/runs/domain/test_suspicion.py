@@ -20,7 +20,6 @@ from apps.runs.domain.suspicion import (
     WorkHorseEnd,
     after_loss,
     claim_group_of,
-    end_of,
     verdict,
 )
 
@@ -102,26 +101,6 @@ def test_two_names_prove_nothing_but_part_them_from_the_others() -> None:
 
     assert after_loss(told, ME, losses=0, blame=0, alone=False) == (ALONE.low, 0)
     assert after_loss(told, ME, losses=3, blame=0, alone=True)[1] > 0
-
-
-@pytest.mark.parametrize(
-    ("signal", "stuck", "told", "at_work", "end"),
-    [
-        ("SIGSEGV", False, False, True, WorkHorseEnd.CRASHED),
-        ("SIGABRT", False, False, True, WorkHorseEnd.CRASHED),
-        ("", False, False, True, WorkHorseEnd.CRASHED),  # it left in the midst of its work
-        ("", False, False, False, WorkHorseEnd.LEFT),
-        ("SIGKILL", False, False, True, WorkHorseEnd.KILLED),
-        ("SIGTERM", False, False, True, WorkHorseEnd.KILLED),
-        ("SIGKILL", True, False, True, WorkHorseEnd.STUCK),
-        ("SIGKILL", False, True, True, WorkHorseEnd.LEFT),
-        ("SIGSEGV", False, False, False, WorkHorseEnd.LEFT),  # no drain: none of its steps'
-    ],
-)
-def test_how_a_process_ended(
-    signal: str, stuck: bool, told: bool, at_work: bool, end: WorkHorseEnd
-) -> None:
-    assert end_of(signal=signal, was_stuck=stuck, was_told=told, was_at_work=at_work) is end
 
 
 @given(ENDS, st.integers(0, 50), st.integers(0, GUILTY))

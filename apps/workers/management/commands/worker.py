@@ -34,13 +34,13 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from apps.runs.domain.suspicion import Evidence, end_of
+from apps.runs.domain.suspicion import Evidence
 from apps.runs.engine import progress
 from apps.runs.services import workers
 from apps.runs.services.workers import process_name, worker_name
 from apps.workers.recovery import take_back_from
 from apps.workers.services.clocks import refuse_a_wrong_clock
-from apps.workers.services.watching import Watch, use_of
+from apps.workers.services.watching import Watch, end_of, use_of
 
 logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1

@@ -15,7 +15,7 @@ from apps.audit.domain.actors import Actor
 from apps.calls import agents
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import TowerError
-from apps.runs.selectors import batch
+from apps.ops.selectors import batch
 from apps.runs.services import beat
 from apps.runs.services.workers import worker_name
 from controltower.practice.cases.arriving import case_number

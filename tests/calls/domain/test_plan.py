@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain import plan
-from apps.runs.domain.plan import Later
+from apps.calls.domain import plan
+from apps.calls.domain.plan import Later
 
 SCRIPT: list[dict[str, Any]] = [
     {"hear": "Return it, and exchange it."},
