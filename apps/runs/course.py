@@ -272,7 +272,7 @@ def _agent_step(run: Run, top: int) -> NewStep:
         kind="agent",
         tool_version_id=None,
         tool_name=TURN,
-        effect="read",
+        effect=Effect.READ.value,
         idempotency="keyed",
         arguments={},
         arguments_digest=digest({}, purpose=ARGUMENTS_PURPOSE),
