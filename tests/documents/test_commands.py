@@ -39,9 +39,9 @@ def kinds_of(desk: Desk) -> list[str]:
     return [kind.partition(".")[2] for kind in found.values_list("kind", flat=True)]
 
 
-def test_both_kinds_are_known() -> None:
+def test_every_kind_is_known() -> None:
     names = [kind.name for kind in all_kinds()]
-    assert names == ["agent", "contract", "policy", "prompt", "tool"]
+    assert names == ["agent", "contract", "model", "policy", "prompt", "tool"]
 
 
 def test_one_other_person_publishes_what_weakens_nothing(desk: Desk) -> None:
