@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from apps.audit.models import Event
 from apps.kernel import exactjson
 from apps.runs.models import Run, RunResult, RunScript, Step
 from tests.api.rest.conftest import RUNS, Machine, Make
+from tests.catalog.test_models import apply_careful
 from tests.factories.runs import RunFactory, eventful_run
 
 pytestmark = pytest.mark.django_db
@@ -185,6 +187,22 @@ def test_without_a_script_a_live_model_is_needed(erp: Machine, settings: Any) ->
     assert response.status_code == 202, response.content
     assert response.json()["agent"] == {"kind": "model", "label": "live model gpt-x"}
     assert Run.objects.get().agent_version.agent.slug == "toys-model"
+
+
+def test_a_run_whose_model_has_no_key_does_not_begin(
+    erp: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply_careful(tmp_path)
+    asked = {"script": None, "messages": [{"role": "customer", "content": "Hello"}]}
+
+    body = told(erp.start("k1", **asked), 503, "no_model")
+
+    assert "TOWER_MODEL_KEY_CAREFUL, which is not set" in body["detail"]
+    assert not Run.objects.exists()
+    monkeypatch.setenv("TOWER_MODEL_KEY_CAREFUL", "k3y")
+    response = erp.start("k2", **asked)
+    assert response.status_code == 202, response.content
+    assert response.json()["agent"] == {"kind": "model", "label": "live model careful v1"}
 
 
 @pytest.mark.parametrize(
