@@ -207,6 +207,6 @@ def test_a_nul_in_an_address_is_left_out_and_named(client_as: ClientAs) -> None:
     page = client_as("admin").get("/runs/?q=a%00b&state=failed")
 
     assert page.status_code == 200
-    assert "Left out: q." in page.content.decode()
+    assert "Left out: q." in " ".join(page.content.decode().split())
     assert client_as("admin").get("/runs/a%00b/").status_code == 404
     assert client_as("admin").get("/api/v1/runs?x=%00").json()["field"] == "x"

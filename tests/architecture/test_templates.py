@@ -16,6 +16,7 @@ from apps.accounts import registry
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ROOT / "apps"
 TEMPLATES = ROOT / "templates"
+MOST_CHARACTERS = 160  # of a line
 NOBODYS = {"", "components"}  # the frame and errors, and what every page is made of
 TAKEN = re.compile(r'{%\s*(?:include|extends)\s+"([^"]+)"|{%\s*with\s+"([\w./]+/_?)"\|add:')
 
@@ -119,3 +120,14 @@ def test_names_are_found_however_they_are_put_together() -> None:
         "a/_b.html",
         "a/tabs/_",
     ]
+
+
+def test_no_line_is_too_long_to_read() -> None:
+    too_long = [
+        f"{path.relative_to(TEMPLATES)}:{number}"
+        for path in sorted(TEMPLATES.rglob("*.html"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > MOST_CHARACTERS
+    ]
+
+    assert too_long == []

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def text_of(response) -> str:
     assert response.status_code == 200, response.status_code
-    return response.content.decode()
+    return " ".join(response.content.decode().split())
 
 
 def test_list_shows_what_a_run_waits_for(client_as):

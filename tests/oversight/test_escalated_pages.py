@@ -122,7 +122,7 @@ def test_pages_by_key_lose_nothing_where_both_parts_meet(client_as: ClientAs) ->
     while link:
         page = text(client.get(link))
         ids += re.findall(r'data-id="([0-9a-f-]+)"', page)
-        following = re.search(r'rel="next" href="([^"]+)"', page)
+        following = re.search(r'rel="next"\s+href="([^"]+)"', page)
         link = f"/approvals/{following[1].replace('&amp;', '&')}" if following else ""
 
     assert len(ids) == 110
