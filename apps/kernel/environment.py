@@ -165,7 +165,7 @@ def live_origins(origin: str, *, production: bool) -> list[str]:
 # one that doesn't.
 OWN_ADDRESSES = {
     *("accounts", "api", "approvals", "audit", "catalog", "events", "healthz", "load"),
-    *("policies", "readyz", "runs", "static", "stops", "system", "ws"),
+    *("policies", "practice", "readyz", "runs", "static", "stops", "system", "ws"),
 }
 
 

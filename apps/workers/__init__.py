@@ -2,6 +2,6 @@
 
 Owns: nothing in the database.
 Hides: RQ, work-horses and their signals, how the end of a process is read.
-Offers: ``manage.py worker`` and ``manage.py sweep``, recovery (the duties that find what crashes
+Offers: the commands ``worker`` and ``sweep``, recovery (the duties that find what crashes
     and lost bells left behind).
 """
