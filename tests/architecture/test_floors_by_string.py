@@ -1,0 +1,68 @@
+"""Floors hold for strings too, which import-linter can't see: no app names a model or a table of an
+app above it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps as registry
+
+from tests.architecture.test_house_rules import APPS, modules, name_of
+from tests.architecture.test_templates import FLOORS
+
+MODELS = [m for m in registry.get_models() if m.__module__.startswith("apps.")]
+OWNERS = {m._meta.app_label: m.__module__.split(".")[1] for m in MODELS}
+TABLES = {m._meta.db_table: m.__module__.split(".")[1] for m in MODELS}
+MODEL = re.compile(r"([a-z]+)\.[A-Z]\w*")
+
+# What reaches up all the same, and why.
+ALLOWED = {
+    # Publishing a contract says how many runs stay on the old one; that is only counted.
+    ("apps/catalog/selectors/contracts.py", "runs"),
+}
+
+
+def named(tree: ast.AST) -> Iterator[str]:
+    """Apps whose models or tables are named in strings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            first = node.args[0] if node.args else None
+            if called in {"get_model", "_model"} and isinstance(first, ast.Constant):
+                yield OWNERS.get(str(first.value), "")
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if found := MODEL.fullmatch(node.value):
+                yield OWNERS.get(found[1], "")
+            yield from (TABLES.get(word, "") for word in re.findall(r"\w+", node.value))
+
+
+def above(app: str, tree: ast.AST) -> set[str]:
+    return {other for other in named(tree) if other and FLOORS[other] < FLOORS[app]}
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_no_string_names_rows_of_a_floor_above(path: Path) -> None:
+    found = above(path.relative_to(APPS).parts[0], ast.parse(path.read_text()))
+
+    allowed = {other for name, other in ALLOWED if name == name_of(path)}
+    assert found == allowed
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('apps.get_model("runs", "Run")', {"runs"}),
+        ('_model("approvals.Vote")', set()),
+        ('ForeignKey("runs.Run")', {"runs"}),
+        ('execute("SELECT 1 FROM runs_step s")', {"runs"}),
+        ('execute(f"SELECT {x} FROM runs_step")', {"runs"}),
+        ('execute("SELECT 1 FROM accounts_user")', set()),
+        ('_model("catalog.Job")', set()),
+    ],
+)
+def test_rows_above_are_seen_however_they_are_named(code: str, found: set[str]) -> None:
+    assert above("catalog", ast.parse(code)) == found
