@@ -165,6 +165,16 @@ def publish_stricter(tower: Tower) -> None:
     _apply(pack)
 
 
+def goes_on(attempts: int) -> Callable[[], bool]:
+    """Whether more than these attempts were made by now, or nothing is left to be done."""
+
+    def more() -> bool:
+        is_open = Run.objects.filter(finished_at__isnull=True).exists()
+        return not is_open or Attempt.objects.count() > attempts
+
+    return more
+
+
 @pytest.mark.slow
 def test_restarts_in_turn_lose_and_double_nothing(
     tower: Tower, settings: Any, steady: None
@@ -184,6 +194,8 @@ def test_restarts_in_turn_lose_and_double_nothing(
         elif turn < RESTARTS // 2:
             runs += tower.start([busy_script(6)] * 10)
         until(is_up(crew[turn % 2]), "the worker is up")
+        if turn % 2 == 0:  # of the runs' engine: told to end when it has begun with something
+            until(goes_on(Attempt.objects.count()), "steps are taken")
         crew[turn % 2].send_signal(signal.SIGTERM)
         crew[turn % 2] = worker(tower, ENGINE_VERSION=1 + turn % 2, FINISH_SECONDS=5)
     tower.wait(runs, states={"succeeded"}, seconds=120)

@@ -207,7 +207,7 @@ def test_the_preview_says_what_finishes_and_what_waits(
 
     told = " ".join(text_of(page).replace('<b class="num">', "").replace("</b>", "").split())
     assert "1 call that is under way <strong>will finish</strong>" in told
-    assert "2 queued steps <strong>will wait</strong>" in told
+    assert "2 queued steps <strong >will wait</strong>" in told
     assert Stop.objects.count() == 0
     known_tools = text_of(client_as("auditor").get(reverse("stops:index")))
     assert "Stop everything" not in known_tools
