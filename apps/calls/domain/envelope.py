@@ -7,6 +7,7 @@ text that came, and a note says so. Only the envelope decides whether something 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +16,9 @@ from typing import Any
 
 from apps.kernel import exactjson
 
+# Python reads a codec from a file when it is first used. That is now: a process that can open no
+# more files by the time the first answer comes would lose what the answer says was done.
+codecs.lookup("utf-8-sig")
 LIMIT_BYTES = 4 * 1024 * 1024  # of one answer, as it comes over the wire
 WORDS = 2000
 # Codes that say that the server did not begin: what was sent was not understood, or not taken on.
