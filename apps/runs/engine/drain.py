@@ -258,7 +258,7 @@ class Drain:
 
     async def _claim_some(self, tools: ToolClient, limit: int, group: ClaimGroup) -> int:
         found, actions = await self._in_db(lambda: self._isolation.claim(limit, group))
-        if found:
+        if actions:
             reach("after_lease")
         is_suspect = group is not MANY
         self._suspects = {a.work.step_id for a in actions} if is_suspect else set()
