@@ -183,6 +183,22 @@ def test_an_approved_step_resumes_by_itself_and_uses_its_approval_up(tower: Towe
     assert entry["key"] == step.idempotency_key
 
 
+def test_an_approval_serves_at_no_other_address(tower: Tower, settings: Any) -> None:
+    approval = held(tower)
+    answer(approval, approve=True)
+    there = settings.TOOL_SERVERS
+    settings.TOOL_SERVERS = {"retail": f"{tower.service.url}/of-another-company"}
+
+    drain()
+
+    settings.TOOL_SERVERS = there
+
+    again = Approval.objects.get(state="pending")
+    assert again.step_id == approval.step_id
+    assert "the tool would be called at another address" in again.rules[0]["reason"]
+    assert ledger(tower, Run.objects.get()) == []
+
+
 def test_a_rejected_step_is_not_carried_out_and_the_run_goes_on(tower: Tower) -> None:
     approval = held(tower, call("modify_user_address", 1, **address(2)))
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -105,12 +106,15 @@ class ServerAddress:
 
     @property
     def identity(self) -> str:
-        """What an approval is bound to: who would be called. A server of this machine is known by
-        its name alone, since its port is another one after each start."""
-        if self.is_local:
-            return (self.module and f"{IN_PROCESS}{self.module}") or "local"
+        """What an approval is bound to: who would be called, and where there. Of a server of this
+        machine the port doesn't count, since it is another one after each start; of a query, in
+        which some servers take keys, there is a digest."""
+        if self.module:
+            return self.url
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.lower()}"
+        origin = "local" if self.is_local else f"{parts.scheme}://{parts.netloc.lower()}"
+        query = f"?{sha256(parts.query.encode()).hexdigest()[:16]}" if parts.query else ""
+        return f"{origin}{parts.path}{query}"
 
     @property
     def has_credentials(self) -> bool:

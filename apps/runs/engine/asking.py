@@ -235,19 +235,17 @@ def _binding(work: Claimed, policy_digest: str, drifts: _Drifts) -> Mapping[str,
         bound = bound | {"plan": plan.bound(kept)}
     if work.tool_version_id is None:
         return bound
-    server = _server_of(work.tool_version_id)
     live = drifts[work.tool_version_id]
-    return bound | ({"server": server} if server else {}) | ({"live": live} if live else {})
+    return bound | {"server": _server_of(work.tool_version_id)} | ({"live": live} if live else {})
 
 
 def _server_of(tool_version_id: int) -> str:
-    """The origin that a call would go to; empty for one of this machine, whose port is another one
-    after each start."""
+    """Where a call would go."""
     try:
         address = servers.look_up(catalog.tool_server(tool_version_id))
     except UnavailableError:
         return "unknown"
-    return "" if address.is_local else address.identity
+    return address.identity
 
 
 def _question(

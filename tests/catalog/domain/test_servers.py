@@ -99,13 +99,18 @@ def test_secrets_are_not_part_of_how_an_entry_is_written_out() -> None:
 @pytest.mark.parametrize(
     ("raw", "identity"),
     [
-        ("http://127.0.0.1:9000/mcp", "local"),
-        ("http://localhost:1/mcp", "local"),
-        ("https://T.example:8443/mcp", "https://t.example:8443"),
+        ("http://127.0.0.1:9000/mcp", "local/mcp"),
+        ("http://localhost:1/mcp", "local/mcp"),
+        ("http://localhost:1/other", "local/other"),
+        ("https://T.example:8443/mcp", "https://t.example:8443/mcp"),
+        ("https://t.example:8443/Other", "https://t.example:8443/Other"),
+        ("https://t.example/mcp?tenant=1", "https://t.example/mcp?70fcdb809679f538"),
         ("python:company.tools", "python:company.tools"),
     ],
 )
-def test_who_would_be_called_is_an_origin_except_on_this_machine(raw: str, identity: str) -> None:
+def test_who_would_be_called_is_an_address_without_the_port_on_this_machine(
+    raw: str, identity: str
+) -> None:
     assert read_entry("desk", raw, Source.ENVIRONMENT).identity == identity
 
 
