@@ -198,7 +198,7 @@ def waiting_approvals() -> Waiting:
 
 @dataclass(frozen=True, slots=True)
 class DraftRow:
-    what: str  # contract | policy | tool | agent | prompt
+    what: str  # contract | policy | tool | model | agent | prompt
     domain: str  # of a tool, which is named by both
     slug: str
     name: str
@@ -213,6 +213,7 @@ _DRAFTS = {
     "contract": ("catalog.ContractDraft", None, "job__slug", "job__name"),
     "policy": ("policy.PolicyDraft", None, "policy_set__slug", "policy_set__name"),
     "tool": ("catalog.ToolDraft", "tool__domain__slug", "tool__name", "tool__name"),
+    "model": ("catalog.LanguageModelDraft", None, "model__slug", "model__name"),
     "agent": ("catalog.AgentDraft", None, "agent__slug", "agent__name"),
     "prompt": ("catalog.PromptDraft", None, "prompt__slug", "prompt__slug"),
 }

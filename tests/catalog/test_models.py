@@ -142,6 +142,18 @@ def test_a_new_model_takes_no_name_over_that_meant_the_providers_own(
     assert pins() == {"careful": LanguageModelVersion.objects.get().pk}
 
 
+def test_what_is_drafted_of_a_model_stands_on_the_home_page(
+    toys: dict[str, User], client_as: As
+) -> None:
+    told = {"domain": "toys", "slug": "quick", "name": "Quick", "url": ENTRY["url"], "model": "m-2"}
+    client_as("admin").post("/catalog/new/model/", told)
+
+    page = client_as("admin2").get("/home/needs/").content.decode()
+
+    assert "Quick: next model is being written" in page
+    assert 'href="/catalog/models/quick/draft/"' in page
+
+
 def test_a_name_that_the_catalog_does_not_hold_is_told(toys: dict[str, User]) -> None:
     agent = Agent.objects.select_related("domain").get(slug="toys-model")
     text = agent.versions.get().text

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.catalog.models import ContractVersion, Job
 from apps.dashboards import selectors
 from apps.dashboards.selectors import RuleCount
+from apps.documents import selectors as documents
 from apps.outcomes.kpis import Human
 from apps.outcomes.selectors.outcomes import Scope
 from tests.dashboards.rows import NOON, Shop, contract_document
@@ -120,3 +121,9 @@ def test_last_hour_counts_by_the_moment_of_the_end(refunds: Shop) -> None:
     found = selectors.last_hour()
 
     assert (found.finished, found.succeeded, found.failed) == (3, 2, 1)
+
+
+def test_drafts_of_every_kind_of_document_are_read() -> None:
+    kinds = {kind.name for kind in documents.all_kinds()}
+
+    assert set(selectors._DRAFTS) == kinds

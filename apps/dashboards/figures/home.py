@@ -335,7 +335,7 @@ def _standing(row: selectors.DraftRow) -> str:
     return "awaits review" if row.state == "in_review" else "is being written"
 
 
-_ENTRIES = {what: f"catalog:{what}_draft" for what in ("tool", "agent", "prompt")}
+_ENTRIES = {what: f"catalog:{what}_draft" for what in ("tool", "model", "agent", "prompt")}
 
 
 def drafts(home: Home) -> list[Need]:
