@@ -100,6 +100,17 @@ def test_a_key_older_than_its_ring_comes_into_it(tmp_path: Path) -> None:
     assert adapters.verify(PAYLOAD, signature, key_id)
 
 
+def test_a_key_older_than_its_ring_is_kept_when_it_is_replaced(tmp_path: Path) -> None:
+    """The first thing that is done after an upgrade may be that."""
+    signature, key_id = adapters.sign(PAYLOAD)
+    (tmp_path / "approval.key.ring").unlink()
+    os.utime(tmp_path / "approval.key", ns=(1, 1))  # as another process finds it
+
+    adapters.rotate()
+
+    assert adapters.verify(PAYLOAD, signature, key_id)
+
+
 def test_private_keys_are_for_their_owner_only(tmp_path: Path) -> None:
     adapters.sign(PAYLOAD)
     adapters.rotate()

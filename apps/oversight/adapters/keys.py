@@ -86,6 +86,7 @@ def ring() -> Mapping[str, PublicKey]:
 
 def rotate() -> str:
     """Let a new key sign from now on; returns its id. What the old one signed stays valid."""
+    ring()  # keeps the old one's public half, if it is older than its ring
     path = Path(settings.APPROVAL_KEY_FILE)
     key = Ed25519PrivateKey.generate()
     _append(ADDED, key.public_key())  # first: a signature is never older than its key's line
