@@ -19,17 +19,18 @@ from apps.accounts.domain.preferences import chosen
 from apps.accounts.models import ApiToken, ServiceAccount, User
 from apps.accounts.registry import entries, notices, permissions
 from apps.audit import selectors as audit
-from apps.audit.domain.actors import Actor
+from apps.audit.domain.actors import Actor, ActorKind
 
 CHANGED = ("user.created", "user.password_reset", "user.enabled", "user.role_changed")
 
 
 def changed_accounts(users: Sequence[User], *, within: timedelta) -> set[tuple[str, int]]:
-    """Which of these accounts were made, reset, enabled or given another role lately, as pairs of
+    """Which of these accounts people made, reset, enabled or gave another role lately, as pairs of
     the user name of who did it and the id of the account. Read from the log, which nobody edits."""
     since = timezone.now() - within
     events = audit.events_about("user", [user.pk for user in users], kinds=CHANGED, since=since)
-    return {(Actor.parse(event.actor).name, int(event.subject_id)) for event in events}
+    done = [(Actor.parse(event.actor), int(event.subject_id)) for event in events]
+    return {(by.name, pk) for by, pk in done if by.kind == ActorKind.USER}
 
 
 def navigation(user: User, path: str) -> list[ShownEntry]:

@@ -11,12 +11,13 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.services import people as accounts
 from apps.audit import services as audit
-from apps.audit.domain.actors import Actor
+from apps.audit.domain.actors import SETUP, Actor
 from apps.audit.models import Event
 from apps.catalog.models import ContractVersion
 from apps.kernel.errors import NotPermittedError
@@ -142,6 +143,28 @@ def test_two_votes_are_not_of_one_who_made_the_others_account(
     with pytest.raises(NotPermittedError, match=r"made or reset"):
         decide(approval, second)
     assert decide(approval, people["operator"]).state == "approved"
+
+
+def test_accounts_that_the_tower_made_are_of_nobody_with_its_name(people: People) -> None:
+    """Who is called like the part of the tower that made the first log-ins made none of them."""
+    with transaction.atomic():
+        of_other = {"subject_type": "user", "subject_id": people["operator2"].pk}
+        audit.record(kind="user.created", actor=SETUP, **of_other)
+    User.objects.filter(pk=people["operator"].pk).update(username=SETUP.name)
+    people["operator"].refresh_from_db()
+    approval = ApprovalFactory.create(votes_required=2)
+    decide(approval, people["operator2"])
+
+    assert decide(approval, people["operator"]).state == "approved"
+
+
+def test_accounts_are_only_looked_up_where_two_would_vote_together(people: People) -> None:
+    approval = ApprovalFactory.create()
+
+    with CaptureQueriesContext(connection) as asked:
+        assert services.parties_for(approval, people["operator"], []) == {}
+
+    assert [q["sql"] for q in asked if "user.password_reset" in q["sql"]] == []
 
 
 @pytest.mark.parametrize("days", [6, 8])

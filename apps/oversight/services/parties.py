@@ -31,6 +31,8 @@ def _between(user: User, votes: Sequence[Vote]) -> str:
     """Whether one of two who would agree made or reset the other's account lately: they may be one
     person."""
     voters = [vote.user for vote in votes if vote.approve and vote.user_id != user.pk]
+    if not voters:
+        return ""
     made = accounts.changed_accounts([user, *voters], within=VOUCHED_FOR)
     for voter in voters:
         if (user.username, voter.pk) in made:
