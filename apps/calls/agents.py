@@ -196,10 +196,9 @@ async def _ask_each(
         wait_s = min(share, (access.terms and access.terms.timeout_s) or share)
         meter = Meter(access)
         try:
-            if wait_s < patience_s:
-                async with asyncio.timeout(wait_s):
-                    return await _ask(question, access, wait_s, meter)
-            return await _ask(question, access, wait_s, meter)
+            # Alone it has all the time there is, which ends the whole turn.
+            async with asyncio.timeout(wait_s if wait_s < patience_s else None):
+                return await _ask(question, access, wait_s, meter)
         except TimeoutError:  # its own: when the whole turn's time is up we are cancelled instead
             said = f"no answer from {access.label} in {wait_s:g} s"
             results.append(_failed(Ending.LOST, "timeout", said, started))
@@ -361,17 +360,23 @@ def _bad_result(items: Sequence[Mapping[str, Any]], question: Question) -> Fault
 def _thought(
     answer: ModelResponse, items: list[dict[str, Any]], question: Question, access: ModelAccess
 ) -> Thought:
-    preferred = question.preferred or next(iter(question.models), "")
-    degraded = access.name != preferred
-    why = question.reason or _why_not(preferred, question)
-    reason = f"{_shown(access.name)} instead of {_shown(preferred)}: {why}"
+    why = _why_another(access, question)
     return Thought(
         items=items,
         model=storable(str(answer.model_name or access.asked_as))[:160],
         catalog_model=access.label if access.terms else "",
-        degraded=degraded,
-        degraded_reason=reason if degraded else "",
+        degraded=bool(why),
+        degraded_reason=why,
     )
+
+
+def _why_another(access: ModelAccess, question: Question) -> str:
+    """Why another model than the agent's own answered; empty if its own did."""
+    preferred = question.preferred or next(iter(question.models), "")
+    if access.name == preferred:
+        return ""
+    why = question.reason or _why_not(preferred, question)
+    return f"{_shown(access.name)} instead of {_shown(preferred)}: {why}"
 
 
 def _why_not(name: str, question: Question) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from typing import Any
 
 import pytest
 
+from apps.calls import agents
+from apps.calls.domain.retry import Ending
+from apps.calls.domain.turn import Question
+from apps.catalog.adapters import reach
+from apps.catalog.domain.language_models import terms_of
 from apps.catalog.models import LanguageModel
 from apps.catalog.selectors import pinned
 from apps.kernel.patching import dumped
@@ -110,6 +116,22 @@ def test_a_model_that_cannot_speak_tools_stands_beside_one_that_can(
 
     assert "tools" in first.asked[0]
     assert "response_format" in second.asked[0]
+
+
+def test_where_a_model_is_asked_is_looked_up_once_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key may lie in a file."""
+    looked_up = []
+    monkeypatch.setattr(
+        agents, "reach", lambda name, known: looked_up.append(name) or reach(name, known)
+    )
+    with serve(["Hello."]) as model:
+        known = {"careful": terms_of(entry("careful", model.url), 1)}
+        question = Question(["careful"], "Be brief.", [], [], timeout_s=5, known=known)
+        result, thought = asyncio.run(agents.think(question))
+
+    assert (result.ending, looked_up) == (Ending.ANSWERED, ["careful"])
+    assert thought is not None
+    assert (thought.catalog_model, thought.degraded) == ("careful v1", False)
 
 
 def test_without_its_key_nothing_is_sent_and_the_run_says_so(tower: Tower, settings: Any) -> None:
