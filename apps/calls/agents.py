@@ -56,7 +56,8 @@ from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
 from apps.calls.executor.result import retry_after_seconds
 from apps.catalog.adapters import EgressTransport, RefusedAddressError
-from apps.catalog.adapters.models import CONFIGURED, ModelAccess, reach
+from apps.catalog.adapters.models import ModelAccess, reach
+from apps.catalog.domain.language_models import CONFIGURED
 from apps.kernel.errors import UnavailableError
 from apps.kernel.exactjson import dumps
 from apps.kernel.trouble import storable, words

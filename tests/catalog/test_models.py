@@ -44,11 +44,16 @@ def toys(tmp_path: Path, people: dict[str, User]) -> dict[str, User]:
 
 
 def write_careful(folder: Path, *agents: Any, **change: Any) -> Path:
-    """The toy shop with a model that its live agent names, and a job that names the agent."""
+    """The toy shop with a model that its live agent names, and a job that names the agent.
+    ``agents``: others, which are the contract's fallbacks."""
+    spare = f"fallbacks: [{', '.join(agent['slug'] for agent in agents)}]"
     pack = write_pack(
         folder,
-        contract=CONTRACT.replace("toys-reference", "toys-model"),
-        change={"model_files": ["models/careful.yaml"], "agents": [PACK["agents"][0], LIVE]},
+        contract=CONTRACT.replace("toys-reference", "toys-model").replace("fallbacks: []", spare),
+        change={
+            "model_files": ["models/careful.yaml"],
+            "agents": [PACK["agents"][0], LIVE, *agents],
+        },
     )
     (pack / "models").mkdir(exist_ok=True)
     text = f"# asked when it matters\n{dumped({**ENTRY, **change})}"
@@ -56,8 +61,8 @@ def write_careful(folder: Path, *agents: Any, **change: Any) -> Path:
     return pack
 
 
-def apply_careful(folder: Path, **change: Any) -> Any:
-    return apply_packs([write_careful(folder, **change)])
+def apply_careful(folder: Path, *agents: Any, **change: Any) -> Any:
+    return apply_packs([write_careful(folder, *agents, **change)])
 
 
 def careful() -> LanguageModel:
@@ -103,6 +108,63 @@ def test_a_published_model_reaches_agents_and_contracts_at_once(toys: dict[str, 
     assert current.resolved["agents"]["toys-model"] == agent.pk
     assert job.versions.get(number=1).resolved["agents"]["toys-model"] != agent.pk
     assert pinned.models_of(agent.document)["careful"].model == "m-2"
+
+
+SPARE = {**PACK["agents"][1], "slug": "toys-spare", "model": "spare"}
+
+
+def asked(**agent: Any) -> pinned.AskedModels:
+    """The models of a live agent whose version says this, under the job's first contract."""
+    contract = Job.objects.get().versions.get(number=1)
+    live = Agent.objects.get(slug="toys-model")
+    version = AgentVersion.objects.create(agent=live, number=9, document=agent, digest="d")
+    return pinned.asked_models(version.pk, contract.pk)
+
+
+@pytest.mark.parametrize(
+    ("stated", "names"),
+    [
+        ({"model": "a", "fallback_models": ["b", "a"]}, ("a", "b", "spare", "configured")),
+        ({"model": "spare"}, ("spare", "configured")),
+        ({"model": "", "fallback_models": ["b"]}, ("configured", "b", "spare")),
+        ({}, ("configured", "spare")),
+    ],
+)
+def test_models_are_asked_in_the_agents_order_and_then_the_contracts(
+    tmp_path: Path, people: dict[str, User], stated: Any, names: tuple[str, ...]
+) -> None:
+    """No name is the installation's own model; a fallback that works by a script has none."""
+    plain = {**PACK["agents"][1], "slug": "toys-plain"}
+    script = {**PACK["agents"][0], "slug": "toys-script"}
+    apply_careful(tmp_path, SPARE, plain, script)
+
+    assert asked(**stated).names == names
+
+
+def test_a_run_keeps_the_models_of_its_contracts_fallbacks(
+    tmp_path: Path, people: dict[str, User], django_assert_num_queries: Any
+) -> None:
+    apply_careful(tmp_path, {**SPARE, "model": "careful"})
+    job = Job.objects.get()
+    begun, live = job.versions.get(number=1), AgentVersion.objects.get(agent__slug="toys-model")
+    assert pinned.asked_models(live.pk, begun.pk).known["careful"].number == 1
+
+    apply_careful(tmp_path, {**SPARE, "model": "careful"}, model="m-2")
+    with transaction.atomic():
+        Agent.objects.filter(slug="toys-spare").update(current_number=0)
+
+    with django_assert_num_queries(0):
+        kept = pinned.asked_models(live.pk, begun.pk)
+    assert kept.known["careful"].model == "m-1"
+
+
+def test_a_name_means_what_the_agent_itself_means_by_it(
+    tmp_path: Path, people: dict[str, User]
+) -> None:
+    """Though the catalog's model is what a fallback means by it."""
+    apply_careful(tmp_path, {**SPARE, "model": "careful"})
+
+    assert asked(model="careful") == pinned.AskedModels(("careful",), {})
 
 
 def test_a_price_that_rises_needs_one_approval(toys: dict[str, User]) -> None:

@@ -13,6 +13,7 @@ from apps.audit.models import Event
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned
+from apps.catalog.selectors.pinned import AskedModels
 from apps.runs.engine import asking
 from apps.runs.models import Attempt, Run
 from tests.engine.conftest import Tower
@@ -29,7 +30,7 @@ BEST = ("big", "small")
 @pytest.fixture
 def bounds(tower: Tower, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give the shop's contract other bounds, and its agent a fallback."""
-    monkeypatch.setattr(asking, "_models", lambda *_: BEST)
+    monkeypatch.setattr(pinned, "asked_models", lambda *_: AskedModels(BEST, {}))
 
     def set_bounds(**changes: Any) -> None:
         known: Contract = contract_of(pinned.current_contract("retail-shop").pk)

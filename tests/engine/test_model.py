@@ -10,8 +10,8 @@ import pytest
 
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned
+from apps.catalog.selectors.pinned import AskedModels
 from apps.runs import course
-from apps.runs.engine import asking
 from apps.runs.models import Message, Run, Step
 from tests.engine.conftest import Tower
 from tests.engine.model_server import completion, serve
@@ -124,7 +124,8 @@ def test_a_model_that_has_used_its_tokens_up_is_stopped(
 def test_the_contracts_fallback_is_asked_when_the_model_fails(
     tower: Tower, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_models", lambda *_: ("first-model", "second-model"))
+    names = ("first-model", "second-model")
+    monkeypatch.setattr(pinned, "asked_models", lambda *_: AskedModels(names, {}))
     with serve([500, [("modify_user_address", address(5))], "Done."]) as model:
         configure(settings, model.url)
         tower.start([HEAR], agent_kind="model")
@@ -133,12 +134,6 @@ def test_the_contracts_fallback_is_asked_when_the_model_fails(
     assert [m["model"] for m in model.asked[:2]] == ["first-model", "second-model"]
     run = Run.objects.get()
     assert (run.outcome, run.degraded) == ("resolved", True)
-
-
-def test_models_are_asked_in_the_contracts_order() -> None:
-    agent = {"model": "a", "fallback_models": ["b", "a"]}
-
-    assert asking._models(agent, ()) == ("a", "b")
 
 
 def test_a_dated_name_of_the_provider_is_still_the_model_that_was_asked(

@@ -149,14 +149,14 @@ def _agent(begins: Beginning, kind: str, contract: Contract, account: str) -> tu
     version_id = resolved.get("agents", {}).get(contract.agent.slug) or chosen.pk
     if chosen.agent.kind != "model":
         version_id = _of_kind(begins, kind)
-    return version_id, live_label(_model_of(version_id))
+    return version_id, live_label(_model_of(version_id, begins.contract_version_id))
 
 
-def _model_of(agent_version_id: int) -> str:
+def _model_of(agent_version_id: int, contract_version_id: int) -> str:
     """What the model is called that would be asked first. Raises UnavailableError where none can
     be: such a run would only fail."""
     try:
-        return reach_first(pinned.agent_document(agent_version_id)).label
+        return reach_first(pinned.asked_models(agent_version_id, contract_version_id)).label
     except UnavailableError as error:
         if error.code != "not_configured":
             fix = "Mend that, or send a script."

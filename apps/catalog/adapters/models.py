@@ -16,17 +16,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
 from apps.catalog.adapters.addresses import MAX_SECRET_FILE, ServerAccess
-from apps.catalog.domain.language_models import KEY_VARIABLE, ModelTerms, Prices, address_of
+from apps.catalog.domain.language_models import (
+    CONFIGURED,
+    KEY_VARIABLE,
+    ModelTerms,
+    Prices,
+    address_of,
+)
 from apps.catalog.domain.servers import EntryError, secret_problem
-from apps.catalog.selectors import current_models, models_named, pinned
+from apps.catalog.selectors import current_models, pinned
+from apps.catalog.selectors.pinned import AskedModels
 from apps.kernel.errors import UnavailableError
 
-CONFIGURED = "configured"  # what an agent's version of old may state for the installation's own
 HOSTS_VARIABLE = "TOWER_CATALOG_HOSTS"
 
 
@@ -79,14 +84,13 @@ def reach(name: str, known: Mapping[str, ModelTerms]) -> ModelAccess:
     return ModelAccess(name, asked_as, settings.MODEL_URL, settings.MODEL_OUTPUT, key)
 
 
-def reach_first(agent: Mapping[str, Any]) -> ModelAccess:
-    """The first model that an agent's version names and that can be asked. Raises the
-    ``UnavailableError`` of its own model if none can."""
-    known = pinned.models_of(agent)
+def reach_first(asked: AskedModels) -> ModelAccess:
+    """The first of these models that can be asked. Raises the ``UnavailableError`` of the agent's
+    own if none can."""
     refused: UnavailableError | None = None
-    for name in models_named(agent) or [""]:
+    for name in asked.names:
         try:
-            return reach(name, known)
+            return reach(name, asked.known)
         except UnavailableError as error:
             refused = refused or error
     assert refused is not None  # noqa: S101  # there is one name at least

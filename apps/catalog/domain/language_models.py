@@ -15,6 +15,7 @@ from apps.catalog.domain.entries import named, read_entry_text
 from apps.catalog.domain.servers import EntryError, ServerAddress, Source, read_entry
 from apps.kernel.documents import Document, Problem
 
+CONFIGURED = "configured"  # what an agent may state for the installation's own model
 KEY_VARIABLE = "^TOWER_MODEL_KEY_[A-Z0-9_]{1,60}$"
 KEY_FILE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _KEY = {

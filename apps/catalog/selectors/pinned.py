@@ -12,8 +12,9 @@ from django.db.models import F
 
 from apps.catalog.domain.contract import Compensation, compensations
 from apps.catalog.domain.drift import changes
-from apps.catalog.domain.language_models import ModelTerms, terms_of
+from apps.catalog.domain.language_models import CONFIGURED, ModelTerms, terms_of
 from apps.catalog.models import (
+    Agent,
     AgentVersion,
     ContractVersion,
     Domain,
@@ -21,6 +22,8 @@ from apps.catalog.models import (
     PromptVersion,
     ToolVersion,
 )
+from apps.catalog.selectors.contracts import agent_version, contract, resolved
+from apps.catalog.selectors.entries import models_named
 from apps.kernel.errors import NotFoundError
 from apps.kernel.statements import fetch
 
@@ -121,6 +124,33 @@ def model_terms(version_id: int) -> ModelTerms:
 def models_of(agent: Mapping[str, Any]) -> dict[str, ModelTerms]:
     """The models of the catalog that an agent's version pins, by the names that it states."""
     return {slug: model_terms(pk) for slug, pk in (agent.get("models") or {}).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedModels:
+    """The models that may be asked for a turn. ``names``: in their order, one at least;
+    ``known``: those of them that the catalog holds."""
+
+    names: tuple[str, ...]
+    known: Mapping[str, ModelTerms]
+
+
+def asked_models(agent_version_id: int, contract_version_id: int) -> AskedModels:
+    """The models of an agent's version, then those of the contract's fallbacks, at the versions
+    that the contract's pins. A name that several state is what the first of them means by it."""
+    agent = agent_document(agent_version_id)
+    stated = [(name, agent) for name in models_named(agent)]
+    if not agent.get("model"):
+        stated.insert(0, (CONFIGURED, agent))
+    pins = resolved(contract_version_id).get("agents", {})
+    for slug in contract(contract_version_id).agent.fallbacks:
+        other = _agent(pins[slug]) if slug in pins else agent_version(slug)
+        if other.agent.kind == Agent.Kind.MODEL:
+            stated.append((str(other.document.get("model") or CONFIGURED), other.document))
+    first = dict(reversed(stated))  # of each name, who states it first
+    names = tuple(dict.fromkeys(name for name, _ in stated))
+    known = {name: terms for name in names if (terms := models_of(first[name]).get(name))}
+    return AskedModels(names, known)
 
 
 @lru_cache(maxsize=512)

@@ -19,9 +19,8 @@ from apps.calls.domain.turn import Misfit, Question
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.domain.entries import MODEL_SETTINGS
-from apps.catalog.domain.language_models import ModelTerms
 from apps.catalog.domain.sentence import look_up, render
-from apps.catalog.selectors import agent_version, contract
+from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
 from apps.evidence.domain import evidence
 from apps.kernel.errors import UnavailableError
@@ -294,11 +293,11 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
     known = catalog.tool_versions(work.contract_version_id)
     listed = terms(work).tool_names
     used = spending(work.run_id, terms(work), failures=number - 1)
-    models = _models(agent, terms(work).agent.fallbacks)
-    chosen = choose(models, used, at=terms(work).agent.fallback_at)
+    models = catalog.asked_models(work.agent_version_id, work.contract_version_id)
+    chosen = choose(models.names, used, at=terms(work).agent.fallback_at)
     question = Question(
         models=chosen.models,
-        known=_known_models(agent, terms(work).agent.fallbacks),
+        known=models.known,
         preferred=chosen.preferred,
         reason=chosen.reason,
         settings=_settings(agent),
@@ -331,22 +330,6 @@ def _misfit_now(work: Claimed, output: Schema) -> Misfit:
     ends = [StepEnd(*row) for row in done.values_list("tool_name", "effect", "disposition")]
     end = course.judged(ends, terms(work), answered=True)
     return lambda items: problem(output, last_given(items), end=end)
-
-
-def _models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> tuple[str, ...]:
-    """The models to ask, in order: the agent's own, then those of the contract's fallbacks."""
-    named = [agent.get("model"), *agent.get("fallback_models", ())]
-    named += [agent_version(slug).document.get("model") for slug in fallbacks]
-    return tuple(dict.fromkeys(str(name) for name in named if name))
-
-
-def _known_models(agent: Mapping[str, Any], fallbacks: Sequence[str]) -> dict[str, ModelTerms]:
-    """Those of them that the catalog holds, each at the version that its agent pins; where two pin
-    one, as the agent itself has it."""
-    known: dict[str, ModelTerms] = {}
-    for document in [*(agent_version(slug).document for slug in reversed(fallbacks)), agent]:
-        known |= catalog.models_of(document)
-    return known
 
 
 def _settings(agent: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from apps.audit.models import Event
 from apps.kernel import exactjson
 from apps.runs.models import Run, RunResult, RunScript, Step
 from tests.api.rest.conftest import RUNS, Machine, Make
-from tests.catalog.test_models import apply_careful
+from tests.catalog.test_models import SPARE, apply_careful
 from tests.factories.runs import RunFactory, eventful_run
 
 pytestmark = pytest.mark.django_db
@@ -203,6 +203,19 @@ def test_a_run_whose_model_has_no_key_does_not_begin(
     response = erp.start("k2", **asked)
     assert response.status_code == 202, response.content
     assert response.json()["agent"] == {"kind": "model", "label": "live model careful v1"}
+
+
+def test_a_run_begins_where_a_fallback_of_its_contract_can_be_asked(
+    erp: Machine, tmp_path: Path, settings: Any
+) -> None:
+    apply_careful(tmp_path, SPARE)
+    settings.MODEL, settings.MODEL_URL = "gpt-x", "http://127.0.0.1:9/v1"
+    asked = {"script": None, "messages": [{"role": "customer", "content": "Hello"}]}
+
+    response = erp.start("k1", **asked)
+
+    assert response.status_code == 202, response.content
+    assert response.json()["agent"]["label"] == "live model spare"
 
 
 @pytest.mark.parametrize(
