@@ -75,6 +75,16 @@ def test_the_key_that_signs_now_cannot_be_revoked_nor_one_that_nobody_knows() ->
         adapters.revoke("0" * 16)
 
 
+def test_where_no_key_signs_none_is_revoked(settings: Any, tmp_path: Path) -> None:
+    """A machine that only verifies can't tell whether it is the one that signs now."""
+    signature, key_id = adapters.sign(PAYLOAD)
+    settings.APPROVAL_KEY_FILE = str(tmp_path / "none here")
+
+    with pytest.raises(CommandError, match="revoke where it lies"):
+        call_command("approval_keys", "revoke", key_id)
+    assert adapters.verify(PAYLOAD, signature, key_id)
+
+
 def test_a_line_of_the_ring_cannot_call_its_key_otherwise(tmp_path: Path) -> None:
     """Ids are computed from keys; what is no line is none; a revocation can't be taken back."""
     _, key_id = adapters.sign(PAYLOAD)

@@ -96,11 +96,18 @@ def rotate() -> str:
 
 def revoke(key_id: str) -> None:
     """Let nothing count any more that this key signed. Raises LookupError when the ring has no such
-    key, and ValueError for the one that signs now: rotate first."""
+    key, and ValueError for the one that signs now (rotate first), or where nobody can see which
+    that is."""
     known = ring().get(key_id)
     if known is None:
         raise LookupError(f"The key ring has no key {key_id}.")
-    if key_id == key_id_of(_private_key().public_key()):
+    try:
+        signing = _private_key()
+    except (FileNotFoundError, PermissionError):
+        raise ValueError(
+            "The key that signs now can't be read here: revoke where it lies, then copy the ring."
+        ) from None
+    if key_id == key_id_of(signing.public_key()):
         raise ValueError(f"Key {key_id} signs now: rotate first, then revoke it.")
     _append(REVOKED, known.key)
 
