@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -117,6 +119,17 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def bound_to(self) -> Mapping[str, Any]:
+        """``binding`` as whoever reads it may rely on: nothing, where a row holds no object."""
+        return self.binding if isinstance(self.binding, dict) else {}
+
+    @property
+    def asked_roles(self) -> tuple[str, ...]:
+        """``roles`` likewise: only words of a list."""
+        stored = self.roles if isinstance(self.roles, list) else ()
+        return tuple(role for role in stored if isinstance(role, str))
 
     @property
     def until(self) -> datetime:

@@ -3,7 +3,7 @@ of them those to which the reader was called."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,10 +51,10 @@ def states_of(approval_ids: Sequence[UUID]) -> dict[UUID, Approval]:
     return {row.pk: row for row in rows.only("id", "state", "reason", "decided_at")}
 
 
-def bindings_of(approval_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+def bindings_of(approval_ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
     """What the answered or withdrawn ones of these approvals were bound to."""
     rows = Approval.objects.filter(pk__in=approval_ids, state__in=[State.APPROVED, State.VOID])
-    return dict(rows.values_list("pk", "binding"))
+    return {row.pk: row.bound_to for row in rows.only("id", "binding")}
 
 
 def decided_among(approval_ids: Sequence[UUID]) -> list[UUID]:

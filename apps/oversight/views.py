@@ -120,7 +120,7 @@ def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str,
     is_claimed = bool(approval.claimed_until and approval.claimed_until > timezone.now())
     is_open = approval.state == Approval.State.PENDING
     has_voted = any(vote.user_id == user.pk for vote in votes)
-    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
     had = services.parties_for(approval, user, votes) if is_open and may_decide else {}
     return {
         "is_open": is_open,
@@ -135,7 +135,7 @@ def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str,
 def _escalation(user: User, approval: Approval) -> dict[str, Any]:
     """Who was called about it, and whom this person may call next."""
     calls = selectors.escalations_of(approval)
-    is_asked = user.may("approvals.decide") and rules.may_decide(user.role, approval.roles)
+    is_asked = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
     climbed, roles = {call.rung for call in calls}, {call.role for call in calls}
     following = ladder.next_by_hand(approval.ladder, climbed, roles)
     return {

@@ -148,7 +148,7 @@ def _agreed(approval: Approval, votes: Sequence[Vote]) -> list[Vote]:
         if vote.approve
         and vote.digest == approval.digest
         and vote.user.is_active
-        and vote.user.role in approval.roles
+        and vote.user.role in approval.asked_roles
     ]
 
 

@@ -27,7 +27,7 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     if approval.state != State.PENDING or now >= approval.until:
         code = "decided" if approval.state not in {State.PENDING, State.EXPIRED} else "expired"
         raise error_of(rules.Refusal(code, "This is no longer pending."), approval, "")
-    if not rules.may_decide(user.role, approval.roles):
+    if not rules.may_decide(user.role, approval.asked_roles):
         raise NotPermittedError("Only those who may decide can claim.")
     taken = rules.is_claimed_by_other(standing, user.pk, now)
     if taken and not reason.strip():

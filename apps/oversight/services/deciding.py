@@ -147,7 +147,7 @@ def standing_of(
         state=approval.state,
         digest=approval.digest,
         risk=approval.risk,
-        roles=tuple(approval.roles),
+        roles=approval.asked_roles,
         votes_required=approval.votes_required,
         expires_at=approval.expires_at,
         ends_at=approval.ends_at,

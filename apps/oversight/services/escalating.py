@@ -117,7 +117,7 @@ def escalate(*, approval_id: UUID, user: User, note: str, rung: int) -> Approval
         rung=wanted.number,
         to=wanted.to,
         role=wanted.role,
-        comes_first=ladder.comes_first(wanted.role, approval.roles, by_hand=True),
+        comes_first=ladder.comes_first(wanted.role, approval.asked_roles, by_hand=True),
         at=database_now(),
         by=user,
         note=note.strip(),
@@ -135,7 +135,7 @@ def _refuse(approval: Approval, user: User, note: str) -> None:
         words = "The time to decide has run out" if is_late else f"This was {approval.state}"
         refused = rules.Refusal(code, f"{words}: there is nothing left to escalate.")
         raise error_of(refused, approval, "")
-    if not rules.may_decide(user.role if user.is_active else "", approval.roles):
+    if not rules.may_decide(user.role if user.is_active else "", approval.asked_roles):
         raise NotPermittedError("Only those who may decide can escalate.")
     if not note.strip():
         raise InvalidInputError("Say why you escalate it.", code="note", field="note")
@@ -156,7 +156,7 @@ def _by_clock(approval: Approval, rung: Rung, now: datetime) -> Escalation:
         role=rung.role,
         share=rung.at,
         at=now,
-        comes_first=ladder.comes_first(rung.role, approval.roles, by_hand=False),
+        comes_first=ladder.comes_first(rung.role, approval.asked_roles, by_hand=False),
     )
 
 

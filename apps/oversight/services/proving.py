@@ -43,7 +43,7 @@ def asked_of(approval: Approval) -> SignedQuestion:
         step_id=str(approval.step_id),
         digest=approval.digest,
         contract=f"{approval.job_slug}@{approval.contract_number}",
-        policy=str(approval.binding.get("policy_digest", "")),
+        policy=str(approval.bound_to.get("policy_digest", "")),
         votes_required=approval.votes_required,
         shown={column: getattr(approval, column) for column in SHOWN},
     )
