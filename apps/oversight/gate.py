@@ -27,6 +27,7 @@ NOT_SIGNED = (
     "Asked again, since the stored answer was not what anybody had signed. It was refused, and"
     " reported on the system page."
 )
+NOT_CHECKED = "Asked again, since nobody could check who had signed the answer. {why}"
 DOUBT_RISK = 3  # high: a reason is asked for
 
 
@@ -146,15 +147,20 @@ def _consume(
         for a, verdict in zip(asks, verdicts, strict=True)
         if a.approval_id
     }
-    consumed = services.consume_batch(pairs, votes=votes)
-    given = {a.step_id: consumed[a.approval_id] for a in asks if a.approval_id in consumed}
+    used = services.use_batch(pairs, votes=votes)
+    given = {a.step_id: used.roles[a.approval_id] for a in asks if a.approval_id in used.roles}
     left = [(a, now) for a, now in bound_to if a.step_id not in given]
     others = {
         a.step_id: asked[a.approval_id].differences(grounds[a.step_id])
         for a, _ in left
         if a.approval_id in asked and grounds[a.step_id].rules
     }
-    return given, _changed(left, others) if left else {}
+    again = _changed(left, others) if left else {}
+    for ask, _ in left:
+        if ask.approval_id in used.unread:
+            why = used.unread[ask.approval_id]
+            again[ask.step_id] = Doubt(ASKED_AGAIN, NOT_CHECKED.format(why=why))
+    return given, again
 
 
 def _votes(ask: Ask, verdict: Verdict) -> int:

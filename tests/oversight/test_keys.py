@@ -40,6 +40,7 @@ def test_a_key_that_the_ring_does_not_know_proves_nothing(settings: Any, tmp_pat
     signature, key_id = adapters.sign(PAYLOAD)
     settings.APPROVAL_KEY_FILE = str(tmp_path / "of another machine")
     settings.APPROVAL_KEYRING_FILE = str(tmp_path / "its ring")
+    adapters.sign(PAYLOAD)
 
     assert not adapters.verify(PAYLOAD, signature, key_id)
 

@@ -20,6 +20,7 @@ from apps.catalog.selectors import servers
 from apps.kernel import trouble
 from apps.ops.selectors import health, probes
 from apps.ops.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
+from apps.oversight import adapters as keys
 from apps.oversight import selectors as approvals
 
 logger = logging.getLogger(__name__)
@@ -264,6 +265,14 @@ def _unsigned(seen: Overview) -> Iterator[Trouble]:
     )
 
 
+def _keys(seen: Overview) -> Iterator[Trouble]:
+    """Files of keys that are not what they have to be: nobody's answer is taken, or used."""
+    if why := keys.trouble():
+        sentence = "Approvals can't be answered, or their answers not be used"
+        mend = "Put the right file there, or let a new key sign: manage.py approval_keys rotate."
+        yield Trouble("keys", sentence, mend, why.rstrip("."))
+
+
 def _models(seen: Overview) -> Iterator[Trouble]:
     """Models of the catalog that can't be asked: no key, or an address that isn't allowed."""
     for one in adapters.model_standings():
@@ -289,6 +298,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _leases,
     _late,
     _unsigned,
+    _keys,
     _breakers,
     _tool_servers,
     _changed_tools,

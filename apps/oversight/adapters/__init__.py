@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.oversight.adapters.keys import (
+    KeyFileError,
     PublicKey,
     key_id_of,
     revoke,
@@ -10,10 +11,12 @@ from apps.oversight.adapters.keys import (
     rotate,
     sign,
     signs_for,
+    trouble,
     verify,
 )
 
 __all__ = [
+    "KeyFileError",
     "PublicKey",
     "key_id_of",
     "revoke",
@@ -21,5 +24,6 @@ __all__ = [
     "rotate",
     "sign",
     "signs_for",
+    "trouble",
     "verify",
 ]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -25,9 +26,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from django.conf import settings
 
 from apps.kernel.canonical import canonical_bytes
+from apps.kernel.errors import UnavailableError
 
 PURPOSE = b"tower.decision.v1\x00"
 ADDED, REVOKED = "added", "revoked"
+NO_TIME = "at a time that its line does not say"  # revoked all the same
+WORDS = "Answers can't be signed or checked here: the file {file} {why}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +44,24 @@ class PublicKey:
     revoked: str = ""
 
 
+class KeyFileError(UnavailableError):
+    """A file of keys is not what it has to be, so nothing can be signed or checked by it. It says
+    which file, and why."""
+
+    code = "keys"
+
+
 def sign(payload: Mapping[str, Any]) -> tuple[str, str]:
-    """Ed25519 over the canonical payload: base64 signature and the id of the key."""
-    path = Path(settings.APPROVAL_KEY_FILE)
-    if not path.exists():
-        with suppress(FileExistsError):
-            _create(path)
-    key = _private_key()
+    """Ed25519 over the canonical payload: base64 signature and the id of the key. Raises
+    ``KeyFileError`` where that would be worth nothing."""
+    key = _signing_key()
     signature = key.sign(PURPOSE + canonical_bytes(dict(payload)))
     return base64.b64encode(signature).decode(), key_id_of(key.public_key())
 
 
 def verify(payload: Mapping[str, Any], signature: str, key_id: str) -> bool:
-    """Whether this very payload was signed with a key of the ring that wasn't revoked."""
+    """Whether this very payload was signed with a key of the ring that wasn't revoked. Raises
+    ``KeyFileError`` where the ring can't be read: then nobody knows."""
     known = ring().get(key_id)
     return known is not None and not known.revoked and signs_for(known.key, payload, signature)
 
@@ -74,23 +83,40 @@ def key_id_of(key: Ed25519PublicKey) -> str:
 
 def ring() -> Mapping[str, PublicKey]:
     """Every public key by its id. Read again whenever the file changed; a line that can't be read
-    is no key. Whoever only verifies needs no private key, and makes none."""
-    with suppress(FileNotFoundError, PermissionError):
-        _private_key()  # puts a key that is older than its ring into it
+    is no key. Whoever only verifies needs no private key, and makes none: whatever is wrong with
+    one is the trouble of who signs. Raises ``KeyFileError`` where there is no ring to read."""
+    with suppress(KeyFileError):
+        _private_key()  # puts a key that is not in its ring into it
     path = Path(settings.APPROVAL_KEYRING_FILE)
+    with _in_words(path):
+        try:
+            return _read_ring(str(path), _mark(path))
+        except FileNotFoundError:
+            raise KeyFileError(WORDS.format(file=path, why="is not there")) from None
+
+
+def trouble() -> str:
+    """Why answers can't be signed or checked here; empty if they can, or nobody has answered."""
+    found = (settings.APPROVAL_KEY_FILE, _signing_key), (settings.APPROVAL_KEYRING_FILE, ring)
     try:
-        return _read_ring(str(path), _mark(path))
-    except FileNotFoundError:
-        return {}
+        for file, look in found:
+            with _in_words(file):
+                if os.path.lexists(file):
+                    look()
+    except KeyFileError as error:
+        return str(error)
+    return ""
 
 
 def rotate() -> str:
     """Let a new key sign from now on; returns its id. What the old one signed stays valid."""
-    ring()  # keeps the old one's public half, if it is older than its ring
+    with suppress(KeyFileError):
+        _private_key()  # keeps the old one's public half, if it is older than its ring
     path = Path(settings.APPROVAL_KEY_FILE)
     key = Ed25519PrivateKey.generate()
     _append(ADDED, key.public_key())  # first: a signature is never older than its key's line
-    os.replace(_written(path, key), path)
+    with _in_words(path):
+        os.replace(_written(path, key), path)
     return key_id_of(key.public_key())
 
 
@@ -101,20 +127,64 @@ def revoke(key_id: str) -> None:
     known = ring().get(key_id)
     if known is None:
         raise LookupError(f"The key ring has no key {key_id}.")
-    try:
+    signing = None
+    with suppress(KeyFileError):
         signing = _private_key()
-    except (FileNotFoundError, PermissionError):
+    if signing is None:
         raise ValueError(
             "The key that signs now can't be read here: revoke where it lies, then copy the ring."
-        ) from None
+        )
     if key_id == key_id_of(signing.public_key()):
         raise ValueError(f"Key {key_id} signs now: rotate first, then revoke it.")
     _append(REVOKED, known.key)
 
 
-def _private_key() -> Ed25519PrivateKey:
+@contextmanager
+def _in_words(file: str | Path) -> Iterator[None]:
+    """What is wrong with a file of keys, for whoever can mend it."""
+    try:
+        yield
+    except OSError as error:
+        why = f"can't be read or written ({error.strerror or error})"
+    except ValueError:
+        why = "holds no key"
+    else:
+        return
+    raise KeyFileError(WORDS.format(file=file, why=why))
+
+
+def _signing_key() -> Ed25519PrivateKey:
+    """The key that signs now, made if there is none yet."""
     path = Path(settings.APPROVAL_KEY_FILE)
-    return _read_key(str(path), settings.APPROVAL_KEYRING_FILE, _mark(path))
+    with _in_words(path):
+        if not path.exists():
+            with suppress(FileExistsError):
+                _create(path)
+    key = _private_key()
+    if key is None:
+        raise KeyFileError(WORDS.format(file=path, why="leads nowhere"))
+    known = ring().get(key_id_of(key.public_key()))
+    if known is None or known.revoked:
+        why = "holds a key that was revoked; another has to sign (approval_keys rotate)"
+        raise KeyFileError(WORDS.format(file=path, why=why))
+    return key
+
+
+def _private_key() -> Ed25519PrivateKey | None:
+    """The private key, whose public half is in the ring; nothing if there is none here."""
+    path = Path(settings.APPROVAL_KEY_FILE)
+    with _in_words(path):
+        try:
+            key = _read_key(str(path), _mark(path))
+        except FileNotFoundError:
+            return None
+    ring_file = Path(settings.APPROVAL_KEYRING_FILE)
+    known: Mapping[str, PublicKey] = {}
+    with _in_words(ring_file), suppress(FileNotFoundError):
+        known = _read_ring(str(ring_file), _mark(ring_file))
+    if key_id_of(key.public_key()) not in known:  # older than its ring, or than who replaced it
+        _append(ADDED, key.public_key())
+    return key
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
@@ -124,30 +194,20 @@ def _mark(path: Path) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=8)
-def _read_key(file: str, ring_file: str, mark: tuple[int, int, int]) -> Ed25519PrivateKey:
-    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(Path(file).read_text()))
-    known = _lines(ring_file)
-    if key_id_of(key.public_key()) not in known:  # a key that is older than its ring
-        _append(ADDED, key.public_key())
-    return key
+def _read_key(file: str, mark: tuple[int, int, int]) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(Path(file).read_text()))
 
 
 @lru_cache(maxsize=8)
 def _read_ring(file: str, mark: tuple[int, int, int]) -> Mapping[str, PublicKey]:
-    return _lines(file)
-
-
-def _lines(file: str) -> dict[str, PublicKey]:
     known: dict[str, PublicKey] = {}
-    with suppress(FileNotFoundError):
-        for line in Path(file).read_text(errors="replace").splitlines():
-            _take(line, known)
+    for line in Path(file).read_text("utf-8-sig", errors="replace").splitlines():
+        _take(line, known)
     return known
 
 
 def _take(line: str, known: dict[str, PublicKey]) -> None:
-    what, _, rest = line.partition(" ")
-    encoded, _, at = rest.partition(" ")
+    what, encoded, at = [*line.split(maxsplit=2), "", "", ""][:3]
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError):
@@ -156,20 +216,28 @@ def _take(line: str, known: dict[str, PublicKey]) -> None:
     if what == ADDED:
         known.setdefault(key_id, PublicKey(key_id, key, at))
     elif what == REVOKED:
-        known[key_id] = replace(known.get(key_id) or PublicKey(key_id, key, ""), revoked=at)
+        known[key_id] = replace(
+            known.get(key_id) or PublicKey(key_id, key, ""), revoked=at or NO_TIME
+        )
 
 
 def _append(what: str, key: Ed25519PublicKey) -> None:
-    """One line in one write at the end of the file: two who append at once don't mix."""
+    """One line in one write at the end of the file: two who append at once don't mix. A last line
+    that somebody left without an end is ended first, or this one would be a part of it."""
     encoded = base64.b64encode(key.public_bytes_raw()).decode()
-    line = f"{what} {encoded} {datetime.now(UTC).isoformat(timespec='seconds')}\n"
+    line = f"{what} {encoded} {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode()
     path = Path(settings.APPROVAL_KEYRING_FILE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    with _in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
 
 
 def _create(path: Path) -> None:
@@ -186,6 +254,10 @@ def _create(path: Path) -> None:
 def _written(path: Path, key: Ed25519PrivateKey) -> str:
     """The key in a file of its own beside ``path``, to be given its name."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".approval-")  # mkstemp: 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(base64.b64encode(key.private_bytes_raw()).decode() + "\n")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(base64.b64encode(key.private_bytes_raw()).decode() + "\n")
+    except OSError:
+        os.unlink(name)
+        raise
     return name

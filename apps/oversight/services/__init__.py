@@ -7,7 +7,14 @@ any two who act at once exactly one succeeds and the other is told who and when.
 from __future__ import annotations
 
 from apps.oversight.selectors import bindings_of, decided_among, states_of
-from apps.oversight.services.asking import Question, consume, consume_batch, request_batch
+from apps.oversight.services.asking import (
+    Question,
+    Used,
+    consume,
+    consume_batch,
+    request_batch,
+    use_batch,
+)
 from apps.oversight.services.claiming import claim, release
 from apps.oversight.services.deciding import decide
 from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
@@ -19,6 +26,7 @@ __all__ = [
     "UNENDABLE",
     "Question",
     "Seal",
+    "Used",
     "bindings_of",
     "claim",
     "consume",
@@ -34,6 +42,7 @@ __all__ = [
     "request_batch",
     "seal_of",
     "states_of",
+    "use_batch",
     "void_for_run",
     "void_for_tool",
 ]

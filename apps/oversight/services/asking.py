@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from apps.audit.domain.actors import GATE
 from apps.kernel.ids import new_id
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import participant
+from apps.oversight.adapters import KeyFileError
 from apps.oversight.domain.binding import binding_digest
 from apps.oversight.models import Approval, Vote
 from apps.oversight.services.proving import why_not_proved
@@ -99,31 +100,65 @@ RETURNING id
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """``roles``: those that approved, by approval that was used up. ``unread``: why nobody knows
+    whether an answer is signed; it was taken back."""
+
+    roles: Mapping[UUID, list[str]] = field(default_factory=dict)
+    unread: Mapping[UUID, str] = field(default_factory=dict)
+
+
 @participant
 def consume_batch(
     pairs: Sequence[tuple[UUID, str]], *, votes: Mapping[UUID, int] | None = None
 ) -> dict[UUID, list[str]]:
+    """``use_batch``, of which only what was used up is asked."""
+    return dict(use_batch(pairs, votes=votes).roles)
+
+
+@participant
+def use_batch(
+    pairs: Sequence[tuple[UUID, str]], *, votes: Mapping[UUID, int] | None = None
+) -> Used:
     """Use up approvals, each once: ``(id, digest)`` in, the roles that approved out, for those
     that hold. Who approved must still be allowed to when the answer is used, not only when it was
     given, and there must be as many of them as the question wanted and as ``votes`` says now.
 
     The signatures of the answer and of each vote are verified here, over what is stored: an answer
-    that people did not sign as it stands is refused, taken back and reported."""
+    that people did not sign as it stands is refused, taken back and reported. Where the keys can't
+    be read it is taken back too, but nobody is accused."""
     if not pairs:
-        return {}
+        return Used()
     held = _locked_answers(dict(pairs))
     cast: dict[UUID, list[Vote]] = {row.pk: [] for row in held}
     for vote in Vote.objects.filter(approval__in=cast).select_related("user").order_by("at"):
         cast[vote.approval_id].append(vote)
-    forged = [(row, why) for row in held if (why := why_not_proved(row, cast[row.pk]))]
+    forged, unread = _not_proved(held, cast)
     _refuse(forged)
-    refused = {row.pk for row, _ in forged}
+    _take_back(unread)
+    refused = {row.pk for row, _ in (*forged, *unread)}
     agreed = {row.pk: _agreed(row, cast[row.pk]) for row in held if row.pk not in refused}
     least = {row.pk: max(row.votes_required, (votes or {}).get(row.pk, 1)) for row in held}
     enough = [pk for pk, voters in agreed.items() if len(voters) >= least[pk]]
     used = {pk: sorted({v.user.role for v in agreed[pk]}) for pk in _use_up(enough)}
     audit.record_many([fact("consumed", row, GATE) for row in held if row.pk in used])
-    return used
+    return Used(used, {row.pk: why for row, why in unread})
+
+
+def _not_proved(
+    held: Sequence[Approval], cast: Mapping[UUID, Sequence[Vote]]
+) -> tuple[list[tuple[Approval, str]], list[tuple[Approval, str]]]:
+    """Answers that people did not sign as they stand, and those of which nobody can tell here."""
+    forged, unread = [], []
+    for row in held:
+        try:
+            why = why_not_proved(row, cast[row.pk])
+        except KeyFileError as error:
+            unread.append((row, str(error)))
+        else:
+            forged += [(row, why)] if why else []
+    return forged, unread
 
 
 def _locked_answers(digests: Mapping[UUID, str]) -> list[Approval]:
@@ -169,6 +204,15 @@ def _refuse(forged: Sequence[tuple[Approval, str]]) -> None:
         state=State.VOID, signature_refused_at=database_now()
     )
     audit.record_many([fact("signature_refused", row, GATE, why=why) for row, why in forged])
+
+
+def _take_back(unread: Sequence[tuple[Approval, str]]) -> None:
+    """Let people be asked again about what they may well have signed: it can't be checked here."""
+    if not unread:
+        return
+    ids = [row.pk for row, _ in unread]
+    Approval.objects.filter(pk__in=ids).update(state=State.VOID)
+    audit.record_many([fact("not_checked", row, GATE, why=why) for row, why in unread])
 
 
 @participant

@@ -32,6 +32,7 @@ class Seal(StrEnum):
     BROKEN = "broken"  # something of the answer was changed since
     UNKNOWN_KEY = "unknown_key"  # signed with a key that the ring here doesn't know
     REVOKED_KEY = "revoked_key"
+    UNREAD = "unread"  # the ring can't be read here, so nobody knows
 
 
 def asked_of(approval: Approval) -> SignedQuestion:
@@ -92,7 +93,10 @@ def seal_of(approval: Approval) -> Seal:
     """What the signature of this answer proves now."""
     if not approval.signature:
         return Seal.NONE
-    known = adapters.ring().get(approval.key_id)
+    try:
+        known = adapters.ring().get(approval.key_id)
+    except adapters.KeyFileError:
+        return Seal.UNREAD
     if known is None:
         return Seal.UNKNOWN_KEY
     if known.revoked:

@@ -26,17 +26,20 @@ class Command(BaseCommand):
         actions.add_parser("revoke").add_argument("key", help="its id, as list shows it")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
+        try:
+            self._do(action, options.get("key", ""))
+        except (LookupError, ValueError, adapters.KeyFileError) as error:
+            raise CommandError(str(error.args[0])) from error
+
+    def _do(self, action: str, key_id: str) -> None:
         if action == "rotate":
             key_id = adapters.rotate()
             _record("rotated", key_id)
             self.stdout.write(f"Key {key_id} signs from now on.")
         elif action == "revoke":
-            try:
-                adapters.revoke(options["key"])
-            except (LookupError, ValueError) as error:
-                raise CommandError(str(error.args[0])) from error
-            _record("revoked", options["key"])
-            self.stdout.write(f"Nothing that key {options['key']} signed counts any more.")
+            adapters.revoke(key_id)
+            _record("revoked", key_id)
+            self.stdout.write(f"Nothing that key {key_id} signed counts any more.")
         else:
             for key in adapters.ring().values():
                 ended = f", revoked {key.revoked}" if key.revoked else ""
