@@ -94,7 +94,8 @@ def _one(approval_id: UUID) -> Approval:
 
 def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
     user = cast(User, request.user)
-    votes = selectors.votes_of(approval)
+    votes = services.votes_that_count(approval, selectors.votes_of(approval))
+    approval.votes_given = sum(vote.approve for vote in votes)  # type: ignore[attr-defined]
     return {
         "approval": approval,
         "listing": showing.listing(approval.arguments),

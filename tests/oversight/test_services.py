@@ -401,6 +401,25 @@ class TestForged:
 
         assert self.use(approval) == {approval.pk: ["operator"]}
 
+    @pytest.mark.parametrize("is_forged", [False, True])
+    def test_an_answer_that_two_releases_took_side_by_side_serves_if_its_signed_votes_fit(
+        self, people: People, is_forged: bool
+    ) -> None:
+        approval = ApprovalFactory.create(votes_required=2)
+        answer(approval, people["operator"])
+        approval = answer(approval, people["operator2"])
+        Vote.objects.filter(user=people["operator2"]).update(signature="", key_id="")
+        decision = SignedDecision("approved", "operator2", approval.reason, approval.decided_at)
+        payload = first_payload(proving.asked_of(approval), decision, ["operator", "operator2"])
+        signature, key_id = adapters.sign(payload)
+        Approval.objects.filter(pk=approval.pk).update(signature=signature, key_id=key_id)
+        if is_forged:
+            Vote.objects.filter(user=people["operator"]).update(reason="other")
+
+        used = self.use(approval, votes=2)
+
+        assert used == ({} if is_forged else {approval.pk: ["operator"]})
+
 
 class TestClaims:
     def test_claim_renew_release(self, people: People) -> None:

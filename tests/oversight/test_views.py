@@ -477,3 +477,21 @@ def test_an_answer_that_was_taken_back_unused_is_still_the_one_that_was_signed(
     assert "the signature fits this answer and each vote" in text(
         client.get(f"/approvals/{approval.pk}/")
     )
+
+
+def test_whose_name_an_unsigned_vote_bears_can_vote_on_the_page(
+    client_as: ClientAs, people: dict[str, User]
+) -> None:
+    """It is of a release that did not sign votes, or of somebody who can write to the table."""
+    approval = ApprovalFactory.create(votes_required=2)
+    given = {"approve": True, "digest": approval.digest, "reason": "not mine", "nonce": "n"}
+    Vote.objects.create(approval=approval, user=people["operator"], **given)
+    client, path = client_as("operator"), f"/approvals/{approval.pk}/"
+
+    page = text(client.get(path))
+    assert "You have voted" not in page
+    assert "0 of 2 votes" in page
+    assert "not mine" not in page
+
+    post(client, approval)
+    assert "You have voted" in text(client.get(path))

@@ -20,7 +20,7 @@ from apps.oversight.services.deciding import decide
 from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
 from apps.oversight.services.escalating import escalate, escalate_due
 from apps.oversight.services.parties import parties_for
-from apps.oversight.services.proving import Seal, is_signed, seal_of
+from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
 
 __all__ = [
     "UNENDABLE",
@@ -45,4 +45,5 @@ __all__ = [
     "use_batch",
     "void_for_run",
     "void_for_tool",
+    "votes_that_count",
 ]

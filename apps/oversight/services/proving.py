@@ -89,6 +89,17 @@ def why_no_vote(approval: Approval, vote: Vote) -> str:
     return _read(lambda: why_vote_not_signed(asked_of(approval), vote_of(vote), adapters.verify))
 
 
+def votes_that_count(approval: Approval, votes: Sequence[Vote]) -> list[Vote]:
+    """Those that their people signed, while the question is open: any other is nobody's, and whose
+    name it bears can still vote. All of them where nobody can tell, or once it was settled."""
+    if approval.state != State.PENDING:
+        return [*votes]
+    try:
+        return [vote for vote in votes if not why_no_vote(approval, vote)]
+    except adapters.KeyFileError:
+        return [*votes]
+
+
 def seal_of(approval: Approval) -> Seal:
     """What the signature of this answer proves now."""
     if not approval.signature:
@@ -143,11 +154,14 @@ def _decision_of(approval: Approval) -> SignedDecision | None:
 
 def _is_signed_at_first(approval: Approval, votes: Sequence[Vote]) -> bool:
     decision = _decision_of(approval)
-    if decision is None or any(vote.signature for vote in votes):
+    if decision is None:
         return False
     voters = {vote.user.username for vote in votes}
+    signed = [vote for vote in votes if vote.signature]  # while two releases ran side by side
 
     def judge() -> str:
+        if why := next((w for vote in signed if (w := why_no_vote(approval, vote))), ""):
+            return why
         payload = first_payload(asked_of(approval), decision, voters)
         fits = adapters.verify(payload, approval.signature, approval.key_id)
         return "" if fits else "The signature does not fit."
