@@ -264,7 +264,7 @@ def test_a_pack_that_states_its_schemas_is_applied_while_its_server_is_down(
         ("read", "the name of an effect class"),
         ("irreversible", "the name of an effect class"),
         ("..", "can't stand in an address"),
-        ("refund\n", "can't stand in an address"),
+        ("refund\n", "characters that are not allowed"),
         ("re/fund", "characters that are not allowed"),
         ("x" * 81, "too long"),
     ],

@@ -22,6 +22,7 @@ from django.conf import settings
 from apps.catalog.adapters.addresses import MAX_SECRET_FILE, ServerAccess
 from apps.catalog.domain.language_models import (
     CONFIGURED,
+    KEY_FILE,
     KEY_VARIABLE,
     ModelTerms,
     Prices,
@@ -174,11 +175,15 @@ def _file(terms: ModelTerms) -> str:
     if not settings.MODEL_KEYS:
         raise _no_key(terms, "its key is read from a file, and TOWER_MODEL_KEYS names no folder")
     where = f"its key is read from the file {terms.key_file} in {settings.MODEL_KEYS}, which"
+    if not re.fullmatch(KEY_FILE, terms.key_file):  # looked at again, as with variables
+        raise _no_key(terms, f"{where} lies outside that folder")
     folder = Path(settings.MODEL_KEYS)
     try:
         path = (folder / terms.key_file).resolve()
         if not path.is_relative_to(folder.resolve()):  # a link may lead anywhere
             raise _no_key(terms, f"{where} lies outside that folder")
+        if path.is_fifo():  # reading would wait for whoever writes
+            raise _no_key(terms, f"{where} is a pipe")
         with open(path, "rb") as file:
             value = file.read(MAX_SECRET_FILE).decode("ascii").strip()
     except (OSError, RuntimeError) as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 
 from apps.kernel import schemas
 from apps.kernel.documents import Document, Path, Problem
+from apps.kernel.patterns import TooLongError, pattern
 
 _TYPE_WORDS = {
     "string": "text",
@@ -25,6 +27,20 @@ _TYPE_WORDS = {
 MOST_UNKNOWN = 50  # keys of one group that are told, each with the nearest known one
 
 
+def _pattern(validator: Any, wanted: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+    """As JSON Schema means it: to Python a line break may follow ``$``, and a slug could end in
+    one."""
+    try:
+        is_right = not isinstance(value, str) or pattern(wanted).found_in(value)
+    except TooLongError:
+        is_right = False
+    if not is_right:
+        yield ValidationError(f"{value!r} does not match {wanted!r}")
+
+
+_Validator: Any = extend(Draft202012Validator, {"pattern": _pattern})
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """“Did you mean …?”, or nothing when no known word is near."""
     found = get_close_matches(word, list(known), n=1, cutoff=0.55)
@@ -34,7 +50,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def structure_problems(document: Document, schema: dict[str, Any]) -> list[Problem]:
     """Everything in which ``document`` differs from ``schema``, in the order of the text."""
     problems: list[Problem] = []
-    for error in Draft202012Validator(schema).iter_errors(document.value):
+    for error in _Validator(schema).iter_errors(document.value):
         problems.extend(_problems_of(document, error))
     return sorted(problems, key=lambda p: (p.line, p.column))
 

@@ -28,7 +28,7 @@ def path_problem(path: str) -> str:
         return f"“{path}” starts at “{root}”; it has to start at {', '.join(ROOTS)}."
     if not names:
         return f"“{path}” names no value of the {root}."
-    wrong = next((n for n in names if not _NAME.match(n)), None)
+    wrong = next((n for n in names if not _NAME.fullmatch(n)), None)
     return "" if wrong is None else f"“{wrong}” in “{path}” is no name, number or “*”."
 
 

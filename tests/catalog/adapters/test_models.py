@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def test_a_key_file_is_read_in_its_folder_only(tmp_path: Path, settings: Any) ->
     (keys / "linked").symlink_to(tmp_path / "other")
     (keys / "binary").write_bytes(b"\xff\xfe")
     (keys / "empty").write_text("")
+    os.mkfifo(keys / "pipe")
     terms = replace(TERMS, key_file="careful")
     assert "TOWER_MODEL_KEYS names no folder" in models.trouble_of(terms)
     settings.MODEL_KEYS = str(keys)
@@ -86,6 +88,10 @@ def test_a_key_file_is_read_in_its_folder_only(tmp_path: Path, settings: Any) ->
     for file, why in {
         "linked": "lies outside",
         "../other": "lies outside",
+        "below/it": "lies outside",
+        "care\0ful": "lies outside",
+        "careful\n": "lies outside",
+        "pipe": "is a pipe",
         "gone": "can't be read",
         "binary": "is not text",
         "empty": "is empty",
