@@ -16,7 +16,7 @@ from apps.outcomes.domain.tally import DIMENSIONS
 from apps.outcomes.selectors.outcomes import MOST_BUCKETS as MOST_BUCKETS
 from apps.outcomes.selectors.outcomes import WIDTHS as WIDTHS
 from apps.outcomes.selectors.outcomes import (
-    Scope,
+    RunsInScope,
     bucket_width,
     floor_to,
     latest,
@@ -87,12 +87,12 @@ class Query:
         """This view of the origin that was asked for, else of the usual one."""
         return replace(self, shown=self.origin or usual)
 
-    def scope(self) -> Scope:
-        return Scope(self.since, self.until, **self.cohort)
+    def scope(self) -> RunsInScope:
+        return RunsInScope(self.since, self.until, **self.cohort)
 
-    def previous(self) -> Scope:
+    def previous(self) -> RunsInScope:
         """The stretch of the same length just before."""
-        return Scope(self.since - (self.until - self.since), self.since, **self.cohort)
+        return RunsInScope(self.since - (self.until - self.since), self.since, **self.cohort)
 
     def params(self) -> dict[str, Any]:
         """What the address has to say; defaults are left out."""

@@ -22,7 +22,7 @@ from django.utils import timezone
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.kpis import Human
 from apps.outcomes.selectors.counted import not_forked, sums, timed
-from apps.outcomes.selectors.outcomes import Scope
+from apps.outcomes.selectors.outcomes import RunsInScope
 
 HOLD, DENY = "hold", "deny"
 MOST_MARKS = 200
@@ -44,7 +44,7 @@ def _model(name: str) -> Any:
     return apps.get_model(name)
 
 
-def human(scope: Scope) -> Human:
+def human(scope: RunsInScope) -> Human:
     """Questions that the cohort's runs asked people, and how these answered."""
     asked = _model("approvals.Approval").objects.filter(
         created_at__gte=scope.since, run_id__in=scope.runs().values("id")
@@ -85,7 +85,7 @@ class RuleCount:
     runs: int
 
 
-def rules(scope: Scope) -> list[RuleCount]:
+def rules(scope: RunsInScope) -> list[RuleCount]:
     """Rules of policy that held or denied steps of the cohort, most runs first. In a denial only
     hard rules count (a hold rule beside them decided nothing); a denial that no rule explains
     means that nothing permitted the step."""
@@ -120,7 +120,7 @@ class Publication:
     note: str
 
 
-def publications(scope: Scope) -> list[Publication]:
+def publications(scope: RunsInScope) -> list[Publication]:
     """Contracts and policies published in the scope, oldest first. Read from the versions
     themselves: their table is small, the log of everything isn't."""
     contracts = _model("catalog.ContractVersion").objects.filter(
@@ -170,7 +170,7 @@ def jobs() -> dict[str, JobName]:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingQuestions:
     """Questions that wait for a person, now."""
 
     total: int
@@ -181,7 +181,7 @@ class Waiting:
     next_due: datetime | None
 
 
-def waiting_approvals() -> Waiting:
+def waiting_approvals() -> WaitingQuestions:
     """What operators owe an answer, by risk; overdue by the database's clock."""
     pending = _model("approvals.Approval").objects.filter(state="pending")
     late = Q(expires_at__lt=Now())
@@ -193,7 +193,7 @@ def waiting_approvals() -> Waiting:
         next_due=Min("expires_at"),
     )
     by_risk = dict(pending.values_list("risk").annotate(n=Count("*")).order_by("-risk"))
-    return Waiting(by_risk=by_risk, **found)
+    return WaitingQuestions(by_risk=by_risk, **found)
 
 
 @dataclass(frozen=True, slots=True)

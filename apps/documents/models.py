@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.documents.domain.life import Approval, Life
-from apps.documents.domain.life import State as LifeState
+from apps.documents.domain.life import DraftState as LifeState
+from apps.documents.domain.life import Life, ReviewApproval
 from apps.kernel.models import JSONField
 
 NONE_YET = models.Value([], output_field=JSONField())
@@ -51,7 +51,7 @@ class Draft(models.Model):
             revision=self.revision,
             state=LifeState(self.state),
             note=self.note,
-            approvals=tuple(Approval(**given) for given in self.approvals),
+            approvals=tuple(ReviewApproval(**given) for given in self.approvals),
             publish_at=self.publish_at,
         )
 

@@ -18,7 +18,7 @@ from apps.kernel.transactions import participant
 from apps.oversight import selectors, services
 from apps.oversight.domain.binding import Grounds, asked_again, binding_digest, changed_fields
 from apps.policy import services as policy
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.request import Request
 from apps.policy.domain.unknown import Gap, bound
 
@@ -44,7 +44,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class GateRequest:
     """One step that wants to run. ``binding`` is what an approval would be bound to; ``question``
     what a person would be shown (columns of Approval); both are functions, since most steps need
     neither. ``must_hold`` and ``doubts``: what policy permits is held
@@ -68,7 +68,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GateDecision:
     """What the gate says. ``approval_id``: the one consumed (permit) or opened (hold)."""
 
     answer: str
@@ -79,7 +79,7 @@ class Answer:
 
 
 @participant
-def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
+def gate_batch(asks: Sequence[GateRequest]) -> list[GateDecision]:
     """Decide each ask; open an approval for each that is held. Answers stand in the same order."""
     given, again = _consume([a for a in asks if a.approval_id])
     decisions = policy.decide_batch([_asked(a, given.get(a.step_id, ())) for a in asks])
@@ -89,7 +89,7 @@ def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
     questions = [_question(a, d, again.get(a.step_id)) for a, d in held]
     opened = dict(zip((a.step_id for a, _ in held), services.request_batch(questions), strict=True))
     return [
-        Answer(
+        GateDecision(
             answer=answer,
             decision_id=d.id,
             approval_id=opened.get(a.step_id)
@@ -101,23 +101,23 @@ def gate_batch(asks: Sequence[Ask]) -> list[Answer]:
     ]
 
 
-def _asked(ask: Ask, approvals: Sequence[str]) -> policy.Ask:
+def _asked(ask: GateRequest, approvals: Sequence[str]) -> policy.PolicyQuery:
     request = ask.request
     if approvals:
         request = replace(request, approvals=frozenset(approvals))
-    return policy.Ask(
+    return policy.PolicyQuery(
         step_id=ask.step_id, run_id=ask.run_id, policy_slug=ask.policy_slug, request=request
     )
 
 
-def _bound(ask: Ask, unknown: Sequence[Gap]) -> Mapping[str, Any]:
+def _bound(ask: GateRequest, unknown: Sequence[Gap]) -> Mapping[str, Any]:
     """What an approval of this is bound to: the action, and what nobody knew about it."""
     bound_to = {**ask.binding(), **({"unknown": bound(unknown)} if unknown else {})}
     # A contract that wants one vote says no more than every question does.
     return {**bound_to, "votes": ask.votes} if ask.votes > 1 else bound_to
 
 
-def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
+def _answer(ask: GateRequest, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
     """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
     turns a denial into a question."""
     doubtful = bool(ask.all_doubts) and ask.step_id not in given
@@ -125,7 +125,7 @@ def _answer(ask: Ask, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
 
 
 def _consume(
-    asks: Sequence[Ask],
+    asks: Sequence[GateRequest],
 ) -> tuple[dict[UUID, Sequence[str]], dict[UUID, Doubt]]:
     """Use up the approvals that still hold for exactly these actions: step → roles given. And what
     changed since people were asked, where the question was about something else. The facts were
@@ -163,26 +163,28 @@ def _consume(
     return given, again
 
 
-def _votes(ask: Ask, verdict: Verdict) -> int:
+def _votes(ask: GateRequest, verdict: PolicyDecision) -> int:
     """How many people have to agree: as many as contract or policy wants, whichever is more."""
     return max(verdict.votes, ask.votes, 1)
 
 
-def _would_ask(ask: Ask, verdict: Verdict) -> Grounds:
+def _would_ask(ask: GateRequest, verdict: PolicyDecision) -> Grounds:
     """What people would be asked now; nothing, where policy holds nothing."""
     if verdict.answer != "hold":
         return Grounds(frozenset())
     return Grounds.of(_rules(ask, verdict), ask.question())
 
 
-def _rules(ask: Ask, verdict: Verdict, again: Doubt | None = None) -> Sequence[Mapping[str, Any]]:
+def _rules(
+    ask: GateRequest, verdict: PolicyDecision, again: Doubt | None = None
+) -> Sequence[Mapping[str, Any]]:
     """What asks: a doubt first, then why it is asked again, then policy's rules."""
     doubts = [doubt.shown() for doubt in (*ask.all_doubts, again) if doubt]
     return [*doubts, *verdict.rules]
 
 
 def _changed(
-    left: Sequence[tuple[Ask, Mapping[str, Any]]], others: Mapping[UUID, Sequence[str]]
+    left: Sequence[tuple[GateRequest, Mapping[str, Any]]], others: Mapping[UUID, Sequence[str]]
 ) -> dict[UUID, Doubt]:
     """What is another than when people were asked, by step; ``others`` what of that which they were
     shown."""
@@ -202,9 +204,11 @@ def _changed(
     return found
 
 
-def _question(ask: Ask, decided: policy.Decided, again: Doubt | None) -> services.Question:
+def _question(
+    ask: GateRequest, decided: policy.Decided, again: Doubt | None
+) -> services.ApprovalRequest:
     verdict, doubt = decided.verdict, ask.all_doubts
-    return services.Question(
+    return services.ApprovalRequest(
         run_id=ask.run_id,
         step_id=ask.step_id,
         decision_id=decided.id,

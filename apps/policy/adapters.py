@@ -18,7 +18,7 @@ import orjson
 
 from apps.kernel.documents import Problem
 from apps.policy.domain.bounds import TO_SPLIT, TOO_DEEP, excess
-from apps.policy.domain.decision import PolicyOutcome, Verdict, combine, roles_to_ask
+from apps.policy.domain.decision import PolicyDecision, PolicyOutcome, combine, roles_to_ask
 from apps.policy.domain.document import read_document
 from apps.policy.domain.effects import EFFECTS
 from apps.policy.domain.locate import (
@@ -74,7 +74,7 @@ class Evaluator:
 
     def evaluate_batch(
         self, requests: Sequence[Request], *, limits: Mapping[str, int] | None = None
-    ) -> list[Verdict]:
+    ) -> list[PolicyDecision]:
         """Answer requests in their order. Never raises for a request: what can't be evaluated is
         denied with the error. ``limits`` asks as if the text had other limits."""
         used = self._limits if limits is None else limits
@@ -100,7 +100,7 @@ class Evaluator:
         """What would have to be known of this change and isn't."""
         return gaps(request, self._declared.get(request.tool, {}))
 
-    def _held(self, request: Request, verdict: Verdict) -> Verdict:
+    def _held(self, request: Request, verdict: PolicyDecision) -> PolicyDecision:
         return held(
             verdict,
             self.unknown(request),

@@ -30,7 +30,7 @@ from apps.catalog.domain.replaying import choose_job
 from apps.evidence.domain.evidence import PastStep, conversation_facts, run_facts
 from apps.kernel import exactjson
 from apps.policy.adapters import Evaluator
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.document import read_document
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
@@ -78,7 +78,7 @@ class Judged:
     suite: str
     index: int
     request: Request
-    verdict: Verdict
+    verdict: PolicyDecision
     repeat: bool
     gt: str = ""
 

@@ -11,12 +11,6 @@ from django.conf import settings
 ROOT = Path(settings.BASE_DIR) / "apps"
 DJANGOS = {"Command"}  # by Django's convention, each in a command of its own
 
-# Still shared. The list only shrinks: rename one of them, and take the name out.
-SHARED = {
-    *("Answer", "Approval", "Ask", "Change", "Escalation", "Finding", "Known", "Listing"),
-    *("Question", "Request", "Scope", "Standing", "State", "Verdict", "Waiting"),
-}
-
 
 def shared() -> dict[str, list[str]]:
     """Public classes of modules by name, where there are two."""
@@ -31,8 +25,4 @@ def shared() -> dict[str, list[str]]:
 
 
 def test_no_name_has_two_meanings() -> None:
-    assert {name: at for name, at in shared().items() if name not in SHARED} == {}
-
-
-def test_the_list_of_shared_names_only_shrinks() -> None:
-    assert SHARED - set(shared()) == set(), "these are unique now: take them out of the list"
+    assert shared() == {}

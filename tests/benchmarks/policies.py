@@ -49,13 +49,15 @@ def measure(scale: Scale, say: Say) -> dict[str, Any]:
 
 
 @command
-def _decide(asks: Sequence[services.Ask]) -> None:
+def _decide(asks: Sequence[services.PolicyQuery]) -> None:
     services.decide_batch(asks)
 
 
-def _asks(number: int) -> list[services.Ask]:
+def _asks(number: int) -> list[services.PolicyQuery]:
     return [
-        services.Ask(step_id=new_id(), run_id=new_id(), policy_slug=POLICY, request=_request(n))
+        services.PolicyQuery(
+            step_id=new_id(), run_id=new_id(), policy_slug=POLICY, request=_request(n)
+        )
         for n in range(number * BATCH, (number + 1) * BATCH)
     ]
 

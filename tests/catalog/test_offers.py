@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from apps.catalog.domain import offers
-from apps.catalog.domain.served import Listing, ServedTool
+from apps.catalog.domain.served import ServedTool, ServedTools
 from apps.catalog.models import Domain, Tool, ToolDraft
 from apps.kernel.documents import load
 from tests.catalog.serving import Toys, hints, serving, tool
@@ -185,7 +185,7 @@ def test_only_admins_ask(toys: Toys, people: Any, client_as: As) -> None:
 
 def test_what_a_server_says_of_a_tool_may_be_anything() -> None:
     broken = {"type": 7}
-    listing = Listing(
+    listing = ServedTools(
         {
             "a": ServedTool("a", problem="It is larger than 256 kB."),
             "b": ServedTool("b", input_schema=broken),

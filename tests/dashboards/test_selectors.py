@@ -13,7 +13,7 @@ from apps.dashboards import selectors
 from apps.dashboards.selectors import RuleCount
 from apps.documents import selectors as documents
 from apps.outcomes.kpis import Human
-from apps.outcomes.selectors.outcomes import Scope
+from apps.outcomes.selectors.outcomes import RunsInScope
 from tests.dashboards.rows import NOON, Shop, contract_document
 
 pytestmark = pytest.mark.django_db
@@ -28,8 +28,8 @@ def refunds(shop: Shop) -> Shop:
     return shop
 
 
-def scope(**more: Any) -> Scope:
-    return Scope(NOON - HOUR, NOON + HOUR, **more)
+def scope(**more: Any) -> RunsInScope:
+    return RunsInScope(NOON - HOUR, NOON + HOUR, **more)
 
 
 def test_human_counts_the_cohorts_questions(refunds: Shop, people: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from django.db import transaction
 from apps.kernel.ids import new_id
 from apps.policy.domain.request import Request
 from apps.policy.models import Decision, PolicySet
-from apps.policy.services import Ask, apply_policy, decide_batch
+from apps.policy.services import PolicyQuery, apply_policy, decide_batch
 
 
 def published(slug: str, *, text: str, schema: Any, domain: str = "toys") -> PolicySet:
@@ -23,6 +23,8 @@ def published(slug: str, *, text: str, schema: Any, domain: str = "toys") -> Pol
 def decided(slug: str, requests: Sequence[Request]) -> list[Decision]:
     """The recorded answers to these questions, each of a step of its own."""
     with transaction.atomic():
-        answers = decide_batch([Ask(new_id(), new_id(), slug, request) for request in requests])
+        answers = decide_batch(
+            [PolicyQuery(new_id(), new_id(), slug, request) for request in requests]
+        )
     rows = Decision.objects.in_bulk([answer.id for answer in answers])
     return [rows[answer.id] for answer in answers]

@@ -9,7 +9,7 @@ import pytest
 
 from apps.ops.selectors.runs import RunFilter
 from apps.outcomes.selectors import outcomes
-from apps.outcomes.selectors.outcomes import Cell, Durations, Scope, Terms
+from apps.outcomes.selectors.outcomes import Cell, Durations, RunsInScope, Terms
 from tests.dashboards.rows import NOON, Shop
 
 pytestmark = pytest.mark.django_db
@@ -25,8 +25,8 @@ def shop() -> Shop:
     return shop
 
 
-def scope(**more: Any) -> Scope:
-    return Scope(NOON - HOUR, NOON + 3 * HOUR, **more)
+def scope(**more: Any) -> RunsInScope:
+    return RunsInScope(NOON - HOUR, NOON + 3 * HOUR, **more)
 
 
 def test_buckets_cover_the_scope_also_where_nothing_happened() -> None:

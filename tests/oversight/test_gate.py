@@ -12,7 +12,7 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.kernel.ids import new_id
 from apps.oversight import services
-from apps.oversight.gate import Answer, Ask, gate_batch
+from apps.oversight.gate import GateDecision, GateRequest, gate_batch
 from apps.oversight.models import Approval
 from apps.policy.models import Decision
 from tests.factories.approvals import bound
@@ -44,8 +44,8 @@ class Step:
         sentence: str = "Refund it",
         changes: Any = (),
         **asked: Any,
-    ) -> Answer:
-        ask = Ask(
+    ) -> GateDecision:
+        ask = GateRequest(
             step_id=self.id,
             run_id=self.run_id,
             policy_slug="toys",

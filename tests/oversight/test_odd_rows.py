@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.oversight import services
-from apps.oversight.gate import Ask, gate_batch
+from apps.oversight.gate import GateRequest, gate_batch
 from apps.oversight.models import Approval
 from tests.factories.approvals import ApprovalFactory, bound
 from tests.factories.policy import published
@@ -52,7 +52,7 @@ def test_the_others_of_the_batch_pass_the_gate(people: People, column: str, odd:
     with transaction.atomic():
         _, good = gate_batch(
             [
-                Ask(
+                GateRequest(
                     step_id=step.id,
                     run_id=step.run_id,
                     policy_slug="toys",

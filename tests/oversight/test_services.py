@@ -45,7 +45,7 @@ def kinds(approval_id: UUID) -> list[str]:
     return list(events.order_by("id").values_list("kind", flat=True))
 
 
-def question(**changes: Any) -> services.Question:
+def question(**changes: Any) -> services.ApprovalRequest:
     run_id = new_id()
     given = {
         "run_id": run_id,
@@ -67,7 +67,7 @@ def question(**changes: Any) -> services.Question:
             "window_s": 60,
         },
     }
-    return services.Question(**{**given, **changes})
+    return services.ApprovalRequest(**{**given, **changes})
 
 
 def test_asking_freezes_what_is_asked() -> None:

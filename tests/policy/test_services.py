@@ -56,7 +56,7 @@ def test_decisions_are_kept_in_order_with_what_was_asked(toys: PolicySet) -> Non
 
 def test_deciding_needs_a_published_policy(toys: PolicySet) -> None:
     with pytest.raises(NotFoundError), transaction.atomic():
-        services.decide_batch([services.Ask(new_id(), new_id(), "nobody", refund())])
+        services.decide_batch([services.PolicyQuery(new_id(), new_id(), "nobody", refund())])
 
 
 def test_a_batch_of_any_size_is_two_statements(
@@ -72,7 +72,7 @@ def test_a_batch_of_any_size_is_two_statements(
 
     monkeypatch.setattr(psycopg.Cursor, "execute", noted)
     with transaction.atomic():
-        services.decide_batch([services.Ask(new_id(), new_id(), "toys", refund())] * 20)
+        services.decide_batch([services.PolicyQuery(new_id(), new_id(), "toys", refund())] * 20)
 
     assert [word for word in sent if word in {"SELECT", "INSERT"}] == ["SELECT", "INSERT"]
 

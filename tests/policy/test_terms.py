@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.documents.domain.terms import Change
+from apps.documents.domain.terms import ChangeClass
 from apps.policy.adapters import Evaluator, check_policies
 from apps.policy.domain.rules import KNOWN_ANNOTATIONS
 from apps.policy.domain.terms import ENFORCED
@@ -75,7 +75,10 @@ def test_a_limit_is_what_rules_compare_with() -> None:
     assert judged(RULES, {"most_cents": 9_000})["answer"] == "permit"
 
 
-KINDS = {Change.NEUTRAL: {"neutral"}, Change.JUDGED: {"weaker_control", "stronger_control"}}
+KINDS = {
+    ChangeClass.NEUTRAL: {"neutral"},
+    ChangeClass.JUDGED: {"weaker_control", "stronger_control"},
+}
 
 
 @pytest.mark.parametrize("name", CHANGED)

@@ -13,7 +13,7 @@ from apps.audit.domain.actors import Actor
 from apps.kernel.ids import new_id
 from apps.policy.domain.request import Request
 from apps.policy.models import PolicyDraft, PolicySet, PolicyVersion
-from apps.policy.services import Ask, decide_batch, publish
+from apps.policy.services import PolicyQuery, decide_batch, publish
 from tests.factories.catalog import apply_toys, policy_text
 
 As = Callable[[str], Client]
@@ -48,7 +48,7 @@ def decide(cents: int) -> None:
         facts={"amount_cents": cents, "owner": "kim"},
     )
     with transaction.atomic():
-        decide_batch([Ask(new_id(), new_id(), "toys", request)])
+        decide_batch([PolicyQuery(new_id(), new_id(), "toys", request)])
 
 
 def published_before_there_were_bounds(toys: PolicySet, rules: str) -> None:

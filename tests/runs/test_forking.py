@@ -23,7 +23,7 @@ from apps.ops.selectors import comparing
 from apps.ops.selectors.lineage import versions_of
 from apps.ops.selectors.undoing import heirs
 from apps.oversight import gate
-from apps.policy.domain.decision import Answer, Verdict
+from apps.policy.domain.decision import Answer, PolicyDecision
 from apps.runs import course, journal
 from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
@@ -299,7 +299,7 @@ def _somebody_waits_for_a_lock() -> bool:
 
 
 def decided(answer: str) -> Any:
-    return gate.policy.Decided(new_id(), Verdict(Answer(answer), rules=({"id": "r"},)))
+    return gate.policy.Decided(new_id(), PolicyDecision(Answer(answer), rules=({"id": "r"},)))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_doubt_holds_what_policy_permits_and_never_what_it_denies(
     asked: list[Any] = []
     monkeypatch.setattr(gate.policy, "decide_batch", lambda asks: [decided(policy_says)])
     monkeypatch.setattr(gate.services, "request_batch", lambda qs: asked.extend(qs) or [uuid4()])
-    ask = gate.Ask(
+    ask = gate.GateRequest(
         step_id=uuid4(),
         run_id=uuid4(),
         policy_slug="p",

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from apps.calls.domain.retry import NOTHING_DONE, Ending, RetryDecision, Verdict, decide
+from apps.calls.domain.retry import NOTHING_DONE, Ending, RetryDecision, RetryVerdict, decide
 from apps.calls.domain.script import follow
 from apps.kernel.canonical import digest
 from apps.runs.domain import forking, saga
@@ -119,7 +119,7 @@ class Engine:
         settled, again = [], []
         for done in finished:
             decision = self._decide(done)
-            if decision.verdict is Verdict.RETRY:
+            if decision.verdict is RetryVerdict.RETRY:
                 again.append((done, decision.delay_s))
             else:
                 settled.append(_settled(done, decision.verdict))
@@ -145,9 +145,9 @@ class Engine:
             retry_after_s=done.reply.retry_after_s,
             jitter=self.rng.random(),
         )
-        failed = found.verdict is Verdict.FAIL and step.mutates
+        failed = found.verdict is RetryVerdict.FAIL and step.mutates
         doubtful = failed and self.store.may_have_happened(step, before=done.act.number)
-        return RetryDecision(Verdict.UNKNOWN) if doubtful else found
+        return RetryDecision(RetryVerdict.UNKNOWN) if doubtful else found
 
     def _settle(self, ends: Sequence[End]) -> list[Step]:
         """``Batch.settle``: a step that was fenced off is dropped; its late answer may close it."""
@@ -430,18 +430,18 @@ class Engine:
         self._insert(step)
 
 
-def _settled(done: Done, verdict: Verdict) -> End:
+def _settled(done: Done, verdict: RetryVerdict) -> End:
     """``ending.settled``."""
     act, reply = done.act, done.reply
     end = End(act.step, act.token, "failed", error_class=reply.error_class, act=act)
-    if verdict is Verdict.UNKNOWN:
+    if verdict is RetryVerdict.UNKNOWN:
         end.state, end.disposition = State.CONFIRMATION_UNKNOWN, "unknown"
-    elif verdict is Verdict.SETTLE and reply.ending is Ending.REFUSED:
+    elif verdict is RetryVerdict.SETTLE and reply.ending is Ending.REFUSED:
         end.disposition = "refused_by_tool"
-    elif verdict is Verdict.SETTLE:
+    elif verdict is RetryVerdict.SETTLE:
         end.state, end.disposition = State.SUCCEEDED, "executed"
         end.result, end.receipt = reply.result, "lookup" if reply.looked_up else "answer"
-    end.did_nothing = verdict is Verdict.FAIL and act.step.mutates
+    end.did_nothing = verdict is RetryVerdict.FAIL and act.step.mutates
     return end
 
 

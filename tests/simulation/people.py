@@ -58,11 +58,13 @@ class People:
 
     def _decide(self, approval: Approval, person: int) -> None:
         approve = self.rng.random() < 0.75
-        standing = rules.Standing(
+        standing = rules.ApprovalStatus(
             approval.state, approval.digest, approval.risk, ("operator",), approval.votes_required,
             BEGAN + timedelta(seconds=approval.expires_at), approved_by=approval.approved_by,
         )  # fmt: skip
-        answer = rules.Answer(person, "operator", approve, "seen", self.world.bound(approval.step))
+        answer = rules.ProposedVote(
+            person, "operator", approve, "seen", self.world.bound(approval.step)
+        )
         refused = rules.refusal(standing, answer, self.store.datetime())
         if refused is not None:
             self.world.log("person", f"{approval.step.name} too late", refused.code)

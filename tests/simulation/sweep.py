@@ -74,7 +74,7 @@ def _carry_on_undoing(world: World) -> None:
             world.engine.carry_on(run)
 
 
-def verdict_on(world: World, run: Run) -> admission.Verdict:
+def verdict_on(world: World, run: Run) -> admission.Admission:
     """``admitting.PressureReading.verdict``: the queues and the people's queue as they stand."""
     queued: dict[admission.Class, int] = {}
     deferred: dict[admission.Class, int] = {}

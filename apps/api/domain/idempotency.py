@@ -25,7 +25,7 @@ KEPT = timedelta(days=31)  # reliability rule 5: 30 days at least
 LEASE = timedelta(seconds=30)
 
 
-class Verdict(StrEnum):
+class KeyVerdict(StrEnum):
     """What a request is to do that found its key taken."""
 
     REPLAY = "replay"  # the answer is there
@@ -64,15 +64,15 @@ def fingerprint(operation: str, body: Mapping[str, Any]) -> str:
     return digest({"operation": operation, "body": body}, purpose="api.request")
 
 
-def judge(known: Known, *, operation: str, fingerprint: str, now: datetime) -> Verdict:
+def judge(known: Known, *, operation: str, fingerprint: str, now: datetime) -> KeyVerdict:
     """What a request that finds ``known`` under its key has to do."""
     if known.expires_at <= now and (known.is_done or known.claimed_until <= now):
-        return Verdict.RENEW
+        return KeyVerdict.RENEW
     if (known.operation, known.fingerprint) != (operation, fingerprint):
-        return Verdict.MISMATCH
+        return KeyVerdict.MISMATCH
     if known.is_done:
-        return Verdict.REPLAY
-    return Verdict.WAIT if known.claimed_until > now else Verdict.TAKE_OVER
+        return KeyVerdict.REPLAY
+    return KeyVerdict.WAIT if known.claimed_until > now else KeyVerdict.TAKE_OVER
 
 
 def retry_after(claimed_until: datetime, *, now: datetime) -> int:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from apps.accounts.domain.tokens import Principal
 from apps.api.domain import idempotency as rules
 from apps.api.domain.problems import CONTENT_TYPE
-from apps.api.services import Answer, Request
+from apps.api.services import KeyedRequest, KeyedResponse
 from apps.kernel.errors import TowerError
 
 HEADER = "Idempotency-Key"
@@ -20,7 +20,7 @@ class KeyProblem(TowerError):  # noqa: N818  # a problem, as everywhere in this 
     status = 400
 
 
-def keyed(request: HttpRequest) -> Request:
+def keyed(request: HttpRequest) -> KeyedRequest:
     """The request under its key. Raises KeyProblem (400) for a missing or unusable key."""
     key = request.headers.get(HEADER, "")
     if sentence := rules.key_problem(key):
@@ -33,10 +33,10 @@ def keyed(request: HttpRequest) -> Request:
     sent: Any = request.sent  # type: ignore[attr-defined]  # set by StrictParser
     operation = f"{request.method} {request.path_info}"
     mark = rules.fingerprint(operation, sent)
-    return Request(principal.account_id, principal.actor, key, operation, mark)
+    return KeyedRequest(principal.account_id, principal.actor, key, operation, mark)
 
 
-def respond(answer: Answer) -> HttpResponse:
+def respond(answer: KeyedResponse) -> HttpResponse:
     """The answer as it goes out; a stored one says that it is one."""
     kind = "application/json" if answer.status < 400 else CONTENT_TYPE
     headers = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.api.services.idempotency import Answer, Request, answer_once
+from apps.api.services.idempotency import KeyedRequest, KeyedResponse, answer_once
 from apps.api.services.running import RunRequest, cancel, start
 
-__all__ = ["Answer", "Request", "RunRequest", "answer_once", "cancel", "start"]
+__all__ = ["KeyedRequest", "KeyedResponse", "RunRequest", "answer_once", "cancel", "start"]

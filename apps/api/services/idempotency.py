@@ -14,7 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.api.domain import idempotency as rules
-from apps.api.domain.idempotency import Known, Verdict
+from apps.api.domain.idempotency import KeyVerdict, Known
 from apps.api.models import Idempotency
 from apps.audit.domain.actors import Actor
 from apps.audit.services import record
@@ -29,7 +29,7 @@ PRUNING_EACH = 25  # new keys to one that does so
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class KeyedRequest:
     """What was asked, by whom, under which key."""
 
     account_id: int
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class KeyedResponse:
     """An answer. ``is_final``: it is stored and given again; otherwise the key is free again, since
     nothing was done. ``retry_after``: whole seconds."""
 
@@ -63,15 +63,15 @@ class Claim:
     is_first: bool
 
 
-Work = Callable[[UUID, bool], Answer]
+Work = Callable[[UUID, bool], KeyedResponse]
 
 
-def answer_once(request: Request, work: Work) -> Answer:
+def answer_once(request: KeyedRequest, work: Work) -> KeyedResponse:
     """The stored answer if there is one, else that of ``work(resource_id, is_first)``, which must
     find its own result by the id when it isn't the first. ConflictError while another request is at
     work, InvalidInputError when the key belongs to another request."""
     claimed = claim(request)
-    if isinstance(claimed, Answer):
+    if isinstance(claimed, KeyedResponse):
         return claimed
     reach("api_claimed")
     try:
@@ -107,7 +107,7 @@ DELETE FROM api_idempotency WHERE id IN (
 """
 
 
-def claim(request: Request) -> Claim | Answer:
+def claim(request: KeyedRequest) -> Claim | KeyedResponse:
     """Take the key, or say why not. The unique index lets one of many identical requests in: the
     others find its row."""
     fresh = new_id()
@@ -118,7 +118,7 @@ def claim(request: Request) -> Claim | Answer:
 
 
 @command
-def _met(request: Request) -> Claim | Answer:
+def _met(request: KeyedRequest) -> Claim | KeyedResponse:
     """What the row that is there already means for this request. Locked, so that of many who find a
     dead request's key one takes it over and the others see that it is taken."""
     mine = Idempotency.objects.select_for_update()
@@ -130,21 +130,21 @@ def _met(request: Request) -> Claim | Answer:
     verdict = rules.judge(
         known, operation=request.operation, fingerprint=request.fingerprint, now=now
     )
-    if verdict == Verdict.REPLAY:
+    if verdict == KeyVerdict.REPLAY:
         return _stored(row)
-    if verdict == Verdict.WAIT:
+    if verdict == KeyVerdict.WAIT:
         raise _at_work(rules.retry_after(row.claimed_until, now=now))
-    if verdict == Verdict.MISMATCH:
+    if verdict == KeyVerdict.MISMATCH:
         raise InvalidInputError(
             f"This Idempotency-Key was used for another request ({row.operation}).",
             code="idempotency_mismatch",
             field="Idempotency-Key",
             fix="Send a new key with a new request, and the same body with the same key.",
         )
-    return _taken(row, request, now, is_renewed=verdict == Verdict.RENEW)
+    return _taken(row, request, now, is_renewed=verdict == KeyVerdict.RENEW)
 
 
-def _taken(row: Idempotency, request: Request, now: datetime, *, is_renewed: bool) -> Claim:
+def _taken(row: Idempotency, request: KeyedRequest, now: datetime, *, is_renewed: bool) -> Claim:
     row.claims += 1
     row.claimed_until = now + rules.LEASE
     if is_renewed:
@@ -170,7 +170,7 @@ WHERE id = %s AND resource_id = %s AND NOT is_done
 """
 
 
-def settle(claimed: Claim, answer: Answer) -> Answer:
+def settle(claimed: Claim, answer: KeyedResponse) -> KeyedResponse:
     """Store the answer. Guarded: if another request took over and was quicker, its answer about the
     same work is the one that everybody gets."""
     if claimed.id % PRUNING_EACH == 0:
@@ -189,8 +189,8 @@ def release(claimed: Claim) -> None:
     Idempotency.objects.filter(pk=claimed.id, claims=claimed.number, is_done=False).delete()
 
 
-def _stored(row: Idempotency) -> Answer:
-    return Answer(status=200, body=row.body, is_replay=True)
+def _stored(row: Idempotency) -> KeyedResponse:
+    return KeyedResponse(status=200, body=row.body, is_replay=True)
 
 
 def _at_work(retry_after: int) -> ConflictError:

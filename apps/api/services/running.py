@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.api.domain.problems import input_problems, problem
 from apps.api.selectors import run_document
-from apps.api.services.idempotency import Answer, Request, answer_once
+from apps.api.services.idempotency import KeyedRequest, KeyedResponse, answer_once
 from apps.calls.domain.naming import given_label, live_label
 from apps.catalog import selectors as catalog
 from apps.catalog.adapters import reach_first
@@ -45,10 +45,10 @@ class RunRequest:
     batch: bool = False  # may wait, and is turned away first
 
 
-def start(request: Request, wanted: RunRequest, *, account: str) -> Answer:
+def start(request: KeyedRequest, wanted: RunRequest, *, account: str) -> KeyedResponse:
     """Start a run, or find the one that this request started before."""
 
-    def work(run_id: UUID, is_first: bool) -> Answer:
+    def work(run_id: UUID, is_first: bool) -> KeyedResponse:
         if not is_first and (known := _answer_of(run_id)):
             return known
         try:
@@ -65,18 +65,18 @@ def start(request: Request, wanted: RunRequest, *, account: str) -> Answer:
     return answer_once(request, work)
 
 
-def cancel(request: Request, run_id: UUID, *, reason: str) -> Answer:
+def cancel(request: KeyedRequest, run_id: UUID, *, reason: str) -> KeyedResponse:
     """Cancel a run, or find that this account did so before, for the same reason."""
 
-    def work(_: UUID, is_first: bool) -> Answer:
+    def work(_: UUID, is_first: bool) -> KeyedResponse:
         # The same order again is no conflict, so that a dead request's place can simply be taken.
         cancel_run(run_id, actor=request.actor, reason=reason)
-        return Answer(200, json.dumps(run_document(run_by_id(run_id))))
+        return KeyedResponse(200, json.dumps(run_document(run_by_id(run_id))))
 
     return answer_once(request, work)
 
 
-def _answer_of(run_id: UUID) -> Answer | None:
+def _answer_of(run_id: UUID) -> KeyedResponse | None:
     """What to say of a run that was just asked for; nothing if there is none."""
     try:
         run = run_by_id(run_id)
@@ -84,7 +84,7 @@ def _answer_of(run_id: UUID) -> Answer | None:
         return None
     if run.state != "shed":
         document = run_document(run)
-        return Answer(202, json.dumps(document), location=document["links"]["self"])
+        return KeyedResponse(202, json.dumps(document), location=document["links"]["self"])
     back = run.deferred_until
     wait = math.ceil((back - timezone.now()).total_seconds()) if back else SHED_RETRY_S
     seconds = max(1, wait)
@@ -96,7 +96,7 @@ def _answer_of(run_id: UUID) -> Answer | None:
         run=str(run_id),
         retry_after=seconds,
     )
-    return Answer(429, json.dumps(told), is_final=False, retry_after=seconds)
+    return KeyedResponse(429, json.dumps(told), is_final=False, retry_after=seconds)
 
 
 def new_run(wanted: RunRequest, *, account: str) -> NewRun:

@@ -30,7 +30,7 @@ ANSWERS = frozenset({Ending.ANSWERED, Ending.REFUSED, Ending.ERRED})  # the tool
 NOTHING_DONE = frozenset({Ending.REJECTED, Ending.NOT_SENT, Ending.TURNED_AWAY})  # for certain
 
 
-class Verdict(StrEnum):
+class RetryVerdict(StrEnum):
     SETTLE = "settle"
     RETRY = "retry"
     UNKNOWN = "unknown"
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    verdict: Verdict
+    verdict: RetryVerdict
     delay_s: float = 0.0
 
 
@@ -61,17 +61,17 @@ def decide(
     the idempotency key. ``jitter`` is uniform in [0, 1). ``errors_prove_nothing``: the contract
     says that the tool's errors leave it open whether something was done."""
     if ending is Ending.ERRED and mutates and errors_prove_nothing:
-        return RetryDecision(Verdict.UNKNOWN)
+        return RetryDecision(RetryVerdict.UNKNOWN)
     if ending in ANSWERS:
-        return RetryDecision(Verdict.SETTLE)
+        return RetryDecision(RetryVerdict.SETTLE)
     if ending is Ending.REJECTED:
-        return RetryDecision(Verdict.FAIL)
+        return RetryDecision(RetryVerdict.FAIL)
     may_have_happened = mutates and ending in {Ending.LOST, Ending.BROKEN}
     if may_have_happened and not repeat_safe:
-        return RetryDecision(Verdict.UNKNOWN)
+        return RetryDecision(RetryVerdict.UNKNOWN)
     if attempt >= policy.attempts or ending is Ending.BROKEN:
-        return RetryDecision(Verdict.UNKNOWN if may_have_happened else Verdict.FAIL)
-    return RetryDecision(Verdict.RETRY, delay_s(attempt, policy, retry_after_s, jitter))
+        return RetryDecision(RetryVerdict.UNKNOWN if may_have_happened else RetryVerdict.FAIL)
+    return RetryDecision(RetryVerdict.RETRY, delay_s(attempt, policy, retry_after_s, jitter))
 
 
 def delay_s(attempt: int, policy: RetryPolicy, retry_after_s: float | None, jitter: float) -> float:

@@ -23,7 +23,7 @@ from apps.catalog.adapters.models import (
     trouble_of,
 )
 from apps.catalog.adapters.probing import Trial, probe
-from apps.catalog.adapters.standing import Standing, standings
+from apps.catalog.adapters.standing import ServerStatus, standings
 from apps.catalog.adapters.transport import (
     EgressTransport,
     RefusedAddressError,
@@ -37,7 +37,7 @@ __all__ = [
     "ModelStanding",
     "RefusedAddressError",
     "ServerAccess",
-    "Standing",
+    "ServerStatus",
     "Trial",
     "ask",
     "ask_now",

@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from apps.catalog.adapters.addresses import ServerAccess
 from apps.catalog.adapters.transport import EgressTransport, http_client, refused_credentials
-from apps.catalog.domain.served import TOOL_NAME, Listing, ServedTool, read_tool
+from apps.catalog.domain.served import TOOL_NAME, ServedTool, ServedTools, read_tool
 from apps.catalog.domain.sifting import Sieve
 from apps.kernel.errors import TowerError, UnavailableError
 
@@ -84,13 +84,13 @@ class _Capped(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def ask(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -> Listing:
+def ask(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -> ServedTools:
     """What the server offers now. Raises ``UnavailableError`` that says why it can't be asked and
     what to do."""
     return asyncio.run(ask_now(connection, timeout_s=timeout_s))
 
 
-async def ask_now(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -> Listing:
+async def ask_now(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -> ServedTools:
     """The same inside an event loop."""
     address = connection.address
     if address.module:
@@ -120,7 +120,7 @@ async def connected(
         yield client
 
 
-async def listing(client: Client) -> Listing:
+async def listing(client: Client) -> ServedTools:
     """Every page of the server's tools."""
     started = time.perf_counter()
     found: dict[str, ServedTool] = {}
@@ -142,7 +142,7 @@ async def listing(client: Client) -> Listing:
             break
     else:
         raise ValueError(f"its list of tools has more than {MAX_PAGES} pages")
-    return Listing(
+    return ServedTools(
         tools=found,
         twice=tuple(dict.fromkeys(twice)),
         unnamable=unnamable,
@@ -152,7 +152,7 @@ async def listing(client: Client) -> Listing:
     )
 
 
-def _with_problems(found: Listing, sieve: Sieve) -> Listing:
+def _with_problems(found: ServedTools, sieve: Sieve) -> ServedTools:
     wrong = {n: ServedTool(n, problem=why) for n, why in sieve.problems.items()}
     unnamable = found.unnamable + sieve.unnamable
     return replace(found, tools={**wrong, **found.tools}, unnamable=unnamable)

@@ -24,7 +24,7 @@ from apps.catalog.adapters.transport import http_client
 from apps.catalog.domain import conformance
 from apps.catalog.domain.checks import takes_plan
 from apps.catalog.domain.conformance import ADVICE, OK, SERVER, SKIPPED, WRONG, Line
-from apps.catalog.domain.served import Listing
+from apps.catalog.domain.served import ServedTools
 
 NOBODY = "tower-check.no-such-tool"
 SESSION = "mcp-session-id"
@@ -48,13 +48,13 @@ class _Answer:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-def probe(connection: ServerAccess, trial: Trial) -> tuple[Listing, list[Line]]:
+def probe(connection: ServerAccess, trial: Trial) -> tuple[ServedTools, list[Line]]:
     """Everything that was found, in the order in which it was tried. Raises ``UnavailableError``
     when the server can't be asked at all."""
     return asyncio.run(_probe(connection, trial))
 
 
-async def _probe(connection: ServerAccess, trial: Trial) -> tuple[Listing, list[Line]]:
+async def _probe(connection: ServerAccess, trial: Trial) -> tuple[ServedTools, list[Line]]:
     found = await ask_now(connection)
     lines = conformance.judged(found, trial.helpers)
     transport = AskingTransport(connection)
@@ -69,7 +69,7 @@ async def _probe(connection: ServerAccess, trial: Trial) -> tuple[Listing, list[
     return found, [*lines, *await _session(connection)]
 
 
-async def _errors(client: Client, found: Listing) -> list[Line]:
+async def _errors(client: Client, found: ServedTools) -> list[Line]:
     """Errors that cost nothing: a tool that isn't there, and a read without what it needs."""
     answer = await _call(client, NOBODY, {})
     fix = "Answer error -32602, or isError with words."
@@ -92,7 +92,7 @@ async def _errors(client: Client, found: Listing) -> list[Line]:
     return lines
 
 
-async def _look_up(client: Client, found: Listing, helpers: Mapping[str, str]) -> list[Line]:
+async def _look_up(client: Client, found: ServedTools, helpers: Mapping[str, str]) -> list[Line]:
     name = helpers.get("lookup", "")
     if name not in found.tools:
         return []
@@ -100,7 +100,7 @@ async def _look_up(client: Client, found: Listing, helpers: Mapping[str, str]) -
     return [conformance.absent_line(name, answer.data)]
 
 
-async def _called(client: Client, found: Listing, trial: Trial) -> list[Line]:
+async def _called(client: Client, found: ServedTools, trial: Trial) -> list[Line]:
     """The one tool that may be called: its dry run, the call, the same call again, its look-up."""
     name = trial.tool
     if not name:

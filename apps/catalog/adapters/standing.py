@@ -13,7 +13,7 @@ from apps.kernel.errors import UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ServerStatus:
     """One server. ``problem``: why this process couldn't call it. ``is_used``: a pack names it."""
 
     slug: str
@@ -35,13 +35,13 @@ class Standing:
         return "answers" if self.check.is_answering else "silent"
 
 
-def standings() -> list[Standing]:
+def standings() -> list[ServerStatus]:
     """Every server that the catalog, the environment or the file names. As this process would call
     it; the answers are those that the sweeper got."""
     checks = servers.checks()
     drifts = servers.drifts()
     return [
-        Standing(
+        ServerStatus(
             slug,
             *_address(slug),
             check=checks.get(slug),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.domain.schemadiff import differences, names, types_of
-from apps.catalog.domain.served import Listing, ServedTool
+from apps.catalog.domain.served import ServedTool, ServedTools
 from apps.catalog.domain.structure import nearest
 
 READ = "read"
@@ -25,7 +25,7 @@ WORDS = {"preview": "preview", "lookup": "look-up"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnostic:
     tool: str
     field: str
     message: str
@@ -33,24 +33,26 @@ class Finding:
     is_error: bool = True
 
 
-def findings(tools: Sequence[Mapping[str, Any]], served: Listing) -> list[Finding]:
+def findings(tools: Sequence[Mapping[str, Any]], served: ServedTools) -> list[Diagnostic]:
     """Everything in which the pack's tools and the server's differ, in the pack's order."""
     effects = {tool["name"]: tool["effect"] for tool in tools}
-    out: list[Finding] = []
+    out: list[Diagnostic] = []
     for tool in tools:
         name = tool["name"]
         if (theirs := served.tools.get(name)) is None:
             near = nearest(name, served.tools)
             message = f"The tool server doesn't serve “{name}”."
-            out.append(Finding(name, "name", message, near or "Correct the name, or take it out."))
+            out.append(
+                Diagnostic(name, "name", message, near or "Correct the name, or take it out.")
+            )
             continue
         if theirs.problem:
             message = f"What the tool server says of “{name}” can't be read: {theirs.problem}"
-            out.append(Finding(name, "name", message, "Have the server fix it."))
+            out.append(Diagnostic(name, "name", message, "Have the server fix it."))
             continue
         if name in served.twice:
             message = f"The tool server lists “{name}” twice: nobody can tell which is called."
-            out.append(Finding(name, "name", message, "Have the server list it once."))
+            out.append(Diagnostic(name, "name", message, "Have the server list it once."))
         out += _hints(tool, theirs)
         out += _schema(tool, theirs)
         for key in ("preview", "lookup"):
@@ -60,13 +62,13 @@ def findings(tools: Sequence[Mapping[str, Any]], served: Listing) -> list[Findin
     return out
 
 
-def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
+def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Diagnostic]:
     name, effect = tool["name"], tool["effect"]
     reads = theirs.hints.get("readOnlyHint")
     destroys = theirs.hints.get("destructiveHint") is True and reads is not True
     if effect == READ and (reads is False or destroys):
         hint = "destructiveHint: true" if destroys else "readOnlyHint: false"
-        yield Finding(
+        yield Diagnostic(
             name,
             "effect",
             f"“{name}” is declared as read, but the server's own hint is {hint}: it changes"
@@ -74,7 +76,7 @@ def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
             "Set effect to draft, write or irreversible, or have the server correct its hint.",
         )
     if effect != READ and reads is True:
-        yield Finding(
+        yield Diagnostic(
             name,
             "effect",
             f"“{name}” is declared as {effect}, but the server's own hint is readOnlyHint: true."
@@ -83,7 +85,7 @@ def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
             is_error=False,
         )
     if effect in {"draft", "write"} and destroys:
-        yield Finding(
+        yield Diagnostic(
             name,
             "effect",
             f"“{name}” is declared as {effect}, but the server's own hint is destructiveHint: true:"
@@ -94,12 +96,12 @@ def _hints(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
     yield from _repeating(tool, theirs)
 
 
-def _repeating(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
+def _repeating(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Diagnostic]:
     name, again = tool["name"], theirs.hints.get("idempotentHint")
     if tool["effect"] == READ or again is None:
         return
     if tool.get("idempotency") == "keyed" and again is False:
-        yield Finding(
+        yield Diagnostic(
             name,
             "idempotency",
             f"“{name}” is declared as keyed, but the server's own hint is idempotentHint: false.",
@@ -107,7 +109,7 @@ def _repeating(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]
             is_error=False,
         )
     if tool.get("idempotency", "none") == "none" and again is True:
-        yield Finding(
+        yield Diagnostic(
             name,
             "idempotency",
             f"“{name}” is declared without idempotency, but the server's own hint is"
@@ -117,7 +119,7 @@ def _repeating(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]
         )
 
 
-def _schema(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
+def _schema(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Diagnostic]:
     name, stated = tool["name"], tool.get("input_schema")
     if not stated:
         return
@@ -126,29 +128,29 @@ def _schema(tool: Mapping[str, Any], theirs: ServedTool) -> Iterator[Finding]:
             f"The stated schema of “{name}” is not the server's: {found.name} {found.message}."
         )
         fix = found.fix or "Take over the server's schema, or leave input_schema out."
-        yield Finding(name, "input_schema", message, fix, is_error=found.breaks)
+        yield Diagnostic(name, "input_schema", message, fix, is_error=found.breaks)
 
 
 def _helper(
-    tool: Mapping[str, Any], key: str, served: Listing, effects: Mapping[str, str]
-) -> Iterator[Finding]:
+    tool: Mapping[str, Any], key: str, served: ServedTools, effects: Mapping[str, str]
+) -> Iterator[Diagnostic]:
     name, helper, word = tool["name"], tool[key], WORDS[key]
     if (theirs := served.tools.get(helper)) is None:
         message = f"The {word} of “{name}” is “{helper}”, which the tool server doesn't serve."
         near = nearest(helper, served.tools)
-        yield Finding(name, key, message, near or f"Correct the name, or leave {key} out.")
+        yield Diagnostic(name, key, message, near or f"Correct the name, or leave {key} out.")
         return
     changes = effects.get(helper, READ) != READ
     if changes or theirs.hints.get("readOnlyHint") is False or theirs.hints.get("destructiveHint"):
         message = f"The {word} of “{name}” is “{helper}”, which changes something itself."
-        yield Finding(name, key, message, f"Name a tool that only reads as its {word}.")
+        yield Diagnostic(name, key, message, f"Name a tool that only reads as its {word}.")
     if wrong := shape_problem(theirs.input_schema, SHAPES[key]):
         call = ", ".join(SHAPES[key])
         message = f"The {word} of “{name}” is “{helper}”, which can't be asked that: {wrong}."
-        yield Finding(name, key, message, f"It is called with {call}; see docs/tool-servers.md.")
+        yield Diagnostic(name, key, message, f"It is called with {call}; see docs/tool-servers.md.")
 
 
-def _ahead(tool: Mapping[str, Any], served: Listing) -> Iterator[Finding]:
+def _ahead(tool: Mapping[str, Any], served: ServedTools) -> Iterator[Diagnostic]:
     """Whether a preview that is said to look ahead takes what it is asked then."""
     theirs = served.tools.get(tool.get("preview", ""))
     if not tool.get("preview_then") or theirs is None:
@@ -159,7 +161,7 @@ def _ahead(tool: Mapping[str, Any], served: Listing) -> Iterator[Finding]:
         name, helper = tool["name"], tool["preview"]
         message = f"The preview of “{name}” is “{helper}”, which can't look ahead: no list “then”."
         fix = "Have it take “then” (docs/tool-servers.md), or leave preview_then out."
-        yield Finding(name, "preview_then", message, fix)
+        yield Diagnostic(name, "preview_then", message, fix)
 
 
 def takes_plan(schema: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.catalog.domain.checks import SHAPES, WORDS, shape_problem
 from apps.catalog.domain.contract_schema import MOST_OF_NAME
-from apps.catalog.domain.served import Listing, ServedTool
+from apps.catalog.domain.served import ServedTool, ServedTools
 from apps.kernel import schemas
 
 OK, ADVICE, WRONG, SKIPPED = "ok", "advice", "wrong", "not tried"
@@ -29,7 +29,7 @@ class Line:
     fix: str = ""
 
 
-def judged(listing: Listing, helpers: Mapping[str, str]) -> list[Line]:
+def judged(listing: ServedTools, helpers: Mapping[str, str]) -> list[Line]:
     """Everything that the list of tools tells. ``helpers``: names of the preview and the look-up
     tool, where there are any."""
     out = list(_whole(listing))
@@ -40,7 +40,7 @@ def judged(listing: Listing, helpers: Mapping[str, str]) -> list[Line]:
     return out
 
 
-def _whole(listing: Listing) -> Iterator[Line]:
+def _whole(listing: ServedTools) -> Iterator[Line]:
     speaks = f"speaks MCP {listing.protocol}"
     yield Line(SERVER, "protocol", OK, f"{listing.server or 'The server'} {speaks}.")
     if not listing.tools:
@@ -103,7 +103,7 @@ def _hints(tool: ServedTool) -> Iterator[Line]:
         yield Line(tool.name, "hints", OK, f"It says that it {said}.")
 
 
-def _helper(listing: Listing, key: str, name: str) -> Iterator[Line]:
+def _helper(listing: ServedTools, key: str, name: str) -> Iterator[Line]:
     word = WORDS[key]
     tool = listing.tools.get(name)
     if tool is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from apps.catalog.domain.contract_checks import Known, cross_problems
+from apps.catalog.domain.contract_checks import CheckContext, cross_problems
 from apps.catalog.domain.contract_schema import CONTRACT, DEADLINE_S
 from apps.catalog.domain.structure import read_problems
 from apps.kernel.documents import Problem, load
@@ -91,7 +91,7 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
-class Escalation:
+class EscalationRung:
     at: float
     to: str
 
@@ -101,7 +101,7 @@ class Decisions:
     policy: str
     votes: int = 1
     window_s: int = 14400
-    escalation: tuple[Escalation, ...] = ()
+    escalation: tuple[EscalationRung, ...] = ()
     on_timeout: str = "reject"
 
 
@@ -170,14 +170,14 @@ class Parsed:
         return tuple(p for p in self.problems if p.is_error)
 
 
-def parse(text: str, known: Known | None = None) -> Parsed:
+def parse(text: str, known: CheckContext | None = None) -> Parsed:
     """Read a contract; all that is wrong at once, in the order of the text. Never raises."""
     source = load(text)
     if source.value is None:
         return Parsed(tuple(source.problems))
     problems = read_problems(source, CONTRACT)
     if isinstance(source.value, dict):
-        problems += cross_problems(source, known or Known())
+        problems += cross_problems(source, known or CheckContext())
     problems.sort(key=lambda p: (p.line, p.column))
     if any(p.is_error for p in problems):
         return Parsed(tuple(problems))
@@ -188,7 +188,7 @@ def build(document: Mapping[str, Any]) -> Contract:
     """The dataclass of a document that ``parse`` accepted (or that was published)."""
     d = document
     decisions = dict(d["decisions"])
-    decisions["escalation"] = tuple(Escalation(**e) for e in decisions.get("escalation") or ())
+    decisions["escalation"] = tuple(EscalationRung(**e) for e in decisions.get("escalation") or ())
     agent = d["agent"]
     return Contract(
         job=d["job"],

@@ -20,7 +20,7 @@ from apps.oversight.domain.ladder import CALLED
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CheckContext:
     """What exists outside the document: None means "not known here", so it isn't checked.
     ``policies`` are the domain's own; ``elsewhere`` says whose the others are."""
 
@@ -31,7 +31,7 @@ class Known:
     job: str | None = None
 
 
-def cross_problems(source: Document, known: Known) -> list[Problem]:
+def cross_problems(source: Document, known: CheckContext) -> list[Problem]:
     """Everything that is wrong between the parts of a contract, and with what it names."""
     out: list[Problem] = []
     for check in _CHECKS:
@@ -237,7 +237,7 @@ def _signals(source: Document) -> list[Problem]:
     return out
 
 
-def _outside(source: Document, known: Known) -> Iterator[Problem]:
+def _outside(source: Document, known: CheckContext) -> Iterator[Problem]:
     value = source.value
     job = _at(value, "job")
     if known.job is not None and isinstance(job, str) and job != known.job:
@@ -254,7 +254,7 @@ def _outside(source: Document, known: Known) -> Iterator[Problem]:
     yield from _policy(source, known)
 
 
-def _policy(source: Document, known: Known) -> Iterator[Problem]:
+def _policy(source: Document, known: CheckContext) -> Iterator[Problem]:
     """A policy set of another domain judges by that domain's tools and facts: under it every step
     of this job would be denied, or worse, judged by what it doesn't mean."""
     path: Path = ("decisions", "policy")

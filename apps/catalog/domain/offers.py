@@ -15,7 +15,7 @@ from apps.catalog.domain.contract_schema import MOST_OF_NAME
 from apps.catalog.domain.drift import served_digest
 from apps.catalog.domain.entries import name_problem
 from apps.catalog.domain.entrydiff import IDEMPOTENCY
-from apps.catalog.domain.served import Listing, ServedTool
+from apps.catalog.domain.served import ServedTool, ServedTools
 from apps.kernel.schemas import schema_problems
 from apps.policy.domain.effects import EFFECTS
 
@@ -72,7 +72,7 @@ class OfferedTool:
         return {key: value for key, value in chosen.items() if value != ""}
 
 
-def helpers(listing: Listing, key: str) -> list[str]:
+def helpers(listing: ServedTools, key: str) -> list[str]:
     """The tools that could be asked as a preview or look-up."""
     return [name for name, tool in listing.tools.items() if not tool.problem and _can_be(tool, key)]
 
@@ -84,7 +84,7 @@ def _can_be(tool: ServedTool, key: str) -> bool:
 
 
 def rows(
-    listing: Listing, taken: frozenset[str], choices: Mapping[str, Pick] | None = None
+    listing: ServedTools, taken: frozenset[str], choices: Mapping[str, Pick] | None = None
 ) -> list[OfferedTool]:
     """Every tool of a server, with what somebody chose and what is wrong with it."""
     choices = {} if choices is None else choices
@@ -97,7 +97,7 @@ def rows(
     return out
 
 
-def _why_not(tool: ServedTool, listing: Listing, taken: frozenset[str]) -> str:
+def _why_not(tool: ServedTool, listing: ServedTools, taken: frozenset[str]) -> str:
     if tool.name in taken:
         return "It is in the catalog already."
     if tool.problem:
@@ -113,7 +113,7 @@ def _why_not(tool: ServedTool, listing: Listing, taken: frozenset[str]) -> str:
     return ""
 
 
-def _errors(row: OfferedTool, listing: Listing) -> dict[str, str]:
+def _errors(row: OfferedTool, listing: ServedTools) -> dict[str, str]:
     choice = row.choice
     if not choice.is_picked:
         return {}
@@ -137,7 +137,7 @@ def _effect_problem(row: OfferedTool) -> str:
     return ""
 
 
-def _helper_problem(choice: Pick, key: str, listing: Listing) -> str:
+def _helper_problem(choice: Pick, key: str, listing: ServedTools) -> str:
     named = getattr(choice, key)
     if named and named not in helpers(listing, key):
         return f"“{named}” can't be asked that."

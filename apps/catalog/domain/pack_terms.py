@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apps.documents.domain.terms import Change, Enforced
+from apps.documents.domain.terms import ChangeClass, Enforced
 
 README = "docs/packs.md"
 
 
 def _by(code: str, test: str, shown: str = README) -> Enforced:
-    return Enforced(code, test, shown, Change.TOLD)
+    return Enforced(code, test, shown, ChangeClass.TOLD)
 
 
 _TOOL = "templates/catalog/tool.html"

@@ -56,7 +56,7 @@ def read_tool(
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ServedTools:
     """A server's answer: its tools in its order, and who answered. ``twice``: names that it lists
     more than once, of which the first is kept. ``unnamable``: how many more have a name that the
     protocol doesn't know."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet
 
-from apps.catalog.domain.served import Listing, ServedTool
+from apps.catalog.domain.served import ServedTool, ServedTools
 from apps.catalog.models import (
     Agent,
     AgentVersion,
@@ -115,7 +115,7 @@ def agents_with_model(slug: str) -> list[AgentVersion]:
     return list(found.select_related("agent").order_by("agent__slug"))
 
 
-def last_listing(tool: Tool) -> Listing | None:
+def last_listing(tool: Tool) -> ServedTools | None:
     """What is known of the tool's server since it was last asked: the tool as the server describes
     it, and the names of others; None where nobody could ask."""
     live = tool.live
@@ -126,7 +126,7 @@ def last_listing(tool: Tool) -> Listing | None:
     tools = {name: ServedTool(name) for name in sorted(names - {tool.name})}
     if not live.get("gone"):
         tools[tool.name] = _served(tool.name, live)
-    return Listing(tools)
+    return ServedTools(tools)
 
 
 def was_asked(tool: Tool) -> bool:

@@ -162,19 +162,19 @@ def _line(terms: Any, version: ToolVersion | None) -> ToolLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class EscalationPlan:
     """What becomes of a held step that nobody decides: who is called when, and how it ends."""
 
     rungs: list[tuple[ladder.Rung, float]]  # with the seconds after which it is reached
     stays_open: bool
 
 
-def waiting(found: Contract) -> Waiting:
+def waiting(found: Contract) -> EscalationPlan:
     terms = found.decisions
     outlives = terms.on_timeout == "escalate" and terms.window_s < found.limits.deadline_s
     written = [{"at": rung.at, "to": rung.to} for rung in terms.escalation]
     rungs = ladder.rungs(written, stays_open=outlives)
-    return Waiting([(rung, rung.at * terms.window_s) for rung in rungs], outlives)
+    return EscalationPlan([(rung, rung.at * terms.window_s) for rung in rungs], outlives)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from apps.catalog import selectors
-from apps.catalog.domain.contract import Known, build, parse
+from apps.catalog.domain.contract import CheckContext, build, parse
 from apps.catalog.domain.diff import compare
 from apps.catalog.forms import contract_sections
 from apps.catalog.models import ContractDraft, ContractVersion, Job
@@ -93,11 +93,11 @@ class ContractKind:
         )
 
 
-def known_for(job: Job, effects: dict[str, str] | None = None) -> Known:
+def known_for(job: Job, effects: dict[str, str] | None = None) -> CheckContext:
     """Everything that the names in a draft of ``job`` may point at; ``effects``: of the tools, as
     they would be."""
     domain: Any = job.domain
-    return Known(
+    return CheckContext(
         tools=effects or selectors.tool_effects(job.domain_id),
         agents=selectors.agent_slugs(),
         policies=policies.slugs(domain.slug),

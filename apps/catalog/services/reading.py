@@ -12,7 +12,7 @@ from typing import Any
 
 from apps.catalog import adapters, selectors
 from apps.catalog.domain.checks import findings
-from apps.catalog.domain.contract import Known, Parsed, parse
+from apps.catalog.domain.contract import CheckContext, Parsed, parse
 from apps.catalog.domain.entries import (
     AGENT,
     TOOL,
@@ -31,7 +31,7 @@ from apps.catalog.domain.pack import (
     unknown_prompt,
 )
 from apps.catalog.domain.replaying import job_problems, tool_problems
-from apps.catalog.domain.served import Listing
+from apps.catalog.domain.served import ServedTools
 from apps.catalog.domain.servers import EntryError, Source, read_entry
 from apps.kernel.documents import Document, Path, Problem
 from apps.kernel.errors import InvalidInputError, UnavailableError
@@ -85,7 +85,7 @@ class PackFiles:
     prompts: dict[str, str] = field(default_factory=dict)
     policies: list[tuple[PolicyFile, str]] = field(default_factory=list)
     jobs: list[tuple[Parsed, str]] = field(default_factory=list)
-    served: Listing | None = None  # what the tool server said, if it could be asked
+    served: ServedTools | None = None  # what the tool server said, if it could be asked
 
     @property
     def domain_slug(self) -> str:
@@ -337,7 +337,7 @@ def _url_problems(slug: str, url: str) -> list[str]:
     return []
 
 
-def _checked(listed: list[Entry], served: Listing) -> list[Problem]:
+def _checked(listed: list[Entry], served: ServedTools) -> list[Problem]:
     entries = {entry.value["name"]: entry for entry in listed}
     return [
         entries[found.tool].problem(
@@ -377,7 +377,7 @@ def _read_policies(files: PackFiles, problems: list[Problem]) -> None:
 
 def _read_jobs(files: PackFiles, problems: list[Problem], around: Around) -> None:
     own = {slug for slug, domain in around.policies.items() if domain == files.domain_slug}
-    known = Known(
+    known = CheckContext(
         tools={t.value["name"]: t.value["effect"] for t in files.tools} or None,
         agents=around.agents,
         policies=frozenset(own),

@@ -24,7 +24,7 @@ from apps.audit.services import Fact, record_many
 from apps.catalog import adapters
 from apps.catalog.domain.checks import findings
 from apps.catalog.domain.drift import GONE, changes, served_digest
-from apps.catalog.domain.served import Listing
+from apps.catalog.domain.served import ServedTools
 from apps.catalog.models import ServerCheck, Tool, ToolServer, ToolVersion
 from apps.kernel.errors import UnavailableError
 from apps.kernel.transactions import command, participant
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 MOST_LISTED = 50
 
-Answer = Listing | UnavailableError
+Answer = ServedTools | UnavailableError
 
 
 def watch_servers(*, every: timedelta | None = None) -> int:

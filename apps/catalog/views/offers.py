@@ -15,7 +15,7 @@ from apps.catalog import adapters, selectors, services
 from apps.catalog.domain import offers
 from apps.catalog.domain.entrydiff import IDEMPOTENCY
 from apps.catalog.domain.offers import Pick
-from apps.catalog.domain.served import Listing
+from apps.catalog.domain.served import ServedTools
 from apps.catalog.forms import ServerForm
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.policy.domain.effects import EFFECTS
@@ -41,7 +41,7 @@ def tools(request: HttpRequest) -> HttpResponse:
     return _begin(request, form, listing)
 
 
-def _ask(form: ServerForm) -> Listing:
+def _ask(form: ServerForm) -> ServedTools:
     """What the server lists now. Raises TowerError that says what stands in the way."""
     slug, domain = form.cleaned_data["server"], selectors.domain_of(form.cleaned_data["domain"])
     if domain is not None:
@@ -50,12 +50,12 @@ def _ask(form: ServerForm) -> Listing:
 
 
 def _rows(
-    form: ServerForm, listing: Listing, choices: Mapping[str, Pick]
+    form: ServerForm, listing: ServedTools, choices: Mapping[str, Pick]
 ) -> list[offers.OfferedTool]:
     return offers.rows(listing, selectors.tool_names(form.cleaned_data["domain"]), choices)
 
 
-def _begin(request: HttpRequest, form: ServerForm, listing: Listing) -> HttpResponse:
+def _begin(request: HttpRequest, form: ServerForm, listing: ServedTools) -> HttpResponse:
     rows = _rows(form, listing, _choices(request.POST, listing))
     picked = [row for row in rows if row.choice.is_picked]
     if not picked or any(row.errors for row in picked):
@@ -77,7 +77,7 @@ def _begin(request: HttpRequest, form: ServerForm, listing: Listing) -> HttpResp
     return redirect(f"{reverse('catalog:tools')}?domain={told['domain']}")
 
 
-def _choices(posted: Mapping[str, str], listing: Listing) -> dict[str, Pick]:
+def _choices(posted: Mapping[str, str], listing: ServedTools) -> dict[str, Pick]:
     def said(key: str, name: str) -> str:
         return posted.get(f"{key}:{name}", "")
 
@@ -98,7 +98,7 @@ def _page(
     request: HttpRequest,
     form: ServerForm,
     *,
-    listing: Listing | None = None,
+    listing: ServedTools | None = None,
     rows: list[offers.OfferedTool] | None = None,
     trouble: str = "",
 ) -> HttpResponse:

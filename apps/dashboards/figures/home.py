@@ -17,7 +17,7 @@ from apps.ops.selectors import attention, health, outlook, troubles
 from apps.outcomes.domain.counting import FINISHED, VERDICTS, CountsAs, Share, percent
 from apps.outcomes.domain.tally import Tally, Terms, tally_by
 from apps.outcomes.selectors import outcomes
-from apps.outcomes.selectors.outcomes import WEEK, Scope, latest, next_second
+from apps.outcomes.selectors.outcomes import WEEK, RunsInScope, latest, next_second
 from apps.oversight import selectors as approvals
 from apps.runs.domain.origin import Origin
 
@@ -84,9 +84,9 @@ class JobAgainstTarget:
         return f"{said}, {self.handed_over} handed over" if self.handed_over else said
 
 
-def window(now: datetime, origin: str = "") -> Scope:
+def window(now: datetime, origin: str = "") -> RunsInScope:
     """The seven days that the home page judges by, of runs of this origin (any without one)."""
-    return Scope(*latest(WEEK, next_second(now)), origin=origin)
+    return RunsInScope(*latest(WEEK, next_second(now)), origin=origin)
 
 
 def origin() -> Origin:
@@ -133,7 +133,7 @@ def job_rows(shown: Origin) -> list[JobAgainstTarget]:
 
 
 def _job_row(
-    job: selectors.JobName, group: Tally, terms: Mapping[int, Terms], scope: Scope
+    job: selectors.JobName, group: Tally, terms: Mapping[int, Terms], scope: RunsInScope
 ) -> JobAgainstTarget:
     promised = terms.get(job.version_id or 0)
     return JobAgainstTarget(
@@ -149,7 +149,7 @@ def _job_row(
     )
 
 
-def _counted_url(scope: Scope, job: str, *kinds: CountsAs) -> str:
+def _counted_url(scope: RunsInScope, job: str, *kinds: CountsAs) -> str:
     """The list of exactly the runs of a job that were counted as one of these."""
     return address(reverse("runs:list"), replace(scope, job=job).listed(*kinds))
 
@@ -311,7 +311,7 @@ def jobs_under_target(home: Home) -> list[Need]:
 
 def violations(home: Home) -> list[Need]:
     now = timezone.now()
-    scope = Scope(now - timedelta(days=1), now, origin=home.origin)
+    scope = RunsInScope(now - timedelta(days=1), now, origin=home.origin)
     n = scope.runs().filter(has_violation=True).count()
     if not n:
         return []

@@ -13,7 +13,7 @@ from apps.dashboards.forms import Query
 from apps.outcomes.domain.tally import Cell, Terms, tally, tally_by
 from apps.outcomes.kpis import Human, Numbers
 from apps.outcomes.selectors import outcomes
-from apps.outcomes.selectors.outcomes import Counts, DurationSeries, Scope, StandingNow
+from apps.outcomes.selectors.outcomes import Counts, DurationSeries, RunsInScope, StandingNow
 
 
 class Reading:
@@ -21,7 +21,7 @@ class Reading:
 
     def __init__(self, query: Query) -> None:
         self.query = query
-        self.scope: Scope = query.scope()
+        self.scope: RunsInScope = query.scope()
 
     @cached_property
     def counts(self) -> Counts:

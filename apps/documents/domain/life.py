@@ -20,7 +20,7 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedErr
 NEEDED, NEEDED_IF_WEAKER = 1, 2
 
 
-class State(StrEnum):
+class DraftState(StrEnum):
     DRAFT = "draft"
     IN_REVIEW = "in_review"
     SCHEDULED = "scheduled"
@@ -31,7 +31,7 @@ class StaleRevisionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class ReviewApproval:
     """One person's yes to this very revision. ``at`` is ISO 8601."""
 
     person: int
@@ -48,9 +48,9 @@ class Life:
     author: int
     base: int
     revision: int = 1
-    state: State = State.DRAFT
+    state: DraftState = DraftState.DRAFT
     note: str = ""
-    approvals: tuple[Approval, ...] = ()
+    approvals: tuple[ReviewApproval, ...] = ()
     publish_at: datetime | None = None
 
 
@@ -73,15 +73,17 @@ def rebased(life: Life, *, revision: int, by: int, current: int) -> Life:
 def submitted(life: Life, *, revision: int, note: str) -> Life:
     """Others are asked to approve this revision."""
     _seen(life, revision)
-    if life.state != State.DRAFT:
+    if life.state != DraftState.DRAFT:
         raise ConflictError("The draft is in review already.", code="draft_state")
-    return replace(life, state=State.IN_REVIEW, note=note.strip(), approvals=(), publish_at=None)
+    return replace(
+        life, state=DraftState.IN_REVIEW, note=note.strip(), approvals=(), publish_at=None
+    )
 
 
 def withdrawn(life: Life, *, revision: int) -> Life:
     """It is out of review, or no longer waits for its time; its text stays."""
     _seen(life, revision)
-    if life.state == State.DRAFT:
+    if life.state == DraftState.DRAFT:
         raise ConflictError("The draft isn't in review.", code="draft_state")
     return _reopened(life)
 
@@ -93,7 +95,7 @@ def discarded(life: Life, *, revision: int) -> None:
 
 def approved(
     life: Life,
-    approval: Approval,
+    approval: ReviewApproval,
     *,
     revision: int,
     current: int,
@@ -107,7 +109,7 @@ def approved(
         raise InvalidInputError("Say why: the note is kept with the version.", field="note")
     if at is not None and at <= now:
         raise InvalidInputError("That time has passed: leave it empty to publish now.", field="at")
-    if life.state != State.IN_REVIEW:
+    if life.state != DraftState.IN_REVIEW:
         raise ConflictError(
             "The draft isn't in review. Its author submits it first.", code="draft_state"
         )
@@ -138,17 +140,21 @@ def is_complete(life: Life, *, is_weaker: bool) -> bool:
 
 def scheduled(life: Life) -> Life:
     """Approved, and waiting for its time."""
-    return replace(life, state=State.SCHEDULED)
+    return replace(life, state=DraftState.SCHEDULED)
 
 
 def is_due(life: Life, now: datetime) -> bool:
     """Whether its time has come."""
-    return life.state == State.SCHEDULED and life.publish_at is not None and life.publish_at <= now
+    return (
+        life.state == DraftState.SCHEDULED
+        and life.publish_at is not None
+        and life.publish_at <= now
+    )
 
 
 def returned(life: Life) -> Life:
     """It could not be published at its time: in review again, and approved by nobody."""
-    return replace(life, state=State.IN_REVIEW, approvals=(), publish_at=None)
+    return replace(life, state=DraftState.IN_REVIEW, approvals=(), publish_at=None)
 
 
 def _seen(life: Life, revision: int) -> None:
@@ -157,4 +163,4 @@ def _seen(life: Life, revision: int) -> None:
 
 
 def _reopened(life: Life) -> Life:
-    return replace(life, state=State.DRAFT, approvals=(), publish_at=None)
+    return replace(life, state=DraftState.DRAFT, approvals=(), publish_at=None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Change(StrEnum):
+class ChangeClass(StrEnum):
     """How a change of the field is classed when a new version is reviewed."""
 
     JUDGED = "judged"  # stronger or weaker, by its direction
@@ -29,4 +29,4 @@ class Enforced:
     by: str
     test: str
     shown: str = ""
-    change: Change = Change.JUDGED
+    change: ChangeClass = ChangeClass.JUDGED

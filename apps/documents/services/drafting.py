@@ -11,7 +11,7 @@ from typing import Any
 from apps.documents import selectors
 from apps.documents.domain import life as lives
 from apps.documents.domain.kinds import DocumentKind
-from apps.documents.domain.life import Life, StaleRevisionError, State
+from apps.documents.domain.life import DraftState, Life, StaleRevisionError
 from apps.documents.domain.merging import Merged, merge
 from apps.documents.models import columns
 from apps.documents.services.looking import require_publishable
@@ -71,7 +71,7 @@ def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str
     life = Life(
         author=author.pk,
         base=subject.current_number,
-        state=State.IN_REVIEW if note else State.DRAFT,
+        state=DraftState.IN_REVIEW if note else DraftState.DRAFT,
         note=note,
     )
     # get_or_create waits for another insert of the same draft and then finds it.

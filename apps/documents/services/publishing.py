@@ -16,7 +16,7 @@ from apps.accounts.models import User
 from apps.audit.domain.actors import SWEEPER
 from apps.documents.domain import life as lives
 from apps.documents.domain.kinds import DocumentKind, Edition
-from apps.documents.domain.life import Approval, Life, StaleRevisionError, State
+from apps.documents.domain.life import DraftState, Life, ReviewApproval, StaleRevisionError
 from apps.documents.selectors import all_kinds
 from apps.documents.services.looking import require_publishable, weakens
 from apps.documents.services.rows import conflict, freshen, held, locked, note_down, require, write
@@ -52,7 +52,7 @@ def publish_draft(
     draft = held(kind, subject)
     now = database_now()
     freshen(subject)
-    given = Approval(approver.pk, approver.display_name, note.strip(), now.isoformat())
+    given = ReviewApproval(approver.pk, approver.display_name, note.strip(), now.isoformat())
     try:
         life = lives.approved(
             _standing(kind, draft.life),
@@ -89,7 +89,7 @@ def _due() -> list[Due]:
     found = [
         (draft.publish_at, n, draft.pk)
         for n, kind in enumerate(kinds)
-        for draft in kind.drafts.objects.filter(state=State.SCHEDULED, publish_at__lte=now)
+        for draft in kind.drafts.objects.filter(state=DraftState.SCHEDULED, publish_at__lte=now)
     ]
     due = [Due(kinds[n].name, pk) for _, n, pk in sorted(found)]
     alone = set(UNPUBLISHED.left_alone())

@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from apps.documents import selectors, services
 from apps.documents.domain.kinds import DocumentKind
-from apps.documents.domain.life import NEEDED_IF_WEAKER, State, needed
+from apps.documents.domain.life import NEEDED_IF_WEAKER, DraftState, needed
 from apps.documents.domain.merging import Merged
 from apps.kernel import exactjson, fields
 from apps.kernel.documents import Problem, load
@@ -95,12 +95,12 @@ class Editor:
         """What this person may do with the draft as it stands."""
         user: Any = request.user
         may_edit = user.may(self.kind.permission)
-        state = draft.state if draft else State.DRAFT
+        state = draft.state if draft else DraftState.DRAFT
         return {
             "kind_name": self.kind.name,
             "is_prose": self.kind.format == "text",
             "may_edit": may_edit,
-            "read_only": not may_edit or state != State.DRAFT,
+            "read_only": not may_edit or state != DraftState.DRAFT,
             "mine": draft is not None and draft.author_id == user.pk,
             "gave": draft is not None and any(a["person"] == user.pk for a in draft.approvals),
             "behind": draft is not None and draft.base_number != subject.current_number,

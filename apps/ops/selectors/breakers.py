@@ -58,7 +58,7 @@ class BreakerView:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class BreakerTransition:
     """One line of a breaker's history."""
 
     at: datetime
@@ -87,15 +87,15 @@ def _in_window(row: Breaker) -> Breaker:
     return row
 
 
-def history(tool: str) -> Sequence[Change]:
+def history(tool: str) -> Sequence[BreakerTransition]:
     """How the tool's breakers moved, from the audit log, the latest first."""
     events = log.events_of("breaker", tool, limit=HISTORY)
     return [_change(event) for event in events if event.kind in WORDS]
 
 
-def _change(event: Any) -> Change:
+def _change(event: Any) -> BreakerTransition:
     said = event.payload
-    return Change(
+    return BreakerTransition(
         event.at,
         WORDS[event.kind],
         str(said.get("host", "")),

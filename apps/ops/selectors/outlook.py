@@ -9,12 +9,12 @@ from apps.kernel.errors import NotFoundError
 from apps.runs.domain.admission import (
     NEEDED_BY,
     WORDS,
+    Admission,
     AdmissionRequest,
     Class,
     Defer,
     People,
     Shed,
-    Verdict,
     decide,
 )
 from apps.runs.services.admitting import PressureReading, bounds, reading
@@ -32,7 +32,7 @@ class ClassRow:
     counted: int
     bound: int | None
     deferred: int
-    verdict: Verdict
+    verdict: Admission
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from apps.ops.selectors import runs, turns
 from apps.ops.views import stops
 from apps.outcomes.domain.counting import FINISHED, VERDICTS, CountsAs
 from apps.outcomes.selectors import outcomes
-from apps.outcomes.selectors.outcomes import JobStats, Scope
+from apps.outcomes.selectors.outcomes import JobStats, RunsInScope
 from apps.runs.domain.origin import WORDS, Origin
 
 SLUGS_AT_ONCE = 200
@@ -43,7 +43,7 @@ def job_stats(request: HttpRequest) -> JsonResponse:
     return JsonResponse(told, headers={"Runs-Origin": scope.origin})
 
 
-def _stats(scope: Scope, slug: str, stats: JobStats) -> dict[str, Any]:
+def _stats(scope: RunsInScope, slug: str, stats: JobStats) -> dict[str, Any]:
     """A job's numbers, and the list of runs behind each."""
     of_job = replace(scope, job=slug)
     kinds = {"finished": FINISHED, "handed_over": (CountsAs.HANDED_OVER,)}

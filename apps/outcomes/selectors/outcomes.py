@@ -40,7 +40,7 @@ def started(since: datetime, until: datetime) -> QuerySet[Run]:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class RunsInScope:
     """Which runs are meant; an empty field means any, but forks are meant only when asked for."""
 
     since: datetime
@@ -136,7 +136,7 @@ def floor_to(at: datetime, width: timedelta) -> datetime:
     return at - (at - ORIGIN) % width
 
 
-def buckets(scope: Scope, width: timedelta) -> Iterator[datetime]:
+def buckets(scope: RunsInScope, width: timedelta) -> Iterator[datetime]:
     """Starts of all buckets of the scope, also of those without a run."""
     at = floor_to(scope.since, width)
     while at < scope.until:
@@ -166,7 +166,7 @@ _SUMS = {
 }
 
 
-def counts(scope: Scope, width: timedelta) -> Counts:
+def counts(scope: RunsInScope, width: timedelta) -> Counts:
     """The cohort counted in one pass, along time and by kind: two small sets of groups, where
     their product would be sorted on disk."""
     columns = (*_KIND, "has_violation", "tokens_in", "tokens_out", "cost_microusd")
@@ -215,7 +215,7 @@ def _named(kinds: Sequence[dict[str, Any]]) -> list[Cell]:
     return [Cell(**{**kind, **found[kind["contract_version_id"]]}) for kind in kinds]
 
 
-def durations(scope: Scope, width: timedelta, dimension: str) -> DurationSeries:
+def durations(scope: RunsInScope, width: timedelta, dimension: str) -> DurationSeries:
     """Median and 95th percentile of the time to outcome: overall, by bucket and by key."""
     columns = DIMENSIONS[dimension]
     inner, params = _finished_sql(scope, width, columns)
@@ -231,7 +231,7 @@ def durations(scope: Scope, width: timedelta, dimension: str) -> DurationSeries:
 
 
 def _finished_sql(
-    scope: Scope, width: timedelta, columns: Collection[str]
+    scope: RunsInScope, width: timedelta, columns: Collection[str]
 ) -> tuple[str, tuple[Any, ...]]:
     rows = scope.runs().filter(timed(), finished_at__isnull=False)
     seconds = Func(
@@ -313,7 +313,7 @@ class StandingNow:
         return sum(self.by_state.values())
 
 
-def standing(scope: Scope | None = None) -> StandingNow:
+def standing(scope: RunsInScope | None = None) -> StandingNow:
     """Runs that are open now, by state, and since when the oldest needs a person."""
     rows = Run.objects.order_by() if scope is None else _unbounded(scope)
     found = list(
@@ -328,12 +328,12 @@ def standing(scope: Scope | None = None) -> StandingNow:
     )
 
 
-def _unbounded(scope: Scope) -> QuerySet[Run]:
+def _unbounded(scope: RunsInScope) -> QuerySet[Run]:
     far = datetime(9999, 1, 1, tzinfo=UTC)
     return replace(scope, since=ORIGIN, until=far).runs()
 
 
-def last_started(scope: Scope) -> datetime | None:
+def last_started(scope: RunsInScope) -> datetime | None:
     """When the latest run that fits the filters started, whatever the time range."""
     found: datetime | None = _unbounded(scope).aggregate(at=Max("created_at"))["at"]
     return found
@@ -359,11 +359,11 @@ class JobStats:
         return self.success.against(self.target)
 
 
-def job_stats(slugs: Sequence[str], *, now: datetime) -> tuple[Scope, dict[str, JobStats]]:
+def job_stats(slugs: Sequence[str], *, now: datetime) -> tuple[RunsInScope, dict[str, JobStats]]:
     """Numbers of the last seven days for each of ``slugs``, and of which runs: real ones if there
     are any at all in these days, else practice, else replayed ones."""
     since, until = latest(WEEK, next_second(now))
-    scope = Scope(since, until, origin=usual_origin(since, until))
+    scope = RunsInScope(since, until, origin=usual_origin(since, until))
     named = {"job_slug__in": slugs}
     rows = scope.runs().filter(**named).values("job_slug").annotate(**sums())
     found = {row.pop("job_slug"): row for row in rows}

@@ -13,7 +13,7 @@ REASON_MOST = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ApprovalStatus:
     """An approval as it stands at one moment of the database's clock."""
 
     state: str
@@ -36,7 +36,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProposedVote:
     """What one person wants to say."""
 
     user_id: int
@@ -64,7 +64,7 @@ def may_decide(role: str, roles: Collection[str]) -> bool:
     return role in (roles or ("operator",))
 
 
-def is_claimed_by_other(standing: Standing, user_id: int, now: datetime) -> bool:
+def is_claimed_by_other(standing: ApprovalStatus, user_id: int, now: datetime) -> bool:
     """Whether somebody else holds a live claim."""
     return (
         standing.claimed_by is not None
@@ -74,7 +74,7 @@ def is_claimed_by_other(standing: Standing, user_id: int, now: datetime) -> bool
     )
 
 
-def refusal(standing: Standing, answer: Answer, now: datetime) -> Refusal | None:
+def refusal(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Refusal | None:
     """The first reason for which this answer can't count, or nothing.
 
     A question that is gone comes first: no other fault matters to somebody who was too late."""
@@ -100,7 +100,7 @@ def refusal(standing: Standing, answer: Answer, now: datetime) -> Refusal | None
     return None
 
 
-def _is_no_second_person(standing: Standing, answer: Answer) -> Refusal | None:
+def _is_no_second_person(standing: ApprovalStatus, answer: ProposedVote) -> Refusal | None:
     if answer.approve and (had := standing.parties.get(answer.user_id)):
         return Refusal("party", party_words(had))
     if answer.user_id in standing.approved_by:
@@ -113,7 +113,7 @@ def party_words(had: str) -> str:
     return f"You can't approve this: you {had}. Another person has to; you can reject it."
 
 
-def outcome(standing: Standing, answer: Answer) -> str:
+def outcome(standing: ApprovalStatus, answer: ProposedVote) -> str:
     """The state after this answer: one rejection ends it, approvals must be enough."""
     if not answer.approve:
         return "rejected"

@@ -37,7 +37,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ArgumentList:
     """The values of the arguments, each on its own. ``is_whole``: nothing of them is left out."""
 
     values: tuple[Value, ...]
@@ -45,7 +45,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ValueChange:
     """One difference between the world now and the world after."""
 
     path: str
@@ -58,7 +58,7 @@ class Entity:
     """A thing that would change, with its changes."""
 
     name: str
-    changes: tuple[Change, ...]
+    changes: tuple[ValueChange, ...]
 
 
 def values(arguments: Any) -> list[Value]:
@@ -67,15 +67,15 @@ def values(arguments: Any) -> list[Value]:
     return list(listing(arguments).values)
 
 
-def listing(arguments: Any) -> Listing:
+def listing(arguments: Any) -> ArgumentList:
     """The values of ``arguments`` as far as a page can hold them and a person can read them."""
     room, found = MOST_CHARACTERS, list[Value]()
     for leaf in _leaves(arguments):
         if room <= 0 or len(found) == MOST_VALUES:
-            return Listing(tuple(found), is_whole=False)
+            return ArgumentList(tuple(found), is_whole=False)
         found.append(_value(leaf, room))
         room -= len(found[-1].text) + len(leaf.path)
-    return Listing(tuple(found), is_whole=not any(v.more for v in found))
+    return ArgumentList(tuple(found), is_whole=not any(v.more for v in found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +244,14 @@ def _text_or_kind(value: Any) -> str:
 def entities(changes: Sequence[Mapping[str, Any]]) -> list[Entity]:
     """The changes of a preview that was read (``preview``), put together by the thing they concern
     (table and key)."""
-    found: dict[str, list[Change]] = {}
+    found: dict[str, list[ValueChange]] = {}
     for change in changes:
         steps = [_unescaped(step) for step in str(change.get("path", "")).split("/")[1:]]
         name, rest = " ".join(steps[:2]), ".".join(steps[2:])
         found.setdefault(name or "It", []).append(
-            Change(rest or "all of it", _side(change.get("before")), _side(change.get("after")))
+            ValueChange(
+                rest or "all of it", _side(change.get("before")), _side(change.get("after"))
+            )
         )
     return [Entity(name, tuple(items)) for name, items in found.items()]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from apps.oversight.selectors import bindings_of, decided_among, states_of
 from apps.oversight.services.asking import (
-    Question,
+    ApprovalRequest,
     Used,
     consume,
     consume_batch,
@@ -24,7 +24,7 @@ from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that
 
 __all__ = [
     "UNENDABLE",
-    "Question",
+    "ApprovalRequest",
     "Seal",
     "Used",
     "bindings_of",

@@ -26,7 +26,7 @@ ESCALATE = "escalate"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ApprovalRequest:
     """One held step. ``shown`` is what the person sees, frozen: columns of ``Approval`` made on
     the server; ``window_s``, how long there is to decide; and ``deadline_at``, when the run ends,
     which is how long a question with ``on_timeout: escalate`` may outlive its window."""
@@ -43,7 +43,7 @@ class Question:
 
 
 @participant
-def request_batch(asks: Sequence[Question]) -> list[UUID]:
+def request_batch(asks: Sequence[ApprovalRequest]) -> list[UUID]:
     """Open one approval a held step; ids in the order asked. An older open question of the same
     step is void: the step has one question at a time (a unique index holds that)."""
     if not asks:
@@ -60,7 +60,7 @@ def request_batch(asks: Sequence[Question]) -> list[UUID]:
     return [row.id for row in rows]
 
 
-def _row(ask: Question, now: datetime) -> Approval:
+def _row(ask: ApprovalRequest, now: datetime) -> Approval:
     shown = dict(ask.shown)
     window = timedelta(seconds=float(shown.pop("window_s", None) or DEFAULT_WINDOW_S))
     deadline_at = shown.pop("deadline_at", None)

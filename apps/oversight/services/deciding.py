@@ -58,7 +58,9 @@ def _decide(
     if mine is not None and mine.approve == approve:
         return approval
     now = database_now()
-    answer = rules.Answer(user.pk, user.role if user.is_active else "", approve, reason, digest)
+    answer = rules.ProposedVote(
+        user.pk, user.role if user.is_active else "", approve, reason, digest
+    )
     standing = standing_of(approval, votes, parties_for(approval, user, votes))
     if refused := rules.refusal(standing, answer, now):
         raise error_of(refused, approval, digest)
@@ -89,7 +91,7 @@ def _proved_votes(approval: Approval) -> list[Vote]:
 def _settle(
     approval: Approval,
     user: User,
-    answer: rules.Answer,
+    answer: rules.ProposedVote,
     *,
     state: str,
     now: datetime,
@@ -119,7 +121,7 @@ def _settle(
 def _vote(
     approval: Approval,
     user: User,
-    answer: rules.Answer,
+    answer: rules.ProposedVote,
     *,
     nonce: str,
     dwell_ms: int | None,
@@ -142,8 +144,8 @@ def _vote(
 
 def standing_of(
     approval: Approval, votes: Sequence[Vote], parties: Mapping[int, str] | None = None
-) -> rules.Standing:
-    return rules.Standing(
+) -> rules.ApprovalStatus:
+    return rules.ApprovalStatus(
         state=approval.state,
         digest=approval.digest,
         risk=approval.risk,
@@ -171,5 +173,5 @@ def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerEr
     return ConflictError(refused.sentence, code=refused.code, **detail)
 
 
-def _said(answer: rules.Answer, dwell_ms: int | None) -> dict[str, Any]:
+def _said(answer: rules.ProposedVote, dwell_ms: int | None) -> dict[str, Any]:
     return {"approve": answer.approve, "reason": answer.reason, "dwell_ms": dwell_ms}

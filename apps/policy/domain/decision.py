@@ -36,7 +36,7 @@ class PolicyOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PolicyDecision:
     """The decision point's answer. ``rules`` are the determining ones with what they looked at;
     ``roles`` and ``votes`` say who must approve a hold; ``risk`` is 1 (low) to 4 (critical);
     ``unknown`` is what had to be known and isn't."""
@@ -61,7 +61,7 @@ def roles_to_ask(outcome: PolicyOutcome) -> tuple[str, ...]:
 
 def combine(
     first: PolicyOutcome, approved: PolicyOutcome | None, observed: Sequence[dict[str, Any]] = ()
-) -> Verdict:
+) -> PolicyDecision:
     """Make one verdict of the answer as asked and the answer with ``roles_to_ask`` added.
 
     Hold needs both: every determining rule waits for a role, and adding those roles allows.
@@ -69,12 +69,12 @@ def combine(
     rules = tuple(observed) or tuple(rule.shown() for rule in first.rules)
     risk = max((rule.risk for rule in first.rules), default=1)
     if first.errors:
-        return Verdict(Answer.DENY, rules, risk=max(risk, 3), errors=first.errors)
+        return PolicyDecision(Answer.DENY, rules, risk=max(risk, 3), errors=first.errors)
     if first.allowed:
-        return Verdict(Answer.PERMIT, rules, risk=risk)
+        return PolicyDecision(Answer.PERMIT, rules, risk=risk)
     roles = roles_to_ask(first)
     if not roles or approved is None or not approved.allowed or approved.errors:
         errors = approved.errors if approved is not None else ()
-        return Verdict(Answer.DENY, rules, risk=risk, errors=errors)
+        return PolicyDecision(Answer.DENY, rules, risk=risk, errors=errors)
     votes = max(rule.votes for rule in first.rules)
-    return Verdict(Answer.HOLD, rules, roles=roles, votes=votes, risk=risk)
+    return PolicyDecision(Answer.HOLD, rules, roles=roles, votes=votes, risk=risk)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apps.documents.domain.terms import Change, Enforced
+from apps.documents.domain.terms import ChangeClass, Enforced
 
 ENFORCED: Mapping[str, Enforced] = {
     "policy": Enforced(
         "apps.oversight.gate.gate_batch",
         "engine/test_terms.py::test_the_policy_that_the_contract_names_judges",
         "templates/policy/detail.html",
-        Change.TOLD,
+        ChangeClass.TOLD,
     ),
     "limits": Enforced(
         "apps.policy.adapters.Evaluator",
@@ -40,7 +40,7 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.policy.domain.rules.annotation_faults",
         "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
         "templates/oversight/_review.html",
-        Change.NEUTRAL,
+        ChangeClass.NEUTRAL,
     ),
     "@require_approval": Enforced(
         "apps.policy.domain.decision.roles_to_ask",

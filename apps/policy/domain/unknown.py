@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apps.policy.domain.decision import Answer, Verdict
+from apps.policy.domain.decision import Answer, PolicyDecision
 from apps.policy.domain.effects import Effect
 from apps.policy.domain.mistyped import described
 from apps.policy.domain.request import Request, has_type
@@ -71,7 +71,9 @@ def gaps(request: Request, declared: Mapping[str, FactDeclaration]) -> tuple[Gap
     return tuple(found)
 
 
-def held(verdict: Verdict, found: Sequence[Gap], *, exemption: str | None, asked: bool) -> Verdict:
+def held(
+    verdict: PolicyDecision, found: Sequence[Gap], *, exemption: str | None, asked: bool
+) -> PolicyDecision:
     """The verdict with what is not known taken into account. A denial stays, and the rules, roles
     and votes of a hold stay; a permit becomes a hold. ``exemption`` is why the policy lets this
     tool go without facts; ``asked``: people have approved exactly this, gaps included."""

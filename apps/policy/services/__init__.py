@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.policy.services.comparing import compare_texts
-from apps.policy.services.deciding import Ask, Decided, decide_batch, judge_batch
+from apps.policy.services.deciding import Decided, PolicyQuery, decide_batch, judge_batch
 from apps.policy.services.drafting import (
     POLICIES,
     begin,
@@ -34,10 +34,10 @@ from apps.policy.services.simulating import (
 
 __all__ = [
     "POLICIES",
-    "Ask",
     "ChangedAnswer",
     "Decided",
     "LimitPoint",
+    "PolicyQuery",
     "RuleRow",
     "Simulation",
     "apply_policy",

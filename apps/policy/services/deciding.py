@@ -15,13 +15,13 @@ from apps.kernel.ids import new_id
 from apps.kernel.statements import execute, rows_as_json
 from apps.kernel.transactions import participant
 from apps.policy import selectors
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.request import Request, digest_of
 from apps.policy.services.reading import evaluator_by
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PolicyQuery:
     """One step's question, and the policy set that its contract names."""
 
     step_id: UUID
@@ -35,7 +35,7 @@ class Decided:
     """An answer as it was kept: the row's id and the verdict's fields."""
 
     id: UUID
-    verdict: Verdict
+    verdict: PolicyDecision
 
     @property
     def answer(self) -> str:
@@ -43,7 +43,7 @@ class Decided:
 
 
 @participant
-def decide_batch(asks: Sequence[Ask]) -> list[Decided]:
+def decide_batch(asks: Sequence[PolicyQuery]) -> list[Decided]:
     """Answer each ask under the version in force now and keep the answers, in the order given.
     Raises ``NotFoundError`` for a policy set that was never published."""
     if not asks:
@@ -59,17 +59,17 @@ def decide_batch(asks: Sequence[Ask]) -> list[Decided]:
 
 
 @participant
-def judge_batch(asks: Sequence[Ask]) -> list[Verdict]:
+def judge_batch(asks: Sequence[PolicyQuery]) -> list[PolicyDecision]:
     """What would be answered now, in the order given; nothing is kept. Raises as decide_batch."""
     return [verdict for _, verdict in _judged(asks)] if asks else []
 
 
-def _judged(asks: Sequence[Ask]) -> list[tuple[int, Verdict]]:
+def _judged(asks: Sequence[PolicyQuery]) -> list[tuple[int, PolicyDecision]]:
     in_force = selectors.in_force({ask.policy_slug for ask in asks})
     by_policy: dict[str, list[int]] = defaultdict(list)
     for index, ask in enumerate(asks):
         by_policy[ask.policy_slug].append(index)
-    judged: dict[int, tuple[int, Verdict]] = {}
+    judged: dict[int, tuple[int, PolicyDecision]] = {}
     for slug, indexes in by_policy.items():
         if slug not in in_force:
             raise NotFoundError(f"The policy “{slug}” was never published.", policy=slug)
@@ -92,7 +92,7 @@ _KEEP = """
 """
 
 
-def _row(ask: Ask, version_id: int, decided: Decided) -> dict[str, Any]:
+def _row(ask: PolicyQuery, version_id: int, decided: Decided) -> dict[str, Any]:
     verdict, request = decided.verdict, ask.request.canonical()
     return {
         "id": decided.id,

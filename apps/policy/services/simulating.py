@@ -12,7 +12,7 @@ from uuid import UUID
 from apps.kernel.errors import InvalidInputError
 from apps.policy import selectors
 from apps.policy.adapters import Evaluator
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.request import Request
 from apps.policy.domain.schema import declared_facts
 from apps.policy.models import Decision, PolicySet, PolicyVersion
@@ -137,7 +137,7 @@ def rejudge(decisions: Sequence[UUID], *, limit_factor: float = 1.0) -> dict[UUI
 
 def _asked(
     evaluator: Evaluator, recorded: Sequence[Decision], limits: Mapping[str, int] | None = None
-) -> Iterator[tuple[Decision, Verdict]]:
+) -> Iterator[tuple[Decision, PolicyDecision]]:
     declared = _declared_then(recorded)
     for start in range(0, len(recorded), CHUNK):
         chunk = recorded[start : start + CHUNK]
@@ -165,7 +165,7 @@ def _request(decision: Decision, declared: Mapping[int, Mapping[str, frozenset[s
     return replace(request, asked_for=then.get(request.tool, frozenset()))
 
 
-def _changed(decision: Decision, verdict: Verdict) -> ChangedAnswer:
+def _changed(decision: Decision, verdict: PolicyDecision) -> ChangedAnswer:
     return ChangedAnswer(
         decision_id=decision.pk,
         run_id=decision.run_id,

@@ -68,7 +68,7 @@ class Shed:
     retry_after_s: float
 
 
-Verdict = Accept | Defer | Shed
+Admission = Accept | Defer | Shed
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def class_of(criticality: str, asked: int | None = None) -> Class:
 
 def decide(
     case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int], people: People
-) -> Verdict:
+) -> Admission:
     """Take it in, later, or not at all. ``bounds`` must not shrink with importance."""
     if case.cls is Class.C0:
         return Accept()
@@ -151,7 +151,7 @@ def decide(
     return _people(case, queues, bounds, people)
 
 
-def _machine(case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int]) -> Verdict:
+def _machine(case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int]) -> Admission:
     waiting, bound = queues.up_to(case.cls), bounds[case.cls]
     if waiting >= bound:
         reason = f"Queue full: {waiting:,} runs of equal or higher priority (limit {bound:,})"
@@ -168,7 +168,7 @@ def _machine(case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int]
 
 def _turn_away(
     case: AdmissionRequest, queues: Queues, bound: int, excess: float, reason: str
-) -> Verdict:
+) -> Admission:
     later = retry_after(excess, queues.per_s)
     if case.cls is Class.C1 and queues.held_up_to(Class.C1) < bound:
         return Defer(min(later, LOOK_AGAIN_S), reason)
@@ -177,7 +177,7 @@ def _turn_away(
 
 def _people(
     case: AdmissionRequest, queues: Queues, bounds: Mapping[Class, int], people: People
-) -> Verdict:
+) -> Admission:
     if case.needs_people < NEEDED_BY or people.wait_s <= case.window_s:
         return Accept()
     reason = people_words(people, case.window_s)

@@ -28,7 +28,7 @@ from apps.kernel.exactjson import is_number
 from apps.kernel.schemas import Schema, compiled
 from apps.oversight.domain import preview
 from apps.oversight.domain.binding import binding
-from apps.oversight.gate import Ask, Doubt
+from apps.oversight.gate import Doubt, GateRequest
 from apps.policy import selectors as policy
 from apps.policy.domain.effects import Effect
 from apps.policy.domain.mistyped import CAME
@@ -91,7 +91,7 @@ def dry_run(work: Claimed) -> str:
     return str(tool_document(work).get("preview") or "") if work.effect != Effect.READ else ""
 
 
-def asks(works: Sequence[Claimed], cache: RunCache) -> list[Ask]:
+def asks(works: Sequence[Claimed], cache: RunCache) -> list[GateRequest]:
     """The questions to the gate about these steps, in their order."""
     met = conflicts(works)
     digests, drifts = _Digests(), _Drifts()
@@ -118,7 +118,7 @@ class _Digests(dict[str, str]):
         return self[slug]
 
 
-def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
+def _with_conflict(ask: GateRequest, work: Claimed, others: Sequence[Mutation]) -> GateRequest:
     """A change that crosses another branch's is put to a person. The answer is bound to what that
     person saw: should another change come in between, they are asked again."""
     if not others:
@@ -131,7 +131,7 @@ def _with_conflict(ask: Ask, work: Claimed, others: Sequence[Mutation]) -> Ask:
     return replace(ask, binding=seen, doubts=(*ask.doubts, Doubt(forking.RULE, words)))
 
 
-def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) -> Ask:
+def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) -> GateRequest:
     contract = terms(work)
     slug = contract.decisions.policy
     said = [(role, words) for seq, role, words in carried.messages if seq <= work.after_message]
@@ -157,7 +157,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         ),
         arguments=work.arguments,
     )
-    return Ask(
+    return GateRequest(
         step_id=work.step_id,
         run_id=work.run_id,
         policy_slug=slug,

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact
-from apps.calls.domain.retry import RetryDecision, Verdict
+from apps.calls.domain.retry import RetryDecision, RetryVerdict
 from apps.catalog import adapters as servers
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.ids import new_id
 from apps.oversight import services as approvals
-from apps.oversight.gate import Answer, gate_batch
+from apps.oversight.gate import GateDecision, gate_batch
 from apps.runs import course, journal, reconcile
 from apps.runs.course import RunCache
 from apps.runs.domain.results import Disposition
@@ -80,7 +80,7 @@ class Batch:
         settled, again = [], []
         for done, decision in deciding.decided(finished, self.cache):
             progress.board.db_runs(done.action.work.step_id.bytes)
-            if decision.verdict is Verdict.RETRY:
+            if decision.verdict is RetryVerdict.RETRY:
                 again.append((done, decision))
             else:
                 settled.append(ending.settled(done, decision.verdict))
@@ -99,7 +99,7 @@ class Batch:
         )
         if not again:
             return
-        journal.close_attempts([ending.attempt_row(d, Verdict.RETRY) for d, _ in again])
+        journal.close_attempts([ending.attempt_row(d, RetryVerdict.RETRY) for d, _ in again])
         back = journal.requeue(rows)
         journal.add_spent(
             [ending.spent_row(d) for d, _ in again if d.thought and d.action.work.step_id in back]
@@ -314,7 +314,7 @@ class Batch:
         ]
         return self.settle([*denied, *lost])
 
-    def _ask(self, fresh: Sequence[Claimed]) -> dict[UUID, Answer]:
+    def _ask(self, fresh: Sequence[Claimed]) -> dict[UUID, GateDecision]:
         if not fresh:
             return {}
         asks = asking.asks(fresh, self.cache)
@@ -350,7 +350,7 @@ class Batch:
                 work.pending.intent_open = True
         return [w for w in pending if not w.mutates or w.step_id in taken]
 
-    def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]) -> None:
+    def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, GateDecision]) -> None:
         if not works:
             return
         rows = [
@@ -367,7 +367,7 @@ class Batch:
         self.cache.drop(w.run_id for w in works)
 
     def _own(
-        self, works: Sequence[Claimed], answers: Mapping[UUID, Answer]
+        self, works: Sequence[Claimed], answers: Mapping[UUID, GateDecision]
     ) -> tuple[list[Claimed], list[Settled]]:
         mutations = [w for w in works if w.mutates]
         owned = journal.open_intents(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from apps.calls.domain.retry import RetryDecision, Verdict, decide
+from apps.calls.domain.retry import RetryDecision, RetryVerdict, decide
 from apps.runs.course import RunCache
 from apps.runs.engine import asking, ending
 from apps.runs.journal import unsent
@@ -19,20 +19,25 @@ def decided(finished: Sequence[Finished], cache: RunCache) -> list[tuple[Finishe
     tried = [d.action.work.step_id for d, decision in found if _is_open(d, decision)]
     doubtful = unsent.may_have_happened(tried) if tried else set()
     return [
-        (done, RetryDecision(Verdict.UNKNOWN) if done.action.work.step_id in doubtful else decision)
+        (
+            done,
+            RetryDecision(RetryVerdict.UNKNOWN)
+            if done.action.work.step_id in doubtful
+            else decision,
+        )
         for done, decision in found
     ]
 
 
 def _is_open(done: Finished, decision: RetryDecision) -> bool:
-    failed = decision.verdict is Verdict.FAIL
+    failed = decision.verdict is RetryVerdict.FAIL
     return failed and done.action.work.mutates and done.action.number > 1
 
 
 def _decide(done: Finished, cache: RunCache) -> RetryDecision:
     work = done.action.work
     if ending.is_spent(done, cache[work.run_id].run):
-        return RetryDecision(Verdict.FAIL)
+        return RetryDecision(RetryVerdict.FAIL)
     terms = asking.tool_terms(work)
     return decide(
         done.result.ending,

@@ -14,11 +14,11 @@ from apps.calls.domain import budget
 from apps.calls.domain.context import told
 from apps.calls.domain.envelope import clean
 from apps.calls.domain.reply import BAD_RESULT
-from apps.calls.domain.retry import ANSWERS, Ending, Verdict
+from apps.calls.domain.retry import ANSWERS, Ending, RetryVerdict
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
-from apps.oversight.gate import Answer
+from apps.oversight.gate import GateDecision
 from apps.runs import journal
 from apps.runs.domain import forking
 from apps.runs.domain.results import AttemptOutcome as A
@@ -69,13 +69,13 @@ def _why_no_turn(error_class: str) -> str:
     return "The agent could not be asked"
 
 
-def attempt_row(done: Finished, verdict: Verdict) -> dict[str, Any]:
+def attempt_row(done: Finished, verdict: RetryVerdict) -> dict[str, Any]:
     result = done.result
     outcome = {
-        Verdict.SETTLE: A.OK if result.ending is Ending.ANSWERED else A.TOOL_ERROR,
-        Verdict.RETRY: A.TIMEOUT if result.error_class == "timeout" else A.RETRYABLE,
-        Verdict.UNKNOWN: A.UNKNOWN,
-        Verdict.FAIL: A.FAILED,
+        RetryVerdict.SETTLE: A.OK if result.ending is Ending.ANSWERED else A.TOOL_ERROR,
+        RetryVerdict.RETRY: A.TIMEOUT if result.error_class == "timeout" else A.RETRYABLE,
+        RetryVerdict.UNKNOWN: A.UNKNOWN,
+        RetryVerdict.FAIL: A.FAILED,
     }[verdict]
     return {
         "attempt_id": done.action.attempt_id,
@@ -132,22 +132,26 @@ def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
             yield f"{done.action.work.domain_slug}/{done.action.work.tool_name}"
 
 
-def plain_verdict(done: Finished) -> Verdict:
+def plain_verdict(done: Finished) -> RetryVerdict:
     """What the end of an attempt means where nothing is tried again and no contract is at hand: an
     error of a tool that changes something proves nothing then."""
     if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
-        return Verdict.SETTLE
+        return RetryVerdict.SETTLE
     if done.result.ending is Ending.ERRED and not done.action.work.mutates:
-        return Verdict.SETTLE
+        return RetryVerdict.SETTLE
     may_have_happened = done.result.ending in {Ending.LOST, Ending.BROKEN, Ending.ERRED}
-    return Verdict.UNKNOWN if done.action.work.mutates and may_have_happened else Verdict.FAIL
+    return (
+        RetryVerdict.UNKNOWN
+        if done.action.work.mutates and may_have_happened
+        else RetryVerdict.FAIL
+    )
 
 
-def settled(done: Finished, verdict: Verdict) -> Settled:
+def settled(done: Finished, verdict: RetryVerdict) -> Settled:
     work, result = done.action.work, done.result
-    if verdict is Verdict.UNKNOWN:
+    if verdict is RetryVerdict.UNKNOWN:
         state, disposition = State.CONFIRMATION_UNKNOWN.value, Disposition.UNKNOWN
-    elif verdict is Verdict.FAIL:
+    elif verdict is RetryVerdict.FAIL:
         state, disposition = State.FAILED.value, Disposition.FAILED
     elif result.ending in {Ending.REFUSED, Ending.ERRED}:
         state, disposition = State.FAILED.value, Disposition.REFUSED_BY_TOOL
@@ -281,11 +285,11 @@ def malformed(work: Claimed) -> Settled | None:
     return end(work, "denied", "schema", wrong) if wrong else None
 
 
-def is_denied(work: Claimed, answers: Mapping[UUID, Answer]) -> bool:
+def is_denied(work: Claimed, answers: Mapping[UUID, GateDecision]) -> bool:
     return answers[work.step_id].answer == "deny"
 
 
-def denied(work: Claimed, answer: Answer) -> Settled:
+def denied(work: Claimed, answer: GateDecision) -> Settled:
     reasons = [str(rule.get("reason") or rule.get("id")) for rule in answer.rules]
     said = "; ".join(reasons) or "no rule permits it"
     if answer.errors:
@@ -293,7 +297,7 @@ def denied(work: Claimed, answer: Answer) -> Settled:
     return end(work, "denied", "policy", said)
 
 
-def gate_row(work: Claimed, answer: Answer) -> dict[str, Any]:
+def gate_row(work: Claimed, answer: GateDecision) -> dict[str, Any]:
     return {
         "step_id": work.step_id,
         "lease_token": work.lease_token,

@@ -374,7 +374,7 @@ class Finding(AppendOnly):
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
-    # a Verdict or a Looked of domain.finding
+    # a FindingVerdict or a Looked of domain.finding
     word = models.CharField(max_length=12)
     evidence = models.TextField(blank=True)
     settled = models.BooleanField(default=False)  # whether the step was resolved by it

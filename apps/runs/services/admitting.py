@@ -26,12 +26,12 @@ from apps.oversight.selectors import Asked
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import (
     Accept,
+    Admission,
     AdmissionRequest,
     Class,
     Defer,
     People,
     Queues,
-    Verdict,
     decide,
 )
 from apps.runs.domain.states import UNDER_WAY
@@ -71,7 +71,7 @@ class PressureReading:
         waiting = sum(self.queued.values()) + sum(self.deferred.values())
         return CALM_KEPT_S if waiting < CALM else READING_KEPT_S
 
-    def verdict(self, cls: Class, job: str, *, deadline_s: float, window_s: float) -> Verdict:
+    def verdict(self, cls: Class, job: str, *, deadline_s: float, window_s: float) -> Admission:
         """What to do with one more run of a job. Counts it in."""
         case = AdmissionRequest(cls, deadline_s, self.share(job), window_s)
         verdict = decide(case, self.queues(), bounds(), self.people(job))
@@ -183,7 +183,7 @@ def _admit_deferred(now: PressureReading) -> list[Run]:
     return _begin_apart(begin)
 
 
-def _verdict_apart(now: PressureReading, run: Run, cls: Class, job: str) -> Verdict:
+def _verdict_apart(now: PressureReading, run: Run, cls: Class, job: str) -> Admission:
     """What becomes of one run. One whose contract can't be read waits on, and the others don't
     wait for it."""
     try:

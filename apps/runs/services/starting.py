@@ -21,7 +21,7 @@ from apps.kernel.errors import InvalidInputError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.domain.admission import Accept, Class, Defer, Shed, Verdict, class_of
+from apps.runs.domain.admission import Accept, Admission, Class, Defer, Shed, class_of
 from apps.runs.domain.origin import origin_of
 from apps.runs.domain.results import RunOutcome, RunSource
 from apps.runs.domain.states import UNDER_WAY
@@ -73,7 +73,7 @@ class Admitted:
     """What became of a case: its run, and why it waits or was rejected."""
 
     run_id: UUID
-    verdict: Verdict
+    verdict: Admission
 
     @property
     def is_shed(self) -> bool:
@@ -125,7 +125,7 @@ def _start(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
     return [Admitted(run.id, verdict) for run, verdict in zip(runs, verdicts, strict=True)]
 
 
-def _verdict(case: NewRun, run: Run) -> Verdict:
+def _verdict(case: NewRun, run: Run) -> Admission:
     if case.source in TAKEN_IN_ALWAYS:
         return Accept()
     contract = catalog.contract(case.contract_version_id)
@@ -175,7 +175,7 @@ def _blank() -> list[tuple[str, Any]]:
     return [(f.attname, "" if isinstance(d, DatabaseDefault) else d) for f, d in fields]
 
 
-def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
+def _row(run: Run, verdict: Admission) -> dict[str, Any]:
     """A run as it is stored before anything was done for it."""
     row = {name: getattr(run, name) for name in intake.COLUMNS}
     row["deadline_s"] = catalog.contract(run.contract_version_id).limits.deadline_s
@@ -196,7 +196,7 @@ def _row(run: Run, verdict: Verdict) -> dict[str, Any]:
     return row
 
 
-def _items(case: NewRun, verdict: Verdict) -> list[Any]:
+def _items(case: NewRun, verdict: Admission) -> list[Any]:
     """The conversation of a rejected run isn't kept: its load is shed too."""
     return [] if isinstance(verdict, Shed) else list(case.items)
 
@@ -213,7 +213,7 @@ def _is_over(row: Mapping[str, Any]) -> bool:
     return row["state"] not in UNDER_WAY
 
 
-def _fact(run: Run, verdict: Verdict, actor: Actor) -> Fact:
+def _fact(run: Run, verdict: Admission, actor: Actor) -> Fact:
     payload: dict[str, Any] = {"job": run.job_slug}
     kind = "run.accepted"
     if isinstance(verdict, Defer):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.api.domain import idempotency as rules
-from apps.api.domain.idempotency import Known, Verdict
+from apps.api.domain.idempotency import KeyVerdict, Known
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -61,13 +61,13 @@ def test_every_request_that_meets_a_key_is_told_one_thing(
     is_working = not is_done and claimed_until > NOW
     is_outlived = expires_at <= NOW and not is_working
     # Work is begun only where nobody is at work, and never twice for an answer that is kept.
-    begins = verdict in {Verdict.TAKE_OVER, Verdict.RENEW}
+    begins = verdict in {KeyVerdict.TAKE_OVER, KeyVerdict.RENEW}
     assert not (begins and is_working)
     assert not (begins and is_done and not is_outlived)
-    assert (verdict == Verdict.RENEW) is is_outlived
-    assert (verdict == Verdict.MISMATCH) is (not is_same and not is_outlived)
-    assert (verdict == Verdict.REPLAY) is (is_same and is_done and not is_outlived)
-    assert (verdict == Verdict.WAIT) is (is_same and is_working)
+    assert (verdict == KeyVerdict.RENEW) is is_outlived
+    assert (verdict == KeyVerdict.MISMATCH) is (not is_same and not is_outlived)
+    assert (verdict == KeyVerdict.REPLAY) is (is_same and is_done and not is_outlived)
+    assert (verdict == KeyVerdict.WAIT) is (is_same and is_working)
 
 
 @given(SECONDS)

@@ -132,7 +132,7 @@ def test_a_sleeper_that_wakes_up_finds_its_place_taken(
     then the first goes on: no second run, and both give the same answer."""
     start, others = idempotency.claim, []
 
-    def slowly(request: idempotency.Request) -> Any:
+    def slowly(request: idempotency.KeyedRequest) -> Any:
         claimed = start(request)
         if not others:
             run_out()

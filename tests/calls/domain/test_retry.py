@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.calls.domain.retry import RETRY_AFTER_LONGEST_S, Ending, Verdict, decide, delay_s
+from apps.calls.domain.retry import RETRY_AFTER_LONGEST_S, Ending, RetryVerdict, decide, delay_s
 from apps.catalog.domain.contract import RetryPolicy
 
 POLICY = RetryPolicy(attempts=4, base_s=0.5, cap_s=30.0)
@@ -28,7 +28,7 @@ def test_an_unkeyed_mutation_that_may_have_happened_is_never_retried(
     )
 
     if ending in {Ending.LOST, Ending.BROKEN}:
-        assert decision.verdict is Verdict.UNKNOWN
+        assert decision.verdict is RetryVerdict.UNKNOWN
 
 
 @given(endings, attempts, jitters, told, st.booleans(), st.booleans())
@@ -45,7 +45,7 @@ def test_attempts_are_bounded(
         jitter=jitter,
     )
 
-    assert decision.verdict is not Verdict.RETRY or attempt < POLICY.attempts
+    assert decision.verdict is not RetryVerdict.RETRY or attempt < POLICY.attempts
 
 
 @given(attempts, jitters, told)
@@ -75,4 +75,4 @@ def test_an_exhausted_mutation_is_unknown_not_failed() -> None:
         jitter=0.5,
     )
 
-    assert decision.verdict is Verdict.UNKNOWN
+    assert decision.verdict is RetryVerdict.UNKNOWN

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalog.domain.checks import Finding, findings, shape_problem
+from apps.catalog.domain.checks import Diagnostic, findings, shape_problem
 from apps.catalog.domain.schemadiff import differences
-from apps.catalog.domain.served import Listing, ServedTool
+from apps.catalog.domain.served import ServedTool, ServedTools
 
 SCHEMA = {
     "type": "object",
@@ -32,16 +32,16 @@ def pack_tool(**more: Any) -> dict[str, Any]:
     return {"name": "refund", "effect": "irreversible", "idempotency": "keyed", **more}
 
 
-def serve(*others: ServedTool, twice: tuple[str, ...] = (), **refund: Any) -> Listing:
+def serve(*others: ServedTool, twice: tuple[str, ...] = (), **refund: Any) -> ServedTools:
     tools = [ServedTool(**{"name": "refund", "input_schema": SCHEMA, **refund}), *others]
-    return Listing({t.name: t for t in tools}, twice=twice)
+    return ServedTools({t.name: t for t in tools}, twice=twice)
 
 
-def errors(found: list[Finding]) -> list[tuple[str, str]]:
+def errors(found: list[Diagnostic]) -> list[tuple[str, str]]:
     return [(f.field, f.message) for f in found if f.is_error]
 
 
-def warnings(found: list[Finding]) -> list[tuple[str, str]]:
+def warnings(found: list[Diagnostic]) -> list[tuple[str, str]]:
     return [(f.field, f.message) for f in found if not f.is_error]
 
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from apps.catalog.domain.contract import Known, compensations, parse
+from apps.catalog.domain.contract import CheckContext, compensations, parse
 from apps.kernel.documents import load
 from apps.kernel.patching import patch, scalar
 from tests.factories.catalog import CONTRACT
 
 
-def said(text: str, known: Known | None = None) -> list[str]:
+def said(text: str, known: CheckContext | None = None) -> list[str]:
     return [str(p) for p in parse(text, known).problems]
 
 
@@ -148,7 +148,7 @@ def test_what_undoes_a_tool_is_a_name_or_says_where_its_arguments_are_read(
 
 
 def test_names_are_checked_against_what_exists() -> None:
-    known = Known(
+    known = CheckContext(
         tools={"find_order": "read", "refunds": "write"},
         agents=frozenset({"toys-referee"}),
         policies=frozenset({"toy"}),

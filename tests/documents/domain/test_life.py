@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from apps.documents.domain import life as lives
-from apps.documents.domain.life import Approval, Life, StaleRevisionError, State
+from apps.documents.domain.life import DraftState, Life, ReviewApproval, StaleRevisionError
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
 
 PEOPLE = st.sampled_from([1, 2, 3, 4])
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
 
-def yes(person: int, note: str = "right") -> Approval:
-    return Approval(person, f"person{person}", note, START.isoformat())
+def yes(person: int, note: str = "right") -> ReviewApproval:
+    return ReviewApproval(person, f"person{person}", note, START.isoformat())
 
 
 @dataclass
@@ -167,18 +167,18 @@ class Drafting(RuleBasedStateMachine):
     def approvals_are_of_this_text(self) -> None:
         if self.life is None:
             return
-        if self.life.state == State.DRAFT:
+        if self.life.state == DraftState.DRAFT:
             assert not self.life.approvals
         assert self.life.author not in {a.person for a in self.life.approvals}
         assert all(self.agreed[a.person] == self.text for a in self.life.approvals)
-        if self.life.state == State.SCHEDULED:
+        if self.life.state == DraftState.SCHEDULED:
             assert self.life.publish_at is not None
             assert lives.is_complete(self.life, is_weaker=self.is_weaker)
 
 
 Drafting.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestDrafting = Drafting.TestCase
-IN_REVIEW = Life(author=1, base=3, revision=4, state=State.IN_REVIEW)
+IN_REVIEW = Life(author=1, base=3, revision=4, state=DraftState.IN_REVIEW)
 
 
 def approve(life: Life = IN_REVIEW, person: int = 2, **changes: object) -> Life:
@@ -220,7 +220,7 @@ def test_a_change_of_the_text_voids_what_was_approved() -> None:
 
     changed = lives.saved(due, revision=4, by=2)
 
-    assert (changed.state, changed.approvals, changed.publish_at) == (State.DRAFT, (), None)
+    assert (changed.state, changed.approvals, changed.publish_at) == (DraftState.DRAFT, (), None)
     assert (changed.author, changed.revision) == (2, 5)
     assert lives.is_due(due, START + timedelta(hours=1))
     assert not lives.is_due(due, START)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.oversight.domain import rules
-from apps.oversight.domain.rules import Answer, Standing
+from apps.oversight.domain.rules import ApprovalStatus, ProposedVote
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PENDING = Standing(
+PENDING = ApprovalStatus(
     state="pending",
     digest="d",
     risk=2,
@@ -21,11 +21,11 @@ PENDING = Standing(
     votes_required=1,
     expires_at=NOW + timedelta(hours=1),
 )
-YES = Answer(user_id=1, role="operator", approve=True, reason="", digest="d")
+YES = ProposedVote(user_id=1, role="operator", approve=True, reason="", digest="d")
 NO = replace(YES, approve=False, reason="fare rules")
 
 
-def code(standing: Standing, answer: Answer, now: datetime = NOW) -> str | None:
+def code(standing: ApprovalStatus, answer: ProposedVote, now: datetime = NOW) -> str | None:
     refused = rules.refusal(standing, answer, now)
     return refused.code if refused else None
 
@@ -64,7 +64,7 @@ def test_an_answer_in_time_counts() -> None:
     ],
 )
 def test_what_keeps_an_answer_from_counting(
-    standing: Standing, answer: Answer, wanted: str | None
+    standing: ApprovalStatus, answer: ProposedVote, wanted: str | None
 ) -> None:
     assert code(standing, answer) == wanted
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.policy.adapters import Evaluator
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.mistyped import described, kept
 from apps.policy.domain.request import Request, has_type
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
@@ -44,7 +44,7 @@ anything: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def judged(request: Request, evaluator: Evaluator = EVALUATOR) -> Verdict:
+def judged(request: Request, evaluator: Evaluator = EVALUATOR) -> PolicyDecision:
     return evaluator.evaluate_batch([request])[0]
 
 

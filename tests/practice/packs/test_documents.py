@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.catalog.domain.contract import Contract, Known, parse
+from apps.catalog.domain.contract import CheckContext, Contract, parse
 from apps.catalog.domain.entries import sentence_problems
 from apps.catalog.domain.pack import Pack, parse_pack
 from controltower.practice.world.companies import COMPANIES
@@ -27,7 +27,7 @@ def pack_of(domain: str) -> Pack:
 
 def contract_of(domain: str, file: str) -> Contract:
     pack = pack_of(domain)
-    known = Known(
+    known = CheckContext(
         tools={tool["name"]: tool["effect"] for tool in pack.tools},
         agents=frozenset(agent["slug"] for agent in pack.agents),
         policies=frozenset({domain}),

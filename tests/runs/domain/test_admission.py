@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from apps.runs.domain.admission import (
     Accept,
+    Admission,
     AdmissionRequest,
     Class,
     Defer,
     People,
     Queues,
     Shed,
-    Verdict,
     class_of,
     decide,
     people_words,
@@ -43,7 +43,7 @@ cases = st.builds(
 )
 
 
-def harshness(verdict: Verdict) -> int:
+def harshness(verdict: Admission) -> int:
     return {Accept: 0, Defer: 1, Shed: 2}[type(verdict)]
 
 

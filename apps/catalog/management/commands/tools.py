@@ -14,7 +14,7 @@ from apps.catalog import adapters
 from apps.catalog.domain.checks import findings
 from apps.catalog.domain.conformance import ADVICE, OK, SKIPPED, WRONG, Line
 from apps.catalog.domain.pack import parse_pack
-from apps.catalog.domain.served import Listing
+from apps.catalog.domain.served import ServedTools
 from apps.kernel import exactjson
 from apps.kernel.errors import TowerError
 
@@ -85,7 +85,7 @@ def _entry(options: dict[str, Any]) -> dict[str, Any]:
     return entry | {key: options[o] for key, o in named.items() if options[o]}
 
 
-def _trial(options: dict[str, Any], listing: Listing) -> adapters.Trial:
+def _trial(options: dict[str, Any], listing: ServedTools) -> adapters.Trial:
     helpers = {k: options[k] or _usual(k, listing) for k in USUAL}
     helpers = {k: name for k, name in helpers.items() if name}
     if not options["call"]:
@@ -100,11 +100,11 @@ def _trial(options: dict[str, Any], listing: Listing) -> adapters.Trial:
     return adapters.Trial(helpers, tool, arguments)
 
 
-def _usual(key: str, listing: Listing) -> str:
+def _usual(key: str, listing: ServedTools) -> str:
     return USUAL[key] if USUAL[key] in listing.tools else ""
 
 
-def _against_pack(directory: Path | None, listing: Listing) -> list[Line]:
+def _against_pack(directory: Path | None, listing: ServedTools) -> list[Line]:
     if directory is None:
         return []
     try:

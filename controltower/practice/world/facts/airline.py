@@ -10,7 +10,7 @@ from controltower.practice.world.airline import BAG_FEE_USD, INSURANCE_FEE_USD, 
 from controltower.practice.world.facts import journeys, wallet
 from controltower.practice.world.facts.values import (
     Args,
-    Fact,
+    FactValue,
     cents,
     entity,
     entries,
@@ -25,7 +25,7 @@ from controltower.practice.world.facts.values import (
 )
 from controltower.practice.world.state import Entity, Tables
 
-Found = dict[str, Fact | None]
+Found = dict[str, FactValue | None]
 BAG_FEE, INSURANCE_FEE = BAG_FEE_USD * 100, INSURANCE_FEE_USD * 100
 FREE_BAGS = {"basic_economy": 0, "economy": 1, "business": 2}
 MEMBER_BAGS = {"regular": 0, "silver": 1, "gold": 2}
@@ -35,7 +35,7 @@ CANCELLED_CENTS, DELAYED_CENTS = 10_000, 5_000  # the gesture, a passenger
 DAY_HOURS = 24
 
 
-def facts(world: Mapping[str, Any], tool: str, args: Mapping[str, Any]) -> dict[str, Fact]:
+def facts(world: Mapping[str, Any], tool: str, args: Mapping[str, Any]) -> dict[str, FactValue]:
     """Return what the system of record knows about this call before it is made."""
     if tool not in MUTATING:
         return {}

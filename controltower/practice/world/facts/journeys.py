@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from controltower.practice.world.airline import NOW
-from controltower.practice.world.facts.values import Fact, cents, entity
+from controltower.practice.world.facts.values import FactValue, cents, entity
 from controltower.practice.world.state import Entity, Tables
 
 COMPANY_NOW = datetime.fromisoformat(NOW)
 FLOWN = ("landed", "flying")
-Found = dict[str, Fact | None]
+Found = dict[str, FactValue | None]
 Leg = tuple[str, str]  # flight number, date
 SAME_CITY = {"LGA": "JFK", "EWR": "JFK"}  # New York's airports, as one
 

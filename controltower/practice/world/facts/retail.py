@@ -8,7 +8,7 @@ from typing import Any
 
 from controltower.practice.world.facts.values import (
     Args,
-    Fact,
+    FactValue,
     cents,
     entity,
     full_name,
@@ -23,11 +23,11 @@ from controltower.practice.world.facts.values import (
 from controltower.practice.world.retail import CANCEL_REASONS, MUTATING
 from controltower.practice.world.state import Entity, Tables
 
-Found = dict[str, Fact | None]
+Found = dict[str, FactValue | None]
 ADDRESS_FIELDS = ("address1", "address2", "city", "state", "country", "zip")
 
 
-def facts(world: Mapping[str, Any], tool: str, args: Mapping[str, Any]) -> dict[str, Fact]:
+def facts(world: Mapping[str, Any], tool: str, args: Mapping[str, Any]) -> dict[str, FactValue]:
     """Return what the system of record knows about this call before it is made."""
     if tool not in MUTATING:
         return {}

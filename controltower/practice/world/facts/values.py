@@ -9,7 +9,7 @@ from controltower.practice.world.errors import ToolRefusedError
 from controltower.practice.world.state import Entity, Layer, Tables
 from controltower.practice.world.tools import call_tool
 
-Fact = bool | int | str | list[str]
+FactValue = bool | int | str | list[str]
 Args = Mapping[str, Any]
 MAX_CENTS = 10**15
 
@@ -63,7 +63,7 @@ def money(amount: int) -> str:
     return f"{'-' if amount < 0 else ''}${abs(amount) // 100:,}.{abs(amount) % 100:02d}"
 
 
-def stake(amount: int | None, kind: str) -> dict[str, Fact | None]:
+def stake(amount: int | None, kind: str) -> dict[str, FactValue | None]:
     """The money at stake: in cents, as text, and which way it goes."""
     if amount is None:
         return {}
@@ -74,7 +74,7 @@ def stake(amount: int | None, kind: str) -> dict[str, Fact | None]:
     }
 
 
-def settlement(difference: int | None, method: str | None) -> dict[str, Fact | None]:
+def settlement(difference: int | None, method: str | None) -> dict[str, FactValue | None]:
     """A price difference: above zero the customer pays it, below zero it goes back."""
     if difference is None:
         return {}
@@ -101,7 +101,7 @@ def would_refuse(domain: str, world: Tables, tool: str, args: Args) -> bool:
     return False
 
 
-def known(found: Mapping[str, Fact | None]) -> dict[str, Fact]:
+def known(found: Mapping[str, FactValue | None]) -> dict[str, FactValue]:
     """The facts that have a value."""
     return {name: value for name, value in found.items() if value is not None}
 
