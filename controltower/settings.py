@@ -15,6 +15,7 @@ from typing import Any
 from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.accounts.configuration import people_settings
 from apps.catalog.domain.egress import hosts_of
 from apps.catalog.domain.servers import read_entries
 from apps.kernel import databases
@@ -210,37 +211,8 @@ CHANNEL_LAYERS = {
 }
 
 # --- accounts
-AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
-]
-LOGIN_URL = "accounts:login"
-LOGIN_REDIRECT_URL = "dashboards:home"
-LOGOUT_REDIRECT_URL = "accounts:login"
-AXES_FAILURE_LIMIT = 7
-AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
-AXES_VERBOSE = False
-SESSION_COOKIE_AGE = 12 * 3600
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
-SESSION_COOKIE_HTTPONLY = True
+globals().update(people_settings(production=PRODUCTION))
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = TOWER_PREFIX or "/"
-SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "apps.accounts.views.sessions.csrf_failed"
 
 # --- web security
 X_FRAME_OPTIONS = "DENY"

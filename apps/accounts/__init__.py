@@ -1,6 +1,6 @@
 """Accounts: who is acting, and what their role allows.
 
-Owns: User, ServiceAccount, ApiToken.
+Owns: User, Enrolment, ServiceAccount, ApiToken.
 Hides: how a person logs in and how attempts are limited.
 Offers: domain.roles (Role, Permission), registry (add_permissions, add_entries, allows),
 authn.requires, selectors.user_by_id.

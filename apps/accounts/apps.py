@@ -4,13 +4,14 @@ from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_entries, add_permissions
+from apps.accounts.registry import add_entries, add_notices, add_permissions
 
 PERMISSIONS = (
     Permission("tower.view", EVERYONE),
     Permission("users.manage", frozenset({Role.ADMIN})),
 )
 PAGES = (NavigationEntry("Users", "accounts:users", "users", "s", "users.manage", 110),)
+NOTICES = ("accounts/_standing.html",)
 
 
 class AccountsConfig(AppConfig):
@@ -21,3 +22,4 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         add_permissions(*PERMISSIONS)
         add_entries(*PAGES)
+        add_notices(*NOTICES)

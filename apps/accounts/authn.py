@@ -21,8 +21,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps.accounts.domain.keeping import KEPT, Kept, keep
 from apps.accounts.forms import LogInForm
+from apps.accounts.registry import allows, who_may
 from apps.accounts.registry import permission as known
-from apps.accounts.registry import who_may
 from apps.kernel.errors import TowerError
 
 log = logging.getLogger(__name__)
@@ -52,14 +52,21 @@ def requires(permission: str) -> Callable[[View], View]:
             if not user.is_authenticated:
                 return ask_to_log_in(request)
             if not user.may(wanted):
-                context = {"permission": wanted, "who_can": who_may(wanted)}
-                return render(request, "403.html", context, status=403)
+                return _refused(request, user, wanted)
             return view(request, *args, **kwargs)
 
         inner.permission = wanted  # type: ignore[attr-defined]  # read by the test of roles and URLs
         return inner
 
     return decorate
+
+
+def _refused(request: HttpRequest, user: Any, wanted: str) -> HttpResponse:
+    """403, with who may, or with what hinders somebody whose role would."""
+    context = {"permission": wanted, "who_can": who_may(wanted)}
+    if allows(user.role, wanted):
+        context = {"reason": user.hindrance}
+    return render(request, "403.html", context, status=403)
 
 
 def _brings_a_token(request: HttpRequest) -> bool:

@@ -24,6 +24,32 @@ class LogInForm(AuthenticationForm):
     }
 
 
+class EnrolForm(forms.Form):
+    """A field called token, so that what is typed here is never kept (see domain.keeping)."""
+
+    token = forms.CharField(max_length=80, label="Enrolment code")
+    password = forms.CharField(
+        max_length=200,
+        strip=False,
+        label="New password",
+        help_text="12 characters or more, none of the common ones.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    again = forms.CharField(
+        max_length=200,
+        strip=False,
+        label="The same password again",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        typed = cleaned.get("password")
+        if typed and "again" in cleaned and typed != cleaned["again"]:
+            self.add_error("again", "The two passwords differ.")
+        return cleaned
+
+
 class NewUserForm(forms.Form):
     username = forms.CharField(
         max_length=60, label="User name", validators=[UnicodeUsernameValidator()]

@@ -10,7 +10,9 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Role
+from apps.accounts.domain.standing import HINDRANCES, Standing, standing
 from apps.accounts.registry import allows
+from apps.accounts.registry import permission as known
 from apps.audit.domain.actors import Actor
 from apps.kernel.models import JSONField
 
@@ -22,6 +24,9 @@ class User(AbstractUser):
         max_length=20, choices=[(r.value, r.value.replace("_", " ")) for r in Role]
     )
     preferences = JSONField(default=dict, blank=True)
+    enrolled_at = models.DateTimeField(null=True)  # when this person set the password themselves
+    # The admin whose change made or keeps this person one, until another admin has confirmed it.
+    granted_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         constraints = [
@@ -39,9 +44,37 @@ class User(AbstractUser):
         """How events and rows name this person."""
         return Actor.user(self.username)
 
+    @property
+    def standing(self) -> Standing:
+        """How far this account has come."""
+        return standing(
+            is_active=self.is_active,
+            is_enrolled=self.enrolled_at is not None,
+            is_vouched_for=self.granted_by_id is None,
+        )
+
+    @property
+    def hindrance(self) -> str:
+        """Why this person can't act (decide, publish, change anything) now, as a sentence; empty if
+        nothing hinders them."""
+        return HINDRANCES[self.standing]
+
     def may(self, permission: str) -> bool:
-        """Whether this person's role allows ``permission``; never for a disabled account."""
-        return self.is_active and allows(self.role, permission)
+        """Whether this person's role allows ``permission``, and nothing hinders them if it lets
+        them act; never for a disabled account."""
+        if not self.is_active or not allows(self.role, permission):
+            return False
+        return not (known(permission).acts and self.hindrance)
+
+
+class Enrolment(models.Model):
+    """A code with which a person sets the password of their account, once and for a while. A new
+    one replaces the one before; one that was used is gone."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
 
 
 class ServiceAccount(models.Model):

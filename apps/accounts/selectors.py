@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +22,23 @@ from apps.audit import selectors as audit
 from apps.audit.domain.actors import Actor, ActorKind
 
 CHANGED = ("user.created", "user.password_reset", "user.enabled", "user.role_changed")
+VOUCHED_FOR = timedelta(days=7)  # for so long two people are taken for one
+
+
+def tie_between(user: User, others: Mapping[User, str]) -> str:
+    """Whether this person and one of the others may be one person, since one made or reset the
+    other's account lately: the end of a sentence "You …", or nothing. ``others`` says what each
+    did ("has voted")."""
+    others = {other: did for other, did in others.items() if other.pk != user.pk}
+    if not others:
+        return ""
+    made = changed_accounts([user, *others], within=VOUCHED_FOR)
+    for other, did in others.items():
+        if (user.username, other.pk) in made:
+            return f"made or reset the account of {other.display_name}, who {did}"
+        if (other.username, user.pk) in made:
+            return f"have an account that {other.display_name}, who {did}, made or reset"
+    return ""
 
 
 def changed_accounts(users: Sequence[User], *, within: timedelta) -> set[tuple[str, int]]:
@@ -71,7 +88,7 @@ def _frame(request: HttpRequest, user: User | None) -> dict[str, Any]:
         "now_iso": timezone.now().isoformat(),
         "prefix": settings.TOWER_PREFIX,
         "origins": " ".join(settings.LIVE_ORIGINS),
-        "home": f"{settings.TOWER_ORIGIN}{settings.TOWER_PREFIX}/",
+        "home": home(),
         "navigation": navigation(user, request.path) if user else [],
         "notices": notices() if user else (),
     }
@@ -82,9 +99,25 @@ def user_by_id(user_id: int) -> User | None:
     return User.objects.filter(pk=user_id).first()
 
 
+def people_by_name(names: Collection[str]) -> list[User]:
+    """Those of these user names that there are."""
+    return list(User.objects.filter(username__in=names))
+
+
 def people() -> list[User]:
-    """Everybody who has, or had, a log-in."""
-    return list(User.objects.order_by("-is_active", "role", "username"))
+    """Everybody who has, or had, a log-in, with who vouched for them so far."""
+    rows = User.objects.select_related("granted_by")
+    return list(rows.order_by("-is_active", "role", "username"))
+
+
+def home() -> str:
+    """The address of the tower, as people type it."""
+    return f"{settings.TOWER_ORIGIN}{settings.TOWER_PREFIX}/"
+
+
+def enrolment_link(code: str) -> str:
+    """Where a person enrols with a code. Behind the #, which no server and no log ever sees."""
+    return f"{settings.TOWER_ORIGIN}{reverse('accounts:enrol')}#{code}"
 
 
 def service_accounts() -> list[ServiceAccount]:

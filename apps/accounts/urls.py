@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.accounts.views import people, sessions
+from apps.accounts.views import enrolment, people, sessions
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", sessions.LogIn.as_view(), name="login"),
     path("logout/", sessions.log_out, name="logout"),
+    path("enrol/", enrolment.enrol, name="enrol"),
     path("back/", sessions.back, name="back"),
     path("kept/", sessions.kept, name="kept"),
     path("kept/drop/", sessions.drop_kept, name="drop_kept"),
@@ -24,5 +25,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("users/<int:user_id>/role/", people.change_role, name="role"),
     path("users/<int:user_id>/disable/", people.disable_user, name="disable"),
     path("users/<int:user_id>/enable/", people.enable_user, name="enable"),
-    path("users/<int:user_id>/password/", people.reset_password, name="password"),
+    path("users/<int:user_id>/reset/", people.reset_user, name="reset"),
+    path("users/<int:user_id>/confirm/", people.confirm_user, name="confirm"),
 ]

@@ -13,8 +13,8 @@ from django.test import Client
 from apps.accounts.authn import seal, unseal
 from apps.accounts.domain.keeping import Kept
 from apps.accounts.models import User
-from apps.accounts.services import create_user
 from tests.conftest import BACKEND
+from tests.factories.accounts import PASSWORD, with_password
 
 ClientAs = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
@@ -29,10 +29,8 @@ def log_in_fields(page: str) -> dict[str, str]:
 
 @pytest.fixture
 def nora(people: dict[str, User]) -> dict[str, str]:
-    _, password = create_user(
-        actor=people["admin"], username="nora", role="admin", full_name="Nora Beck"
-    )
-    return {"username": "nora", "password": password}
+    with_password("nora", role="admin", first_name="Nora", last_name="Beck")
+    return {"username": "nora", "password": PASSWORD}
 
 
 def test_a_form_of_an_ended_session_is_back_after_the_log_in(nora: dict[str, str]) -> None:

@@ -29,7 +29,7 @@ PROMISES: dict[tuple[str, str], str] = {
         "accounts/test_services_page.py::test_a_token_is_made_shown_once_and_works"
     ),
     ("accounts/users.html", "shown this once"): (
-        "accounts/test_views.py::test_admin_creates_a_person_and_sees_the_password_once"
+        "accounts/test_enrolment.py::test_an_admin_makes_an_account_and_sees_its_link_once"
     ),
     ("oversight/_after.html", "The run resumes by itself"): (
         "engine/test_drain.py::test_an_approved_step_resumes_by_itself_and_uses_its_approval_up"

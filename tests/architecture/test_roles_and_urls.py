@@ -28,6 +28,7 @@ from tests.conftest import BACKEND
 ClientAs = Callable[[str], Client]
 OPEN_TO_STRANGERS = {
     "accounts:login",
+    "accounts:enrol",
     "api:health",
     "api:ready",
     # the description of the API, and the answers that there is nothing

@@ -92,7 +92,7 @@ def test_what_stands_on_every_page_is_named_by_its_app() -> None:
     counts = [entry.count for entry in registry.entries() if entry.count]
 
     assert counts == ["oversight/_count.html"]
-    assert registry.notices() == ("ops/_stop_banner.html",)
+    assert registry.notices() == ("accounts/_standing.html", "ops/_stop_banner.html")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from apps.accounts import services as accounts
+from apps.accounts.models import User
 from apps.audit.domain.actors import PACK
 from apps.audit.models import Event
 from apps.audit.services import sweep
@@ -25,6 +27,7 @@ from apps.kernel.errors import (
 )
 from apps.kernel.statements import database_now
 from tests.documents.conftest import Desk, desk_of
+from tests.factories.accounts import PASSWORD
 from tests.factories.catalog import CONTRACT, apply_toys
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +57,33 @@ def test_one_other_person_publishes_what_weakens_nothing(desk: Desk) -> None:
     assert desk.draft is None
     said = [(n["act"], n["who"], n["note"]) for n in version.notes]
     assert said == [("submitted", "admin", "safer"), ("approved", "admin2", "agreed")]
+
+
+def anew(people: dict[str, User], name: str, *, by: str, confirmed_by: str) -> None:
+    """One admin resets another, who enrols again and is confirmed by a third."""
+    _, code = accounts.reset_access(actor=people[by], user_id=people[name].pk)
+    accounts.enrol(code=code, password=PASSWORD)
+    people[name] = accounts.confirm(actor=people[confirmed_by], user_id=people[name].pk)
+
+
+def test_who_may_be_one_person_is_no_second_one(desk: Desk) -> None:
+    """Whoever resets an admin and knows the link could approve their own draft in that name."""
+    anew(desk.people, "admin2", by="admin", confirmed_by="admin3")
+    desk.submitted(desk.stronger)
+
+    with pytest.raises(NotPermittedError, match="who wrote this draft, made or reset lately"):
+        desk.approve("admin2")
+    assert desk.approve("admin3").number == 2
+
+
+def test_nor_are_two_of_them_two_approvals(desk: Desk) -> None:
+    anew(desk.people, "admin3", by="admin2", confirmed_by="admin")
+    desk.submitted(desk.weaker)
+    desk.approve("admin2")
+
+    with pytest.raises(NotPermittedError, match="who approved it, made or reset lately"):
+        desk.approve("admin3")
+    assert desk.number == 1
 
 
 def test_a_weaker_control_needs_two_who_did_not_write_it(desk: Desk) -> None:

@@ -9,22 +9,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
-from apps.accounts.services import create_user
 from tests.e2e.conftest import PageAs
+from tests.factories.accounts import PASSWORD, with_password
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Check = Callable[[Page], None]
 
 
 def test_logging_in(page_as: PageAs, site_people: dict[str, User]) -> None:
-    _, password = create_user(
-        actor=site_people["admin"], username="nora", role="operator", full_name="Nora Beck"
-    )
+    with_password("nora", first_name="Nora", last_name="Beck")
     page = page_as(None)
     page.goto("/approvals/")
 
     page.get_by_label("User name").fill("nora")
-    page.get_by_label("Password").fill(password)
+    page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Approvals")).to_be_visible()

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.services import enrol
 from apps.accounts.services import people as accounts
 from apps.audit import services as audit
 from apps.audit.domain.actors import SETUP, Actor
@@ -25,6 +26,7 @@ from apps.kernel.ids import new_id
 from apps.oversight import services
 from apps.oversight.models import Approval
 from apps.policy.models import Decision, PolicyVersion
+from tests.factories.accounts import PASSWORD
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.catalog import apply_toys
 from tests.factories.policy import published
@@ -131,9 +133,10 @@ def test_two_votes_are_not_of_one_who_made_the_others_account(
     people: People, first_is_maker: bool
 ) -> None:
     maker = people["admin"]
-    made, _ = accounts.create_user(
+    _, code = accounts.create_user(
         actor=maker, username="new", role="operator", full_name="New Person"
     )
+    made = enrol(code=code, password=PASSWORD)
     User.objects.filter(pk=maker.pk).update(role="operator")
     maker.refresh_from_db()
     approval = ApprovalFactory.create(votes_required=2)
@@ -158,6 +161,25 @@ def test_accounts_that_the_tower_made_are_of_nobody_with_its_name(people: People
     assert decide(approval, people["operator"]).state == "approved"
 
 
+@pytest.mark.parametrize("requester_is_maker", [True, False])
+def test_whoever_asked_for_it_made_not_the_account_that_approves(
+    people: People, requester_is_maker: bool
+) -> None:
+    """One admin who asks for a run, resets an operator and logs in as that operator is alone."""
+    admin, operator = people["admin"], people["operator"]
+    _, code = accounts.reset_access(actor=admin, user_id=operator.pk)
+    operator = enrol(code=code, password=PASSWORD)
+    User.objects.filter(pk=admin.pk).update(role="operator")
+    admin.refresh_from_db()
+    asked, answers = (admin, operator) if requester_is_maker else (operator, admin)
+    approval = ApprovalFactory.create()
+    happened("run.accepted", approval.run_id, asked.actor)
+
+    with pytest.raises(NotPermittedError, match="asked for this run"):
+        decide(approval, answers)
+    assert decide(approval, people["operator2"]).state == "approved"
+
+
 def test_accounts_are_only_looked_up_where_two_would_vote_together(people: People) -> None:
     approval = ApprovalFactory.create()
 
@@ -170,7 +192,8 @@ def test_accounts_are_only_looked_up_where_two_would_vote_together(people: Peopl
 @pytest.mark.parametrize("days", [6, 8])
 def test_a_reset_counts_for_a_week(people: People, days: int) -> None:
     maker = people["admin"]
-    accounts.reset_password(actor=maker, user_id=people["operator"].pk)
+    _, code = accounts.reset_access(actor=maker, user_id=people["operator"].pk)
+    people["operator"] = enrol(code=code, password=PASSWORD)
     User.objects.filter(pk=maker.pk).update(role="operator")
     maker.refresh_from_db()
     age = timedelta(days=days)

@@ -180,11 +180,18 @@ def test_other_roles_never_decide(people: People, role: str) -> None:
         answer(ApprovalFactory.create(), people[role])
 
 
-def test_a_disabled_operator_does_not_decide(people: People) -> None:
-    people["operator"].is_active = False
+@pytest.mark.parametrize("lacks", [{"is_active": False}, {"enrolled_at": None}])
+def test_a_disabled_or_reset_operator_does_nothing(people: People, lacks: dict[str, Any]) -> None:
+    approval, person = ApprovalFactory.create(), people["operator"]
+    for name, value in lacks.items():
+        setattr(person, name, value)
 
-    with pytest.raises(NotPermittedError):
-        answer(ApprovalFactory.create(), people["operator"])
+    with pytest.raises(NotPermittedError, match="account"):
+        answer(approval, person)
+    with pytest.raises(NotPermittedError, match="account"):
+        services.claim(approval_id=approval.pk, user=person)
+    with pytest.raises(NotPermittedError, match="account"):
+        services.escalate(approval_id=approval.pk, user=person, note="late", rung=1)
 
 
 def test_two_votes_of_different_people(people: People) -> None:
@@ -243,6 +250,13 @@ class TestConsume:
     def test_not_when_the_approver_was_disabled_meanwhile(self, people: People) -> None:
         approval = answer(ApprovalFactory.create(), people["operator"])
         User.objects.filter(pk=people["operator"].pk).update(is_active=False)
+
+        assert self.use(approval) == {}
+
+    def test_not_when_the_approver_was_reset_meanwhile(self, people: People) -> None:
+        """Whoever the account belonged to when it answered, it may be somebody else's now."""
+        approval = answer(ApprovalFactory.create(), people["operator"])
+        User.objects.filter(pk=people["operator"].pk).update(enrolled_at=None)
 
         assert self.use(approval) == {}
 

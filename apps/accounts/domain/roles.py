@@ -19,7 +19,12 @@ EVERYONE = frozenset(Role)
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """``name`` says what may be done ("runs.control"), ``roles`` who may do it."""
+    """``name`` says what may be done ("runs.control"), ``roles`` who may do it. One whose name ends
+    in ``.view`` lets people read; any other lets them act, which not every account can yet."""
 
     name: str
     roles: frozenset[Role]
+
+    @property
+    def acts(self) -> bool:
+        return not self.name.endswith(".view")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from apps.accounts.services.enrolment import check_password, confirm, enrol
 from apps.accounts.services.people import (
     change_role,
     create_first_logins,
     create_user,
     disable_user,
     new_password,
-    reset_password,
+    reset_access,
     save_preferences,
 )
 from apps.accounts.services.tokens import (
@@ -21,15 +22,18 @@ from apps.accounts.services.tokens import (
 
 __all__ = [
     "change_role",
+    "check_password",
+    "confirm",
     "create_account",
     "create_first_logins",
     "create_token",
     "create_user",
     "disable_account",
     "disable_user",
+    "enrol",
     "new_password",
     "present",
-    "reset_password",
+    "reset_access",
     "revoke_token",
     "save_preferences",
 ]

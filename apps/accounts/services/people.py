@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from django.db import IntegrityError
+from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Role
-from apps.accounts.models import User
-from apps.audit import services as audit
-from apps.audit.domain.actors import SETUP, Actor
-from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
-from apps.kernel.transactions import command, participant
+from apps.accounts.models import Enrolment, User
+from apps.accounts.services.enrolment import invite
+from apps.accounts.services.rows import actor_of, keep_an_admin, other, record
+from apps.audit.domain.actors import SETUP
+from apps.kernel.errors import ConflictError, InvalidInputError
+from apps.kernel.transactions import command
 
 PASSWORD_BYTES = 15
 FIRST_LOGINS = (
@@ -33,35 +35,41 @@ def new_password() -> str:
     return secrets.token_urlsafe(PASSWORD_BYTES)
 
 
-def create_user(*, actor: User, username: str, role: str, full_name: str) -> tuple[User, str]:
-    """A new log-in with a generated password, returned once. ConflictError if the name is taken."""
-    password = new_password()
+def create_user(
+    *, actor: User | None, username: str, role: str, full_name: str
+) -> tuple[User, str]:
+    """A new account with the code by which its person enrols, returned once. ``actor`` is ``None``
+    for a command on the server. ConflictError if the name is taken."""
     try:
-        return _create(actor.actor, username, role, full_name, password), password
+        return _create(actor, username, role, full_name)
     except IntegrityError as error:  # the unique name decides between two who create it at once
         raise ConflictError(f"The user name {username} is taken.", code="name_taken") from error
 
 
 @command
-def _create(actor: Actor, username: str, role: str, full_name: str, password: str) -> User:
+def _create(by: User | None, username: str, role: str, full_name: str) -> tuple[User, str]:
+    _require_role(role)
     first, _, last = full_name.partition(" ")
     user = User(username=username, role=role, first_name=first, last_name=last)
-    user.set_password(password)
     user.save(force_insert=True)
-    _record("user.created", actor, user, role=role)
-    return user
+    code = invite(by, user)
+    record("user.created", actor_of(by), user, role=role)
+    return user, code
 
 
 @command
 def change_role(*, actor: User, user_id: int, role: str) -> User:
-    """Give a person another role. It counts from their next request on."""
-    if role not in set(Role):
-        raise InvalidInputError(f"There is no role {role!r}.")
-    user = _other(actor, user_id)
+    """Give a person another role. It counts from their next request on; who becomes an admin acts
+    once another admin has confirmed."""
+    _require_role(role)
+    user = other(actor, user_id)
+    if role == user.role:
+        return user
     old, user.role = user.role, role
-    user.save(update_fields=["role"])
-    _keep_an_admin()
-    _record("user.role_changed", actor.actor, user, old=old, new=role)
+    user.granted_by = actor if role == Role.ADMIN else None
+    user.save(update_fields=["role", "granted_by"])
+    keep_an_admin()
+    record("user.role_changed", actor.actor, user, old=old, new=role)
     return user
 
 
@@ -69,25 +77,28 @@ def change_role(*, actor: User, user_id: int, role: str) -> User:
 def disable_user(*, actor: User, user_id: int) -> User:
     """End a person's access at once: their open sessions die with the password they were signed
     with, and enabling the account later doesn't revive them."""
-    user = _other(actor, user_id)
+    user = other(actor, user_id)
     user.is_active = False
     user.set_unusable_password()
     user.save(update_fields=["is_active", "password"])
-    _keep_an_admin()
-    _record("user.disabled", actor.actor, user)
+    Enrolment.objects.filter(user=user).delete()
+    keep_an_admin()
+    record("user.disabled", actor.actor, user)
     return user
 
 
 @command
-def reset_password(*, actor: User, user_id: int, kind: str = "user.password_reset") -> str:
-    """A new generated password, returned once; enables a disabled account."""
-    user = _other(actor, user_id)
-    password = new_password()
-    user.is_active = True
-    user.set_password(password)
-    user.save(update_fields=["is_active", "password"])
-    _record(kind, actor.actor, user)
-    return password
+def reset_access(
+    *, actor: User | None, user_id: int, kind: str = "user.password_reset"
+) -> tuple[User, str]:
+    """Take the account back: its password and sessions end, and its person enrols with the code
+    that is returned once. Enables a disabled account."""
+    user = other(actor, user_id)
+    code = invite(actor, user)
+    if actor is not None:
+        keep_an_admin()
+    record(kind, actor_of(actor), user)
+    return user, code
 
 
 @command
@@ -100,17 +111,18 @@ def save_preferences(user: User, **preferences: Any) -> None:
 @command
 def create_first_logins(passwords_file: Path) -> list[str]:
     """Log-ins of each role (as many as are needed together), passwords appended to a 0600 file as
-    ``role  username  password``. Accounts that exist stay untouched. Returns the names created."""
+    ``role  username  password``: of a tower that is one machine's own. Accounts that exist stay
+    untouched. Returns the names created."""
     known = set(User.objects.values_list("username", flat=True))
     lines, created = [], []
     for role, username in FIRST_LOGINS:
         if username in known:
             continue
         password = new_password()
-        user = User(username=username, role=role)
+        user = User(username=username, role=role, enrolled_at=Now())
         user.set_password(password)
         user.save(force_insert=True)
-        _record("user.created", SETUP, user, role=role.value)
+        record("user.created", SETUP, user, role=role.value)
         lines.append(f"{role.value}  {username}  {password}\n")
         created.append(username)
     if lines:
@@ -127,30 +139,6 @@ def _append_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _other(actor: User, user_id: int) -> User:
-    """The row of somebody else, locked with every administrator's: of two who take away each
-    other's rights at once, the second sees what the first did and can't remove the last one."""
-    if user_id == actor.pk:
-        raise InvalidInputError("This is your own account: another administrator can change it.")
-    admins = User.objects.filter(role=Role.ADMIN, is_active=True)
-    list(admins.order_by("pk").select_for_update().values_list("pk", flat=True))
-    user = User.objects.select_for_update().filter(pk=user_id).first()
-    if user is None:
-        raise NotFoundError("There is no such person.")
-    return user
-
-
-def _keep_an_admin() -> None:
-    if not User.objects.filter(role=Role.ADMIN, is_active=True).exists():
-        raise ConflictError("At least one administrator must remain.", code="last_admin")
-
-
-@participant
-def _record(kind: str, actor: Actor, user: User, **payload: Any) -> None:
-    audit.record(
-        kind=kind,
-        actor=actor,
-        subject_type="user",
-        subject_id=user.pk,
-        payload={"username": user.username, **payload},
-    )
+def _require_role(role: str) -> None:
+    if role not in set(Role):
+        raise InvalidInputError(f"There is no role {role!r}.", field="role")

@@ -124,8 +124,8 @@ def create_user(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _users_page(request, form=form, status=422)
     actor = cast(User, request.user)
-    user, password = services.create_user(actor=actor, **form.cleaned_data)
-    return _users_page(request, shown_user=user, shown_password=password, status=201)
+    user, code = services.create_user(actor=actor, **form.cleaned_data)
+    return _link_page(request, user, code, status=201)
 
 
 @require_POST
@@ -142,6 +142,15 @@ def change_role(request: HttpRequest, user_id: int) -> HttpResponse:
 
 @require_POST
 @requires("users.manage")
+def confirm_user(request: HttpRequest, user_id: int) -> HttpResponse:
+    """Vouch for an admin's account, as the second admin."""
+    user = services.confirm(actor=cast(User, request.user), user_id=user_id)
+    messages.success(request, f"{user.username} is confirmed as an admin.")
+    return redirect("accounts:users")
+
+
+@require_POST
+@requires("users.manage")
 def disable_user(request: HttpRequest, user_id: int) -> HttpResponse:
     user = services.disable_user(actor=cast(User, request.user), user_id=user_id)
     messages.success(request, f"{user.username} is disabled and every session of theirs is closed.")
@@ -151,17 +160,27 @@ def disable_user(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_POST
 @requires("users.manage")
 def enable_user(request: HttpRequest, user_id: int) -> HttpResponse:
-    return _with_new_password(request, user_id, "user.enabled")
+    return _anew(request, user_id, "user.enabled")
 
 
 @require_POST
 @requires("users.manage")
-def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
-    return _with_new_password(request, user_id, "user.password_reset")
+def reset_user(request: HttpRequest, user_id: int) -> HttpResponse:
+    return _anew(request, user_id, "user.password_reset")
 
 
-def _with_new_password(request: HttpRequest, user_id: int, kind: str) -> HttpResponse:
+def _anew(request: HttpRequest, user_id: int, kind: str) -> HttpResponse:
     actor = cast(User, request.user)
-    password = services.reset_password(actor=actor, user_id=user_id, kind=kind)
-    shown = selectors.user_by_id(user_id)
-    return _users_page(request, shown_user=shown, shown_password=password)
+    user, code = services.reset_access(actor=actor, user_id=user_id, kind=kind)
+    return _link_page(request, user, code)
+
+
+def _link_page(request: HttpRequest, user: User, code: str, *, status: int = 200) -> HttpResponse:
+    """The only answer that ever shows the code."""
+    shown = {
+        "invited": user,
+        "code": code,
+        "link": selectors.enrolment_link(code),
+        "hours": settings.ENROLMENT_HOURS,
+    }
+    return _users_page(request, status=status, shown=shown)

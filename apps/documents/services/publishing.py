@@ -1,7 +1,8 @@
 """A reviewed draft becomes a version: now, or when its time has come.
 
 The one place that says who may publish: somebody who may change documents of the kind, didn't write
-the draft, and says why; two of them where a control gets weaker. An approval of somebody who may no
+the draft, and says why; two of them where a control gets weaker. Two of whom one made or reset the
+other's account lately may be one person, and count as one. An approval of somebody who may no
 longer approve has stopped counting.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from apps.accounts import selectors as accounts
 from apps.accounts.models import User
 from apps.audit.domain.actors import SWEEPER
 from apps.documents.domain import life as lives
@@ -21,7 +23,7 @@ from apps.documents.selectors import all_kinds
 from apps.documents.services.looking import require_publishable, weakens
 from apps.documents.services.rows import conflict, freshen, held, locked, note_down, require, write
 from apps.kernel.apart import Aside, deal
-from apps.kernel.errors import ConflictError, TowerError
+from apps.kernel.errors import ConflictError, NotPermittedError, TowerError
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 
@@ -64,6 +66,7 @@ def publish_draft(
         )
     except StaleRevisionError:
         raise conflict(kind, subject) from None
+    _require_another_person(draft.life, approver)
     require_publishable(kind, subject, draft.text)
     note_down(kind, "approved", subject, approver.actor, revision=revision, note=given.note)
     if not lives.is_complete(life, is_weaker=weakens(kind, subject, draft.text)):
@@ -75,6 +78,15 @@ def publish_draft(
         note_down(kind, "scheduled", subject, approver.actor, at=moment, revision=revision)
         return None
     return _publish(kind, subject, draft, life)
+
+
+def _require_another_person(life: Life, approver: Any) -> None:
+    """Refuse whoever may be the author, or an approver before, under another name."""
+    had = {life.author: "wrote this draft"}
+    had |= {a.person: "approved it" for a in life.approvals if a.person not in had}
+    others = {person: had[person.pk] for person in User.objects.filter(pk__in=had)}
+    if tie := accounts.tie_between(approver, others):
+        raise NotPermittedError(f"You can't approve this: you {tie} lately. Another admin has to.")
 
 
 def publish_due() -> int:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection, models
 
+from apps.accounts.domain.standing import Standing
 from apps.audit import services as audit
 from apps.audit.domain.actors import GATE
 from apps.kernel.ids import new_id
@@ -182,7 +183,7 @@ def _agreed(approval: Approval, votes: Sequence[Vote]) -> list[Vote]:
         for vote in votes
         if vote.approve
         and vote.digest == approval.digest
-        and vote.user.is_active
+        and vote.user.standing == Standing.ACTIVE
         and vote.user.role in approval.asked_roles
     ]
 

@@ -13,7 +13,7 @@ from apps.kernel.statements import database_now
 from apps.kernel.transactions import command
 from apps.oversight.domain import rules
 from apps.oversight.models import Approval
-from apps.oversight.services.deciding import error_of, standing_of
+from apps.oversight.services.deciding import error_of, require_able, standing_of
 from apps.oversight.services.rows import State, fact, locked
 
 
@@ -21,6 +21,7 @@ from apps.oversight.services.rows import State, fact, locked
 def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     """Take a question for five minutes, or renew. Somebody else's live claim is taken over only
     with a reason; without one, ConflictError says whose it is."""
+    require_able(user)
     approval = locked(approval_id)
     now = database_now()
     standing = standing_of(approval, ())

@@ -52,15 +52,14 @@ def _decide(
     dwell_ms: int | None,
 ) -> Approval:
     # The row lock makes those who answer at once take turns, so that votes are counted exactly.
+    require_able(user)
     approval = locked(approval_id)
     votes = _proved_votes(approval)
     mine = next((v for v in votes if v.user_id == user.pk and v.nonce == nonce), None)
     if mine is not None and mine.approve == approve:
         return approval
     now = database_now()
-    answer = rules.ProposedVote(
-        user.pk, user.role if user.is_active else "", approve, reason, digest
-    )
+    answer = rules.ProposedVote(user.pk, user.role, approve, reason, digest)
     standing = standing_of(approval, votes, parties_for(approval, user, votes))
     if refused := rules.refusal(standing, answer, now):
         raise error_of(refused, approval, digest)
@@ -73,6 +72,13 @@ def _decide(
         _settle(approval, user, answer, state=state, now=now, votes=votes)
         audit.record_many([fact(state, approval, user.actor, **_said(answer, dwell_ms))])
     return approval
+
+
+def require_able(user: User) -> None:
+    """Refuse whoever can't act yet, or any more, whatever their role: a new or reset account, a
+    disabled one, an admin's that nobody confirmed."""
+    if why := user.hindrance:
+        raise NotPermittedError(why)
 
 
 def _proved_votes(approval: Approval) -> list[Vote]:

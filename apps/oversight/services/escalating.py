@@ -22,7 +22,7 @@ from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.oversight.domain import ladder, rules
 from apps.oversight.domain.ladder import Rung
 from apps.oversight.models import Approval, Escalation
-from apps.oversight.services.deciding import error_of
+from apps.oversight.services.deciding import error_of, require_able
 from apps.oversight.services.rows import (
     ClockTimestamp,
     State,
@@ -99,6 +99,7 @@ def escalate(*, approval_id: UUID, user: User, note: str, rung: int) -> Approval
     """Climb the next rung by hand, with a note. ``rung`` is the one that this person saw as the
     next: sent twice it counts once, and whoever was second hears in a ConflictError who was first.
     So does whoever comes when it is decided, or when nobody is left to call."""
+    require_able(user)
     approval = locked(approval_id)
     _refuse(approval, user, note)
     done = {e.rung: e for e in approval.escalations.select_related("by")}
@@ -135,7 +136,7 @@ def _refuse(approval: Approval, user: User, note: str) -> None:
         words = "The time to decide has run out" if is_late else f"This was {approval.state}"
         refused = rules.Refusal(code, f"{words}: there is nothing left to escalate.")
         raise error_of(refused, approval, "")
-    if not rules.may_decide(user.role if user.is_active else "", approval.asked_roles):
+    if not rules.may_decide(user.role, approval.asked_roles):
         raise NotPermittedError("Only those who may decide can escalate.")
     if not note.strip():
         raise InvalidInputError("Say why you escalate it.", code="note", field="note")

@@ -73,6 +73,8 @@ STATES: dict[str, Look] = {
     "published": Look("Published", "st-succeeded", "succeeded"),
     "superseded": Look("Superseded", "st-void", "cancelled"),
     "active": Look("Active", "st-succeeded", "succeeded"),
+    "invited": Look("Not enrolled yet", "st-draft", "accepted"),
+    "unconfirmed": Look("To be confirmed", "st-waiting", "waiting"),
     "disabled": Look("Disabled", "st-cancelled", "cancelled"),
     "revoked": Look("Revoked", "st-cancelled", "cancelled"),
 }

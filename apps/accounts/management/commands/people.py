@@ -1,0 +1,63 @@
+"""People, from the server: the first admin of a tower, and the second where there is only one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.accounts import selectors, services
+from apps.accounts.domain.roles import Role
+from apps.accounts.models import User
+from apps.kernel.errors import TowerError
+
+
+class Command(BaseCommand):
+    help = (
+        "invite NAME --role ROLE: make an account, or take one back, and print its enrolment link;"
+        " confirm NAME: vouch for an admin; list. Whoever runs this has the database anyway, so it"
+        " needs no second admin."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        acts = parser.add_subparsers(dest="act", required=True)
+        invite = acts.add_parser("invite", help="print a link with which a person enrols")
+        invite.add_argument("name")
+        invite.add_argument("--role", choices=[str(role) for role in Role])
+        invite.add_argument("--full-name", default="")
+        confirm = acts.add_parser("confirm", help="vouch for an admin as the second admin would")
+        confirm.add_argument("name")
+        acts.add_parser("list", help="everybody, with role and standing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['act']}")(options)
+        except TowerError as error:
+            raise CommandError(str(error)) from error
+
+    def _invite(self, options: dict[str, Any]) -> None:
+        name, role = options["name"], options["role"]
+        known = User.objects.filter(username=name).first()
+        if known is None and role is None:
+            raise CommandError(f"There is no {name} yet: say which role with --role.")
+        if known is not None and role not in {None, known.role}:
+            raise CommandError(f"{name} is {known.role}: an admin changes roles on the site.")
+        if known is None:
+            user, code = services.create_user(
+                actor=None, username=name, role=role, full_name=options["full_name"]
+            )
+        else:
+            user, code = services.reset_access(actor=None, user_id=known.pk)
+        self.stdout.write(f"{user.username} ({user.role}) enrols once, soon, with this link:")
+        self.stdout.write(selectors.enrolment_link(code))
+
+    def _confirm(self, options: dict[str, Any]) -> None:
+        user = User.objects.filter(username=options["name"]).first()
+        if user is None:
+            raise CommandError(f"There is no {options['name']}.")
+        services.confirm(actor=None, user_id=user.pk)
+        self.stdout.write(f"{user.username} is confirmed.")
+
+    def _list(self, options: dict[str, Any]) -> None:
+        for person in selectors.people():
+            self.stdout.write(f"{person.role}  {person.username}  {person.standing}")
