@@ -47,6 +47,7 @@ def _join_running_tower() -> None:
 
 
 _join_running_tower()
+PROCESS = os.environ.get("TOWER_PROCESS", "tower")
 ENV = choice("TOWER_ENV", "development", "production", "test")
 VAR_DIR = Path(os.environ.get("TOWER_VAR", BASE_DIR / "var"))
 PRODUCTION = ENV == "production"
@@ -72,45 +73,6 @@ def _address(name: str, default: str) -> str:
 
 
 POOLER = choice("TOWER_POOLER", "", "transaction")
-
-
-def _database(url: str) -> dict[str, Any]:
-    """Everything that libpq understands is passed on to it (TLS, several hosts, a service …)."""
-    read = databases.postgres(url)
-    if PRODUCTION and read.get("password") in {"tower", "postgres", "password"}:
-        raise ImproperlyConfigured(
-            "DATABASE_URL has a password that anybody would try first: set another one."
-        )
-    named = {key: read.pop(key, "") for key in ("dbname", "user", "password", "host", "port")}
-    read.setdefault("application_name", os.environ.get("TOWER_PROCESS", "tower"))
-    if not POOLER:
-        # What the address says comes later, and wins. Through a pooler nothing of it would come:
-        # there the role itself has the limits (controltower.pooling).
-        read["options"] = f"{databases.TIMEOUTS} {read.get('options', '')}".strip()
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": named["dbname"],
-        "USER": named["user"],
-        "PASSWORD": named["password"],
-        "HOST": named["host"],
-        "PORT": named["port"],
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": read,
-        "ATOMIC_REQUESTS": False,
-        # A cursor or a prepared statement outlives the transaction, and with it the server's
-        # connection that a pooler lends out.
-        "DISABLE_SERVER_SIDE_CURSORS": bool(POOLER),
-    }
-
-
-def _pooled(database: dict[str, Any]) -> dict[str, Any]:
-    """The database as the web process uses it. Each request runs in a thread of its own, so a
-    connection that lives as long as its thread would be made anew with each request: a pool keeps
-    some, looks at each before it is lent out, and soon tries again after an outage. Workers fork,
-    so they have none."""
-    pool = {"min_size": 2, "max_size": 12, "timeout": 3, "reconnect_timeout": 2}
-    return database | {"CONN_MAX_AGE": 0, "OPTIONS": {**database["OPTIONS"], "pool": pool}}
 
 
 SECRET_KEY = _secret_key()
@@ -193,15 +155,22 @@ TEMPLATES = [
 
 # --- kernel: where truth and bells live
 try:
-    DATABASES = {"default": _database(_address("DATABASE_URL", databases.DEFAULT_DATABASE))}
+    _READ = databases.postgres(_address("DATABASE_URL", databases.DEFAULT_DATABASE))
+    if PRODUCTION and _READ.get("password") in {"tower", "postgres", "password"}:
+        raise ImproperlyConfigured(
+            "DATABASE_URL has a password that anybody would try first: set another one."
+        )
+    DATABASES = {"default": databases.of_django(_READ, process=PROCESS, pooler=POOLER)}
     REDIS_URL = databases.redis_url(_address("REDIS_URL", databases.DEFAULT_REDIS))
 except databases.AddressError as error:
     raise ImproperlyConfigured(str(error)) from error
-if os.environ.get("TOWER_PROCESS") == "web":
-    DATABASES["default"] = _pooled(DATABASES["default"])
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": [REDIS_URL]}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": [REDIS_URL],
+        "OPTIONS": {"serializer": "apps.kernel.jsoncache.JsonSerializer"},
+    }
 }
 CHANNEL_LAYERS = {
     "default": {

@@ -41,6 +41,7 @@ LIMITS = {
     "idle_in_transaction_session_timeout": "30s",
 }
 TIMEOUTS = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+POOL = {"min_size": 2, "max_size": 12, "timeout": 3, "reconnect_timeout": 2}  # seconds
 PROBE_MS = 14_321
 STATEMENT_POOLING = (
     "DATABASE_URL leads to PgBouncer in statement mode, where no transaction can be made: set"
@@ -72,6 +73,35 @@ def postgres(url: str, *, name: str = "DATABASE_URL") -> dict[str, str]:
     if "dbname" not in read and "service" not in read:
         raise AddressError(f"{name} names no database: it must be like {DATABASE_EXAMPLE}.")
     return read
+
+
+def of_django(read: dict[str, str], *, process: str, pooler: str) -> dict[str, Any]:
+    """Django's settings of the database that ``postgres`` read. Everything that libpq understands
+    is passed on to it (TLS, several hosts, a service …).
+
+    Each request of the process ``web`` runs in a thread of its own, so a connection that lives as
+    long as its thread would be made anew with each request: a pool keeps some, looks at each before
+    it is lent out, and soon tries again after an outage. Workers fork, so they have none."""
+    options: dict[str, Any] = {"application_name": process, **read}
+    named = {key: options.pop(key, "") for key in ("dbname", "user", "password", "host", "port")}
+    if not pooler:
+        # What the address says comes later, and wins. Through a pooler nothing of it would come:
+        # there the role itself has the limits (controltower.pooling).
+        options["options"] = f"{TIMEOUTS} {options.get('options', '')}".strip()
+    if process == "web":
+        options["pool"] = POOL
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": named.pop("dbname"),
+        **{key.upper(): value for key, value in named.items()},
+        "CONN_MAX_AGE": 0 if process == "web" else 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+        "ATOMIC_REQUESTS": False,
+        # A cursor or a prepared statement outlives the transaction, and with it the server's
+        # connection that a pooler lends out.
+        "DISABLE_SERVER_SIDE_CURSORS": bool(pooler),
+    }
 
 
 def _libpq_says(url: str, scheme: str) -> str:

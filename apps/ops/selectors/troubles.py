@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -18,12 +19,14 @@ from apps.audit.selectors.duties import DutyHealth
 from apps.catalog import adapters
 from apps.catalog.selectors import servers
 from apps.kernel import trouble
+from apps.kernel.statements import database_now
 from apps.ops.selectors import health, probes
 from apps.ops.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
 from apps.oversight import adapters as keys
 from apps.oversight import selectors as approvals
 
 logger = logging.getLogger(__name__)
+TOLD_FOR = timedelta(days=1)
 LATE_SECONDS = 60  # a due step older than this is worth a sentence, though its lane moves
 LOG = "Read the log of the site"
 
@@ -265,6 +268,22 @@ def _unsigned(seen: Overview) -> Iterator[Trouble]:
     )
 
 
+def _foreign_jobs(seen: Overview) -> Iterator[Trouble]:
+    """Somebody who can write to Redis put something into a queue that workers were to run."""
+    since = database_now() - TOLD_FOR
+    told = log.events_about("lane", settings.LANES, kinds=["bell.refused"], since=since)
+    if not told:
+        return
+    times = sum(int(event.payload.get("times", 1)) for event in told)
+    yield Trouble(
+        "queue",
+        f"{times} foreign {'job was' if times == 1 else 'jobs were'} refused in the last 24 h",
+        "Nothing of it was run. Find out who can write to Redis, and change its password.",
+        str(told[-1].payload.get("why", "")),
+        is_grave=False,
+    )
+
+
 def _keys(seen: Overview) -> Iterator[Trouble]:
     """Files of keys that are not what they have to be: nobody's answer is taken, or used."""
     if why := keys.trouble():
@@ -298,6 +317,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _leases,
     _late,
     _unsigned,
+    _foreign_jobs,
     _keys,
     _breakers,
     _tool_servers,

@@ -38,8 +38,10 @@ from apps.runs.domain.suspicion import Evidence
 from apps.runs.engine import progress
 from apps.runs.services import workers
 from apps.runs.services.workers import process_name, worker_name
+from apps.workers.bells import Bell, Telling
 from apps.workers.recovery import take_back_from
 from apps.workers.services.clocks import refuse_a_wrong_clock
+from apps.workers.services.refusing import tell_of_refused
 from apps.workers.services.watching import Watch, end_of, use_of
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class LaneWorker(Worker):
     _board: progress.Board
     _watch: Watch
     _beaten_at = 0.0
+    _refused: Telling
 
     # --- signs of life ------------------------------------------------------------------------
 
@@ -92,12 +95,19 @@ class LaneWorker(Worker):
             )
             if self.told:
                 workers.note_stopping(self.name)
+        with _brief_connection():
+            self._tell_of_refused()
         if self.horse_pid and (self.is_draining or self.told):
             self._tell_horse(max(self.told, 1))
         if self.horse_pid and time.monotonic() > self.kill_at:
             logger.warning("the work-horse is not done in time and is killed")
             self._horse_is_late = True
             self.kill_horse()
+
+    def _tell_of_refused(self) -> None:
+        times, why = self._refused.due()
+        if times:
+            tell_of_refused(self.name, self.lane, times, why)
 
     def _watch_horse(self) -> None:
         """End a work-horse that is stuck, after it has been made to say where."""
@@ -126,8 +136,19 @@ class LaneWorker(Worker):
         self.current_job_working_time = current_job_working_time
 
     def run_maintenance_tasks(self) -> None:
-        with _redis_may_be_away():
-            super().run_maintenance_tasks()
+        """RQ's own tidying up. What it finds in Redis may be anybody's, and ends no worker."""
+        try:
+            with _redis_may_be_away():
+                super().run_maintenance_tasks()
+        except Exception:
+            logger.exception("something in Redis can't be tidied up")
+
+    def subscribe(self) -> None:
+        """Nobody commands workers through Redis: they are told by signals, and through
+        PostgreSQL."""
+
+    def unsubscribe(self) -> None:
+        """See ``subscribe``."""
 
     def check_for_suspension(self, burst: bool) -> None:
         """Nobody suspends workers through Redis: they are drained, through PostgreSQL."""
@@ -145,11 +166,17 @@ class LaneWorker(Worker):
                 self.heartbeat()
             try:
                 found = super().dequeue_job_and_maintain_ttl(timeout, timeout and BEAT_S)
+            except StopRequested:
+                raise
             except RedisError as error:  # of a Redis that hangs or is full: RQ itself would end
                 if timeout is None:
                     raise
                 logger.warning("no bells are heard: %s", error)
                 time.sleep(BEAT_S / 2)
+                continue
+            except Exception:  # of an entry that is none: it is off the queue, the next one counts
+                logger.exception("an entry of the queue can't be read")
+                time.sleep(0.05)
                 continue
             if found is not None or timeout is None:
                 return found
@@ -294,9 +321,11 @@ class Command(BaseCommand):
             connection_created.connect(_look_up_by_key)
         refuse_a_wrong_clock()
         lane = options["lane"]
-        queue = django_rq.get_queue(lane, serializer=JSONSerializer)
+        queue = django_rq.get_queue(lane, serializer=JSONSerializer, job_class=Bell)
+        Bell.lane = lane  # one process serves one lane
         worker = LaneWorker(
             [queue],
+            job_class=Bell,
             name=worker_name().replace(":", "-").replace(".", "-"),
             connection=queue.connection,
             serializer=JSONSerializer,
@@ -304,7 +333,7 @@ class Command(BaseCommand):
             maintenance_interval=60,
             job_monitoring_interval=BEAT_S,
         )
-        worker.lane = lane
+        worker.lane, worker._refused = lane, Telling()
         worker.work(burst=options["burst"], logging_level="WARNING", with_scheduler=False)
         with _brief_connection():
             workers.leave(worker.name)
