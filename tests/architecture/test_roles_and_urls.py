@@ -182,6 +182,29 @@ def test_every_answer_carries_the_security_headers(
     assert "no-store" in response["Cache-Control"]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ALL, ids=named)
+def test_every_script_bears_the_nonce_of_its_answer(
+    address: Address, people: dict[str, User]
+) -> None:
+    """And another one each time, so that a script that somebody smuggled in can't know it."""
+    client = Client()
+    client.force_login(people["admin"], backend=BACKEND)
+
+    found = [client.get(address.url) for _ in range(2)]
+    if found[0].streaming or b"<html" not in found[0].content:
+        pytest.skip("no page of its own")
+
+    nonces = set()
+    for response in found:
+        (nonce,) = re.findall(r"'nonce-([^']{16,})'", response["Content-Security-Policy"])
+        scripts = re.findall(r"<script\b[^>]*>", response.content.decode())
+        assert scripts
+        assert [tag for tag in scripts if f'nonce="{nonce}"' not in tag] == []
+        nonces.add(nonce)
+    assert len(nonces) == 2
+
+
 def test_nothing_is_open_to_strangers_by_accident() -> None:
     unnamed = {a.name for a in ALL if a.permission is None and not a.scopes}
     assert unnamed == OPEN_TO_STRANGERS
