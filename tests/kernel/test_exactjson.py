@@ -265,13 +265,13 @@ def test_what_is_acted_upon_is_read_as_it_was_written_or_not_at_all() -> None:
 @pytest.mark.parametrize("number", ["1e4299", "1E+4299", "-7.5e004000", "1e-4299"])
 def test_short_spellings_of_long_numbers_count_as_long_as_they_are(number: str) -> None:
     """A small text of them would else take minutes and gigabytes to read, keep and send."""
-    started = time.monotonic()
+    started = time.process_time()
 
     with pytest.raises(NotCarriedError) as refused:
         loads(f'{{"a": [{",".join([number] * 10_000)}]}}')
 
     assert refused.value.code == "too_large"
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert len(loads(f"[{','.join([number] * 900)}]")) == 900
 
 

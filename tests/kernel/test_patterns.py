@@ -103,10 +103,10 @@ def test_what_cannot_be_meant_is_refused_with_a_way_out(source: str, says: str) 
     "source", ["(a|aa)+$", "^(a+)+$", "(.*)*b$", "(a|a?)+c", "^(([a-z])+.)+[A-Z]$"]
 )
 def test_a_pattern_takes_time_in_proportion_to_the_text(source: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     assert not pattern(source).found_in("a" * 50_000 + "!")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_text_longer_than_a_pattern_may_be_tried_on_is_said() -> None:

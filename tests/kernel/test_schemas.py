@@ -95,14 +95,14 @@ def doubling(levels: int) -> dict[str, Any]:
 def test_a_schema_that_cannot_be_used_is_refused_with_place_and_fix(
     schema: Any, path: tuple[str | int, ...], says: str
 ) -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     (found, *_) = schema_problems(schema)
 
     assert (found.path, says in found.message) == (path, True), found
     assert found.fix
     assert "can't be used" in misfit(schema, "a" * 71 + "b")
-    assert time.monotonic() - started < BOUND_S
+    assert time.process_time() - started < BOUND_S
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,10 @@ def test_a_value_fits_or_is_told_what_is_wrong(schema: Any, fits: Any, differs: 
     ],
 )
 def test_trying_a_value_takes_bounded_time(schema: Any, value: Any) -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     assert "too large to be tried" in misfit(schema, value)
-    assert time.monotonic() - started < BOUND_S
+    assert time.process_time() - started < BOUND_S
 
 
 @pytest.mark.parametrize("schema", [True, False, {"type": "string"}, {"type": ["null", "array"]}])
@@ -211,11 +211,11 @@ def test_a_schema_of_arguments_takes_an_object(schema: Any) -> None:
 
 
 def test_many_odd_items_are_told_apart_in_linear_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     items = [{"a": [i]} for i in range(20_000)]
     assert misfit({"uniqueItems": True, "items": {"minProperties": 1}}, [*items, {"a": [7.0]}])
-    assert time.monotonic() - started < BOUND_S
+    assert time.process_time() - started < BOUND_S
 
 
 @pytest.mark.parametrize(
@@ -228,10 +228,10 @@ def test_many_odd_items_are_told_apart_in_linear_time() -> None:
 )
 def test_long_lists_of_values_cost_no_more_than_one_look(schema: Any, value: Any) -> None:
     """An integer of more than 64 bits has the exact validator try all of it."""
-    started = time.monotonic()
+    started = time.process_time()
 
     assert misfit({"properties": {"a": schema}}, {"a": value, "b": 2**70}) == ""
-    assert time.monotonic() - started < BOUND_S
+    assert time.process_time() - started < BOUND_S
 
 
 @pytest.mark.parametrize("several", ["anyOf", "oneOf"])

@@ -59,14 +59,14 @@ def test_a_published_input_that_cannot_be_used_takes_nothing_and_says_why(
 def test_hostile_input_is_told_in_bounded_time_and_words() -> None:
     schema = {**SCHEMA, "properties": {"request": {"pattern": "^(a|aa)+$"}}}
     many = {f"key {n}": n for n in range(50_000)}
-    started = time.monotonic()
+    started = time.process_time()
 
     wrongs = input_problems({"request": "a" * 71 + "\ud800b", "kind": "a", **many}, schema, at="in")
 
     assert {w.field for w in wrongs} >= {"/in/request"}
     assert len(wrongs) <= LISTED + 1
     assert all(len(w.message.encode()) < 2000 for w in wrongs)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @given(st.lists(st.text(max_size=5) | st.integers(0, 99), max_size=4))

@@ -132,12 +132,12 @@ def test_a_signal_that_cannot_be_tried_is_told_apart_from_one_that_was_not_heard
 
 def test_signals_take_linear_time_whatever_customer_and_contract_write() -> None:
     said = [("customer", "a" * 71 + "b" + "a " * 20_000)]
-    started = time.monotonic()
+    started = time.process_time()
 
     assert hearing(said, {"evil": "(a|aa)+$", "nested": "^(([a-z ])+.)+[A-Z]([a-z])+$"}) == Hearing(
         frozenset()
     )
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_more_than_can_be_tried_is_unknown_and_not_unheard() -> None:

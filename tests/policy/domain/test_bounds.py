@@ -89,9 +89,9 @@ def test_the_parser_has_room_for_the_largest_text_that_is_let_in() -> None:
 
 def test_a_mistake_in_a_long_rule_is_looked_for_in_bounded_time() -> None:
     text = rule("context.x in [" + ", ".join(['"abc"'] * 9000) + ", =]")
-    started = time.monotonic()
+    started = time.process_time()
 
     (found,) = check_policies(text, {}, {}, ())
 
     assert found.message
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
