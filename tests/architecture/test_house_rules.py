@@ -32,6 +32,7 @@ KERNEL = {
     "failpoints",
     "fields",
     "ids",
+    "jsoncache",
     "models",
     "moments",
     "patching",
