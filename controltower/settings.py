@@ -164,6 +164,7 @@ try:
     REDIS_URL = databases.redis_url(_address("REDIS_URL", databases.DEFAULT_REDIS))
 except databases.AddressError as error:
     raise ImproperlyConfigured(str(error)) from error
+DATABASE_ROLE = os.environ.get("TOWER_DATABASE_ROLE", "")  # whom migrate lets use the tables
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {
@@ -260,6 +261,7 @@ MODEL_OUTPUT = choice(
     "TOWER_MODEL_OUTPUT", *(("json", "tools") if MODEL == "local" else ("tools", "json"))
 )
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
+AUDIT_CHECKPOINTS = os.environ.get("TOWER_AUDIT_CHECKPOINTS", str(VAR_DIR / "audit.checkpoints"))
 APPROVAL_KEYRING_FILE = os.environ.get("TOWER_APPROVAL_KEYRING_FILE", f"{APPROVAL_KEY_FILE}.ring")
 
 # --- files and time
@@ -292,11 +294,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": choice("TOWER_LOG_LEVEL", *LEVELS)},
-    "loggers": {
-        "rq": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-        "mcp": {"level": "WARNING"},
-        "axes": {"level": "WARNING"},
-    },
+    "loggers": {n: {"level": "WARNING"} for n in ("rq", "httpx", "httpx2", "mcp", "axes")},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from apps.accounts.domain.roles import Role
 from apps.accounts.models import User
 from apps.runs.selectors import stops
 from tests.factories.accounts import UserFactory
+from tests.tampering import let_tests_empty_tables
 
 ROLES = {
     "operator": Role.OPERATOR,
@@ -51,6 +53,12 @@ def patience() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def emptied() -> None:
+    """Also tables that refuse it."""
+    let_tests_empty_tables()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def static_root() -> None:
     """Whitenoise warns of a missing folder; files themselves come from their sources in tests."""
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -61,6 +69,19 @@ def fresh_banner() -> None:
     """Each page asks for the stops in force: otherwise what an earlier test's page knew would be
     shown, and how many queries a page takes would depend on the moment."""
     stops.BANNER_S = 0.0
+
+
+@pytest.fixture(autouse=True)
+def own_checkpoints(
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each test's log begins anew, and so do its checkpoints; processes that it starts agree."""
+    name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    file = str(tmp_path_factory.getbasetemp() / f"{name}.checkpoints")
+    monkeypatch.setenv("TOWER_AUDIT_CHECKPOINTS", file)
+    monkeypatch.setattr(settings, "AUDIT_CHECKPOINTS", file)
 
 
 @pytest.fixture

@@ -153,3 +153,53 @@ class DutyLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.holder}"
+
+
+class Checkpoint(models.Model):
+    """A signed checkpoint, as it also stands in the file outside the database (append-only)."""
+
+    count = models.BigIntegerField(primary_key=True)
+    head = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    key_id = models.CharField(max_length=32)
+    signature = models.TextField()
+
+    def __str__(self) -> str:
+        return f"#{self.count}"
+
+
+class Verification(models.Model):
+    """How far the chain was walked. One that is ``rolling`` goes on with each new event; a full one
+    goes from the first to ``target``. ``problem`` says what broke at ``broken_at``; ``notes`` are
+    oddities that prove nothing."""
+
+    class Kind(models.TextChoices):
+        ROLLING = "rolling", "Each new event"
+        FULL = "full", "The whole log"
+
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    asked_by = models.CharField(max_length=128)
+    began_at = models.DateTimeField(db_default=Now())
+    moved_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    position = models.BigIntegerField(default=0)  # walked up to here
+    hash = models.CharField(max_length=64)  # of the event there
+    target = models.BigIntegerField(default=0)
+    checkpoints = models.BigIntegerField(default=0)  # that were found to fit on the way
+    by_texts = models.BigIntegerField(default=0)  # sealed by their texts
+    broken_at = models.BigIntegerField(null=True)
+    problem = models.CharField(max_length=500, blank=True)
+    notes = JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            # Of two sweepers that begin it, or two people who ask, one does.
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=models.Q(ended_at=None),
+                name="audit_verification_one_under_way",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} #{self.position}"

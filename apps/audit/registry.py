@@ -1,14 +1,16 @@
-"""What this installation is made of beside the log: subscribers, duties and live streams. Each app
-names its own when it is ready."""
+"""What this installation is made of beside the log: subscribers, duties, live streams and tables of
+evidence. Each app names its own when it is ready."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from apps.audit.domain import streams as live
 from apps.audit.domain.duty import Duty
+from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
 from apps.audit.domain.subscriber import Subscriber
 
@@ -16,6 +18,29 @@ _subscribers: dict[str, Subscriber] = {}
 _duties: dict[str, Duty] = {}
 _streams: dict[str, Stream] = {}
 _by_word: dict[str, Stream] = {}
+_guards: dict[str, Guard] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs checkpoints of the log: dotted names of ``sign(payload, purpose=…)``, which returns
+    signature and key id, and of ``verify(payload, signature, key_id, purpose=…)``."""
+
+    sign: str
+    verify: str
+
+
+_signer: dict[str, Signer] = {}
+
+
+def sign_by(signer: Signer) -> None:
+    """Have checkpoints signed and verified by this one from now on."""
+    _signer["one"] = signer
+
+
+def signer() -> Signer:
+    """The one that was named. Raises ``LookupError`` if none was."""
+    return _signer["one"]
 
 
 class _Named(Protocol):
@@ -78,6 +103,17 @@ def streams() -> tuple[Stream, ...]:
 def streams_of(kind: str, run_id: str | None) -> tuple[str, ...]:
     """The names of the streams that an event belongs to."""
     return live.streams_of(kind, run_id, _by_word)
+
+
+def add_guards(*some: Guard) -> None:
+    """Hold these tables to be evidence: the application's role may only add to them, and triggers
+    (made by the app's migrations) refuse the rest to everybody else."""
+    _guards.update((one.table, one) for one in some)
+
+
+def guards() -> tuple[Guard, ...]:
+    """All of them, by table."""
+    return tuple(_guards[table] for table in sorted(_guards))
 
 
 @contextmanager

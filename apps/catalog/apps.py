@@ -7,8 +7,9 @@ from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
 from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.duty import Duty
+from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
-from apps.audit.registry import add_duties, add_streams
+from apps.audit.registry import add_duties, add_guards, add_streams
 from apps.documents.selectors import declare
 from apps.oversight.registry import add_parties
 
@@ -20,6 +21,11 @@ WATCHING = Duty(
     waits=True,
 )
 
+GUARDS = (
+    # What a tool's server said of it may still be added to its version.
+    Guard("catalog_toolversion", changes=("served", "served_digest")),
+    *(Guard(f"catalog_{kind}version") for kind in ("agent", "contract", "languagemodel", "prompt")),
+)
 PERMISSIONS = (
     Permission("catalog.view", EVERYONE),
     Permission("catalog.edit", frozenset({Role.ADMIN})),
@@ -40,5 +46,6 @@ class CatalogConfig(AppConfig):
         add_streams(*STREAMS)
         declare("contract", "apps.catalog.services.drafts.CONTRACTS")
         add_duties(WATCHING)
+        add_guards(*GUARDS)
         add_entries(*PAGES)
         add_parties("apps.catalog.selectors.contracts.contract_author")

@@ -34,8 +34,8 @@ class JSONField(models.JSONField):
 
 
 class AppendOnly(models.Model):
-    """A row that is written once: its model refuses to save it again. Where the database itself has
-    to refuse (the audit log, published versions), a trigger on the table does."""
+    """A row that is written once: its model refuses to save it again. Of tables of evidence (see
+    ``apps.audit.domain.guard``) the database refuses it too."""
 
     class Meta:
         abstract = True

@@ -69,5 +69,6 @@ load_patterns: list[URLPattern | URLResolver] = [
 audit_patterns: list[URLPattern | URLResolver] = [
     path("", audit.index, name="list"),
     path("verify/", audit.verify, name="verify"),
+    path("verified/", audit.verified, name="verified"),
     path("export.ndjson", audit.export, name="export"),
 ]

@@ -6,8 +6,15 @@ from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
 from apps.accounts.registry import add_entries, add_permissions
 from apps.audit.domain.duty import Duty
+from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
-from apps.audit.registry import add_duties, add_streams
+from apps.audit.registry import (
+    Signer,
+    add_duties,
+    add_guards,
+    add_streams,
+    sign_by,
+)
 from apps.oversight.registry import add_parties
 
 DUTIES = (
@@ -24,6 +31,15 @@ DUTIES = (
     ),
 )
 
+# What was asked stays as it was asked; its signature covers the rest (decision 0049).
+ASKED = ("id", "run_id", "step_id", "decision_id", "digest", "binding", "sentence", "arguments")
+GUARDS = (
+    Guard("approvals_approval", fixed=(*ASKED, "created_at")),
+    Guard("approvals_vote", deletes=True),  # one that nobody signed, while its question is open
+    Guard("approvals_escalation"),
+)
+
+SIGNER = Signer("apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify")
 PERMISSIONS = (
     Permission("approvals.view", EVERYONE),
     Permission("approvals.decide", frozenset({Role.OPERATOR})),
@@ -53,5 +69,7 @@ class OversightConfig(AppConfig):
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
         add_duties(*DUTIES)
+        add_guards(*GUARDS)
+        sign_by(SIGNER)
         add_entries(*PAGES)
         add_parties("apps.oversight.services.parties.policy_author")

@@ -5,8 +5,9 @@ from django.apps import AppConfig
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
 from apps.accounts.registry import add_entries, add_permissions
+from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
-from apps.audit.registry import add_streams
+from apps.audit.registry import add_guards, add_streams
 from apps.documents.selectors import declare
 
 PERMISSIONS = (
@@ -25,5 +26,6 @@ class PolicyConfig(AppConfig):
     def ready(self) -> None:
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
+        add_guards(Guard("policy_decision"), Guard("policy_policyversion"))
         declare("policy", "apps.policy.services.drafting.POLICIES")
         add_entries(*PAGES)

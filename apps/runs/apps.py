@@ -6,9 +6,10 @@ from django.conf import settings
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
 from apps.accounts.registry import add_permissions
 from apps.audit.domain.duty import Duty
+from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import RUN, Stream
 from apps.audit.domain.subscriber import Subscriber
-from apps.audit.registry import add_duties, add_streams, subscribe
+from apps.audit.registry import add_duties, add_guards, add_streams, subscribe
 from apps.oversight.registry import add_parties
 
 # The kinds are ``reactions.DECIDED``, which can't be imported before the models are there.
@@ -75,4 +76,5 @@ class RunsConfig(AppConfig):
         add_streams(*STREAMS)
         subscribe(DECISIONS)
         add_duties(*DUTIES)
+        add_guards(Guard("runs_receipt"), Guard("runs_finding"))
         add_parties("apps.runs.selectors.lineage.requesters")

@@ -119,6 +119,12 @@ class EmbeddedPostgres:
         return f"postgres://{self.role}:{secret}@{ports.LOOPBACK}:{self.port}/{self.database}"
 
     @property
+    def owner_url(self) -> str:
+        """`DATABASE_URL` of whoever owns the tables and migrates them."""
+        secret = quote(self.owner_password, safe="")
+        return f"postgres://{OWNER}:{secret}@{ports.LOOPBACK}:{self.port}/{self.database}"
+
+    @property
     def pid(self) -> int | None:
         return None if self.process is None else self.process.pid
 
@@ -159,6 +165,16 @@ class EmbeddedPostgres:
         except psycopg.Error as error:
             self.kill()
             raise StartError(f"PostgreSQL came up but could not be prepared: {error}") from error
+
+    def take_from_the_application(self) -> None:
+        """Let the server's owner own the database and all that stands in it, not the application's
+        role, which could rewrite what it must only add to. Said again it changes nothing."""
+        role, owner = sql.Identifier(self.role), sql.Identifier(OWNER)
+        database = sql.Identifier(self.database)
+        with contextlib.closing(self._admin(self.database)) as admin:
+            admin.execute(sql.SQL("alter database {} owner to {}").format(database, owner))
+            admin.execute(sql.SQL("reassign owned by {} to {}").format(role, owner))
+            admin.execute(sql.SQL("grant temporary on database {} to {}").format(database, role))
 
     def poll(self) -> int | None:
         """The exit code once the server has ended, None while it runs."""

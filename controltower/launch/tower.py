@@ -84,6 +84,7 @@ class Tower:
         self.ports: dict[str, int] = {}
         self.held: dict[str, Listener] = {}
         self.env: dict[str, str] = {}
+        self.migrating: dict[str, str] = {}  # what migrations are told otherwise
 
     def serve(self) -> int:
         """Start, then watch until a signal asks to stop. Raises `StartError` if it cannot start."""
@@ -137,6 +138,11 @@ class Tower:
                 if not (self.places.postgres / "PG_VERSION").exists():
                     detail("making a new database")
                 self._start_server(postgres, first["postgres"], grace_seconds=20)
+                postgres.take_from_the_application()
+                self.migrating = {
+                    "DATABASE_URL": postgres.owner_url,
+                    "TOWER_DATABASE_ROLE": postgres.role,
+                }
                 detail(f"{servers.postgres_version(postgres.url)} on port {postgres.port}")
             database_url = postgres.url
         else:
@@ -184,7 +190,7 @@ class Tower:
         files.write_json(self.places.environment, told)
 
     def _prepare(self) -> None:
-        manage(self, "Tables", "migrate", "--no-input")
+        manage(self, "Tables", "migrate", "--no-input", env=self.migrating)
         manage(self, "Static files", "collectstatic", "--no-input", "--verbosity", "1")
         logins = str(self.places.logins)
         manage(self, "Log-ins", "tower_users", "--passwords-file", logins)
@@ -342,10 +348,12 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def manage(tower: Tower, title: str, *arguments: str) -> None:
-    """Run a management command as a set-up step; raises `StartError` with its last lines."""
+def manage(tower: Tower, title: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    """Run a management command as a set-up step, `env` beside what every process is told; raises
+    `StartError` with its last lines."""
+    told = {**tower.env, **(env or {})}
     with tower.screen.step(title) as detail:
-        run_command(["manage.py", *arguments], places=tower.places, env=tower.env, detail=detail)
+        run_command(["manage.py", *arguments], places=tower.places, env=told, detail=detail)
         detail("")
 
 

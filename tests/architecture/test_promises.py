@@ -49,6 +49,12 @@ PROMISES: dict[tuple[str, str], str] = {
     ("oversight/_review.html", "The signature does not fit"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
+    ("ops/audit.html", "What is signed outside the database would show it"): (
+        "audit/test_verifying.py::test_it_is_found_from_the_file_alone"
+    ),
+    ("ops/_verified.html", "Whatever it covers"): (
+        "audit/test_verifying.py::test_each_way_of_rewriting_is_found_at_its_place"
+    ),
     ("catalog/job.html", "at most … steps"): (
         "engine/test_terms.py::test_a_run_makes_no_more_steps_than_the_contract_allows"
     ),

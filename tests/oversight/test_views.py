@@ -22,6 +22,7 @@ from apps.oversight.models import Approval, Vote
 from apps.oversight.services import proving
 from apps.runs.selectors.stops import forget_banner
 from tests.factories.approvals import ApprovalFactory
+from tests.tampering import past_triggers
 
 ClientAs = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
@@ -438,7 +439,8 @@ def test_a_page_says_what_a_revoked_or_an_older_signature_proves(
     client, path = client_as("operator"), f"/approvals/{approval.pk}/"
     post(client, approval)
     given = Approval.objects.get(pk=approval.pk)
-    Vote.objects.update(signature="", key_id="")
+    with past_triggers("approvals_vote"):
+        Vote.objects.update(signature="", key_id="")
     settled = SignedDecision("approved", "operator", given.reason, given.decided_at)
     payload = first_payload(proving.asked_of(given), settled, ["operator"])
     signature, key_id = adapters.sign(payload)

@@ -294,11 +294,37 @@ def to_seal(ids: Collection[int]) -> list[Stored]:
 def sealed() -> Iterator[Stored]:
     """The whole chain in its order, read in parts."""
     last = 0
-    while rows := fetch(
-        f"{_STORED} WHERE position > %s ORDER BY position LIMIT %s", [last, EXPORT_CHUNK]
-    ):
-        yield from (found := [Stored(*row) for row in rows])
+    while found := sealed_after(last, limit=EXPORT_CHUNK):
+        yield from found
         last = found[-1].position or 0
+
+
+def sealed_after(position: int, *, limit: int) -> list[Stored]:
+    """The next events of the chain, in its order."""
+    sql = f"{_STORED} WHERE position > %s ORDER BY position LIMIT %s"
+    return [Stored(*row) for row in fetch(sql, [position, limit])]
+
+
+def end_of_chain() -> tuple[int, str]:
+    """The position and the hash of the last sealed event; 0 and nothing before there is one."""
+    rows = fetch(
+        "SELECT position, hash FROM audit_event WHERE position IS NOT NULL"
+        " ORDER BY position DESC LIMIT 1",
+        [],
+    )
+    return rows[0] if rows else (0, "")
+
+
+def first_at(otherwise: datetime) -> datetime:
+    """When the first sealed event happened, if there is one that the calendar knows."""
+    found = sealed_after(0, limit=1)
+    return (found[0].time if found else None) or otherwise
+
+
+def hash_at(position: int) -> str:
+    """The hash of the event at a place; empty if none is there."""
+    rows = fetch("SELECT hash FROM audit_event WHERE position = %s", [position])
+    return rows[0][0] if rows else ""
 
 
 # --- for subscribers ------------------------------------------------------------------------------

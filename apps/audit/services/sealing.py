@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from django.db import connection
 from django.db.models import Max
@@ -78,14 +78,16 @@ def _write_links(links: Sequence[tuple[int, int, str, str]]) -> None:
 
 
 def verify() -> tuple[int, Break | None]:
-    """Walk the whole chain. Returns the last sealed position and the first break, if any."""
+    """Walk the whole chain, here and now. Returns the last sealed position and the first break, if
+    any. For what also compares it with checkpoints, and goes on in the background, see
+    ``verifying``."""
     last = Event.objects.aggregate(Max("position"))["position__max"] or 0
-    return last, first_break(_as_sealed())
+    return last, first_break(map(as_sealed, selectors.sealed()))
 
 
-def _as_sealed() -> Iterator[tuple[int, str, chain.Event]]:
-    for row in selectors.sealed():
-        yield row.position or 0, row.hash, _content(row)
+def as_sealed(row: Stored) -> tuple[int, str, chain.Event]:
+    """An event as a walk of the chain takes it: position, hash, content as it was sealed."""
+    return row.position or 0, row.hash, _content(row)
 
 
 def _content(row: Stored) -> chain.Event:

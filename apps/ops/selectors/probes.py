@@ -29,7 +29,7 @@ PRIMARY = (
     " there."
 )
 NO_RIGHTS = "PostgreSQL's role of DATABASE_URL may not do all that the tower does"
-GRANT = "Have it own the tables, or grant it SELECT, INSERT, UPDATE and DELETE on all of them."
+GRANT = "Let it by `manage.py database_role grant`, said as the owner of the tables."
 LACKING = """
 SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL
  AND NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT'))

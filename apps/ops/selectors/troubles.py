@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from apps.audit import selectors as log
 from apps.audit.selectors.duties import DutyHealth
+from apps.audit.services.standing import broken
 from apps.catalog import adapters
 from apps.catalog.selectors import servers
 from apps.kernel import trouble
@@ -203,6 +204,13 @@ def _subscriptions(seen: Overview) -> Iterator[Trouble]:
             yield Trouble("dead_letter", sentence, mend, is_grave=False)
 
 
+def _log(_seen: Overview) -> Iterator[Trouble]:
+    if found := broken():
+        sentence = f"The audit log is broken at #{found.broken_at:,}: {found.problem}"
+        mend = "Export the log and its checkpoints, and find out who could write to the database."
+        yield Trouble("audit", sentence, f"{mend} See Audit.")
+
+
 def _set_aside(duty: DutyHealth) -> Trouble:
     rows = "1 row" if duty.set_aside == 1 else f"{duty.set_aside} rows"
     sentence = f"The duty “{duty.title}” set {rows} aside that it can't deal with"
@@ -312,6 +320,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _horses,
     _duties,
     _subscriptions,
+    _log,
     _parts,
     _silent_workers,
     _leases,

@@ -8,11 +8,15 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from apps.accounts.authn import requires
-from apps.audit import selectors, services
+from apps.audit import selectors
+from apps.audit.selectors.guarding import weaknesses
+from apps.audit.services import verifying
+from apps.audit.services.standing import ChainStanding, standing
 from apps.kernel import exactjson
+from apps.kernel.errors import TowerError
 from apps.kernel.moments import moment
 from apps.kernel.streaming import download
 
@@ -26,22 +30,36 @@ def index(request: HttpRequest) -> HttpResponse:
     wanted = _wanted(request)
     page = selectors.page(wanted, before=number(request, "before"))
     context = {"page": page, "wanted": wanted, "chain": selectors.chain_head(), **_fields(request)}
+    context |= _chain()
     return render(request, "ops/audit.html", context)
 
 
 @require_POST
 @requires("audit.view")
 def verify(request: HttpRequest) -> HttpResponse:
-    """Walk the whole chain now and say what was found."""
-    last, broken = services.verify()
-    context = {
-        "last": last,
-        "broken": broken,
-        "at": timezone.now(),
-        "chain": selectors.chain_head(),
-        "by_texts": selectors.sealed_by_texts(),
-    }
-    return render(request, "ops/_verified.html", context)
+    """Have the whole chain walked in the background, and say how far that is."""
+    verifying.ask_for_all(request.user.actor)
+    return _verified(request)
+
+
+@require_safe
+@requires("audit.view")
+def verified(request: HttpRequest) -> HttpResponse:
+    """How far the chain is verified: asked again by the page while a walk is under way."""
+    return _verified(request)
+
+
+def _verified(request: HttpRequest) -> HttpResponse:
+    return render(request, "ops/_verified.html", {"chain": selectors.chain_head(), **_chain()})
+
+
+def _chain() -> dict[str, Any]:
+    trouble = ""
+    try:
+        found: ChainStanding | None = standing()
+    except TowerError as error:  # the file of checkpoints, which is told with its name
+        found, trouble = None, str(error)
+    return {"standing": found, "standing_trouble": trouble, "weaknesses": weaknesses()}
 
 
 @require_GET

@@ -51,26 +51,42 @@ class KeyFileError(UnavailableError):
     code = "keys"
 
 
-def sign(payload: Mapping[str, Any]) -> tuple[str, str]:
-    """Ed25519 over the canonical payload: base64 signature and the id of the key. Raises
-    ``KeyFileError`` where that would be worth nothing."""
+def sign(payload: Mapping[str, Any], *, purpose: bytes = PURPOSE) -> tuple[str, str]:
+    """Ed25519 over the canonical payload: base64 signature and the id of the key. What is signed
+    for one purpose is worth nothing for another. Raises ``KeyFileError`` where the signature would
+    be worth nothing at all."""
     key = _signing_key()
-    signature = key.sign(PURPOSE + canonical_bytes(dict(payload)))
+    signature = key.sign(purpose + canonical_bytes(dict(payload)))
     return base64.b64encode(signature).decode(), key_id_of(key.public_key())
 
 
-def verify(payload: Mapping[str, Any], signature: str, key_id: str) -> bool:
+def sign_as_a_machine(payload: Mapping[str, Any], *, purpose: bytes) -> tuple[str, str]:
+    """The same for the tower's own word. A key is made only where there is no ring either: else
+    this machine is one of several, and lacks the key that signs on the others."""
+    key, known = Path(settings.APPROVAL_KEY_FILE), Path(settings.APPROVAL_KEYRING_FILE)
+    if known.exists() and not key.exists():
+        raise KeyFileError(WORDS.format(file=key, why="is not there, though its ring is"))
+    return sign(payload, purpose=purpose)
+
+
+def verify(
+    payload: Mapping[str, Any], signature: str, key_id: str, *, purpose: bytes = PURPOSE
+) -> bool:
     """Whether this very payload was signed with a key of the ring that wasn't revoked. Raises
     ``KeyFileError`` where the ring can't be read: then nobody knows."""
     known = ring().get(key_id)
-    return known is not None and not known.revoked and signs_for(known.key, payload, signature)
+    if known is None or known.revoked:
+        return False
+    return signs_for(known.key, payload, signature, purpose=purpose)
 
 
-def signs_for(key: Ed25519PublicKey, payload: Mapping[str, Any], signature: str) -> bool:
+def signs_for(
+    key: Ed25519PublicKey, payload: Mapping[str, Any], signature: str, *, purpose: bytes = PURPOSE
+) -> bool:
     """Whether this very payload was signed with the private half of ``key``."""
     try:
         raw = base64.b64decode(signature, validate=True)
-        key.verify(raw, PURPOSE + canonical_bytes(dict(payload)))
+        key.verify(raw, purpose + canonical_bytes(dict(payload)))
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -1,0 +1,101 @@
+"""What is known of the chain: its checkpoints, and how far it was verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.audit.adapters import files
+from apps.audit.domain.checkpoint import SignedHead
+from apps.audit.models import Checkpoint, Verification
+from apps.audit.selectors import end_of_chain
+
+
+def of_row(row: Checkpoint) -> SignedHead:
+    """A checkpoint as the database holds it."""
+    return SignedHead(row.count, row.head, row.at, row.key_id, row.signature)
+
+
+def last_mark() -> SignedHead | None:
+    """The checkpoint of the most events, whether the database or the file holds it."""
+    row = Checkpoint.objects.order_by("-count").first()
+    known = [files.last(settings.AUDIT_CHECKPOINTS), of_row(row) if row else None]
+    return max((mark for mark in known if mark), key=lambda mark: mark.count, default=None)
+
+
+def marks_between(after: int, upto: int) -> list[SignedHead]:
+    """The checkpoints of the database for more than ``after`` and at most ``upto`` events."""
+    rows = Checkpoint.objects.filter(count__gt=after, count__lte=upto).order_by("count")
+    return [of_row(row) for row in rows]
+
+
+def marks_of_file() -> tuple[tuple[SignedHead, ...], tuple[str, ...]]:
+    """Those of the file in their order, and what is wrong with its lines. Read anew when the file
+    changed."""
+    path = Path(settings.AUDIT_CHECKPOINTS)
+    try:
+        found = path.stat()
+    except OSError:
+        return (), ()
+    return _read(str(path), (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=2)
+def _read(file: str, mark: tuple[int, int, int]) -> tuple[tuple[SignedHead, ...], tuple[str, ...]]:
+    found = list(files.marks(file))
+    good = sorted((m for m in found if isinstance(m, SignedHead)), key=lambda m: m.count)
+    return tuple(good), tuple(m for m in found if isinstance(m, str))
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStanding:
+    """How the chain stands. ``rolling`` follows new events; ``full`` is the last walk through all
+    of it, which may be under way."""
+
+    head: int
+    rolling: Verification | None
+    full: Verification | None
+    broken: Verification | None
+    mark: SignedHead | None
+
+    @property
+    def verified(self) -> int:
+        return self.rolling.position if self.rolling else 0
+
+    @property
+    def to_go(self) -> int:
+        return max(0, self.head - self.verified)
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.full is not None and self.full.ended_at is None
+
+    @property
+    def percent(self) -> int:
+        if self.full is None or not self.full.target:
+            return 100
+        return min(100, 100 * self.full.position // self.full.target)
+
+
+def standing() -> ChainStanding:
+    """How the chain stands now. Raises ``TowerError`` where the file of checkpoints can't be
+    read."""
+    rows = Verification.objects.order_by("-pk")
+    full = rows.filter(kind=Verification.Kind.FULL).first()
+    rolling = rows.filter(kind=Verification.Kind.ROLLING).first()
+    return ChainStanding(end_of_chain()[0], rolling, full, broken(), last_mark())
+
+
+def broken() -> Verification | None:
+    """What found the log broken, unless all of it was found sound since."""
+    ended = Verification.objects.exclude(ended_at=None).order_by("-ended_at", "-pk")
+    last_full = ended.filter(kind=Verification.Kind.FULL).first()
+    if last_full is not None and last_full.problem:
+        return last_full
+    since = ended.exclude(problem="")
+    if last_full is not None:
+        since = since.filter(ended_at__gt=last_full.ended_at)
+    return since.first()
