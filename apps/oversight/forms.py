@@ -11,6 +11,7 @@ from django import forms
 
 from apps.kernel.moments import moment
 from apps.oversight.domain.ladder import NOTE_MOST
+from apps.oversight.domain.reading import PARTS
 from apps.oversight.domain.rules import REASON_MOST
 from apps.oversight.selectors import FIRST, REST, Filters
 
@@ -22,6 +23,7 @@ TABS = (
 )
 SEPARATOR = "~"
 MOST_RISK = 4
+CONFIRM_MOST = 100
 
 
 class DecideForm(forms.Form):
@@ -30,6 +32,12 @@ class DecideForm(forms.Form):
     digest = forms.RegexField(r"^[0-9a-f]{64}$")
     nonce = forms.CharField(min_length=8, max_length=64)
     dwell_ms = forms.IntegerField(required=False, min_value=0, max_value=2_000_000_000)
+    confirm = forms.CharField(required=False, max_length=CONFIRM_MOST, strip=True)
+
+
+class SeenForm(forms.Form):
+    digest = forms.RegexField(r"^[0-9a-f]{64}$")
+    parts = forms.MultipleChoiceField(choices=[*PARTS.items()])
 
 
 class ClaimForm(forms.Form):

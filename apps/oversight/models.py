@@ -15,6 +15,7 @@ from apps.kernel.models import JSONField
 from apps.oversight.domain.ladder import OVERDUE, words_of
 
 NO_RUNGS = models.Value([], output_field=JSONField())
+NO_REASONS = models.Value({}, output_field=JSONField())
 
 
 class Approval(models.Model):
@@ -55,6 +56,8 @@ class Approval(models.Model):
     votes_required = models.PositiveSmallIntegerField(default=1)
     on_timeout = models.CharField(max_length=10, default="reject")
     ladder = JSONField(default=list, db_default=NO_RUNGS)  # the contract's: at, to
+    # The contract's reasons to choose from, by answer: approve, reject.
+    reasons = JSONField(default=dict, db_default=NO_REASONS)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()  # when the window passes
     # Where it outlives its window (on_timeout: escalate): the run's deadline, which ends it.
@@ -131,6 +134,11 @@ class Approval(models.Model):
         stored = self.roles if isinstance(self.roles, list) else ()
         return tuple(role for role in stored if isinstance(role, str))
 
+    def reasons_for(self, answer: str) -> tuple[str, ...]:
+        """The reasons to choose from for one answer, as whoever reads them may rely on."""
+        stored = self.reasons.get(answer) if isinstance(self.reasons, dict) else ()
+        return tuple(r for r in stored if isinstance(r, str)) if isinstance(stored, list) else ()
+
     @property
     def until(self) -> datetime:
         """The last moment at which an answer counts."""
@@ -154,7 +162,9 @@ class Vote(models.Model):
     reason = models.TextField(blank=True)
     digest = models.CharField(max_length=64)
     nonce = models.CharField(max_length=64)
-    dwell_ms = models.PositiveIntegerField(null=True)
+    dwell_ms = models.PositiveIntegerField(null=True)  # as the browser counted it
+    # Since this person was given the sheet, by the server; nothing where no page was shown.
+    shown_ms = models.PositiveIntegerField(null=True)
     at = models.DateTimeField(db_default=Now())
     signature = models.TextField(blank=True, default="", db_default="")
     key_id = models.CharField(max_length=32, blank=True, default="", db_default="")
@@ -163,6 +173,27 @@ class Vote(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["approval", "user"], name="approvals_vote_one_per_person"
+            )
+        ]
+
+
+class Reading(models.Model):
+    """One person was given the sheet of one digest, and saw its parts: see ``domain/reading.py``.
+    All times are the database's."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.CASCADE, related_name="readings")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    digest = models.CharField(max_length=64)
+    opened_at = models.DateTimeField(db_default=Now())
+    arguments_at = models.DateTimeField(null=True)
+    changes_at = models.DateTimeField(null=True)
+    why_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            # The first time counts: a page that is drawn twice does not start anew.
+            models.UniqueConstraint(
+                fields=["approval", "user", "digest"], name="approvals_reading_once"
             )
         ]
 

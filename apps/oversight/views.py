@@ -18,7 +18,7 @@ from apps.accounts.models import User
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
-from apps.oversight.domain import ladder, rules, showing
+from apps.oversight.domain import ladder, reading, rules, showing
 from apps.oversight.models import Approval, Vote
 from apps.web.domain.words import RISKS
 
@@ -50,7 +50,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "last": selectors.last_decision() if not rows else None,
     }
     opened = _opened(request)
-    context |= _review(request, opened) if opened else {}
+    context |= _sheet(request, opened) if opened else {}
     return render(request, "oversight/queue.html", context)
 
 
@@ -70,7 +70,7 @@ def _opened(request: HttpRequest) -> Approval | None:
 def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """One question: a page of its own, or the panel beside the list."""
     name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
-    return render(request, name, _review(request, _one(approval_id)))
+    return render(request, name, _sheet(request, _one(approval_id)))
 
 
 @require_GET
@@ -92,6 +92,20 @@ def _one(approval_id: UUID) -> Approval:
     return approval
 
 
+def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
+    """What the sheet is drawn from, for a person who is given it now: the server notes when."""
+    found = _review(request, approval, **more)
+    if not (found["is_open"] and found["can_decide"]):
+        return found
+    read = services.read_of(services.open_sheet(approval, cast(User, request.user)))
+    ready_at = read.opened_at + reading.least(approval.risk)
+    return found | {
+        "parts": [*reading.PARTS],
+        "parts_seen": sorted(read.seen),
+        "ready_at": ready_at,
+    }
+
+
 def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
     user = cast(User, request.user)
     votes = services.votes_that_count(approval, selectors.votes_of(approval))
@@ -105,6 +119,8 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "votes": votes,
         "precedents": selectors.precedents(approval),
         "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
+        "challenge": services.challenge_of(approval),
+        "must_be_seen": approval.risk >= reading.MEDIUM,
         "approve_label": rules.approve_label(approval.sentence),
         "nonce": secrets.token_urlsafe(12),
         "seal": services.seal_of(approval),
@@ -172,6 +188,7 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
             digest=given["digest"],
             nonce=given["nonce"],
             dwell_ms=given["dwell_ms"],
+            page=services.PageAnswer(confirm=given["confirm"]),
         )
     except TowerError as refused:
         more = {"error": refused, "detail": refused.detail, "step": given["answer"]}
@@ -187,7 +204,21 @@ def _answered(
     request: HttpRequest, approval: Approval, *, status: int = 200, **more: Any
 ) -> HttpResponse:
     name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
-    return render(request, name, _review(request, approval, **more), status=status)
+    return render(request, name, _sheet(request, approval, **more), status=status)
+
+
+@require_POST
+@requires("approvals.decide")
+def seen(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Parts of the sheet were on this person's screen. Without script it is said with a button."""
+    form = forms.SeenForm(request.POST)
+    if not form.is_valid():
+        raise InvalidInputError("That names no part of a request.", field="parts")
+    user = cast(User, request.user)
+    found = services.see(approval_id=approval_id, user=user, **form.cleaned_data)
+    if "application/json" in request.headers.get("Accept", ""):
+        return JsonResponse({"seen": sorted(found)})
+    return redirect("approvals:detail", approval_id)
 
 
 @require_POST

@@ -7,12 +7,36 @@
   const scopes = [];
   let waitingForPage = 0;
 
-  const typing = (el) => el.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true], .ace_editor");
+  const typing = (el) => el?.isContentEditable || el?.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, .ace_editor");
+
+  // A key that could do nothing was perhaps meant to open a field: what is typed after it is text
+  // for a field that isn't there. Until the typing rests, no letter acts. Nor does one while a
+  // field is on its way.
+  const REST_MS = 1500, SHOWN_MS = 8000;
+  let hushedUntil = 0, held = 0;
+  const hushed = () => held > 0 || Date.now() < hushedUntil;
+  const refuse = (words, rest = REST_MS) => {
+    hushedUntil = Math.max(hushedUntil, Date.now() + rest);
+    $("#refusal")?.remove();
+    const told = Object.assign(document.createElement("div"), { id: "refusal", className: "toast", textContent: words });
+    $("#toasts").append(told);
+    setTimeout(() => told.remove(), SHOWN_MS);
+  };
+  const hold = async (job) => {
+    held += 1;
+    try { return await job; } finally { held -= 1; }
+  };
+  const swallows = (event) => {
+    if (!hushed() || event.key.length > 1 || typing(event.target)) return false;
+    if (!held) hushedUntil = Date.now() + REST_MS;
+    return true;
+  };
 
   // Letters act only while no text field has the focus and no dialog is open above the page.
   const letters = (event) => {
     if (!single || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return false;
-    return !$("dialog[open]");
+    if (event.isComposing || event.repeat && !/^[jk]$/i.test(event.key)) return false;
+    return !swallows(event) && !$("dialog[open]");
   };
 
   document.addEventListener("keydown", (event) => {
@@ -100,5 +124,12 @@
 
   // Keys of a page: they act only while the focus is inside `within`.
   window.tower.keys = (within, map) => scopes.push({ within, map });
-  window.tower.typing = typing;
+  Object.assign(window.tower, { typing, refuse, hold, hushed });
+
+  // Opening a fold that holds a field is asking to type into it: the letters belong there.
+  document.addEventListener("click", (event) => {
+    const details = event.target.closest?.("summary")?.parentElement;
+    if (!details?.matches("details:has(> form)")) return;
+    setTimeout(() => { if (details.open) $("textarea, input:not([type=hidden])", details)?.focus(); });
+  });
 })();

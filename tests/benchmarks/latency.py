@@ -19,6 +19,7 @@ from tests.benchmarks import ours
 from tests.benchmarks.children import Crew
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.site import Site, Witness, percentile, person
+from tests.factories.approvals import has_read
 
 Say = Callable[[str], None]
 OPERATORS = 5
@@ -101,10 +102,12 @@ def _approvals(site: Site, witness: Witness, *, count: int) -> list[float]:
         if time.monotonic() > end:
             raise TimeoutError("the steps that need a person did not come to wait")
         time.sleep(0.1)
-    clients = [site.browser(person(f"bench-operator-{n}")) for n in range(OPERATORS)]
+    people = [person(f"bench-operator-{n}") for n in range(OPERATORS)]
+    clients = [site.browser(user) for user in people]
     found = []
     for number, approval in enumerate(Approval.objects.filter(run_id__in=runs)):
         time.sleep(random.uniform(0.2, 0.6))
+        has_read(approval, people[number % OPERATORS])
         form = {"answer": "approve", "digest": approval.digest, "nonce": uuid4().hex}
         posted = time.time()
         answer = clients[number % OPERATORS].post(

@@ -26,6 +26,7 @@ from apps.catalog.models import Job, Tool
 from apps.runs.models import Run
 from tests.docs.test_tool_server import TOKEN, Shop
 from tests.docs.test_tool_server import shop as shop  # a fixture of its name
+from tests.e2e.answering import approve_by_key
 from tests.e2e.conftest import PageAs, site
 
 Check = Callable[[Page], None]
@@ -177,7 +178,7 @@ def test_an_admin_builds_a_job_from_nothing_and_it_runs(
     expect(operator.locator("#panel")).to_contain_text("It changes something")
     operator.keyboard.press("a")
     expect(operator.locator("#reason")).to_be_focused()
-    operator.keyboard.press("Control+Enter")
+    approve_by_key(operator)
     _until(run, "succeeded")
     assert shop.refunded("B2") == 500
 

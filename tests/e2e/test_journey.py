@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from apps.oversight.models import Approval
 from apps.runs.models import Receipt, Run, Step
+from tests.e2e.answering import approve_by_key
 from tests.e2e.conftest import PageAs
 from tests.engine.conftest import Tower
 from tests.engine.conftest import service as service  # fixtures of their names
@@ -67,7 +68,7 @@ def test_a_held_step_is_approved_in_the_browser_and_carried_out(
     expect(operator.locator("#panel")).to_contain_text('"#D"')
     operator.keyboard.press("a")
     expect(operator.locator("#reason")).to_be_focused()
-    operator.keyboard.press("Control+Enter")
+    approve_by_key(operator)
     expect(operator.locator("#panel")).to_contain_text("Approved by you")
     tower.wait([run_id])
 

@@ -9,9 +9,11 @@ from uuid import UUID
 import factory
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.kernel.ids import new_id
 from apps.oversight.domain.binding import binding, binding_digest
-from apps.oversight.models import Approval
+from apps.oversight.models import Approval, Reading
+from apps.oversight.services import challenge_of
 
 USUAL_LADDER = [{"at": 0.5, "to": "operators"}, {"at": 0.8, "to": "lead"}]
 ARGUMENTS = {"reservation_id": "Q69X3R", "reason": "change of plan"}
@@ -76,3 +78,19 @@ class ApprovalFactory(factory.django.DjangoModelFactory[Approval]):
     )
     agent_text = "I have everything I need. Shall I cancel the reservation?"
     expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=4))
+
+
+def has_read(approval: Approval, user: User, **changes: Any) -> Reading:
+    """This person was given the sheet a minute ago and saw all of it."""
+    since = timezone.now() - timedelta(minutes=1)
+    times = dict.fromkeys(("opened_at", "arguments_at", "changes_at", "why_at"), since)
+    key = {"approval": approval, "user": user, "digest": approval.digest}
+    return Reading.objects.update_or_create(**key, defaults={**times, **changes})[0]
+
+
+def typed_to_confirm(approval: Approval) -> str:
+    """What its approver has to type, where it is critical."""
+    asked = challenge_of(approval)
+    if asked is None:
+        return ""
+    return asked.text if asked.cents is None else f"{asked.cents / 100:.2f}"

@@ -16,6 +16,7 @@ from apps.ops.views.pages import TABS
 from apps.oversight.models import Approval
 from apps.runs.models import Step
 from tests.factories.accounts import UserFactory
+from tests.factories.approvals import has_read, typed_to_confirm
 from tests.fuzz.ground import BrokenError, Ground
 
 
@@ -82,7 +83,7 @@ def look(ground: Ground, random: Random, share: float) -> int:
 
 def decide(ground: Ground, random: Random) -> Sequence[UUID]:
     """Open each question, and answer it: yes or no. Returns the runs that were asked about."""
-    _, operator = _person("operator")
+    user, operator = _person("operator")
     held = list(Approval.objects.filter(run_id__in=list(ground.runs), state="pending"))
     for approval in held:
         case = ground.runs[approval.run_id]
@@ -96,7 +97,9 @@ def decide(ground: Ground, random: Random) -> Sequence[UUID]:
             "digest": approval.digest,
             "nonce": new_id().hex,
             "dwell_ms": "5000",
+            "confirm": typed_to_confirm(approval),
         }
+        has_read(approval, user)
         try:
             response = operator.post(f"/approvals/{approval.pk}/decide/", said)
         except Exception as error:

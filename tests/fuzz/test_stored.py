@@ -15,6 +15,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.catalog.domain.contract import parse
 from apps.catalog.models import ContractVersion, ServerCheck, Tool, ToolServer, ToolVersion
@@ -23,6 +24,7 @@ from apps.ops.selectors.detail import StepView
 from apps.oversight.models import Approval
 from apps.runs.models import Finding, Run, RunResult, RunScript, Step
 from apps.runs.selectors.compensating import plan_of
+from tests.factories.approvals import has_read, typed_to_confirm
 from tests.factories.catalog import CONTRACT, apply_toys
 from tests.factories.runs import StepFactory, eventful_run
 from tests.fuzz import stored
@@ -136,7 +138,8 @@ def test_pages_of_tools_are_drawn(client_as: ClientAs, tmp_path: Path, number: i
 def _decide(client: Client, run: Run, answer: str) -> None:
     question = open_question(run)
     said = {"answer": answer, "reason": "looked at it", "digest": question.digest}
-    said |= {"nonce": new_id().hex, "dwell_ms": "5000"}
+    said |= {"nonce": new_id().hex, "dwell_ms": "5000", "confirm": typed_to_confirm(question)}
+    has_read(question, User.objects.get(pk=client.session["_auth_user_id"]))
 
     told = client.post(f"/approvals/{question.pk}/decide/", said)
 

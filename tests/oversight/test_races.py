@@ -21,7 +21,7 @@ from apps.oversight import services
 from apps.oversight.models import Approval, Vote
 from tests.conftest import BACKEND
 from tests.factories.accounts import UserFactory
-from tests.factories.approvals import USUAL_LADDER, ApprovalFactory
+from tests.factories.approvals import USUAL_LADDER, ApprovalFactory, has_read
 
 ROUNDS = 12
 # The age of things, which grows while twenty are answered, and each answer's own token.
@@ -208,6 +208,7 @@ def test_a_form_sent_twenty_times_at_once_is_one_decision(word: str, votes: int)
     clients = [Client() for _ in range(20)]
     for client in clients:
         client.force_login(user, backend=BACKEND)
+    has_read(approval, user)
     form = {"answer": word, "reason": "twice", "digest": approval.digest, "nonce": "one-click-1"}
 
     def send(client: Client) -> Callable[[], str]:

@@ -21,7 +21,7 @@ from apps.oversight.domain.signed import SignedDecision, first_payload
 from apps.oversight.models import Approval, Vote
 from apps.oversight.services import proving
 from apps.runs.selectors.stops import forget_banner
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import ApprovalFactory, has_read, typed_to_confirm
 from tests.tampering import past_triggers
 
 ClientAs = Callable[[str], Client]
@@ -38,9 +38,11 @@ def text(response: Any) -> str:
 
 
 def post(client: Client, approval: Approval, **changes: Any) -> Any:
+    has_read(approval, User.objects.get(pk=client.session["_auth_user_id"]))
     given = {
         "answer": "approve",
-        "reason": "checked",
+        "reason": "Fare rules allow it",
+        "confirm": typed_to_confirm(approval),
         "digest": approval.digest,
         "nonce": "nonce-12345",
         "dwell_ms": "5100",
@@ -339,7 +341,7 @@ def test_a_broken_form_is_refused_with_the_reason_kept(client_as: ClientAs) -> N
     response = post(client_as("operator"), ApprovalFactory.create(), digest="x")
 
     assert response.status_code == 422
-    assert "checked" in text(response)
+    assert "Fare rules allow it" in text(response)
 
 
 @pytest.mark.parametrize("role", ["product_manager", "admin", "auditor"])

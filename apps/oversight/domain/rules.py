@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from apps.oversight.domain import reasons
+
 LEASE = timedelta(minutes=5)
 HIGH = 3
 DECISIONS_AN_HOUR = 30
@@ -97,7 +99,13 @@ def refusal(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Re
     if needs_reason(approve=answer.approve, risk=standing.risk) and not answer.reason.strip():
         word = "approve at this risk" if answer.approve else "reject"
         return Refusal("reason", f"Say why: a reason is needed to {word}.")
-    return None
+    return _says_too_little(standing, answer)
+
+
+def _says_too_little(standing: ApprovalStatus, answer: ProposedVote) -> Refusal | None:
+    """From high risk up a reason says something about the case."""
+    why = reasons.fault(answer.reason) if standing.risk >= HIGH else ""
+    return Refusal("reason", why) if why else None
 
 
 def _is_no_second_person(standing: ApprovalStatus, answer: ProposedVote) -> Refusal | None:

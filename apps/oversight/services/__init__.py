@@ -16,18 +16,21 @@ from apps.oversight.services.asking import (
     use_batch,
 )
 from apps.oversight.services.claiming import claim, release
-from apps.oversight.services.deciding import decide
+from apps.oversight.services.deciding import PageAnswer, challenge_of, decide
 from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
 from apps.oversight.services.escalating import escalate, escalate_due
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
+from apps.oversight.services.reading import open_sheet, read_of, see
 
 __all__ = [
     "UNENDABLE",
     "ApprovalRequest",
+    "PageAnswer",
     "Seal",
     "Used",
     "bindings_of",
+    "challenge_of",
     "claim",
     "consume",
     "consume_batch",
@@ -37,10 +40,13 @@ __all__ = [
     "escalate_due",
     "expire_due",
     "is_signed",
+    "open_sheet",
     "parties_for",
+    "read_of",
     "release",
     "request_batch",
     "seal_of",
+    "see",
     "states_of",
     "use_batch",
     "void_for_run",

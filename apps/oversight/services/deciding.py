@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,15 +14,24 @@ from apps.audit.domain.actors import GATE
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command
-from apps.oversight.domain import rules
+from apps.oversight.domain import confirming, reading, rules
 from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
+from apps.oversight.services.reading import sheet_read
 from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
 
 # How long an answer given in time may wait for a worker before it has to be asked again.
 GRACE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """What an answer from a page brings beside itself: ``confirm``, typed to confirm a critical
+    one."""
+
+    confirm: str = ""
 
 
 def decide(
@@ -33,44 +43,52 @@ def decide(
     digest: str,
     nonce: str,
     dwell_ms: int | None = None,
+    page: PageAnswer | None = None,
 ) -> Approval:
     """Record one person's answer. The same nonce again gives the same answer. Whoever comes too
-    late gets a ConflictError with who and when; a missing reason is an InvalidInputError."""
-    approval = _decide(approval_id, user, approve, reason, digest, nonce, dwell_ms)
+    late gets a ConflictError with who and when; a missing reason is an InvalidInputError, and so is
+    an approval from a ``page`` that has not shown enough, or that was not confirmed. Without a page
+    it is a scripted reviewer's, to whom nothing is shown."""
+    answer = rules.ProposedVote(user.pk, user.role, approve, reason, digest)
+    approval = _decide(approval_id, user, answer, _Sent(nonce, dwell_ms, page))
     approval.refresh_from_db()  # once the run has been told: it waits for nobody's reading
     return approval
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """How an answer came."""
+
+    nonce: str
+    dwell_ms: int | None
+    page: PageAnswer | None
+
+
 @command
-def _decide(
-    approval_id: UUID,
-    user: User,
-    approve: bool,
-    reason: str,
-    digest: str,
-    nonce: str,
-    dwell_ms: int | None,
-) -> Approval:
+def _decide(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: _Sent) -> Approval:
     # The row lock makes those who answer at once take turns, so that votes are counted exactly.
     require_able(user)
     approval = locked(approval_id)
     votes = _proved_votes(approval)
-    mine = next((v for v in votes if v.user_id == user.pk and v.nonce == nonce), None)
-    if mine is not None and mine.approve == approve:
+    mine = next((v for v in votes if v.user_id == user.pk and v.nonce == sent.nonce), None)
+    if mine is not None and mine.approve == answer.approve:
         return approval
     now = database_now()
-    answer = rules.ProposedVote(user.pk, user.role, approve, reason, digest)
     standing = standing_of(approval, votes, parties_for(approval, user, votes))
     if refused := rules.refusal(standing, answer, now):
-        raise error_of(refused, approval, digest)
-    votes.append(_vote(approval, user, answer, nonce=nonce, dwell_ms=dwell_ms, now=now))
+        raise error_of(refused, approval, answer.digest)
+    read = sheet_read(approval, user) if sent.page else None
+    if sent.page and answer.approve:
+        _check_page(approval, read, sent.page, now)
+    vote = _vote(approval, user, answer, sent, read=read, now=now)
+    votes.append(vote)
     state = rules.outcome(standing, answer)
     if state == State.PENDING:
         Approval.objects.filter(pk=approval.pk).update(claimed_by=None, claimed_until=None)
-        audit.record_many([fact("voted", approval, user.actor, **_said(answer, dwell_ms))])
+        audit.record_many([fact("voted", approval, user.actor, **_said(vote))])
     else:
         _settle(approval, user, answer, state=state, now=now, votes=votes)
-        audit.record_many([fact(state, approval, user.actor, **_said(answer, dwell_ms))])
+        audit.record_many([fact(state, approval, user.actor, **_said(vote))])
     return approval
 
 
@@ -79,6 +97,27 @@ def require_able(user: User) -> None:
     disabled one, an admin's that nobody confirmed."""
     if why := user.hindrance:
         raise NotPermittedError(why)
+
+
+def _check_page(
+    approval: Approval, read: reading.SheetRead | None, page: PageAnswer, now: datetime
+) -> None:
+    """Refuse an approval from a page that can't have been read, or that was not confirmed."""
+    if why := reading.unread(read, approval.risk, now):
+        raise InvalidInputError(why, code="unread")
+    asked = challenge_of(approval)
+    if asked and (why := asked.why_not(page.confirm)):
+        raise InvalidInputError(why, code="confirm", field="confirm")
+
+
+def challenge_of(approval: Approval) -> confirming.Challenge | None:
+    """What has to be typed to approve it."""
+    return confirming.challenge(
+        risk=approval.risk,
+        amount_cents=approval.amount_cents,
+        arguments=approval.arguments,
+        digest=approval.digest,
+    )
 
 
 def _proved_votes(approval: Approval) -> list[Vote]:
@@ -128,9 +167,9 @@ def _vote(
     approval: Approval,
     user: User,
     answer: rules.ProposedVote,
+    sent: _Sent,
     *,
-    nonce: str,
-    dwell_ms: int | None,
+    read: reading.SheetRead | None,
     now: datetime,
 ) -> Vote:
     vote = Vote(
@@ -139,8 +178,9 @@ def _vote(
         approve=answer.approve,
         reason=answer.reason,
         digest=answer.digest,
-        nonce=nonce,
-        dwell_ms=dwell_ms,
+        nonce=sent.nonce,
+        dwell_ms=sent.dwell_ms,
+        shown_ms=_ms(now - read.opened_at) if read else None,
         at=now,
     )
     vote.signature, vote.key_id = sign_vote(approval, vote_of(vote))
@@ -179,5 +219,11 @@ def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerEr
     return ConflictError(refused.sentence, code=refused.code, **detail)
 
 
-def _said(answer: rules.ProposedVote, dwell_ms: int | None) -> dict[str, Any]:
-    return {"approve": answer.approve, "reason": answer.reason, "dwell_ms": dwell_ms}
+def _ms(shown: timedelta) -> int:
+    """In milliseconds, as far as the column reaches: 24 days."""
+    return min(max(int(shown / timedelta(milliseconds=1)), 0), 2**31 - 1)
+
+
+def _said(vote: Vote) -> dict[str, Any]:
+    names = ("approve", "reason", "dwell_ms", "shown_ms")
+    return {name: getattr(vote, name) for name in names}

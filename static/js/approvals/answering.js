@@ -1,17 +1,21 @@
 // Answering: a key or a button begins it, the reason is typed, Ctrl+Enter or the button sends it.
 import { claimQuietly } from "./claims.js";
 import { ensure } from "./opening.js";
-import { gate, hasUnseen, missing, sayAgain, showUnseen, typed } from "./panel.js";
+import { gate, missing, sayAgain, typed } from "./panel.js";
 import { focusBack, focusRow, review, rowOf, rows, shownId, strike } from "./rows.js";
+import { hasUnseen, showUnseen } from "./seeing.js";
 
-const { $, announce } = window.tower;
+const { $, announce, refuse, hold } = window.tower;
 const SETTLE_MS = 50;
 
-export const step = async (answer) => {
+// What is typed while the question is still on its way belongs to its field, and to no key.
+export const step = (answer) => hold(open(answer));
+
+const open = async (answer) => {
   await ensure();
   const form = $("#decide");
   if (!form) {
-    announce("Nothing to decide here");
+    refuse("There is nothing to decide here.");
     return;
   }
   form.dataset.step = answer;
@@ -26,17 +30,24 @@ const commit = () => {
   const answer = form?.dataset.step;
   if (!answer) return;
   const why = missing(answer);
+  const button = $(`[data-answer=${answer}]`, form);
   if (!why) {
-    form.requestSubmit($(`[data-answer=${answer}]`, form));
+    // The keys reject at once, and approve in two different strokes: the words of the button first.
+    if (answer === "reject") form.requestSubmit(button);
+    else if (document.activeElement === button) refuse("Enter alone approves. Esc goes back.", 0);
+    else button.focus();
+    gate();
     return;
   }
   // The keys alone lead through everything that was not on the screen yet.
   if (answer === "approve" && hasUnseen()) showUnseen();
+  else if (/^Type/.test(why)) $("#confirm").focus({ preventScroll: true });
   sayAgain();
   announce(why);
 };
 
 const onInput = (event) => {
+  if (event.target.id === "confirm") gate();
   if (event.target.id !== "reason") return;
   typed.set(shownId(), event.target.value);
   claimQuietly();
@@ -56,6 +67,7 @@ const onClick = (event) => {
   gate();
   announce(why);
   if (/why/i.test(why)) $("#reason").focus({ preventScroll: true });
+  if (/^Type/.test(why)) $("#confirm").focus({ preventScroll: true });
 };
 
 const onKey = (event) => {
@@ -64,6 +76,11 @@ const onKey = (event) => {
     event.preventDefault();
     if (target.id === "note") target.form.requestSubmit();
     else commit();
+  } else if (key === "Enter" && target.id === "confirm") {
+    event.preventDefault(); // the first button of a form would take it
+    commit();
+  } else if (key === "Enter" && event.repeat && target.closest?.("[data-answer]")) {
+    event.preventDefault(); // a key that is held down answers nothing
   }
   if (key === "Escape" && target.id === "note") {
     $("details.escalate").open = false;
@@ -96,12 +113,16 @@ const onDecided = (event) => {
       ? "Your vote counts; another person has to agree"
       : `Done: ${state}. ${left.length} left on this page`,
   );
-  setTimeout(() => focusRow(next), SETTLE_MS);
+  setTimeout(() => {
+    // Whoever types somewhere else by now keeps typing there.
+    if (!window.tower.typing(document.activeElement)) focusRow(next);
+  }, SETTLE_MS);
 };
 
 export const takeAnswers = () => {
   review?.addEventListener("input", onInput);
   review?.addEventListener("click", onClick, true);
+  review?.addEventListener("focusin", gate);
   document.addEventListener("keydown", onKey);
   document.body.addEventListener("approval:decided", onDecided);
 };

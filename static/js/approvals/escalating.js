@@ -1,12 +1,12 @@
 // Escalating: a note to whoever is called next, and what happens after it was sent.
 import { focusBack } from "./rows.js";
 
-const { $, announce } = window.tower;
+const { $, announce, refuse } = window.tower;
 
 export const openNote = () => {
   const details = $("details.escalate");
   if (!details) {
-    announce($("#escalation") ? "There is no further escalation target" : "Nothing to escalate here");
+    refuse($("#escalation") ? "Everybody who can be called was called: no note opened." : "There is nothing to escalate here.");
     return;
   }
   details.open = true;

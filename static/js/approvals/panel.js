@@ -1,9 +1,8 @@
 // The question: what was shown of it, and what still keeps its answer from being given.
 import { select } from "./rows.js";
+import { hasUnseen, unread, watch } from "./seeing.js";
 
 const { $, $$ } = window.tower;
-const HIGH = 3;
-const ARM_MS = 1500;
 const LOOK_MS = 250;
 
 // A reason outlives its panel: another row may be looked at, or somebody may be first.
@@ -11,9 +10,6 @@ export const typed = new Map();
 
 let visibleSince = 0;
 let dwell = 0;
-let armedAt = 0;
-let unseen = new Set();
-let watcher = null;
 let ticking = 0;
 let said = "";
 
@@ -36,35 +32,14 @@ const bringBack = (panel) => {
   else if (panel.dataset.state !== "pending" && !$("#kept")) keepBeside(panel, kept);
 };
 
-const watchValues = (panel) => {
-  unseen = new Set($$("[data-value] [data-end]", panel));
-  // What the answering bar lies over has not been shown.
-  const bar = $("#decide")?.getBoundingClientRect();
-  const covered = bar && bar.top < innerHeight ? Math.max(0, innerHeight - bar.top) : 0;
-  watcher = new IntersectionObserver(
-    (entries) => {
-      for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
-        unseen.delete(entry.target);
-        watcher.unobserve(entry.target);
-      }
-      gate();
-    },
-    { rootMargin: `2px 0px -${Math.round(covered)}px 0px` },
-  );
-  for (const end of unseen) watcher.observe(end);
-};
-
 export const panelReady = () => {
   const panel = $("#panel");
-  watcher?.disconnect();
   clearInterval(ticking);
   if (!panel) return;
   const opened = performance.now();
   dwell = 0;
   visibleSince = document.hidden ? 0 : opened;
-  armedAt = opened + (Number(panel.dataset.risk) >= HIGH ? ARM_MS : 0);
-  watchValues(panel);
+  watch(panel, gate);
   ticking = setInterval(gate, LOOK_MS);
   bringBack(panel);
   gate();
@@ -72,7 +47,6 @@ export const panelReady = () => {
 };
 
 export const isClaimedByAnother = () => Boolean($("#claim")?.dataset.anothers);
-export const hasUnseen = () => unseen.size > 0;
 
 // What still keeps the answer from being given, in the order in which a person would mend it.
 export const missing = (answer) => {
@@ -82,9 +56,19 @@ export const missing = (answer) => {
   if (isClaimedByAnother()) return "Somebody else has claimed it: take over the claim first.";
   if (answer === "reject") return reason ? "" : "Say why you reject.";
   if (form.dataset.notApprove) return form.dataset.notApprove;
-  if (unseen.size) return `${unseen.size} value${unseen.size > 1 ? "s" : ""} not yet shown.`;
+  if (hasUnseen() && unread()) return unread();
   if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
-  return performance.now() < armedAt ? "Ready in a moment…" : "";
+  if ($("#confirm") && !$("#confirm").value.trim()) return `Type to confirm: ${confirmLabel()}.`;
+  return unread();
+};
+
+const confirmLabel = () => $("label[for=confirm]").firstChild.textContent.trim().toLowerCase();
+
+// What the keys would do now.
+const nextKey = (step) => {
+  if (!step) return "";
+  if (step === "approve" && document.activeElement?.dataset.answer === step) return "Enter approves, Esc goes back";
+  return step === "approve" ? "Ctrl+Enter, then Enter to approve" : "Ctrl+Enter to reject";
 };
 
 export const gate = () => {
@@ -97,25 +81,17 @@ export const gate = () => {
     button.setAttribute("aria-disabled", String(isClosed));
   }
   const step = form.dataset.step || "approve";
-  const text = missing(step) || (form.dataset.step ? `Ctrl+Enter to ${form.dataset.step}` : "");
+  const text = missing(step) || nextKey(form.dataset.step);
   if (text !== said) {
     said = text;
     $("#decide-hint").textContent = text;
   }
-  $("#show-unseen").hidden = !unseen.size || step === "reject";
+  $("#show-unseen").hidden = !hasUnseen() || !missing(step) || step === "reject";
 };
 
 export const sayAgain = () => {
   said = "";
   gate();
-};
-
-export const showUnseen = () => {
-  const [first] = unseen;
-  if (!first) return;
-  const details = first.closest("details");
-  if (details) details.open = true;
-  first.scrollIntoView({ block: "center" });
 };
 
 // How long it could be seen: measured, never judged by itself.

@@ -7,7 +7,14 @@ import { ensure, load, move, openOnClick } from "./opening.js";
 import { gate, measureSeeing, panelReady } from "./panel.js";
 import { area, current, focusRow, isBeside, onRow, rowOf, rows, shownId } from "./rows.js";
 
-const { $, now } = window.tower;
+const { $, hold, hushed, now, refuse } = window.tower;
+
+const claimOrRelease = async () => {
+  await ensure();
+  const button = $("[data-claim]");
+  if (button) button.click();
+  else refuse("There is nothing to claim here.");
+};
 
 const bindKeys = () => {
   window.tower.keys(area, {
@@ -15,14 +22,8 @@ const bindKeys = () => {
     k: () => move(-1),
     a: () => step("approve"),
     r: () => step("reject"),
-    c: async () => {
-      await ensure();
-      $("[data-claim]")?.click();
-    },
-    "!": async () => {
-      await ensure();
-      openNote();
-    },
+    c: () => hold(claimOrRelease()),
+    "!": () => hold(ensure().then(openNote)),
     ".": () => showNew(),
     "/": () => $("#q")?.focus(),
   });
@@ -52,6 +53,7 @@ const bindKeys = () => {
   document.addEventListener("keydown", (event) => {
     const isFree = event.target === document.body && document.body.dataset.keys !== "off";
     if (!isFree || !isPlain(event) || !fromNowhere[event.key] || $("dialog[open]")) return;
+    if (event.key.length === 1 && hushed()) return;
     event.preventDefault();
     fromNowhere[event.key]();
   });
