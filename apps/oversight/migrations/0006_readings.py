@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('approvals', '0004_signed_votes'),
+        ('approvals', '0005_answers_are_kept'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
