@@ -11,14 +11,14 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from apps.calls.domain import keys, limits
 from apps.calls.domain.reply import BAD_RESULT
-from apps.calls.domain.script import ToolCall, Turn, follow
+from apps.calls.domain.script import Move, ToolCall, follow, next_move
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
 from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel import trouble
-from apps.kernel.canonical import digest
 from apps.kernel.exactjson import check, loads
 from apps.kernel.ids import new_id
 from apps.kernel.schemas import Schema, compiled
@@ -35,13 +35,6 @@ from apps.runs.work import Carried
 logger = logging.getLogger(__name__)
 STUCK = "stuck"  # error class of a run that could not go on
 TURN = "agent turn"  # what a turn of a live agent has instead of a tool's name
-KEY_PURPOSE = "tower.key.v1"
-LIMIT_WORDS = {
-    "step_limit": "the contract allows no more steps",
-    "token_limit": "the contract allows no more tokens",
-    "cost_limit": "the contract allows no more cost",
-}
-ARGUMENTS_PURPOSE = "tower.arguments.v1"
 
 
 @dataclass(slots=True)
@@ -144,14 +137,22 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
         course.messages.append({"run_id": run.id, "seq": seq, "role": role, "content": content})
         carried.messages.append((seq, role, content))
     run.cursor = turn.cursor
-    reached = _limit_reached(run, contract)
-    if reached and (turn.call or _thinks(run, turn)):
+    live = run.agent_kind == "model"
+    reached = limits.reached(
+        contract.limits,
+        steps=run.steps_total,
+        tokens=run.tokens_in + run.tokens_out,
+        cost_microusd=run.cost_microusd,
+        live=live,
+    )
+    move = next_move(turn, live=live, limit=reached)
+    if move is Move.STOP:
         end = RunEnd(State.FAILED, "limit_reached", reached)
-        course.runs[run.id] = _moved(run, end, f"Stopped: {LIMIT_WORDS[reached]}.")
+        course.runs[run.id] = _moved(run, end, f"Stopped: {limits.LIMIT_WORDS[reached]}.")
     elif turn.call:
         course.steps.append(_tool_step(run, turn.call, carried.top, contract))
         course.runs[run.id] = _going(run)
-    elif _thinks(run, turn):
+    elif move is Move.THINK:
         course.steps.append(_agent_step(run, carried.top))
         course.runs[run.id] = _going(run)
     else:
@@ -192,23 +193,6 @@ def output_of(contract_version_id: int) -> Schema | None:
     return compiled(output) if output else None
 
 
-def _limit_reached(run: Run, contract: Contract) -> str:
-    """The contract's limit that stops this run, if one does. Tokens and cost bound a live model;
-    what a recording says about them is history."""
-    limits = contract.limits
-    if run.steps_total >= limits.steps:
-        return "step_limit"
-    if run.agent_kind != "model":
-        return ""
-    if run.tokens_in + run.tokens_out >= limits.tokens:
-        return "token_limit"
-    return "cost_limit" if (run.cost_microusd or 0) >= limits.cost_usd * 1_000_000 else ""
-
-
-def _thinks(run: Run, turn: Turn) -> bool:
-    return run.agent_kind == "model" and not turn.done and turn.call is None
-
-
 def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewStep:
     tool = trouble.storable(call.tool)
     version = catalog.tool_versions(run.contract_version_id).get(tool)
@@ -218,10 +202,8 @@ def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewSte
     )  # a tool that nobody knows is not harmless
     mutates = effect in MUTATING
     step_id = new_id()
-    bound = {"run": str(run.root_id or run.id), "tool": tool, "arguments": arguments_digest}
     listed = contract.tool(tool)
-    if listed is not None and listed.repeatable:
-        bound["step"] = str(step_id)
+    own_step = step_id if listed is not None and listed.repeatable else None
     return NewStep(
         id=step_id,
         run_id=run.id,
@@ -234,7 +216,11 @@ def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewSte
         idempotency=version.idempotency if version else "none",
         arguments=arguments,
         arguments_digest=arguments_digest,
-        idempotency_key=digest(bound, purpose=KEY_PURPOSE) if mutates else "",
+        idempotency_key=keys.change_key(
+            run.root_id or run.id, tool, arguments_digest, own_step=own_step
+        )
+        if mutates
+        else "",
         ref=trouble.storable(call.ref[:40]),
         lane=run.lane,
         priority=run.priority,
@@ -248,11 +234,11 @@ def _proposed(call: ToolCall) -> tuple[dict[str, Any], str, str]:
     be kept exactly is kept as text, for people to see."""
     try:
         arguments = _object(call.arguments)
-        return arguments, digest(arguments, purpose=ARGUMENTS_PURPOSE), ""
+        return arguments, keys.arguments_digest(arguments), ""
     except Exception as error:  # whatever is wrong is the proposal's, and is told with it
         shown = {"unreadable": trouble.excerpt(call.arguments)}
         words = f"The arguments can't be read: {trouble.words(error)}."
-        return shown, digest(shown, purpose=ARGUMENTS_PURPOSE), words
+        return shown, keys.arguments_digest(shown), words
 
 
 def _object(arguments: Any) -> dict[str, Any]:
@@ -275,7 +261,7 @@ def _agent_step(run: Run, top: int) -> NewStep:
         effect=Effect.READ.value,
         idempotency="keyed",
         arguments={},
-        arguments_digest=digest({}, purpose=ARGUMENTS_PURPOSE),
+        arguments_digest=keys.arguments_digest({}),
         idempotency_key="",
         lane=run.lane,
         priority=run.priority,

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
+from apps.calls.domain import keys
 from apps.catalog.models import ContractVersion, Tool, ToolServer, ToolVersion
-from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.ids import new_id
 from apps.ops.selectors import comparing
@@ -24,7 +24,7 @@ from apps.ops.selectors.lineage import versions_of
 from apps.ops.selectors.undoing import heirs
 from apps.oversight import gate
 from apps.policy.domain.decision import Answer, PolicyDecision
-from apps.runs import course, journal
+from apps.runs import journal
 from apps.runs.journal import forking
 from apps.runs.models import Intent, Message, Receipt, Run, RunScript, Step
 from apps.runs.services import fork_run
@@ -119,8 +119,7 @@ def parent_run(**changes: Any) -> Run:
     for seq, (role, content) in enumerate(TALK, start=1):
         MessageFactory.create(run=run, seq=seq, role=role, content=content, at=start)
     for seq, (tool, effect, arguments, after) in enumerate(CALLS, start=1):
-        found = digest(dict(arguments), purpose=course.ARGUMENTS_PURPOSE)
-        key = {"run": str(run.id), "tool": tool, "arguments": found}
+        found = keys.arguments_digest(dict(arguments))
         step = step_done(
             run,
             seq,
@@ -129,7 +128,7 @@ def parent_run(**changes: Any) -> Run:
             effect=effect,
             arguments=arguments,
             arguments_digest=found,
-            idempotency_key=digest(key, purpose=course.KEY_PURPOSE) if effect != "read" else "",
+            idempotency_key=keys.change_key(run.id, tool, found) if effect != "read" else "",
             after_message=after,
         )
         if effect != "read":
@@ -220,7 +219,7 @@ def test_what_was_undone_is_neither_taken_over_nor_inherited(client_as: Any) -> 
 
     def state() -> str:
         with transaction.atomic():
-            return str(journal.owners_of([pair])[pair]["state"])
+            return str(journal.owners_of([pair])[pair].state)
 
     def crossing() -> list[int]:
         with transaction.atomic():

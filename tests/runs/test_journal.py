@@ -130,7 +130,7 @@ def test_one_step_of_a_run_owns_a_mutation(scene: Scene) -> None:
     assert journal.open_intents([intent_row(second)]) == set()
     assert journal.open_intents([intent_row(first)]) == {first.step_id}
     owner = journal.owners_of([(run.id, "k")])[(run.id, "k")]
-    assert owner["step_id"] == first.step_id
+    assert owner.step_id == first.step_id
 
     journal.free_intents([first.step_id])
     assert journal.open_intents([intent_row(second)]) == {second.step_id}

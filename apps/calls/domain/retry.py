@@ -28,6 +28,9 @@ class Ending(StrEnum):
 
 ANSWERS = frozenset({Ending.ANSWERED, Ending.REFUSED, Ending.ERRED})  # the tool itself spoke
 NOTHING_DONE = frozenset({Ending.REJECTED, Ending.NOT_SENT, Ending.TURNED_AWAY})  # for certain
+# How an attempt that certainly did nothing is told from its row: the words are the executor's.
+NOTHING_STATUSES = frozenset({408, 425, 429})
+NOTHING_CLASSES = frozenset({"not_connected", "turned_away", "session_lost", "not_made"})
 
 
 class RetryVerdict(StrEnum):
@@ -44,6 +47,8 @@ class RetryDecision:
 
 
 RETRY_AFTER_LONGEST_S = 900.0
+DOUBTFUL = RetryDecision(RetryVerdict.UNKNOWN)
+GIVEN_UP = RetryDecision(RetryVerdict.FAIL)
 
 
 def decide(
@@ -72,6 +77,26 @@ def decide(
     if attempt >= policy.attempts or ending is Ending.BROKEN:
         return RetryDecision(RetryVerdict.UNKNOWN if may_have_happened else RetryVerdict.FAIL)
     return RetryDecision(RetryVerdict.RETRY, delay_s(attempt, policy, retry_after_s, jitter))
+
+
+def plain_verdict(ending: Ending, *, mutates: bool) -> RetryVerdict:
+    """What the end of an attempt means where nothing is tried again and no contract is at hand: an
+    error of a tool that changes something proves nothing then."""
+    if ending in {Ending.ANSWERED, Ending.REFUSED} or (ending is Ending.ERRED and not mutates):
+        return RetryVerdict.SETTLE
+    may_have_happened = ending in {Ending.LOST, Ending.BROKEN, Ending.ERRED}
+    return RetryVerdict.UNKNOWN if mutates and may_have_happened else RetryVerdict.FAIL
+
+
+def depends_on_earlier(found: RetryDecision, *, attempt: int, mutates: bool) -> bool:
+    """Whether what follows hangs on the attempts before: a change whose last one certainly did
+    nothing has failed only if none of them may have done it; else it is ``DOUBTFUL``."""
+    return found.verdict is RetryVerdict.FAIL and mutates and attempt > 1
+
+
+def did_nothing(http_status: int | None, error_class: str) -> bool:
+    """Whether an attempt that ended so, and was to be tried again, certainly did nothing."""
+    return http_status in NOTHING_STATUSES or error_class in NOTHING_CLASSES
 
 
 def delay_s(attempt: int, policy: RetryPolicy, retry_after_s: float | None, jitter: float) -> float:

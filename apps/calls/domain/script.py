@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 
@@ -64,6 +65,26 @@ def follow(items: Sequence[Mapping[str, Any]], cursor: int) -> Turn:
         elif "done" in item:
             return Turn(tuple(messages), None, True, str(item["done"]), after)
     return Turn(tuple(messages), None, False, "", len(items))
+
+
+class Move(StrEnum):
+    """What a run does once all that a turn says has been said."""
+
+    CALL = "call"  # the turn's call is proposed
+    THINK = "think"  # a live agent is asked for its next turn
+    STOP = "stop"  # it would go on, and its contract allows no more
+    END = "end"
+
+
+def next_move(turn: Turn, *, live: bool, limit: str) -> Move:
+    """``limit``: what its contract allows no more of, if anything. A run that is done ends as any
+    other does, however much it has used."""
+    thinks = live and not turn.done and turn.call is None
+    if turn.call is None and not thinks:
+        return Move.END
+    if limit:
+        return Move.STOP
+    return Move.THINK if thinks else Move.CALL
 
 
 def _call(raw: Mapping[str, Any]) -> ToolCall:

@@ -24,9 +24,8 @@ from apps.calls.domain.envelope import (
     clean,
     is_legible,
 )
-from apps.calls.domain.retry import Ending
+from apps.calls.domain.retry import NOTHING_STATUSES, Ending
 
-COME_AGAIN = {408, 425, 429}
 # Statuses by which whoever answered says that the request was not taken on: there is no such place,
 # not in this form, not from you. Others below 500 say nothing about what was done before.
 NOT_TAKEN = {404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 426, 428, 431, 501}
@@ -124,7 +123,7 @@ def _credentials(trace: Trace) -> str:
 
 
 def _come_again(trace: Trace) -> str:
-    if trace.status in COME_AGAIN:
+    if trace.status in NOTHING_STATUSES:
         return f"http_{trace.status}"
     by_itself = trace.answer is not None and trace.answer.error is not None
     told = trace.status == 503 and trace.retry_after_s is not None and by_itself

@@ -28,6 +28,7 @@ from apps.ops.selectors.lineage import (
 )
 from apps.ops.selectors.runs import run_cost
 from apps.ops.selectors.undoing import kin_of, nested
+from apps.runs.domain import saga
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.results import UNDONE, AttemptOutcome
 from apps.runs.domain.saga import Stage, UndoPlan
@@ -56,7 +57,7 @@ class StepView:
     def is_failed_undoing(self) -> bool:
         """Whether this is the undoing for whose failure its run waits for a person."""
         run = self.step.run
-        if not self.step.compensates_id or run.error_class != undoing.FAILED:
+        if not self.step.compensates_id or run.error_class != saga.FAILED:
             return False
         item = undoing.plan_of(run).next
         return item is not None and item.by is not None and item.by.id == self.step.pk

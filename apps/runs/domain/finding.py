@@ -28,6 +28,14 @@ VERDICT_WORDS = {
 }
 
 
+def look_again_s(tries: int) -> float | None:
+    """Seconds until the tower asks the tool again by itself after that many look-ups of one
+    attempt; ``None`` when it has asked often enough."""
+    if tries >= MOST_LOOK_UPS:
+        return None
+    return min(LOOK_AGAIN_S * 2.0 ** (tries - 1), LOOK_AGAIN_LONGEST_S)
+
+
 def people_needed(risk: int) -> int:
     """How many people have to say the same."""
     return 2 if risk >= HIGH else 1

@@ -6,15 +6,14 @@ well; everything after it belongs to one branch, and the others must not cross i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
-from apps.evidence.domain.evidence import resource_of
-from apps.kernel.exactjson import Number, dumps, same
 from apps.runs.domain.results import Disposition
+from apps.runs.domain.rows import Owner
 from apps.runs.domain.states import State
 
 INHERITABLE = frozenset(
@@ -22,7 +21,6 @@ INHERITABLE = frozenset(
 )  # how a step must have ended to be taken over
 ENDED_WITHOUT_EFFECT = frozenset({State.FAILED, State.CANCELLED})
 UNDONE = frozenset({State.COMPENSATING, State.COMPENSATED})
-RULE = "branch-conflict"
 
 
 # --- the script -----------------------------------------------------------------------------------
@@ -117,90 +115,31 @@ def taken_over(disposition: str) -> str:
 # --- owners of a mutation -------------------------------------------------------------------------
 
 
-def is_under_way(owner: Mapping[str, Any], run_id: Any) -> bool:
-    """Whether another branch is carrying out this very mutation: wait for how it ends."""
-    ended = {State.SUCCEEDED, *ENDED_WITHOUT_EFFECT, *UNDONE}
-    return owner["run_id"] != run_id and owner["state"] not in ended
+class Repeat(StrEnum):
+    """What becomes of a change of which it is looked up who owns it."""
+
+    OURS = "ours"  # nobody else does
+    AWAITED = "awaited"  # another branch is carrying it out: wait for how it ends
+    TAKEN_OVER = "taken_over"  # another branch failed to, and it can't happen twice
+    CONFLICT = "conflict"  # it may not be made again, and has no receipt to answer with
+    DEDUPLICATED = "deduplicated"  # answered with the receipt of this run's own step
+    INHERITED = "inherited"  # answered with that of another branch
 
 
-def may_take_over(owner: Mapping[str, Any], run_id: Any) -> bool:
-    """Whether a branch may own what another one failed to do: it certainly did not happen, or the
-    tool takes the key, so that asking again can't make it happen twice."""
-    ended = owner["run_id"] != run_id and owner["state"] in ENDED_WITHOUT_EFFECT
-    return ended and (owner["idempotency"] == "keyed" or not owner["attempts"])
-
-
-# --- conflicts ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """A change that some branch owns, in the order in which they took it."""
-
-    step_id: Any
-    run_id: Any
-    seq: int
-    tool: str
-    key: str
-    arguments: Mapping[str, Any]
-    state: str
-
-
-def subject_of(tool: str, arguments: Mapping[str, Any]) -> tuple[str, str | Number]:
-    """What a mutation is about: the thing its arguments name, else whatever its tool changes."""
-    return resource_of(arguments) or ("tool", tool)
-
-
-def conflicts(
-    mutations: Sequence[Mutation],
-    *,
-    run_id: Any,
-    inherited: AbstractSet[str],
-    tool: str,
-    key: str,
-    arguments: Mapping[str, Any],
-) -> list[Mutation]:
-    """Other branches' changes of the same thing that this run hasn't seen: those that came after
-    its own last change of it. ``inherited``: the keys that the run took over by receipt. A run
-    whose change a person let through has seen what came before it."""
-    about = subject_of(tool, arguments)
-    same = [m for m in mutations if subject_of(m.tool, m.arguments) == about]
-    mine = [i for i, m in enumerate(same) if m.run_id == run_id or m.key in inherited]
-    unseen = same[mine[-1] + 1 :] if mine else same
-    return [m for m in unseen if m.key != key]
-
-
-def question(found: Sequence[Mutation], *, tool: str, arguments: Mapping[str, Any]) -> str:
-    """What a person is asked about a conflict: what the other branch did and what this one
-    wants."""
-    last = found[-1]
-    name, value = subject_of(tool, arguments)
-    thing = f"{name.removesuffix('_id').replace('_', ' ')} {_short(value)}"
-    if name == "tool":
-        thing = f"what “{value}” changes"
-    what = "has changed" if last.state == "succeeded" else "is changing"
-    differs = _differences(last.arguments, arguments) if last.tool == tool else f"by “{last.tool}”"
-    more = f" ({len(found) - 1} more before it)" if len(found) > 1 else ""
-    return (
-        f"Another branch of this run {what} {thing} since the two parted: "
-        f"step {last.seq} of run {str(last.run_id)[-8:]}{more}, {differs}. "
-        "Approve to let this change follow it; reject to leave things as they are."
-    )
-
-
-def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """Which values differ between two calls of one tool, theirs first."""
-    names = [n for n in {**theirs, **ours} if not same(theirs.get(n), ours.get(n))]
-    if not names:
-        return "by the very same call, which the contract lets happen again"
-    shown = [f"{n} {_short(theirs.get(n))} there, {_short(ours.get(n))} here" for n in names[:3]]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return "with " + "; ".join(shown) + more
-
-
-def _short(value: Any) -> str:
-    """A value of a call in a few characters; what can't be seen is spelled out."""
-    text = f"“{value}”" if isinstance(value, str) else dumps(value)
-    if not text.isprintable():
-        text = json.dumps(value if isinstance(value, str) else text)
-    return text if len(text) <= 48 else f"{text[:46]}…"
+def repeat(owner: Owner | None, *, step_id: UUID, run_id: UUID) -> Repeat:
+    """What becomes of this step's change. A branch may own what another one failed to do: it
+    certainly did not happen, or the tool takes the key, so that asking again can't make it happen
+    twice."""
+    if owner is None or owner.step_id == step_id:
+        return Repeat.OURS
+    if owner.run_id == run_id:
+        executed = owner.disposition == Disposition.EXECUTED
+        return Repeat.DEDUPLICATED if executed else Repeat.CONFLICT
+    if owner.state == State.SUCCEEDED:
+        return Repeat.INHERITED
+    if owner.state in UNDONE:
+        return Repeat.CONFLICT
+    if owner.state not in ENDED_WITHOUT_EFFECT:
+        return Repeat.AWAITED
+    harmless = owner.idempotency == "keyed" or not owner.attempts
+    return Repeat.TAKEN_OVER if harmless else Repeat.CONFLICT

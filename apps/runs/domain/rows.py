@@ -40,3 +40,18 @@ class NewStep:
     waits_for: str = ""
     wait_s: float | None = 0  # no column: when it is looked at again; None: when it is let go
     lease_token: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The step that owns a change, of this run or of another branch of it. ``state``: a step whose
+    undoing has begun is compensating, and compensated once it is undone."""
+
+    step_id: UUID
+    run_id: UUID
+    seq: int
+    state: str
+    disposition: str
+    result: Any
+    idempotency: str
+    attempts: int

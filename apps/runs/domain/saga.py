@@ -22,10 +22,11 @@ from apps.kernel.exactjson import loads
 from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.domain.results import MADE, Disposition, RunOutcome
-from apps.runs.domain.states import UNSETTLED, State
+from apps.runs.domain.states import UNDOABLE, UNSETTLED, State
 
 PLAN_PURPOSE = "tower.undoing.v1"
-KEY_PURPOSE = "tower.undoing.key.v1"
+# Why a run in confirmation_unknown waits for a person: an undoing, not a step of its own.
+FAILED, UNKNOWN = "compensation_failed", "compensation_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +195,34 @@ def answer(result: Mapping[str, Any] | None) -> Any:
         return result.get("content")
 
 
-def undoing_key(run_id: UUID, item: Item) -> str:
-    """The idempotency key of an undoing: the same for every try of undoing this step this way, so
-    that a tool that takes keys does it once, and different from any other step's."""
-    bound = {
-        "run": str(run_id),
-        "undoes": str(item.step.id),
-        "tool": item.tool,
-        "arguments": digest(dict(item.arguments), purpose=KEY_PURPOSE),
-    }
-    return digest(bound, purpose=KEY_PURPOSE)
+def is_undoing(state: str, error_class: str) -> bool:
+    """Whether a run's undoing has begun and isn't over, under way or waiting for a person."""
+    waits = state == State.CONFIRMATION_UNKNOWN and error_class in {FAILED, UNKNOWN}
+    return state == State.COMPENSATING or waits
+
+
+def can_begin(found: UndoPlan, state: str, error_class: str) -> bool:
+    """Whether the undoing of a run in this state can be begun now."""
+    free = state in UNDOABLE and not is_undoing(state, error_class) and not found.unsettled
+    return free and any(i.stage is Stage.TO_DO for i in found.items)
 
 
 @dataclass(frozen=True, slots=True)
 class UndoEnd:
-    """How an undoing that has nothing left to do ends its run."""
+    """How a run stands whose undoing doesn't go on by itself: over, or waiting for a person."""
 
-    outcome: str
-    summary: str
+    state: State
+    outcome: str = ""
+    summary: str = ""
+    error_class: str = ""
+
+
+def rest(found: UndoPlan) -> UndoEnd | None:
+    """Where the undoing rests; ``None`` while the next effect is to be undone or being undone."""
+    if found.next is None:
+        return end(found)
+    waits = {Stage.FAILED: FAILED, Stage.UNKNOWN: UNKNOWN}.get(found.next.stage)
+    return UndoEnd(State.CONFIRMATION_UNKNOWN, error_class=waits) if waits else None
 
 
 def end(found: UndoPlan) -> UndoEnd:
@@ -221,7 +232,8 @@ def end(found: UndoPlan) -> UndoEnd:
     said = f"Undone: {undone} of {total} {'effect' if total == 1 else 'effects'}."
     kept = sorted(i.step.seq for i in found.kept)
     if not kept:
-        return UndoEnd(RunOutcome.COMPENSATED, said)
+        return UndoEnd(State.COMPENSATED, RunOutcome.COMPENSATED, said)
     numbers = ", ".join(str(n) for n in kept)
     word = "step" if len(kept) == 1 else "steps"
-    return UndoEnd(RunOutcome.PARTLY_COMPENSATED, f"{said} Still in place: {word} {numbers}.")
+    stays = f"{said} Still in place: {word} {numbers}."
+    return UndoEnd(State.COMPENSATED, RunOutcome.PARTLY_COMPENSATED, stays)

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from apps.runs.domain.results import Disposition
+from apps.runs.domain.states import State
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimGroup:
@@ -93,6 +96,31 @@ def after_loss(
     if step_id in evidence.suspects:
         return max(losses + 1, ALONE.low), points
     return losses + 1, points
+
+
+def is_poison(*, losses: int, blame: int, most_losses: int = UNEXPLAINED) -> bool:
+    """Whether nobody tries this step again by itself."""
+    return blame >= GUILTY or losses >= most_losses
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of a step."""
+
+    state: State
+    disposition: str
+    error_class: str
+
+
+def fate(*, poison: bool, intent_open: bool, keyed: bool) -> Fate:
+    """What becomes of a step whose worker went silent. A change that was under way and takes no
+    key may have happened, and nobody makes it again."""
+    if intent_open and (poison or not keyed):
+        why = "poison" if poison else "worker_lost"
+        return Fate(State.CONFIRMATION_UNKNOWN, Disposition.UNKNOWN, why)
+    if poison:
+        return Fate(State.FAILED, Disposition.FAILED, "poison")
+    return Fate(State.QUEUED, "", "lease_lost")
 
 
 def verdict(end: WorkHorseEnd, *, losses: int, blame: int) -> str:

@@ -22,7 +22,8 @@ from apps.catalog.domain.entries import MODEL_SETTINGS
 from apps.catalog.domain.sentence import look_up, render
 from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
-from apps.evidence.domain import evidence
+from apps.evidence.domain import crossing, evidence
+from apps.evidence.domain.crossing import Mutation
 from apps.kernel.errors import UnavailableError
 from apps.kernel.exactjson import is_number
 from apps.kernel.schemas import Schema, compiled
@@ -36,8 +37,6 @@ from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
 from apps.runs import course
 from apps.runs.course import RunCache
-from apps.runs.domain import forking
-from apps.runs.domain.forking import Mutation
 from apps.runs.domain.outcome import StepEnd
 from apps.runs.domain.result import last_given, problem
 from apps.runs.engine import progress
@@ -123,12 +122,12 @@ def _with_conflict(ask: GateRequest, work: Claimed, others: Sequence[Mutation]) 
     person saw: should another change come in between, they are asked again."""
     if not others:
         return ask
-    words = forking.question(others, tool=work.tool_name, arguments=work.arguments)
+    words = crossing.question(others, tool=work.tool_name, arguments=work.arguments)
 
     def seen() -> Mapping[str, Any]:
         return {**ask.binding(), "branches": [str(m.step_id) for m in others]}
 
-    return replace(ask, binding=seen, doubts=(*ask.doubts, Doubt(forking.RULE, words)))
+    return replace(ask, binding=seen, doubts=(*ask.doubts, Doubt(crossing.RULE, words)))
 
 
 def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) -> GateRequest:

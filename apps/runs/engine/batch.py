@@ -22,6 +22,7 @@ from apps.oversight.gate import GateDecision, gate_batch
 from apps.runs import course, journal, reconcile
 from apps.runs.course import RunCache
 from apps.runs.domain.results import Disposition
+from apps.runs.domain.rows import Owner
 from apps.runs.domain.states import LIVE, UNDER_WAY, State
 from apps.runs.engine import asking, deciding, ending, inspecting, progress
 from apps.runs.journal import (
@@ -276,7 +277,7 @@ class Batch:
         return self.settle(ended), self._await_others(left, owners)
 
     def _await_others(
-        self, works: list[Claimed], owners: Mapping[tuple[UUID, str], Mapping[str, Any]]
+        self, works: list[Claimed], owners: Mapping[tuple[UUID, str], Owner]
     ) -> list[Claimed]:
         if not owners:
             return works

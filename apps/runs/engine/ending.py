@@ -20,10 +20,10 @@ from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
 from apps.oversight.gate import GateDecision
 from apps.runs import journal
-from apps.runs.domain import forking
-from apps.runs.domain.results import AttemptOutcome as A
+from apps.runs.domain import ends, forking
+from apps.runs.domain.forking import Repeat
 from apps.runs.domain.results import Disposition, Proof, RunOutcome
-from apps.runs.domain.rows import NewStep
+from apps.runs.domain.rows import NewStep, Owner
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
 from apps.runs.journal import breakers, lost, unsent
@@ -70,17 +70,11 @@ def _why_no_turn(error_class: str) -> str:
 
 
 def attempt_row(done: Finished, verdict: RetryVerdict) -> dict[str, Any]:
-    result = done.result
-    outcome = {
-        RetryVerdict.SETTLE: A.OK if result.ending is Ending.ANSWERED else A.TOOL_ERROR,
-        RetryVerdict.RETRY: A.TIMEOUT if result.error_class == "timeout" else A.RETRYABLE,
-        RetryVerdict.UNKNOWN: A.UNKNOWN,
-        RetryVerdict.FAIL: A.FAILED,
-    }[verdict]
+    result, timed_out = done.result, done.result.error_class == "timeout"
     return {
         "attempt_id": done.action.attempt_id,
         "duration_ms": result.duration_ms,
-        "outcome": outcome,
+        "outcome": ends.attempt_outcome(verdict, result.ending, timed_out=timed_out),
         "attempt_error_class": result.error_class[:40],
         "attempt_error": result.error[:2000],
         "http_status": result.http_status,
@@ -132,31 +126,9 @@ def succeeded(finished: Iterable[Finished]) -> Iterator[str]:
             yield f"{done.action.work.domain_slug}/{done.action.work.tool_name}"
 
 
-def plain_verdict(done: Finished) -> RetryVerdict:
-    """What the end of an attempt means where nothing is tried again and no contract is at hand: an
-    error of a tool that changes something proves nothing then."""
-    if done.result.ending in {Ending.ANSWERED, Ending.REFUSED}:
-        return RetryVerdict.SETTLE
-    if done.result.ending is Ending.ERRED and not done.action.work.mutates:
-        return RetryVerdict.SETTLE
-    may_have_happened = done.result.ending in {Ending.LOST, Ending.BROKEN, Ending.ERRED}
-    return (
-        RetryVerdict.UNKNOWN
-        if done.action.work.mutates and may_have_happened
-        else RetryVerdict.FAIL
-    )
-
-
 def settled(done: Finished, verdict: RetryVerdict) -> Settled:
     work, result = done.action.work, done.result
-    if verdict is RetryVerdict.UNKNOWN:
-        state, disposition = State.CONFIRMATION_UNKNOWN.value, Disposition.UNKNOWN
-    elif verdict is RetryVerdict.FAIL:
-        state, disposition = State.FAILED.value, Disposition.FAILED
-    elif result.ending in {Ending.REFUSED, Ending.ERRED}:
-        state, disposition = State.FAILED.value, Disposition.REFUSED_BY_TOOL
-    else:
-        state, disposition = State.SUCCEEDED.value, Disposition.EXECUTED
+    state, disposition = ends.of_attempt(verdict, result.ending)
     answered = disposition in {Disposition.EXECUTED, Disposition.REFUSED_BY_TOOL}
     return Settled(
         work=work,
@@ -204,70 +176,57 @@ def end(work: Claimed, disposition: str, error_class: str, error: str) -> Settle
 
 
 def overdue(work: Claimed, now: datetime) -> Settled | None:
-    if work.intent_open or now < work.deadline_at:
+    if not ends.is_overdue(now, work.deadline_at, intent_open=work.intent_open):
         return None
     return end(work, Disposition.FAILED, "deadline", "The run's deadline has passed.")
 
 
 def answered(work: Claimed, states: Mapping[UUID, Any]) -> Settled | None:
     """A step whose approval was rejected or expired ends here, with the person's words."""
-    given = states.get(work.approval_id) if work.approval_id and not work.intent_open else None
-    if given is None or given.state not in {"rejected", "expired"}:
+    given = states.get(work.approval_id) if work.approval_id else None
+    found = ends.by_approval(given.state, intent_open=work.intent_open) if given else None
+    if given is None or found is None:
         return None
-    said = given.reason or ("no decision in time" if given.state == "expired" else "no reason")
-    return end(work, given.state, given.state, said)
+    expired = found is Disposition.EXPIRED
+    said = given.reason or ("no decision in time" if expired else "no reason")
+    return end(work, found, found, said)
 
 
 def free_intents(kept: Sequence[Settled]) -> None:
     """In the transaction that ended these steps: changes that the tool refused, or that certainly
     never reached it, may be proposed again."""
-    journal.free_intents(
-        [s.work.step_id for s in kept if s.disposition == Disposition.REFUSED_BY_TOOL]
-    )
+    journal.free_intents([s.work.step_id for s in kept if ends.gives_up(s.disposition)])
     failed = (
-        s for s in kept if s.disposition == Disposition.FAILED and s.attempt and s.work.mutates
+        s.work.step_id
+        for s in kept
+        if ends.may_give_up(s.disposition, attempted=bool(s.attempt), mutates=s.work.mutates)
     )
-    unsent.free([s.work.step_id for s in failed])
+    unsent.free(list(failed))
 
 
-def repeated(work: Claimed, owner: Mapping[str, Any] | None) -> Settled | None:
-    """An identical mutation of the same run is answered with the first one's receipt; one of
-    another branch is inherited from it, or waited for (``None``) while it is under way."""
-    if owner is None or owner["step_id"] == work.step_id:
+def repeated(work: Claimed, owner: Owner | None) -> Settled | None:
+    """The end of a step whose change another one owns, if it isn't carried out all the same."""
+    met = forking.repeat(owner, step_id=work.step_id, run_id=work.run_id)
+    if owner is None or met in {Repeat.OURS, Repeat.AWAITED, Repeat.TAKEN_OVER}:
         return None
-    if owner["run_id"] != work.run_id:
-        return _inherited(work, owner)
-    if owner["disposition"] != Disposition.EXECUTED:
-        return end(
-            work,
-            Disposition.FAILED,
-            "conflict",
-            f"Step {owner['seq']} already made this exact change.",
-        )
+    if met is Repeat.CONFLICT:
+        return end(work, Disposition.FAILED, "conflict", _conflict(work, owner))
+    deduplicated = met is Repeat.DEDUPLICATED
     return Settled(
         work=work,
-        disposition=Disposition.DEDUPLICATED,
+        disposition=Disposition.DEDUPLICATED if deduplicated else Disposition.INHERITED,
         state=State.SUCCEEDED.value,
-        result=owner["result"],
-        deduplicated_from=owner["step_id"],
+        result=owner.result,
+        deduplicated_from=owner.step_id if deduplicated else None,
+        inherited_from=None if deduplicated else owner.step_id,
     )
 
 
-def _inherited(work: Claimed, owner: Mapping[str, Any]) -> Settled | None:
-    if forking.is_under_way(owner, work.run_id) or forking.may_take_over(owner, work.run_id):
-        return None
-    if owner["state"] != State.SUCCEEDED:
-        became = f"{owner['state'].replace('_', ' ')} there"
-        run = str(owner["run_id"])[-8:]
-        said = f"Step {owner['seq']} of run {run} already made this exact change and is {became}."
-        return end(work, Disposition.FAILED, "conflict", said)
-    return Settled(
-        work=work,
-        disposition=Disposition.INHERITED,
-        state=State.SUCCEEDED.value,
-        result=owner["result"],
-        inherited_from=owner["step_id"],
-    )
+def _conflict(work: Claimed, owner: Owner) -> str:
+    if owner.run_id == work.run_id:
+        return f"Step {owner.seq} already made this exact change."
+    became, run = f"{owner.state.replace('_', ' ')} there", str(owner.run_id)[-8:]
+    return f"Step {owner.seq} of run {run} already made this exact change and is {became}."
 
 
 def malformed(work: Claimed) -> Settled | None:

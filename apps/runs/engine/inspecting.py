@@ -12,17 +12,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.calls.domain import plan
+from apps.calls.domain.keys import arguments_digest
 from apps.calls.domain.plan import Later
 from apps.calls.domain.retry import Ending
 from apps.calls.domain.script import ToolCall
 from apps.calls.executor import CallResult, ToolClient
 from apps.catalog.domain.sentence import render
 from apps.catalog.selectors import pinned as catalog
-from apps.kernel.canonical import digest
 from apps.kernel.exactjson import dumps
 from apps.oversight.domain import preview
 from apps.policy.domain.effects import Effect
-from apps.runs.course import ARGUMENTS_PURPOSE
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.results import DONE
 from apps.runs.domain.states import State
@@ -46,7 +45,7 @@ def later_changes(work: Claimed, carried: Carried) -> tuple[Later, ...]:
     )
     seen = {(work.tool_name, work.arguments_digest)}
     seen |= {
-        (s.tool, digest(s.arguments, purpose=ARGUMENTS_PURPOSE))
+        (s.tool, arguments_digest(s.arguments))
         for s in carried.steps
         if s.effect != Effect.READ and s.disposition in DONE
     }
@@ -77,7 +76,7 @@ def _later(work: Claimed, call: ToolCall) -> Later | None:
     if asking.terms(work).tool(call.tool) is None or not isinstance(call.arguments, dict):
         return None
     try:
-        found = digest(call.arguments, purpose=ARGUMENTS_PURPOSE)
+        found = arguments_digest(call.arguments)
     except Exception:  # it can't be carried out either, and says so when its turn comes
         return None
     template = theirs.get("sentence") or f"Call {call.tool}"

@@ -24,7 +24,7 @@ from django.conf import settings
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
-from apps.calls.domain.retry import NOTHING_DONE, Ending
+from apps.calls.domain.retry import NOTHING_DONE, Ending, plain_verdict
 from apps.kernel import trouble
 from apps.kernel.apart import in_halves
 from apps.kernel.transactions import is_of_a_row, single_command
@@ -331,7 +331,7 @@ def stripped(done: Finished, why: str) -> Finished:
 
 def as_it_ended(done: Finished) -> Settled:
     """The end of a step by its attempt alone: nothing is looked up, and nothing is tried again."""
-    return ending.settled(done, ending.plain_verdict(done))
+    return ending.settled(done, plain_verdict(done.result.ending, mutates=done.action.work.mutates))
 
 
 def _last_resort(done: Finished) -> Settled:

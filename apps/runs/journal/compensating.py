@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,19 +22,18 @@ from django.db.models.functions import Greatest, Now
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain import keys
 from apps.catalog.selectors import contract as contract_of
-from apps.kernel.canonical import digest
 from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch
 from apps.kernel.transactions import after_commit, is_of_a_row, participant
 from apps.runs import dispatch, journal
 from apps.runs.domain import saga
-from apps.runs.domain.states import UNSETTLED
+from apps.runs.domain.states import UNSETTLED, State
 from apps.runs.models import Message, Run, Step
 from apps.runs.selectors import compensating as undoing
 
 logger = logging.getLogger(__name__)
-ARGUMENTS_PURPOSE = "tower.arguments.v1"
 URGENT = 0  # the most urgent priority; undoing is never shed
 
 
@@ -148,29 +148,23 @@ def _go_on_apart(run: Run, actor: Actor) -> None:
         if not is_of_a_row(error):
             raise
         logger.exception("the undoing of run %s can't go on", run.pk)
-        _move(run, actor, "confirmation_unknown", error_class=undoing.FAILED)
+        _move(run, actor, saga.UndoEnd(State.CONFIRMATION_UNKNOWN, error_class=saga.FAILED))
 
 
 def _go_on(run: Run, actor: Actor) -> None:
     plan = undoing.plan_of(run)
-    item = plan.next
-    if item is None:
-        end = saga.end(plan)
-        _move(run, actor, "compensated", outcome=end.outcome, summary=end.summary)
-    elif item.stage is saga.Stage.TO_DO:
-        _queue(run, item, actor)
-    elif item.stage is saga.Stage.FAILED:
-        _move(run, actor, "confirmation_unknown", error_class=undoing.FAILED)
-    elif item.stage is saga.Stage.UNKNOWN:
-        _move(run, actor, "confirmation_unknown", error_class=undoing.UNKNOWN)
+    if end := saga.rest(plan):
+        _move(run, actor, end)
+    elif plan.next and plan.next.stage is saga.Stage.TO_DO:
+        _queue(run, plan.next, actor)
 
 
-def _move(run: Run, actor: Actor, state: str, **changes: Any) -> None:
-    if state == "compensated":
-        changes["finished_at"] = Now()
-    Run.objects.filter(pk=run.pk, state="compensating").update(state=state, **changes)
-    payload = {k: v for k, v in changes.items() if isinstance(v, str)}
-    record_many([Fact(f"run.{state}", actor, "run", str(run.pk), run.pk, payload)])
+def _move(run: Run, actor: Actor, end: saga.UndoEnd) -> None:
+    changes = {name: value for name, value in asdict(end).items() if value}
+    over = {"finished_at": Now()} if end.state is State.COMPENSATED else {}
+    Run.objects.filter(pk=run.pk, state="compensating").update(**changes, **over)
+    payload = {k: v for k, v in changes.items() if k != "state"}
+    record_many([Fact(f"run.{end.state}", actor, "run", str(run.pk), run.pk, payload)])
 
 
 def _queue(run: Run, item: saga.Item, actor: Actor) -> None:
@@ -189,8 +183,8 @@ def _queue(run: Run, item: saga.Item, actor: Actor) -> None:
         effect=version.effect if version else "write",
         idempotency=version.idempotency if version else "none",
         arguments=dict(item.arguments),
-        arguments_digest=digest(dict(item.arguments), purpose=ARGUMENTS_PURPOSE),
-        idempotency_key=saga.undoing_key(run.pk, item),
+        arguments_digest=keys.arguments_digest(dict(item.arguments)),
+        idempotency_key=keys.undoing_key(run.pk, item.step.id, item.tool, item.arguments),
         compensates_id=item.step.id,
         lane=run.lane,
         priority=URGENT,

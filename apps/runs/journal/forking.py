@@ -15,10 +15,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from apps.evidence.domain import crossing
+from apps.evidence.domain.crossing import Mutation
 from apps.kernel.statements import from_json
 from apps.kernel.transactions import participant
 from apps.runs.domain import forking
-from apps.runs.domain.forking import Mutation
+from apps.runs.domain.forking import Repeat
+from apps.runs.domain.rows import Owner
 from apps.runs.journal import execute, fetch, to_json
 from apps.runs.work import Claimed, Settled
 
@@ -115,18 +118,19 @@ def inherit(steps: Sequence[Settled]) -> None:
 
 @participant
 def await_others(
-    works: Sequence[Claimed], owners: Mapping[tuple[UUID, str], Mapping[str, Any]]
+    works: Sequence[Claimed], owners: Mapping[tuple[UUID, str], Owner]
 ) -> list[Claimed]:
     """Put those steps back whose very mutation another branch is carrying out; each says what it
     waits for and is looked at again soon. Returns the rest."""
     rows, rest = [], []
     for work in works:
         owner = owners.get((work.run_id, work.idempotency_key)) if work.mutates else None
-        if owner is None or not forking.is_under_way(owner, work.run_id):
+        met = forking.repeat(owner, step_id=work.step_id, run_id=work.run_id)
+        if owner is None or met is not Repeat.AWAITED:
             rest.append(work)
             continue
-        run = str(owner["run_id"])[-8:]
-        words = f"another branch, which is making this very change: step {owner['seq']}, run {run}"
+        run = str(owner.run_id)[-8:]
+        words = f"another branch, which is making this very change: step {owner.seq}, run {run}"
         rows.append({"id": work.step_id, "token": work.lease_token, "words": words})
     if rows:
         execute(
@@ -161,7 +165,7 @@ def conflicts(works: Sequence[Claimed]) -> dict[UUID, list[Mutation]]:
     taken = _mutations(set(roots.values()))
     inherited = _inherited({w.run_id for w in mutating})
     found = {
-        w.step_id: forking.conflicts(
+        w.step_id: crossing.conflicts(
             taken[roots[w.run_id]],
             run_id=w.run_id,
             inherited=inherited[w.run_id],

@@ -9,6 +9,7 @@ from uuid import UUID
 from apps.kernel.statements import Row, execute, fetch, from_json
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
+from apps.runs.domain.rows import Owner
 
 
 @participant
@@ -76,10 +77,8 @@ def free_intents(step_ids: Sequence[UUID]) -> None:
 
 
 @participant
-def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
-    """Who owns these mutations (run, key): the owning step, its state and its recorded result.
-    The owner may be a step of another branch of the run. One whose undoing has begun is called
-    compensating, and compensated once it is undone: its result says what is no longer so."""
+def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Owner]:
+    """Who owns these mutations (run, key), if anybody does."""
     if not pairs:
         return {}
     rows = fetch(
@@ -96,11 +95,7 @@ def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Row]:
         """,
         [_json({"run_id": run, "key": key} for run, key in pairs)],
     )
-    names = ("step_id", "run_id", "seq", "state", "disposition", "result")
-    names += ("idempotency", "attempts")
-    owners = {}
-    for row in rows:
-        owner = dict(zip(names, row[2:], strict=True))
-        owner["result"] = from_json(owner["result"])
-        owners[(row[0], row[1])] = owner
-    return owners
+    return {
+        (row[0], row[1]): Owner(*row[2:7], from_json(row[7]), *row[8:])  # the fields' order
+        for row in rows
+    }

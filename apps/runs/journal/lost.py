@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.kernel.transactions import participant
-from apps.runs.domain.suspicion import ALONE, GUILTY, Evidence, after_loss, verdict
+from apps.runs.domain import suspicion
+from apps.runs.domain.suspicion import ALONE, GUILTY, Evidence, Fate
 from apps.runs.journal import execute, fetch, unsent
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 
@@ -36,8 +37,8 @@ _DEAD = f"""
 """  # noqa: S608  # a constant condition, no input
 _TAKE_BACK = """
     WITH v AS MATERIALIZED (
-        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::text[])
-            AS v(id, next, losses, blame, words)
+        SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[],
+            %s::text[]) AS v(id, next, disposition, error_class, losses, blame, words)
     ), attempts AS (
         UPDATE runs_attempt a SET ended_at = clock_timestamp(), outcome = 'lease_lost',
             error_class = 'lease_lost', error = 'the worker went silent'
@@ -45,10 +46,7 @@ _TAKE_BACK = """
     )
     UPDATE runs_step s SET state = v.next, lease_losses = v.losses, blame = v.blame,
         not_before = clock_timestamp(), lease_token = NULL, lease_until = NULL, lease_owner = '',
-        disposition = CASE v.next WHEN 'failed' THEN 'failed'
-            WHEN 'confirmation_unknown' THEN 'unknown' ELSE '' END,
-        error_class = CASE WHEN v.words <> '' THEN 'poison'
-            WHEN v.next = 'confirmation_unknown' THEN 'worker_lost' ELSE 'lease_lost' END,
+        disposition = v.disposition, error_class = v.error_class,
         error = CASE WHEN v.words <> '' THEN v.words ELSE 'the worker went silent' END,
         finished_at = CASE WHEN v.next = 'queued' THEN NULL ELSE clock_timestamp() END
     FROM v WHERE s.id = v.id
@@ -84,34 +82,31 @@ def expire_leases(
         return []
     told = evidence or Evidence()
     ours = {r[0] for r in rows if told.process and r[2].startswith(told.process)}
-    found, blames = [], []
+    found, fates, blames = [], list[Fate](), []
     for step_id, run_id, owner, losses, blame, intent_open, idempotency, seq, tool in rows:
         is_only = len(ours) == 1 if were_alone is None else were_alone
         alone = is_only or losses >= ALONE.low
         said = told if step_id in ours else Evidence()
-        losses, blame = after_loss(said, step_id, losses=losses, blame=blame, alone=alone)
-        poison = blame >= GUILTY or losses >= most_losses
-        words = verdict(said.end, losses=losses, blame=blame) if poison else ""
-        state = _next(poison=poison, intent_open=intent_open, keyed=idempotency == "keyed")
-        found.append(Lost(step_id, run_id, state, losses, owner, seq, tool, words))
+        losses, blame = suspicion.after_loss(said, step_id, losses=losses, blame=blame, alone=alone)
+        poison = suspicion.is_poison(losses=losses, blame=blame, most_losses=most_losses)
+        words = suspicion.verdict(said.end, losses=losses, blame=blame) if poison else ""
+        keyed = idempotency == "keyed"
+        fates.append(suspicion.fate(poison=poison, intent_open=intent_open, keyed=keyed))
+        found.append(Lost(step_id, run_id, fates[-1].state, losses, owner, seq, tool, words))
         blames.append(blame)
     execute(
         _TAKE_BACK,
         [
             [r.step_id for r in found],
-            [r.state for r in found],
+            [f.state for f in fates],
+            [f.disposition for f in fates],
+            [f.error_class for f in fates],
             [r.losses for r in found],
             blames,
             [r.words for r in found],
         ],
     )
     return found
-
-
-def _next(*, poison: bool, intent_open: bool, keyed: bool) -> str:
-    if intent_open and (poison or not keyed):
-        return "confirmation_unknown"
-    return "failed" if poison else "queued"
 
 
 @participant

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.kernel.transactions import participant
-from apps.runs.domain.finding import LOOK_AGAIN_LONGEST_S, LOOK_AGAIN_S, MOST_LOOK_UPS
+from apps.runs.domain.finding import look_again_s
 from apps.runs.journal import execute, fetch, to_json
 from apps.runs.models import PARKED_UNTIL
 
@@ -110,30 +110,24 @@ def take_for_look_up(tool_version_ids: Sequence[int], *, limit: int) -> list[UUI
             SELECT id, attempts_made FROM runs_step WHERE state = 'confirmation_unknown'
               AND not_before <= clock_timestamp() AND tool_version_id = ANY(%(versions)s)
             ORDER BY not_before LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-        ), counted AS (
-            INSERT INTO runs_lookup (step_id, round, tries, word, said, at)
-            SELECT id, attempts_made, 1, '', '', clock_timestamp() FROM due
-            ON CONFLICT (step_id) DO UPDATE SET round = excluded.round, at = excluded.at,
-                tries = CASE WHEN runs_lookup.round = excluded.round
-                    THEN runs_lookup.tries + 1 ELSE 1 END
-            RETURNING step_id, tries
         )
-        UPDATE runs_step s SET not_before = CASE WHEN c.tries >= %(most)s THEN %(never)s
-            ELSE clock_timestamp() + make_interval(
-                secs => least(%(first_s)s * power(2, c.tries - 1), %(longest_s)s)) END
-        FROM counted c WHERE s.id = c.step_id
-        RETURNING s.id
+        INSERT INTO runs_lookup (step_id, round, tries, word, said, at)
+        SELECT id, attempts_made, 1, '', '', clock_timestamp() FROM due
+        ON CONFLICT (step_id) DO UPDATE SET round = excluded.round, at = excluded.at,
+            tries = CASE WHEN runs_lookup.round = excluded.round
+                THEN runs_lookup.tries + 1 ELSE 1 END
+        RETURNING step_id, tries
         """,
-        {
-            "versions": list(tool_version_ids),
-            "limit": limit,
-            "most": MOST_LOOK_UPS,
-            "never": PARKED_UNTIL,
-            "first_s": LOOK_AGAIN_S,
-            "longest_s": LOOK_AGAIN_LONGEST_S,
-        },
+        {"versions": list(tool_version_ids), "limit": limit},
     )
-    return [row[0] for row in rows]
+    ids = [step_id for step_id, _ in rows]
+    execute(
+        "UPDATE runs_step s SET not_before = coalesce(clock_timestamp()"
+        " + make_interval(secs => v.wait_s), %s)"
+        " FROM unnest(%s::uuid[], %s::float[]) AS v(id, wait_s) WHERE s.id = v.id",
+        [PARKED_UNTIL, ids, [look_again_s(tries) for _, tries in rows]],
+    )
+    return ids
 
 
 @participant

@@ -20,13 +20,14 @@ from uuid import UUID
 
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.domain.retry import NOTHING_CLASSES, NOTHING_STATUSES
 from apps.kernel.statements import execute, fetch
 from apps.kernel.transactions import participant
 from apps.runs.work import Claimed
 
-# Of an attempt ``a`` that ended: it certainly did nothing. The words are the executor's.
-_DID_NOTHING = """(coalesce(a.http_status, 0) IN (408, 425, 429)
-            OR a.error_class IN ('not_connected', 'turned_away', 'session_lost', 'not_made'))"""
+# ``retry.did_nothing`` of an attempt ``a`` that ended.
+_DID_NOTHING = f"""(coalesce(a.http_status, 0) IN ({", ".join(map(str, sorted(NOTHING_STATUSES)))})
+            OR a.error_class IN ({", ".join(f"'{one}'" for one in sorted(NOTHING_CLASSES))}))"""
 # The engine ends no attempt at a change as “failed” that may have made it (domain.retry).
 _MADE_NOTHING = f"(a.outcome = 'failed' OR {_DID_NOTHING})"
 # Of a queued or just claimed step ``s``.

@@ -9,11 +9,7 @@ from uuid import UUID
 from apps.catalog.selectors import pinned as catalog
 from apps.runs.domain import saga
 from apps.runs.domain.results import Disposition
-from apps.runs.domain.states import UNDOABLE
 from apps.runs.models import Finding, Run, Step
-
-# Why a run in confirmation_unknown waits for a person: an undoing, not a step of its own.
-FAILED, UNKNOWN = "compensation_failed", "compensation_unknown"
 
 
 def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.UndoPlan:
@@ -38,19 +34,12 @@ def plan_from(
 
 def can_begin(run: Run, plan: saga.UndoPlan) -> bool:
     """Whether the undoing of this run can be begun now."""
-    return (
-        run.state in UNDOABLE
-        and not is_undoing(run)
-        and not plan.unsettled
-        and any(i.stage is saga.Stage.TO_DO for i in plan.items)
-    )
+    return saga.can_begin(plan, run.state, run.error_class)
 
 
 def is_undoing(run: Run) -> bool:
     """Whether the run's undoing has begun and isn't over, under way or waiting for a person."""
-    return run.state == "compensating" or (
-        run.state == "confirmation_unknown" and run.error_class in {FAILED, UNKNOWN}
-    )
+    return saga.is_undoing(run.state, run.error_class)
 
 
 def tool_of(run: Run, name: str) -> Any:
