@@ -16,6 +16,7 @@ from uuid import UUID
 
 from apps.kernel.transactions import participant
 from apps.oversight import selectors, services
+from apps.oversight.domain import rules
 from apps.oversight.domain.binding import Grounds, asked_again, binding_digest, changed_fields
 from apps.policy import services as policy
 from apps.policy.domain.decision import PolicyDecision
@@ -118,10 +119,7 @@ def _bound(ask: GateRequest, unknown: Sequence[Gap]) -> Mapping[str, Any]:
 
 
 def _answer(ask: GateRequest, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
-    """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
-    turns a denial into a question."""
-    doubtful = bool(ask.all_doubts) and ask.step_id not in given
-    return "hold" if doubtful and answer == "permit" else answer
+    return rules.with_doubt(answer, doubtful=bool(ask.all_doubts) and ask.step_id not in given)
 
 
 def _consume(

@@ -17,9 +17,9 @@ from apps.calls.domain.retry import Ending
 from apps.runs.domain import barrier
 from apps.runs.domain.barrier import Barriers, Shut
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
-from apps.runs.domain.states import State
+from apps.runs.domain.states import TERMINAL, State
 from tests.simulation.rows import FOR_EVER, Done, Step
-from tests.simulation.store import BEGAN, OVER, Store
+from tests.simulation.store import BEGAN, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ class Bounds:
         for tool, one in store.breakers.items():
             if one.state != "closed":
                 shut[tool] = [Shut(tool, "", _opens_in(one, now))]
-        paused = frozenset(r.id for r in store.runs.values() if r.paused and r.state not in OVER)
+        paused = frozenset(
+            r.id for r in store.runs.values() if r.paused and r.state not in TERMINAL
+        )
         return Barriers(shut, list(store.stops.values()), paused)
 
     def block_of(self, found: Barriers, step: Step) -> barrier.Block | None:

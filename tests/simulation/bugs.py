@@ -8,10 +8,9 @@ from typing import Any
 from unittest.mock import patch
 
 from apps.calls.domain import budget, retry
-from apps.runs.domain import saga
+from apps.runs.domain import saga, suspicion
 from apps.runs.domain.states import State
 from tests.simulation import barriers, engine, store, worker
-from tests.simulation.lost import after_loss
 
 Patch = tuple[Any, str, Any]
 
@@ -35,10 +34,11 @@ def _retries_unkeyed() -> list[Patch]:
 
 
 def _requeues_lost_calls() -> list[Patch]:
-    def requeue(**step: Any) -> tuple[State, str, str]:
-        return after_loss(**(step | {"intent_open": False}))
+    def requeue(**step: Any) -> suspicion.Fate:
+        return whole(**(step | {"intent_open": False}))
 
-    return [(store, "after_loss", requeue)]
+    whole = suspicion.fate
+    return [(suspicion, "fate", requeue)]
 
 
 def _sends_before_the_commit() -> list[Patch]:

@@ -11,44 +11,31 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from apps.calls.domain.retry import NOTHING_DONE, Ending, RetryDecision, RetryVerdict, decide
-from apps.calls.domain.script import follow
-from apps.kernel.canonical import digest
-from apps.runs.domain import forking, saga
+from apps.calls.domain import keys, limits
+from apps.calls.domain.retry import (
+    DOUBTFUL,
+    RetryDecision,
+    RetryVerdict,
+    decide,
+    depends_on_earlier,
+)
+from apps.calls.domain.script import Move, follow, next_move
+from apps.catalog.domain.contract import Limits
+from apps.oversight.domain import rules
+from apps.runs.domain import ends, forking, saga
 from apps.runs.domain.admission import Class
+from apps.runs.domain.forking import Repeat
 from apps.runs.domain.outcome import StepEnd, judge
-from apps.runs.domain.states import State
+from apps.runs.domain.results import Disposition
+from apps.runs.domain.rows import Owner
+from apps.runs.domain.states import LIVE, State
 from apps.runs.domain.suspicion import ClaimGroup
 from tests.simulation.barriers import Bounds, Parked
 from tests.simulation.rows import Act, Approval, Done, End, Run, Step, Tool
 from tests.simulation.store import Store
 
-KEY_PURPOSE = "tower.key.v1"  # course
-ARGUMENTS_PURPOSE = "tower.arguments.v1"
 URGENT = 0  # journal.compensating
 BRANCH_WAIT_S = 2.0  # journal.forking
-UNDOING_FAILED, UNDOING_UNKNOWN = "compensation_failed", "compensation_unknown"
-GOING = frozenset({State.QUEUED, State.RUNNING})
-LIVE = frozenset({*GOING, State.WAITING_APPROVAL})
-_DIGESTS: dict[tuple[Any, ...], str] = {}
-
-
-def key_of(step_id: UUID, run: Run, tool: Tool, arguments: dict[str, Any]) -> str:
-    """The idempotency key of a proposal: ``course._tool_step``, which a test compares."""
-    listed = str(step_id) if tool.terms.repeatable else ""
-    memo = (run.root_id, tool.name, listed, *sorted(arguments.items()))
-    if (known := _DIGESTS.get(memo)) is None:
-        bound = {
-            "run": str(run.root_id),
-            "tool": tool.name,
-            "arguments": digest(arguments, purpose=ARGUMENTS_PURPOSE),
-        }
-        if listed:
-            bound["step"] = listed
-        if len(_DIGESTS) > 5000:
-            _DIGESTS.clear()
-        known = _DIGESTS[memo] = digest(bound, purpose=KEY_PURPOSE)
-    return known
 
 
 class Engine:
@@ -57,7 +44,7 @@ class Engine:
     def __init__(
         self, store: Store, bounds: Bounds, tools: dict[str, Tool],
         wanted: dict[str, tuple[str, ...]], rng: Random, new_id: Callable[[], UUID],
-        ask: Callable[[Step], Approval],
+        ask: Callable[[Step], Approval], limits_of_runs: Limits,
     ) -> None:  # fmt: skip
         self.store = store
         self.bounds = bounds
@@ -66,6 +53,7 @@ class Engine:
         self.rng = rng
         self.new_id = new_id
         self.ask = ask  # opens an approval and tells people
+        self.limits = limits_of_runs
         self.compensations = {
             t.name: t.terms.compensation for t in tools.values() if t.terms.compensation
         }
@@ -106,11 +94,14 @@ class Engine:
         incoming: list[tuple[Step, int]], ready: list[tuple[Step, int]], go_on: bool,
     ) -> list[Act]:  # fmt: skip
         actions: list[Act] = []
+        held = [*ready]
         while ended or incoming or ready:
             incoming = [*incoming, *self._advance(owner, lease_s, ended, go_on)]
+            held += incoming
             ended, direct = self._sort(incoming, actions)
             ended += self._gate([*ready, *direct], actions)
             incoming, ready = [], []
+        self.store.watch.commits(held, actions)
         return actions
 
     # --- record -------------------------------------------------------------------------------
@@ -126,38 +117,38 @@ class Engine:
         told = self.bounds.ration(again, finished)
         for done, _ in again:
             step = done.act.step
-            nothing = done.reply.ending in NOTHING_DONE
-            self.store.close_attempt(step, done.act.number, "retryable", did_nothing=nothing)
+            outcome = _attempt_outcome(done, RetryVerdict.RETRY)
+            self.store.close_attempt(step, done.act.number, outcome, done.reply)
             delay_s, waits_for = told[step.id]
             self.store.requeue(step, done.act.token, delay_s=delay_s, waits_for=waits_for)
         self.bounds.note(finished)
         return self._settle(settled)
 
     def _decide(self, done: Done) -> RetryDecision:
-        """``deciding.decided``: a change that may have been made before hasn't failed."""
-        step, tool = done.act.step, done.act.step.tool
+        """``deciding.decided``."""
+        step, tool, number = done.act.step, done.act.step.tool, done.act.number
         found = decide(
             done.reply.ending,
-            attempt=done.act.number,
+            attempt=number,
             policy=tool.terms.retry,
-            mutates=done.act.step.mutates,
+            mutates=step.mutates,
             repeat_safe=tool.idempotency == "keyed",
             retry_after_s=done.reply.retry_after_s,
             jitter=self.rng.random(),
         )
-        failed = found.verdict is RetryVerdict.FAIL and step.mutates
-        doubtful = failed and self.store.may_have_happened(step, before=done.act.number)
-        return RetryDecision(RetryVerdict.UNKNOWN) if doubtful else found
+        hangs = depends_on_earlier(found, attempt=number, mutates=step.mutates)
+        return DOUBTFUL if hangs and self.store.may_have_happened(step, before=number) else found
 
-    def _settle(self, ends: Sequence[End]) -> list[Step]:
+    def _settle(self, ended: Sequence[End]) -> list[Step]:
         """``Batch.settle``: a step that was fenced off is dropped; its late answer may close it."""
         kept = []
-        for end in ends:
+        for end in ended:
             if self.store.settle(end):
                 kept.append(end.step)
-                if end.disposition == "refused_by_tool":
+                if ends.gives_up(end.disposition):
                     self.store.free_intent(end.step)
-                if end.disposition == "failed" and end.act is not None:
+                attempted, mutates = end.act is not None, end.step.mutates
+                if ends.may_give_up(end.disposition, attempted=attempted, mutates=mutates):
                     self.store.free_unsent(end.step)
                 if end.disposition == "inherited":
                     self.store.add_receipt(end.step, "inherited")
@@ -219,14 +210,22 @@ class Engine:
         run.cursor = turn.cursor
         run.said += len(turn.messages)
         state = State.QUEUED if run.state is State.ACCEPTED else run.state
+        limit = limits.reached(
+            self.limits, steps=run.steps_total, tokens=0, cost_microusd=None, live=False
+        )
+        move = next_move(turn, live=False, limit=limit)
+        if move is Move.STOP:
+            said = {"outcome": "limit_reached", "error_class": limit}
+            self.store.update_run(run, State.FAILED, **said)
+            return None
         if turn.call is not None:
             run.steps_total += 1
             self.store.update_run(run, state)
             return self._propose(run, turn.call.tool, dict(turn.call.arguments))
-        ends = [
+        past = [
             StepEnd(s.tool.name, s.tool.effect, s.disposition) for s in run.steps if s.disposition
         ]
-        end = judge(ends, wanted_tools=self.wanted[run.job], answered=run.said > 0)
+        end = judge(past, wanted_tools=self.wanted[run.job], answered=run.said > 0)
         self.store.update_run(run, end.state, outcome=end.outcome, error_class=end.error_class)
         return None
 
@@ -238,16 +237,20 @@ class Engine:
 
     def _propose(self, run: Run, name: str, arguments: dict[str, Any]) -> Step:
         tool, step_id = self.tools[name], self.new_id()
-        key = key_of(step_id, run, tool, arguments) if tool.effect != "read" else ""
         label = f"{run.name}.{run.steps_total}"
-        return Step(step_id, label, run, run.steps_total, tool, arguments, key, run.priority)
+        step = Step(step_id, label, run, run.steps_total, tool, arguments, "", run.priority)
+        if step.mutates:
+            own = step_id if tool.terms.repeatable else None
+            found = keys.arguments_digest(arguments)
+            step.key = keys.change_key(run.root_id, tool.name, found, own_step=own)
+        return step
 
     # --- decide -------------------------------------------------------------------------------
 
     def _sort(
         self, works: Sequence[tuple[Step, int]], actions: list[Act]
     ) -> tuple[list[Step], list[tuple[Step, int]]]:
-        ends, left = [], []
+        without_call, left = [], []
         for step, token in works:
             owner = self.store.owner_of(step) if step.mutates else None
             end = (
@@ -256,10 +259,10 @@ class Engine:
                 or _repeated(step, token, owner)
             )
             if end is not None:
-                ends.append(end)
+                without_call.append(end)
             elif not self._awaits(step, token, owner):
                 left.append((step, token))
-        ended = self._settle(ends)
+        ended = self._settle(without_call)
         ready = []
         for step, token in left:
             if step.mutates and step.tool.preview and not step.intent_open:
@@ -269,19 +272,19 @@ class Engine:
         return ended, ready
 
     def _overdue(self, step: Step, token: int) -> End | None:
-        if step.intent_open or self.store.clock() < step.run.deadline_at:
+        now, deadline_at = self.store.datetime(), self.store.moment(step.run.deadline_at)
+        if not ends.is_overdue(now, deadline_at, intent_open=step.intent_open):
             return None
         return End(step, token, "failed", error_class="deadline")
 
     def _answered(self, step: Step, token: int) -> End | None:
         given = self.store.approvals.get(step.approval_id) if step.approval_id else None
-        if given is None or step.intent_open or given.state not in {"rejected", "expired"}:
-            return None
-        return End(step, token, given.state, error_class=given.state)
+        found = ends.by_approval(given.state, intent_open=step.intent_open) if given else None
+        return End(step, token, found, error_class=found) if found else None
 
     def _awaits(self, step: Step, token: int, owner: Step | None) -> bool:
         """``forking.await_others``."""
-        if owner is None or not forking.is_under_way(_owner_row(owner), step.run.id):
+        if owner is None or _met(step, owner) is not Repeat.AWAITED:
             return False
         words = f"another branch, which is making this very change: step {owner.name}"
         self.store.give_back(step, token, words, BRANCH_WAIT_S)
@@ -298,14 +301,14 @@ class Engine:
         return [(s, tokens[s.id]) for s in kept]
 
     def _gate(self, works: Sequence[tuple[Step, int]], actions: list[Act]) -> list[Step]:
-        ends: list[End] = []
+        ended: list[End] = []
         for step, token in works:
             if step.intent_open:
                 self._start(step, token, actions)
                 continue
             answer, approval = self._ask(step)
             if answer == "deny":
-                ends.append(End(step, token, "denied", error_class="policy"))
+                ended.append(End(step, token, "denied", error_class="policy"))
             elif answer == "hold" and approval is not None:
                 self.store.hold(step, token, approval)
             elif not step.mutates or self.store.open_intent(step, token, approval):
@@ -314,17 +317,17 @@ class Engine:
                 owner = self.store.owner_of(step)
                 if not self._awaits(step, token, owner):
                     end = _repeated(step, token, owner)
-                    ends += [end] if end else []
-        return self._settle(ends)
+                    ended += [end] if end else []
+        return self._settle(ended)
 
     def _ask(self, step: Step) -> tuple[str, Approval | None]:
         """``gate.gate_batch``: an approval that holds is used up; else policy's answer stands."""
         policy = step.tool.policy if step.mutates else "permit"
         given = self.store.approvals.get(step.approval_id) if step.approval_id else None
         used = given is not None and self._consume(given)
-        if policy == "permit" and step.is_unknown:
-            policy = "hold"  # what isn't known is held, whatever the policy says
-        step.gate = "permit" if policy == "hold" and used else policy
+        if policy == "hold" and used:
+            policy = "permit"  # asked with the approval, policy permits (``@approved``)
+        step.gate = rules.with_doubt(policy, doubtful=step.is_unknown and not used)
         if step.gate == "hold":
             for older in self.store.approvals.values():
                 if older.step is step and older.state == "pending":
@@ -338,7 +341,7 @@ class Engine:
             given.state == "approved"
             and not given.used
             and given.expires_at > self.store.clock()
-            and len(given.approved_by) >= given.votes_required
+            and rules.is_enough(given.approved_by, wanted=(given.votes_required,))
         )
         given.used |= holds
         return holds
@@ -371,9 +374,10 @@ class Engine:
 
     # --- undoing ------------------------------------------------------------------------------
 
-    def undo_plan(self, run: Run) -> saga.UndoPlan:
+    def undo_plan(self, run: Run, *, assume_happened: Step | None = None) -> saga.UndoPlan:
         """``selectors.compensating.plan_of``."""
-        return saga.plan([_past(s) for s in run.steps], self.compensations)
+        past = [_past(s, happened=s is assume_happened) for s in run.steps]
+        return saga.plan(past, self.compensations)
 
     def begin_undoing(self, run: Run) -> None:
         """``compensating.begin``."""
@@ -383,10 +387,7 @@ class Engine:
         self.carry_on(run)
 
     def is_undoing(self, run: Run) -> bool:
-        return run.state is State.COMPENSATING or (
-            run.state is State.CONFIRMATION_UNKNOWN
-            and run.error_class in {UNDOING_FAILED, UNDOING_UNKNOWN}
-        )
+        return saga.is_undoing(run.state, run.error_class)
 
     def reopen_undoing(self, run: Run) -> bool:
         """``compensating.reopen``."""
@@ -407,22 +408,16 @@ class Engine:
         if run.state is not State.COMPENSATING:
             return
         plan = self.undo_plan(run)
-        item = plan.next
-        if item is None:
-            outcome = saga.end(plan).outcome
-            self.store.move_run(run, State.COMPENSATED, outcome=outcome)
-        elif item.stage is saga.Stage.TO_DO:
-            self.queue_undoing(run, item)
-        elif item.stage is saga.Stage.FAILED:
-            self.store.move_run(run, State.CONFIRMATION_UNKNOWN, error_class=UNDOING_FAILED)
-        elif item.stage is saga.Stage.UNKNOWN:
-            self.store.move_run(run, State.CONFIRMATION_UNKNOWN, error_class=UNDOING_UNKNOWN)
+        if end := saga.rest(plan):
+            self.store.move_run(run, end.state, outcome=end.outcome, error_class=end.error_class)
+        elif plan.next and plan.next.stage is saga.Stage.TO_DO:
+            self.queue_undoing(run, plan.next)
 
     def queue_undoing(self, run: Run, item: saga.Item) -> None:
         """``compensating._queue``."""
         run.steps_total += 1
         name, seq = f"{run.name}.{run.steps_total}", run.steps_total
-        key = saga.undoing_key(run.id, item)
+        key = keys.undoing_key(run.id, item.step.id, item.tool, item.arguments)
         step = Step(
             self.new_id(), name, run, seq, self.tools[item.tool], dict(item.arguments), key, URGENT
         )
@@ -430,56 +425,55 @@ class Engine:
         self._insert(step)
 
 
+def _attempt_outcome(done: Done, verdict: RetryVerdict) -> str:
+    timed_out = done.reply.error_class == "timeout"
+    return ends.attempt_outcome(verdict, done.reply.ending, timed_out=timed_out)
+
+
 def _settled(done: Done, verdict: RetryVerdict) -> End:
     """``ending.settled``."""
     act, reply = done.act, done.reply
-    end = End(act.step, act.token, "failed", error_class=reply.error_class, act=act)
-    if verdict is RetryVerdict.UNKNOWN:
-        end.state, end.disposition = State.CONFIRMATION_UNKNOWN, "unknown"
-    elif verdict is RetryVerdict.SETTLE and reply.ending is Ending.REFUSED:
-        end.disposition = "refused_by_tool"
-    elif verdict is RetryVerdict.SETTLE:
-        end.state, end.disposition = State.SUCCEEDED, "executed"
+    state, disposition = ends.of_attempt(verdict, reply.ending)
+    end = End(act.step, act.token, disposition, state, reply.error_class, act=act, reply=reply)
+    end.outcome = _attempt_outcome(done, verdict)
+    if disposition is Disposition.EXECUTED:
         end.result, end.receipt = reply.result, "lookup" if reply.looked_up else "answer"
-    end.did_nothing = verdict is RetryVerdict.FAIL and act.step.mutates
     return end
 
 
+def _met(step: Step, owner: Step | None) -> Repeat:
+    found = owner and Owner(
+        step_id=owner.id,
+        run_id=owner.run.id,
+        seq=owner.seq,
+        state=owner.state,
+        disposition=owner.disposition,
+        result=owner.result,
+        idempotency=owner.tool.idempotency,
+        attempts=owner.attempts_made,
+    )
+    return forking.repeat(found, step_id=step.id, run_id=step.run.id)
+
+
 def _repeated(step: Step, token: int, owner: Step | None) -> End | None:
-    """``ending.repeated`` and ``_inherited``."""
-    if owner is None or owner is step:
+    """``ending.repeated``."""
+    met = _met(step, owner)
+    if owner is None or met in {Repeat.OURS, Repeat.AWAITED, Repeat.TAKEN_OVER}:
         return None
-    if owner.run is not step.run:
-        row = _owner_row(owner)
-        if forking.is_under_way(row, step.run.id) or forking.may_take_over(row, step.run.id):
-            return None
-        if owner.state is not State.SUCCEEDED:
-            return End(step, token, "failed", error_class="conflict")
-        said = ("inherited", State.SUCCEEDED)
-    elif owner.disposition != "executed":
+    if met is Repeat.CONFLICT:
         return End(step, token, "failed", error_class="conflict")
-    else:
-        said = ("deduplicated", State.SUCCEEDED)
-    return End(step, token, said[0], said[1], result=owner.result, copied_from=owner.id)
+    given = {"result": owner.result, "copied_from": owner.id}
+    return End(step, token, met.value, State.SUCCEEDED, **given)
 
 
-def _owner_row(owner: Step) -> dict[str, Any]:
-    return {
-        "run_id": owner.run.id,
-        "state": owner.state.value,
-        "idempotency": owner.tool.idempotency,
-        "attempts": owner.attempts_made,
-    }
-
-
-def _past(step: Step) -> saga.Past:
+def _past(step: Step, *, happened: bool = False) -> saga.Past:
     return saga.Past(
         id=step.id,
         seq=step.seq,
         tool=step.tool.name,
         effect=step.tool.effect,
-        state=step.state.value,
-        disposition=step.disposition,
+        state=State.SUCCEEDED.value if happened else step.state.value,
+        disposition=Disposition.EXECUTED if happened else step.disposition,
         undoes=step.compensates.id if step.compensates else None,
         arguments=step.arguments,
         result=step.result,

@@ -15,8 +15,8 @@ from apps.runs.domain import barrier, saga
 from apps.runs.domain.barrier import StopInForce, StopScope
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.pausing import may_pause
-from apps.runs.domain.states import State
-from tests.simulation.engine import UNDOING_FAILED, Engine
+from apps.runs.domain.states import CANCELLABLE, State
+from tests.simulation.engine import Engine
 from tests.simulation.rows import Approval, Run, Step
 from tests.simulation.store import BEGAN, timedelta
 
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 S = State
-CANCELLABLE = frozenset(
-    {S.ACCEPTED, S.QUEUED, S.RUNNING, S.WAITING_APPROVAL, S.CONFIRMATION_UNKNOWN}
-)
-UNDOABLE = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.CONFIRMATION_UNKNOWN})
-UNKNOWN_VERDICTS = tuple(FindingVerdict)
 
 
 class People:
@@ -44,6 +39,7 @@ class People:
     def asked(self, step: Step) -> Approval:
         """``oversight.services.request_batch``; somebody will look at it, perhaps."""
         world = self.world
+        world.watch.asks(step)
         window = self.rng.choice((20.0, 120.0, 600.0))
         approval = Approval(
             world.new_id(), step, world.bound(step), step.tool.risk, step.tool.votes,
@@ -86,7 +82,7 @@ class People:
 
     def notice(self, step: Step) -> None:
         """An unknown step, or a failed undoing, is on the page."""
-        failed = step.run.error_class == UNDOING_FAILED and step.state is S.FAILED
+        failed = step.run.error_class == saga.FAILED and step.state is S.FAILED
         if step.state is not S.CONFIRMATION_UNKNOWN and not failed:
             return
         mark = (step.id, step.attempts_made, step.state.value)
@@ -157,10 +153,8 @@ class People:
     def _undo_with(self, step: Step) -> bool:
         """``reconcile._undo``."""
         run = step.run
-        others = [s for s in run.steps if s is not step and s.state not in saga_settled()]
-        undoes = self.engine.compensations.get(step.tool.name)
-        can = run.state in UNDOABLE and not self.engine.is_undoing(run) and undoes and not others
-        if not can:
+        plan = self.engine.undo_plan(run, assume_happened=step)
+        if not saga.can_begin(plan, run.state, run.error_class):
             return False
         step.result = {"content": "a person says so"}
         self.store.settle_unknown(step, S.SUCCEEDED, "executed", "")
@@ -229,9 +223,8 @@ class People:
 
     def _agree(self, run: Run, seen: str) -> None:
         plan = self.engine.undo_plan(run)
-        begins = run.state in UNDOABLE and not self.engine.is_undoing(run) and not plan.unsettled
-        to_do = any(i.stage is saga.Stage.TO_DO for i in plan.items)
-        if begins and to_do and plan.digest == seen:
+        can = saga.can_begin(plan, run.state, run.error_class)
+        if can and plan.digest == seen:
             self.world.log("person", f"undoes {run.name}", f"{len(plan.items)} effects")
             self.engine.begin_undoing(run)
             self.world.ring()
@@ -271,6 +264,7 @@ class People:
     def _let_probe(self, name: str) -> None:
         one = self.store.breakers[name]
         if one.state == "open":
+            self.world.watch.lets(name)
             self.store.breakers[name] = breaker.half_opened(one)
             self.world.log("person", f"lets {name} be tried")
             self.world.bounds.wake_freed()
@@ -283,8 +277,3 @@ class People:
             self.world.log("person", f"{step.name} poison, again")
             self.store.queue_poison_again(step)
             self.world.ring()
-
-
-def saga_settled() -> frozenset[State]:
-    """States of which it is known whether they are effects."""
-    return frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.COMPENSATED, S.SHED})

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain.retry import did_nothing
 from apps.catalog.domain.contract import ToolUse
+from apps.policy.domain.effects import MUTATING
 from apps.runs.domain.admission import Class
+from apps.runs.domain.results import AttemptOutcome
 from apps.runs.domain.states import State
 
 DOMAIN = "shop"
 FOR_EVER = 1e12  # models.PARKED_UNTIL
-MUTATING = frozenset({"write", "irreversible"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,18 @@ class Attempt:
     number: int
     token: int
     outcome: str = ""  # empty while it is open
-    did_nothing: bool = False  # it ended so that it certainly caused nothing
+    http_status: int | None = None
+    error_class: str = ""
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether it ended, and so that it certainly caused nothing."""
+        return bool(self.outcome) and did_nothing(self.http_status, self.error_class)
+
+    @property
+    def made_nothing(self) -> bool:
+        """The same of one that wasn't to be tried again (``unsent._MADE_NOTHING``)."""
+        return self.outcome == AttemptOutcome.FAILED or self.did_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +163,12 @@ class Reply:
     took_s: float = 0.0
     looked_up: bool = False
 
+    @property
+    def http_status(self) -> int | None:
+        """Of an error class that was made of one."""
+        word, _, status = self.error_class.partition("_")
+        return int(status) if word == "http" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -173,4 +192,5 @@ class End:
     copied_from: UUID | None = None
     act: Act | None = None
     receipt: str = ""  # the evidence it is kept with
-    did_nothing: bool = False  # the attempt with which it ended
+    outcome: str = ""  # of the attempt with which it ended
+    reply: Reply | None = None  # the same

@@ -8,6 +8,7 @@ fails, its reply is lost, it comes late) happens here too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -17,16 +18,13 @@ from apps.calls.domain.breaker import BreakerStatus
 from apps.runs.domain import suspicion
 from apps.runs.domain.barrier import StopInForce
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
-from apps.runs.domain.states import State
-from apps.runs.domain.suspicion import ALONE, FEW, UNEXPLAINED, ClaimGroup, Evidence
-from tests.simulation.lost import after_loss
-from tests.simulation.rows import FOR_EVER, Approval, Attempt, End, Run, Step
+from apps.runs.domain.states import LIVE, TERMINAL, State
+from apps.runs.domain.suspicion import ALONE, FEW, ClaimGroup, Evidence, claim_group_of
+from tests.simulation.rows import FOR_EVER, Act, Approval, Attempt, End, Reply, Run, Step
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 S = State
-LOOK_AGAIN_S = 30  # journal.unknown
-MOVABLE = frozenset({S.ACCEPTED, S.QUEUED, S.RUNNING, S.WAITING_APPROVAL})
-OVER = frozenset({S.SUCCEEDED, S.FAILED, S.CANCELLED, S.SHED, S.COMPENSATED})
+MOVABLE = LIVE | {S.ACCEPTED}  # the states that ``journal.update_runs`` names
 
 
 class Watcher(Protocol):
@@ -37,6 +35,8 @@ class Watcher(Protocol):
     def writes(self, step: Step, token: int, what: str) -> None: ...
     def intends(self, step: Step, approval: Approval | None) -> None: ...
     def receipts(self, step: Step, evidence: str) -> None: ...
+    def asks(self, step: Step) -> None: ...
+    def commits(self, works: Iterable[tuple[Step, int]], actions: Iterable[Act]) -> None: ...
 
 
 class Store:
@@ -56,11 +56,15 @@ class Store:
         self.buckets: dict[str, datetime] = {}
         self.stops: dict[int, StopInForce] = {}
         self.findings: list[tuple[UUID, int, int, str]] = []  # step, round, person, word
+        self.look_ups: Counter[tuple[UUID, int]] = Counter()  # of a step in a round
         self.tokens = 0
         self.dirty: list[Step] = []
 
     def datetime(self) -> datetime:
-        return BEGAN + timedelta(seconds=self.clock())
+        return self.moment(self.clock())
+
+    def moment(self, at: float) -> datetime:
+        return BEGAN + timedelta(seconds=at)
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -76,7 +80,7 @@ class Store:
         if run.state is not new:
             self.watch.moves(run, new)
             run.state = new
-        run.finished_at = self.clock() if new in OVER else None
+        run.finished_at = self.clock() if new in TERMINAL else None
         for name, value in changes.items():
             setattr(run, name, value)
 
@@ -102,7 +106,9 @@ class Store:
 
     def suspects(self) -> ClaimGroup | None:
         """``claiming.suspects``."""
-        return next((c for c in (FEW, ALONE) if self.due(limit=1, group=c)), None)
+        found = (s for c in (FEW, ALONE) for s in self.due(limit=c.most, group=c))
+        losses = min((s.losses for s in found), default=None)
+        return None if losses is None else claim_group_of(losses)
 
     def due(self, *, limit: int, group: ClaimGroup) -> list[Step]:
         """``claiming.due``."""
@@ -181,18 +187,16 @@ class Store:
                 blame=step.blame,
                 alone=len(ours) == 1 or step.losses >= ALONE.low,
             )
-            state, disposition, error_class = after_loss(
-                idempotency=step.tool.idempotency,
+            fate = suspicion.fate(
+                poison=suspicion.is_poison(losses=step.losses, blame=step.blame),
                 intent_open=step.intent_open,
-                losses=step.losses,
-                blame=step.blame,
-                most_losses=UNEXPLAINED,
+                keyed=step.tool.idempotency == "keyed",
             )
             self._close_attempts(step, "lease_lost")
-            step.disposition, step.error_class = disposition, error_class
+            step.disposition, step.error_class = fate.disposition, fate.error_class
             step.not_before, step.finished_at = now, now
             self._clear(step)
-            self.move(step, state)
+            self.move(step, fate.state)
             self.timer(now)
         return dead
 
@@ -201,7 +205,7 @@ class Store:
             attempt = self.attempts.get((step.id, number))
             if attempt is None or attempt.outcome:
                 break
-            attempt.outcome = outcome
+            attempt.outcome = attempt.error_class = outcome
 
     # --- intents ------------------------------------------------------------------------------
 
@@ -244,13 +248,12 @@ class Store:
 
     # --- recording ----------------------------------------------------------------------------
 
-    def close_attempt(
-        self, step: Step, number: int, outcome: str, *, did_nothing: bool = False
-    ) -> None:
+    def close_attempt(self, step: Step, number: int, outcome: str, reply: Reply) -> None:
         """``close_attempts``."""
         attempt = self.attempts.get((step.id, number))
         if attempt is not None and not attempt.outcome:
-            attempt.outcome, attempt.did_nothing = outcome, did_nothing
+            attempt.outcome, attempt.error_class = outcome, reply.error_class
+            attempt.http_status = reply.http_status
 
     def is_unsent(self, step: Step) -> bool:
         """``NOT unsent.MAY_HAVE_HAPPENED``: of a step that is queued or was just claimed. An
@@ -270,7 +273,9 @@ class Store:
 
     def free_unsent(self, step: Step) -> None:
         """``unsent.free``."""
-        if step.state in {S.FAILED, S.CANCELLED} and not self.may_have_happened(step):
+        tried = (self.attempts.get((step.id, n)) for n in range(1, step.attempts_made + 1))
+        made_nothing = all(a.made_nothing for a in tried if a)
+        if step.state in {S.FAILED, S.CANCELLED} and made_nothing:
             self.free_intent(step)
 
     def drop_late(self, step: Step) -> bool:
@@ -288,8 +293,8 @@ class Store:
     def settle(self, end: End) -> bool:
         """``settle``: whether the step was still ours."""
         step = end.step
-        if end.act is not None:
-            self.close_attempt(step, end.act.number, end.disposition, did_nothing=end.did_nothing)
+        if end.act is not None and end.reply is not None:
+            self.close_attempt(step, end.act.number, end.outcome, end.reply)
         if not self.ours(step, end.token):
             return False
         self.watch.writes(step, end.token, f"settle {end.disposition}")

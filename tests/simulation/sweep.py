@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from apps.runs.domain import admission
 from apps.runs.domain.admission import Accept, AdmissionRequest, Defer, Queues
-from apps.runs.domain.states import State
+from apps.runs.domain.finding import look_again_s
+from apps.runs.domain.states import UNSETTLED, State
 from apps.runs.domain.suspicion import MANY, Evidence
-from tests.simulation.rows import Run
-from tests.simulation.store import LOOK_AGAIN_S
+from tests.simulation.rows import FOR_EVER, Run
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -66,10 +66,9 @@ def _take_back_leases(world: World, evidence: Evidence | None = None) -> None:
 
 
 def _carry_on_undoing(world: World) -> None:
-    live = {S.QUEUED, S.RUNNING, S.WAITING_APPROVAL, S.CONFIRMATION_UNKNOWN}
     for run in world.store.runs.values():
         if run.state is S.COMPENSATING and not any(
-            s.compensates is not None and s.state in live for s in run.steps
+            s.compensates is not None and s.state in UNSETTLED for s in run.steps
         ):
             world.engine.carry_on(run)
 
@@ -112,10 +111,13 @@ def _admit_deferred(world: World) -> None:
 
 def _look_up(world: World) -> None:
     """``reconcile.look_up_due`` and ``unknown.take_for_look_up``."""
-    for step in list(world.store.by_state[S.CONFIRMATION_UNKNOWN].values()):
+    store = world.store
+    for step in list(store.by_state[S.CONFIRMATION_UNKNOWN].values()):
         if step.tool.idempotency != "lookup" or step.not_before > world.now:
             continue
-        step.not_before = world.now + max(LOOK_AGAIN_S, (world.now - step.finished_at) / 10)
-        world.want_sweep(step.not_before)
         round_number = step.attempts_made
+        tries = store.look_ups[step.id, round_number] = 1 + store.look_ups[step.id, round_number]
+        wait_s = look_again_s(tries)
+        step.not_before = FOR_EVER if wait_s is None else world.now + wait_s
+        world.want_sweep(step.not_before)
         world.after(world.rng.uniform(0.0, 2.0), world.people.look_up, step, round_number)

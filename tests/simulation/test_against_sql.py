@@ -3,8 +3,10 @@ model and the product say the same."""
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from datetime import timedelta
 from itertools import product
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,23 +16,20 @@ from apps.kernel.statements import fetch
 from apps.kernel.transactions import command
 from apps.runs import course
 from apps.runs.domain.admission import Class
-from apps.runs.domain.suspicion import MOST_LOSSES
+from apps.runs.domain.suspicion import MOST_LOSSES, fate, is_poison
 from apps.runs.engine import patience
-from apps.runs.journal import forking, lost, unknown, unsent
+from apps.runs.journal import compensating, forking, lost, unsent
 from apps.runs.models import Step
-from apps.runs.selectors import compensating as undoing
 from apps.runs.work import Carried
 from tests.factories.runs import AttemptFactory, RunFactory, StepFactory
 from tests.runs.conftest import Scene
-from tests.simulation import engine, rows, store, worker
-from tests.simulation import lost as model
-from tests.simulation.engine import key_of
+from tests.simulation import engine, rows, worker
 from tests.simulation.world import World
 
 pytestmark = pytest.mark.django_db
 
 LOSSES = range(MOST_LOSSES + 1)
-OUTCOMES = {
+OUTCOMES: dict[str, Any] = {
     "nothing": {"outcome": "retryable", "http_status": 429, "error_class": "http_429"},
     "unreached": {"outcome": "retryable", "error_class": "not_connected", "http_status": None},
     "perhaps": {"outcome": "retryable", "error_class": "http_503", "http_status": 503},
@@ -52,24 +51,17 @@ def test_a_lost_lease_ends_as_the_model_says() -> None:
 
     for step in Step.objects.filter(run=run):
         idempotency, intent_open, losses = steps[step.pk]
-        told = model.after_loss(
-            idempotency=idempotency,
-            intent_open=intent_open,
-            losses=losses + 1,
-            blame=0,
-            most_losses=MOST_LOSSES,
-        )
-        assert (step.state, step.disposition, step.error_class) == told, steps[step.pk]
+        poison = is_poison(losses=losses + 1, blame=0, most_losses=MOST_LOSSES)
+        told = fate(poison=poison, intent_open=intent_open, keyed=idempotency == "keyed")
+        assert (step.state, step.disposition, step.error_class) == astuple(told), steps[step.pk]
         assert (step.lease_token, step.lease_losses) == (None, losses + 1)
         assert step.intent_open is intent_open
 
 
 def test_the_numbers_are_the_products() -> None:
-    assert store.LOOK_AGAIN_S == unknown.LOOK_AGAIN_S
     assert worker.KEEP_RECEIPTS_S == patience.KEEP_RECEIPTS_S
     assert engine.BRANCH_WAIT_S == forking.WAIT_S
-    assert engine.KEY_PURPOSE == course.KEY_PURPOSE
-    assert {engine.UNDOING_FAILED, engine.UNDOING_UNKNOWN} == {undoing.FAILED, undoing.UNKNOWN}
+    assert engine.URGENT == compensating.URGENT
 
 
 @pytest.mark.parametrize("idempotency", ["keyed", "lookup", "none"])
@@ -89,7 +81,7 @@ def test_what_may_have_happened_is_what_the_model_says(
     modelled = rows.Step(UUID(int=2), "s", run, 1, tool, {}, "k", 50, attempts_made=len(attempts))
     for number, name in enumerate(attempts, start=1):
         world.store.attempts[modelled.id, number] = rows.Attempt(
-            modelled, number, 1, "retryable", did_nothing=name != "perhaps"
+            modelled, number, 1, **OUTCOMES[name]
         )
 
     sql = f"SELECT {unsent.MAY_HAVE_HAPPENED} FROM runs_step s WHERE s.id = %s"
@@ -98,15 +90,20 @@ def test_what_may_have_happened_is_what_the_model_says(
     assert may_have_happened is not world.store.is_unsent(modelled)
 
 
-def test_a_key_is_made_as_the_product_makes_it(scene: Scene) -> None:
+def test_what_a_run_goes_on_with_is_what_the_model_says(scene: Scene) -> None:
+    """``course.advance_runs`` and ``Engine.plot`` ask the same functions in the same way."""
     arguments = {"n": 1, "why": "änderung"}
-    run = scene.run([{"call": {"tool": "refund", "args": arguments}}])
-    [made] = course.advance_runs(
-        [Carried(run, [{"call": {"tool": "refund", "args": arguments}}])], notes={}
-    ).steps
+    items = [{"call": {"tool": "refund", "args": arguments}}]
+    run = scene.run(items)
+    [made] = course.advance_runs([Carried(run, list(items))], notes={}).steps
 
-    terms = rows.ToolUse("refund")
-    named = rows.Tool("refund", "write", "keyed", "permit", 1, 1, False, terms)
-    mine = rows.Run(run.pk, "r", "j0", "a0", Class.C2, [], 1.0, 1.0, run.root_id or run.pk)
+    world = World(0)
+    world.engine.tools["refund"] = rows.Tool(
+        "refund", "write", "keyed", "permit", 1, 1, False, rows.ToolUse("refund")
+    )
+    root = run.root_id or run.pk
+    mine = rows.Run(run.pk, "r", "j0", "a0", Class.C2, items, 1.0, 1.0, root)
+    step = world.engine.plot(mine)
 
-    assert key_of(UUID(int=0), mine, named, arguments) == made.idempotency_key
+    assert step is not None
+    assert (step.key, step.seq) == (made.idempotency_key, made.seq)

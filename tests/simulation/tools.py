@@ -108,11 +108,14 @@ class ToolServer:
         if step.mutates and step.tool.idempotency == "lookup":
             looked = read_answer(self.look_up(step), tool=step.tool.name, arguments=step.arguments)
             if looked is Looked.FOUND:
-                return Reply(Ending.ANSWERED, result=self.known[key], took_s=took, looked_up=True)
+                result = self.known.get(key, {})
+                return Reply(Ending.ANSWERED, result=result, took_s=took, looked_up=True)
             if looked is not Looked.ABSENT:
                 return Reply(Ending.LOST, "unconfirmed_error", took_s=took)
         elif step.mutates and step.tool.idempotency == "keyed" and key in self.known:
             return Reply(Ending.ANSWERED, result=self.known[key], took_s=took)
+        elif step.mutates and step.tool.idempotency == "keyed" and self.working.get(key):
+            return Reply(Ending.LOST, "unconfirmed_error", took_s=took)  # 409: it is at it
         return Reply(Ending.REFUSED, "refused_by_tool", took_s=took)
 
     def tells_nothing(self, step: Step) -> bool:
@@ -142,7 +145,7 @@ class ToolServer:
     def _do(self, step: Step, key: str) -> None:
         if key:
             self.working[key] -= 1
-        if not step.mutates:
+        if not step.mutates or self._is_refused(step):
             return
         if step.tool.idempotency == "keyed" and key in self.known:
             return
@@ -154,7 +157,8 @@ class ToolServer:
     def look_up(self, step: Step) -> Any:
         """The look-up of a tool by key; now and then it makes no sense."""
         if self.world.rng.random() < self.faultiness.get(step.tool.name, 0.0):
-            return self.world.rng.choice([None, "?", {"found": "yes"}])
+            other = {"found": True, "tool": "another", "result": {}}
+            return self.world.rng.choice([None, "?", {"found": "yes"}, other])
         if step.key not in self.known:
             return {"found": False}
         digest = hashlib.sha256(canonical_bytes(step.arguments)).hexdigest()

@@ -234,6 +234,8 @@ class Worker:
         self.sent.add(act.token)
         if self.world.kills(act.step):
             self.world.log(self.name, f"{act.step.name} kills its worker")
+            if self.world.kills_late:
+                self.world.tools.receive(act, self.key_sent(act), self.hears(act))
             self.crash(WorkHorseEnd.CRASHED, (act.step.id,))
             return
         key = self.key_sent(act)

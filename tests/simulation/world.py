@@ -16,7 +16,7 @@ from uuid import UUID
 
 from apps.calls.domain.caps import CapLimits
 from apps.calls.domain.limiter import LEAST, Limiter
-from apps.catalog.domain.contract import NO_RATE, Compensation, RetryPolicy, ToolUse
+from apps.catalog.domain.contract import NO_RATE, Compensation, Limits, RetryPolicy, ToolUse
 from apps.oversight.domain.binding import binding, binding_digest
 from apps.runs.domain.admission import Accept, Class, Defer
 from apps.runs.domain.barrier import StopScope
@@ -61,9 +61,11 @@ class World:
         tools = self._tools()
         self.bounds = Bounds(self.store, self.rng, self._caps())
         wanted = {"j0": ("t1", "t2"), "j1": ()}
+        most = Limits(steps=self.rng.choice((2, 60, 60, 60)))
         self.engine = Engine(
-            self.store, self.bounds, tools, wanted, self.rng, self.new_id, lambda s: self.ask(s)
-        )
+            self.store, self.bounds, tools, wanted, self.rng, self.new_id, lambda s: self.ask(s),
+            most,
+        )  # fmt: skip
         self.tools = ToolServer(
             self, self._faultiness(tools), self.rng.choice((frozenset(), frozenset({1})))
         )
@@ -98,6 +100,7 @@ class World:
         for cls in (Class.C3, Class.C2, Class.C1):  # bounds must not shrink with importance
             least = self.queue_bounds[cls] = max(least, self.queue_bounds[cls])
         self.poison = {rng.randint(1, 3)} if rng.random() < 0.1 else set()
+        self.kills_late = rng.random() < 0.5  # when the call has been sent already
         self.db_away: list[tuple[float, float]] = []
         if rng.random() < 0.3:
             for _ in range(rng.randint(1, 4)):
@@ -232,8 +235,9 @@ class World:
 
     def _plan_control(self, run: Run) -> None:
         rng, people = self.rng, self.people
+        cancel_s = rng.choice((60.0, 400.0))
         for what, share, most in (
-            (people.cancel, 0.15, 60.0), (people.pause, 0.15, 60.0), (people.undo, 0.4, 300.0),
+            (people.cancel, 0.15, cancel_s), (people.pause, 0.15, 60.0), (people.undo, 0.4, 300.0),
         ):  # fmt: skip
             if rng.random() < share:
                 self.after(rng.uniform(0.0, most), what, run)

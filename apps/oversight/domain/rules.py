@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -125,8 +125,19 @@ def outcome(standing: ApprovalStatus, answer: ProposedVote) -> str:
     """The state after this answer: one rejection ends it, approvals must be enough."""
     if not answer.approve:
         return "rejected"
-    votes = {*standing.approved_by, answer.user_id}
-    return "approved" if len(votes) >= standing.votes_required else "pending"
+    voters = (*standing.approved_by, answer.user_id)
+    return "approved" if is_enough(voters, wanted=(standing.votes_required,)) else "pending"
+
+
+def is_enough(voters: Iterable[int], *, wanted: Iterable[int]) -> bool:
+    """Whether as many different people agree as whoever wants the most of them wants."""
+    return len(set(voters)) >= max(1, *wanted)
+
+
+def with_doubt(answer: str, *, doubtful: bool) -> str:
+    """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
+    turns a denial into a question."""
+    return "hold" if doubtful and answer == "permit" else answer
 
 
 def is_hurried(decisions_last_hour: int) -> bool:

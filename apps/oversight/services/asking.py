@@ -17,6 +17,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import participant
 from apps.oversight.adapters import KeyFileError
+from apps.oversight.domain import rules
 from apps.oversight.domain.binding import binding_digest
 from apps.oversight.models import Approval, Vote
 from apps.oversight.services.proving import why_not_proved
@@ -140,8 +141,12 @@ def use_batch(
     _take_back(unread)
     refused = {row.pk for row, _ in (*forged, *unread)}
     agreed = {row.pk: _agreed(row, cast[row.pk]) for row in held if row.pk not in refused}
-    least = {row.pk: max(row.votes_required, (votes or {}).get(row.pk, 1)) for row in held}
-    enough = [pk for pk, voters in agreed.items() if len(voters) >= least[pk]]
+    wanted = {row.pk: (row.votes_required, (votes or {}).get(row.pk, 1)) for row in held}
+    enough = [
+        pk
+        for pk, voters in agreed.items()
+        if rules.is_enough((v.user_id for v in voters), wanted=wanted[pk])
+    ]
     used = {pk: sorted({v.user.role for v in agreed[pk]}) for pk in _use_up(enough)}
     audit.record_many([fact("consumed", row, GATE) for row in held if row.pk in used])
     return Used(used, {row.pk: why for row, why in unread})
