@@ -281,7 +281,7 @@ STORAGES = {
         else "controltower.staticfinder.ModuleStorage"
     },
 }
-WHITENOISE_USE_FINDERS = ENV == "test"
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = ENV == "test"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
