@@ -14,12 +14,13 @@ http = get_asgi_application()
 
 from django.conf import settings  # noqa: E402, I001  # Django must be set up before its models load
 from apps.api.live.routing import websocket_urlpatterns  # noqa: E402
-from controltower.below import App, Below  # noqa: E402
+from apps.web.adapters.below import App, Below  # noqa: E402
+from apps.web.adapters.bodies import Bounded  # noqa: E402
 from apps.kernel.environment import live_origins  # noqa: E402
 
 application: App = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": Bounded(http, 2 * settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
         "websocket": OriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
             live_origins(settings.TOWER_ORIGIN, production=settings.PRODUCTION),
