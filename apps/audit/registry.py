@@ -43,6 +43,29 @@ def signer() -> Signer:
     return _signer["one"]
 
 
+@dataclass(frozen=True, slots=True)
+class BundlePart:
+    """What an app adds to a bundle of the log: dotted names of ``before()`` and of
+    ``behind(events)``, which is told the events just written. Both give pairs of what an entry is
+    and its value, as ``deploy/verify.py`` reads them."""
+
+    before: str
+    behind: str
+
+
+_parts: dict[BundlePart, None] = {}
+
+
+def add_bundle_parts(*some: BundlePart) -> None:
+    """Have bundles of the log hold these too from now on."""
+    _parts.update(dict.fromkeys(some))
+
+
+def bundle_parts() -> tuple[BundlePart, ...]:
+    """All of them, in the order in which they were named."""
+    return tuple(_parts)
+
+
 class _Named(Protocol):
     @property
     def name(self) -> str: ...

@@ -71,4 +71,6 @@ audit_patterns: list[URLPattern | URLResolver] = [
     path("verify/", audit.verify, name="verify"),
     path("verified/", audit.verified, name="verified"),
     path("export.ndjson", audit.export, name="export"),
+    path("bundle/", audit.bundle, name="bundle"),
+    path("verify.py", audit.verifier, name="verifier"),
 ]

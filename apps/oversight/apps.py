@@ -9,7 +9,9 @@ from apps.audit.domain.duty import Duty
 from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import (
+    BundlePart,
     Signer,
+    add_bundle_parts,
     add_duties,
     add_guards,
     add_streams,
@@ -40,6 +42,10 @@ GUARDS = (
 )
 
 SIGNER = Signer("apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify")
+IN_BUNDLES = BundlePart(
+    "apps.oversight.services.bundled.keys", "apps.oversight.services.bundled.answers"
+)
+
 PERMISSIONS = (
     Permission("approvals.view", EVERYONE),
     Permission("approvals.decide", frozenset({Role.OPERATOR})),
@@ -71,5 +77,6 @@ class OversightConfig(AppConfig):
         add_duties(*DUTIES)
         add_guards(*GUARDS)
         sign_by(SIGNER)
+        add_bundle_parts(IN_BUNDLES)
         add_entries(*PAGES)
         add_parties("apps.oversight.services.parties.policy_author")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from apps.kernel.canonical import digest
+from apps.kernel.canonical import canonical_bytes, digest_of_bytes
 
 GENESIS = "0" * 64
 PURPOSE = "tower.audit.v1"
@@ -49,10 +49,16 @@ Event: TypeAlias = Mapping[str, Any] | Texts | UnreadEvent
 def link(previous: str, position: int, event: Mapping[str, Any] | Texts) -> str:
     """The hash of ``event`` at ``position`` after the event whose hash is ``previous``. Texts can
     always be linked; other content raises what says why it can't be."""
+    purpose = TEXTS_PURPOSE if isinstance(event, Texts) else PURPOSE
+    return digest_of_bytes(hashed_bytes(previous, position, event), purpose=purpose)
+
+
+def hashed_bytes(previous: str, position: int, event: Mapping[str, Any] | Texts) -> bytes:
+    """The very bytes that the hash covers, behind its purpose."""
     body: dict[str, Any] = {"prev": previous, "position": position}
     if isinstance(event, Texts):
-        return digest(body | {"texts": dict(event.columns)}, purpose=TEXTS_PURPOSE)
-    return digest(body | {"event": dict(event)}, purpose=PURPOSE)
+        return canonical_bytes(body | {"texts": dict(event.columns)})
+    return canonical_bytes(body | {"event": dict(event)})
 
 
 def first_break(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -13,14 +14,14 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from apps.accounts.authn import requires
 from apps.audit import selectors
 from apps.audit.selectors.guarding import weaknesses
-from apps.audit.services import verifying
+from apps.audit.services import bundling, verifying
 from apps.audit.services.standing import ChainStanding, standing
 from apps.kernel import exactjson
-from apps.kernel.errors import TowerError
+from apps.kernel.errors import InvalidInputError, TowerError
 from apps.kernel.moments import moment
 from apps.kernel.streaming import download
 
-WORD = 128
+WORD, LONGEST_NUMBER = 128, 18
 
 
 @require_GET
@@ -71,6 +72,37 @@ def export(request: HttpRequest) -> HttpResponseBase:
     return download(request, lines, content_type="application/x-ndjson", filename=name)
 
 
+@require_POST
+@requires("audit.view")
+def bundle(request: HttpRequest) -> HttpResponseBase:
+    """The log with all that proves it, from a place on; verified with ``verifier`` and nothing of
+    the tower."""
+    after = _place(request.POST.get("after", ""))
+    by = request.user.actor
+    bundling.taken(by, after=after, what="bundle")
+    name = f"audit-{timezone.now():%Y%m%dT%H%M%SZ}-after-{after}.bundle"
+    lines = (line.decode() for line in bundling.Bundle(after, by).lines())
+    return download(request, lines, content_type="application/x-ndjson", filename=name)
+
+
+@require_GET
+@requires("audit.view")
+def verifier(request: HttpRequest) -> HttpResponse:
+    """The program that verifies a bundle: one file."""
+    text = (settings.BASE_DIR / "deploy" / "verify.py").read_bytes()
+    response = HttpResponse(text, content_type="text/x-python; charset=utf-8")
+    response.headers["Content-Disposition"] = 'attachment; filename="verify.py"'
+    return response
+
+
+def _place(text: str) -> int:
+    """A place in the log. Raises ``InvalidInputError`` for anything else."""
+    text = text.strip().replace(",", "") or "0"
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+        raise InvalidInputError("“After” is the number of an event, or 0 for the whole log.")
+    return int(text)
+
+
 def _wanted(request: HttpRequest) -> selectors.LogFilter:
     asked = {
         name: request.GET.get(name, "").strip()[:WORD]
@@ -96,7 +128,7 @@ def _fields(request: HttpRequest) -> dict[str, Any]:
 def number(request: HttpRequest, name: str) -> int | None:
     """A whole number of the address; ``None`` for anything else."""
     text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) <= 18 else None
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
 
 
 def _uuid(text: str) -> UUID | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import Any
 
 from rfc8785 import CanonicalizationError
 
@@ -75,6 +76,23 @@ def vote_of(vote: Vote) -> SignedVote:
         signature=vote.signature,
         key_id=vote.key_id,
     )
+
+
+def signed_by(approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
+    """What the signature of this answer covers, as it is stored; nothing where nobody is named as
+    having answered."""
+    decision = _decision_of(approval)
+    if decision is None:
+        return {}
+    if _is_signed_at_first(approval, votes):
+        voters = {vote.user.username for vote in votes}
+        return first_payload(asked_of(approval), decision, voters)
+    return decision_payload(asked_of(approval), decision, [*map(vote_of, votes)])
+
+
+def signed_by_vote(approval: Approval, vote: Vote) -> dict[str, Any]:
+    """What the signature of this vote covers, as it is stored."""
+    return vote_payload(asked_of(approval), vote_of(vote))
 
 
 def why_not_proved(approval: Approval, votes: Sequence[Vote]) -> str:
