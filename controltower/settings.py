@@ -118,6 +118,7 @@ if flag("TOWER_PRACTICE", default=True):
     INSTALLED_APPS.append("controltower.practice")
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "apps.audit.views.CallerMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 from django.db import models
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
+from apps.audit.domain.caller import VIA
 from apps.kernel import exactjson
 from apps.kernel.models import JSONField
 
@@ -66,10 +68,23 @@ class Event(models.Model):
             models.Index(
                 fields=["id"], condition=models.Q(position=None), name="audit_event_unsealed"
             ),
+            models.Index(
+                KT(f"payload__{VIA}__request"),
+                "id",
+                condition=models.Q(payload__has_key=VIA),
+                name="audit_event_request",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject_type}:{self.subject_id}"
+
+    @property
+    def request(self) -> str:
+        """The name of the request on which it happened, if it did on one."""
+        via = self.payload.get(VIA) if isinstance(self.payload, dict) else None
+        named = via.get("request") if isinstance(via, dict) else None
+        return named if isinstance(named, str) else ""
 
 
 class Subscription(models.Model):

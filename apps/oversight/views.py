@@ -15,6 +15,7 @@ from django_htmx.http import trigger_client_event
 
 from apps.accounts.authn import requires
 from apps.accounts.models import User
+from apps.audit.services.reading import read
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
@@ -70,7 +71,15 @@ def _opened(request: HttpRequest) -> Approval | None:
 def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """One question: a page of its own, or the panel beside the list."""
     name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
-    return render(request, name, _sheet(request, _one(approval_id)))
+    approval = _one(approval_id)
+    _note_reading(request, approval)
+    return render(request, name, _sheet(request, approval))
+
+
+def _note_reading(request: HttpRequest, approval: Approval) -> None:
+    """Who was shown the evidence of High and Critical questions is kept."""
+    if approval.risk >= rules.HIGH:
+        read(cast(User, request.user).actor, "approval", approval.pk, run_id=approval.run_id)
 
 
 @require_GET

@@ -48,7 +48,8 @@ SAMPLES: dict[str, Any] = {
 QUERIES = {"api:events": "?stream=tower"}
 ROLES = [role.value for role in Role]
 WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
-SESSION = re.compile(r"django_session|last_login|axes_")
+# What is written of a reading is that it was read.
+SESSION = re.compile(r"django_session|last_login|axes_|^\s*INSERT INTO audit_event\b")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Max, Q, QuerySet
+from django.db.models.fields.json import KT
 
 from apps.audit import registry
 from apps.audit.domain.actors import Actor, ActorKind
+from apps.audit.domain.caller import VIA
 from apps.audit.domain.chain import AS_TEXTS, Texts
 from apps.audit.domain.streams import RUN
 from apps.audit.models import DeadLetter, Event
@@ -25,6 +27,7 @@ PAGE = 50
 HEAD_WINDOW = 10_000  # a head older than this many events is reported as 0: nobody waits for it
 EXPORT_LIMIT = 50_000
 EXPORT_CHUNK = 2_000
+SHORT = "older events match too: ask for those before the last of these {:,}"
 FEED_WINDOW = 5_000
 MOST_DIGESTED = 252  # levels of a payload: with what a hash covers beside it, orjson writes 254
 
@@ -134,6 +137,7 @@ class LogFilter:
     subject_type: str = ""
     subject_id: str = ""
     run_id: UUID | None = None
+    request: str = ""  # everything that happened on one request
     since: datetime | None = None
     until: datetime | None = None
 
@@ -144,11 +148,14 @@ class LogFilter:
             "subject_type": self.subject_type,
             "subject_id": self.subject_id,
             "run_id": self.run_id,
+            "payload__has_key": VIA if self.request else "",  # the index is of those
+            "request": self.request,
             "kind__startswith": self.kind,
             "at__gte": self.since,
             "at__lt": self.until,
         }
-        return Event.objects.filter(**{k: v for k, v in exact.items() if v}).order_by("-id")
+        rows = Event.objects.alias(request=KT(f"payload__{VIA}__request")).order_by("-id")
+        return rows.filter(**{k: v for k, v in exact.items() if v})
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +201,41 @@ def sealed_by_texts() -> int:
     return Event.objects.filter(sealed_as=AS_TEXTS).count()
 
 
+# One look into the index for each kind of thing, however many events there are.
+_ABOUT = """
+    WITH RECURSIVE seen AS (
+        (SELECT subject_type AS word FROM audit_event ORDER BY 1 LIMIT 1)
+        UNION ALL
+        SELECT (SELECT subject_type FROM audit_event WHERE subject_type > seen.word
+            ORDER BY 1 LIMIT 1)
+        FROM seen WHERE seen.word IS NOT NULL
+    )
+    SELECT word FROM seen WHERE word <> '' LIMIT 200
+"""
+
+
+def about() -> list[str]:
+    """What kinds of things the log tells of."""
+    return [row[0] for row in fetch(_ABOUT, [])]
+
+
 def export(wanted: LogFilter) -> Iterator[dict[str, Any]]:
-    """The newest ``EXPORT_LIMIT`` matching events as plain values, newest first; read in chunks by
-    key, so that no cursor stays open while a slow browser reads."""
+    """The newest ``EXPORT_LIMIT`` matching events as plain values, newest first, and an end that
+    says how many they are and, if there are more, that it ends short. Read in chunks by key, so
+    that no cursor stays open while a slow browser reads."""
     before: int | None = None
-    for _ in range(EXPORT_LIMIT // EXPORT_CHUNK):
+    count = 0
+    while count < EXPORT_LIMIT:
         rows = wanted.rows()
-        found = list((rows if before is None else rows.filter(id__lt=before))[:EXPORT_CHUNK])
+        most = min(EXPORT_CHUNK, EXPORT_LIMIT - count)
+        found = list((rows if before is None else rows.filter(id__lt=before))[:most])
         yield from map(_plain, found)
-        if len(found) < EXPORT_CHUNK:
-            return
+        count += len(found)
+        if len(found) < most:
+            break
         before = found[-1].pk
+    more = count == EXPORT_LIMIT and wanted.rows().filter(id__lt=before).exists()
+    yield {"end": {"events": count, "short": SHORT.format(count) if more else ""}}
 
 
 def _plain(row: Event) -> dict[str, Any]:

@@ -24,11 +24,9 @@ from apps.audit.domain.chain import GENESIS, UnreadEvent, hashed_bytes
 from apps.audit.domain.checkpoint import SignedHead
 from apps.audit.selectors import Stored
 from apps.audit.services.checkpointing import is_signed
-from apps.audit.services.recording import record
 from apps.audit.services.sealing import as_sealed
 from apps.audit.services.standing import marks_between, marks_of_file
 from apps.kernel.statements import database_now
-from apps.kernel.transactions import command
 
 VERSION = 1
 MOST_EVENTS = 500_000  # of one bundle
@@ -122,15 +120,3 @@ def _marks(after: int, upto: int) -> dict[int, list[SignedHead]]:
         if is_signed(mark):
             found.setdefault(mark.count, []).append(mark)
     return found
-
-
-@command
-def taken(by: Actor, *, after: int, what: str) -> None:
-    """Write down that somebody takes a part of the log away."""
-    record(
-        kind="audit.exported",
-        actor=by,
-        subject_type="audit_log",
-        subject_id=what,
-        payload={"after": after},
-    )

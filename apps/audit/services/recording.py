@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from apps.audit import fanout, registry
 from apps.audit.domain.actors import Actor
+from apps.audit.domain.caller import VIA, caller
 from apps.kernel.statements import fetch, rows_as_json
 from apps.kernel.transactions import after_commit, command, participant
 
@@ -25,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event to record. ``payload`` holds ids, numbers and short words, never secrets."""
+    """One event to record. ``payload`` holds ids, numbers and short words, never secrets; what is
+    recorded on a request bears that under ``via`` (see ``domain.caller``)."""
 
     kind: str
     actor: Actor
@@ -74,6 +76,8 @@ def record_many(facts: Sequence[Fact]) -> list[int]:
     """Insert events in one statement, in the order given; bells ring after commit."""
     if not facts:
         return []
+    on_request = caller()
+    via = {VIA: on_request.told} if on_request else {}
     rows = [
         {
             "n": n,
@@ -82,7 +86,7 @@ def record_many(facts: Sequence[Fact]) -> list[int]:
             "subject_type": f.subject_type,
             "subject_id": f.subject_id,
             "run_id": f.run_id,
-            "payload": f.payload,
+            "payload": {**f.payload, **via} if via else f.payload,
         }
         for n, f in enumerate(facts)
     ]

@@ -6,6 +6,7 @@ writes that back.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from apps.documents import selectors
@@ -25,9 +26,11 @@ from apps.documents.services.rows import (
     write,
 )
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 
 KEPT = 5  # texts of other authors that a draft keeps
+ONE_SITTING = timedelta(minutes=1)  # saves of one author within this are told as one
 
 
 @command
@@ -48,7 +51,14 @@ def save_draft(kind: DocumentKind, subject: Any, *, text: str, revision: int, au
         life = lives.saved(draft.life, revision=revision, by=author.pk)
     except StaleRevisionError:  # two tabs save one revision: the second keeps its text on the page
         raise conflict(kind, subject) from None
+    if text != draft.text and not _goes_on(draft, author):
+        note_down(kind, "draft_saved", subject, author.actor, revision=life.revision)
     return write(kind, draft, life, text=text, earlier=_earlier(draft, text, author), trouble="")
+
+
+def _goes_on(draft: Any, author: Any) -> bool:
+    """Whether this save goes on with the author's own, as an editor does that saves by itself."""
+    return draft.author_id == author.pk and database_now() - draft.updated_at < ONE_SITTING
 
 
 def _earlier(draft: Any, text: str, author: Any) -> list[dict[str, Any]]:

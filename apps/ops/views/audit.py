@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from apps.accounts.authn import requires
 from apps.audit import selectors
 from apps.audit.selectors.guarding import weaknesses
-from apps.audit.services import bundling, verifying
+from apps.audit.services import bundling, reading, verifying
 from apps.audit.services.standing import ChainStanding, standing
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, TowerError
@@ -22,6 +22,7 @@ from apps.kernel.moments import moment
 from apps.kernel.streaming import download
 
 WORD, LONGEST_NUMBER = 128, 18
+FIELDS = ("kind", "actor", "subject_type", "subject_id", "run", "request", "from", "to")
 
 
 @require_GET
@@ -29,8 +30,11 @@ WORD, LONGEST_NUMBER = 128, 18
 def index(request: HttpRequest) -> HttpResponse:
     """The log, newest first."""
     wanted = _wanted(request)
+    fields = _fields(request)
+    # What is not understood is not left out silently: an auditor would take all for some.
     page = selectors.page(wanted, before=number(request, "before"))
-    context = {"page": page, "wanted": wanted, "chain": selectors.chain_head(), **_fields(request)}
+    context = {"page": page if not fields["wrong"] else selectors.LogPage([], None), **fields}
+    context |= {"wanted": wanted, "chain": selectors.chain_head(), "about": selectors.about()}
     context |= _chain()
     return render(request, "ops/audit.html", context)
 
@@ -66,7 +70,10 @@ def _chain() -> dict[str, Any]:
 @require_GET
 @requires("audit.view")
 def export(request: HttpRequest) -> HttpResponseBase:
-    """The log as NDJSON, with the same filters: one event a line, position and hash included."""
+    """The log as NDJSON, with the same filters: one event a line, position and hash included, and
+    an end that says whether there are more."""
+    asked = {name: value[:WORD] for name, value in request.GET.items() if name in FIELDS}
+    reading.taken(request.user.actor, "audit_log", "events", what=asked)
     lines = (exactjson.dumps(row) + "\n" for row in selectors.export(_wanted(request)))
     name = f"audit-{timezone.now():%Y%m%dT%H%M%SZ}.ndjson"
     return download(request, lines, content_type="application/x-ndjson", filename=name)
@@ -79,7 +86,7 @@ def bundle(request: HttpRequest) -> HttpResponseBase:
     the tower."""
     after = _place(request.POST.get("after", ""))
     by = request.user.actor
-    bundling.taken(by, after=after, what="bundle")
+    reading.taken(by, "audit_log", "bundle", what={"after": after})
     name = f"audit-{timezone.now():%Y%m%dT%H%M%SZ}-after-{after}.bundle"
     lines = (line.decode() for line in bundling.Bundle(after, by).lines())
     return download(request, lines, content_type="application/x-ndjson", filename=name)
@@ -106,7 +113,7 @@ def _place(text: str) -> int:
 def _wanted(request: HttpRequest) -> selectors.LogFilter:
     asked = {
         name: request.GET.get(name, "").strip()[:WORD]
-        for name in ("kind", "actor", "subject_type", "subject_id")
+        for name in ("kind", "actor", "subject_type", "subject_id", "request")
     }
     return selectors.LogFilter(
         **asked,
@@ -117,10 +124,9 @@ def _wanted(request: HttpRequest) -> selectors.LogFilter:
 
 
 def _fields(request: HttpRequest) -> dict[str, Any]:
-    names = ("kind", "actor", "subject_type", "subject_id", "run", "from", "to")
     readers = {"run": _uuid, "from": moment, "to": moment}
     wrong = [n for n, read in readers.items() if request.GET.get(n) and not read(request.GET[n])]
-    is_filtered = any(request.GET.get(n) for n in names)
+    is_filtered = any(request.GET.get(n) for n in FIELDS)
     is_first_page = number(request, "before") is None
     return {"is_filtered": is_filtered, "is_first_page": is_first_page, "wrong": wrong}
 

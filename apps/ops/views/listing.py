@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
+from apps.audit.services import reading
 from apps.kernel.streaming import csv_lines, download
 from apps.ops import figures
 from apps.ops.forms import RunFilterForm
@@ -21,6 +22,7 @@ from apps.outcomes.domain.counting import WORDS as COUNTED
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
 
+MOST_QUERY = 500  # characters of an address that an event keeps
 CSV_FIELDS = (
     *("id", "domain_slug", "job_slug", "contract_number", "agent_label", "source", "origin"),
     *(
@@ -93,6 +95,8 @@ def news(request: HttpRequest) -> HttpResponse:
 def export_csv(request: HttpRequest) -> HttpResponseBase:
     """The list as CSV, with the same filters, newest first."""
     wanted = RunFilterForm(request.GET).wanted()
+    asked = request.GET.urlencode()[:MOST_QUERY]
+    reading.taken(request.user.actor, "runs", "list", what={"query": asked})
     rows = ([_csv_value(getattr(run, f)) for f in CSV_FIELDS] for run in runs.export(wanted))
     name = f"runs-{timezone.now():%Y%m%dT%H%M%SZ}.csv"
     lines = csv_lines(CSV_FIELDS, rows)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
+from apps.audit.services import reading
 from apps.kernel import exactjson
 from apps.ops import figures
 from apps.ops.selectors import detail as details
@@ -108,6 +109,7 @@ def conversation(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def export_json(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """A run as one file."""
     document = details.as_document(details.run_detail(run_id))
+    reading.taken(request.user.actor, "run", run_id, run_id=run_id)
     text = exactjson.dumps(document, indent=True)
     response = HttpResponse(text, content_type="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="run-{run_id}.json"'

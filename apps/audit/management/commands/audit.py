@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.audit.domain.actors import SETUP
 from apps.audit.models import Verification
-from apps.audit.services import bundling, verifying
+from apps.audit.services import bundling, reading, verifying
 from apps.kernel.errors import TowerError
 
 PIECE_S = 2.0
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _bundle(self, path: Path, after: int) -> None:
-        bundling.taken(SETUP, after=after, what="bundle")
+        reading.taken(SETUP, "audit_log", "bundle", what={"after": after})
         part = path.with_name(f"{path.name}.part")  # what was cut off never has the name
         line = b""
         with part.open("wb") as file:
