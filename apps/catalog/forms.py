@@ -2,100 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
-from apps.catalog.domain.contract import NO_RATE
-from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
+from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.entrydiff import IDEMPOTENCY
+from apps.catalog.domain.fields import (
+    FIELDS,
+    TOOL_FIELDS,
+    Spoken,
+    default_of,
+    form_kind,
+    schema_of,
+)
 from apps.catalog.domain.language_models import KEY_VARIABLE
 from apps.catalog.models import Agent, Domain, Prompt
+from apps.kernel.documents import Path
 from apps.kernel.fields import Field, Section
 from apps.policy.domain.effects import EFFECTS
 
 KINDS = "model: a live model; reference: follows a script; recorded: replays a recording"
 PROVIDERS = "openai: whatever speaks OpenAI's chat completions"
 KEYS = "Its name, beginning with TOWER_MODEL_KEY_; never the key itself"
-_ABOUT = Section(
-    "What it is",
-    (
-        Field(("name",), "Name"),
-        Field(("owner",), "Owner"),
-        Field(("purpose",), "Purpose", "long"),
-        Field(("criticality",), "Criticality", "choice", CRITICALITIES, default="normal"),
-        Field(
-            ("outcome", "target"),
-            "Success target",
-            "number",
-            help="Share of finished runs that succeed, 0 to 1",
-        ),
-        Field(
-            ("outcome", "when_any_of"),
-            "Succeeds by",
-            "names",
-            help="Tools of which one has to be carried out; none: an answer does",
-        ),
-        Field(
-            ("outcome", "hand_over"),
-            "Hands over by",
-            "names",
-            help="Tools that give the case to a person: neither success nor failure",
-        ),
-    ),
-)
-_LIMITS = Section(
-    "Limits",
-    (
-        Field(("limits", "deadline_s"), "Deadline", "whole", unit="s", default=14400),
-        Field(("limits", "steps"), "Steps", "whole", default=60),
-        Field(("limits", "tokens"), "Tokens", "whole", default=200_000),
-        Field(("limits", "cost_usd"), "Cost", "number", unit="$", default=2.0),
-        Field(("slo", "latency_p95_s"), "Latency p95", "number", unit="s", default=120),
-        Field(("slo", "latency_budget_s"), "Latency budget", "number", unit="s", default=300),
-    ),
-)
-_ON_TIMEOUT = ("reject", "escalate")
 
 
 def contract_sections(
     document: Any, *, agents: frozenset[str], policies: frozenset[str]
 ) -> list[Section]:
     """The fields for ``document``: fixed ones, and a few for each tool it lists."""
-    return [
-        _ABOUT,
-        _deciding(tuple(sorted(policies))),
-        _LIMITS,
-        _running(tuple(sorted(agents))),
-        *_tool_sections(document),
-    ]
+    known = {"decisions.policy": tuple(sorted(policies)), "agent.slug": tuple(sorted(agents))}
+    titles = dict.fromkeys(one.form for one in FIELDS.values() if one.form)
+    return [*(_section(title, known) for title in titles), *_tool_sections(document)]
 
 
-def _deciding(policies: tuple[str, ...]) -> Section:
-    at = "decisions"
-    return Section(
-        "Who decides",
-        (
-            Field((at, "policy"), "Policy set", "choice", policies),
-            Field((at, "votes"), "Votes to approve", "whole", default=1),
-            Field((at, "window_s"), "Time to decide", "whole", unit="s", default=14400),
-            Field(
-                (at, "on_timeout"), "When nobody decides", "choice", _ON_TIMEOUT, default="reject"
-            ),
-        ),
-    )
+def _section(title: str, known: Mapping[str, tuple[str, ...]]) -> Section:
+    mine = ((path, one) for path, one in FIELDS.items() if one.form == title)
+    return Section(title, tuple(_field(p, one, known.get(p)) for p, one in mine))
 
 
-def _running(agents: tuple[str, ...]) -> Section:
-    data = ("data", "classification")
-    return Section(
-        "How it runs",
-        (
-            Field(("agent", "slug"), "Agent", "choice", agents),
-            Field(("lane",), "Lane", "choice", ("urgent", "normal"), default="normal"),
-            Field(("priority",), "Priority", "whole", help="Lower is sooner", default=50),
-            Field(data, "Data classification", "choice", CLASSIFICATIONS, default="internal"),
-        ),
+def _field(
+    path: str, one: Spoken, choices: tuple[str, ...] | None = None, at: Path | None = None
+) -> Field:
+    """The field of the form for a field of the contract; ``at``: where it is in this document."""
+    return Field(
+        at or tuple(path.split(".")),
+        one.form_label or one.label,
+        "choice" if choices is not None else form_kind(path),
+        tuple(schema_of(path)[0].get("enum", ())) if choices is None else choices,
+        help=one.help,
+        unit="" if one.unit == "%" else one.unit,  # it is written as a share
+        default=default_of(path),
     )
 
 
@@ -207,20 +165,11 @@ def _tool_sections(document: Any) -> list[Section]:
     for i, tool in enumerate(tools if isinstance(tools, list) else []):
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
             continue
-        at = ("tools", i)
-        found.append(
-            Section(
-                f"Tool {tool['name']}",
-                (
-                    Field((*at, "timeout_s"), "Timeout", "number", unit="s", default=15),
-                    Field((*at, "retry", "attempts"), "Attempts", "whole", default=4),
-                    Field((*at, "concurrency"), "At the same time", "whole", default=16),
-                    Field((*at, "rate_per_minute"), "Calls a minute", "whole", default=NO_RATE),
-                    Field((*at, "repeatable"), "May repeat", "flag", default=False),
-                    Field((*at, "errors"), "An error means", "choice", ERRORS, default="refused"),
-                ),
-            )
+        shown = ((path, one) for path, one in TOOL_FIELDS.items() if one.form_label)
+        fields = (
+            _field(f"tools.{path}", one, at=("tools", i, *path.split("."))) for path, one in shown
         )
+        found.append(Section(f"Tool {tool['name']}", tuple(fields)))
     return found
 
 

@@ -20,6 +20,8 @@ from apps.catalog.domain import model_terms, pack_terms, terms
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.diff import Kind, compare
+from apps.catalog.domain.fields import FIELDS as SPOKEN
+from apps.catalog.domain.fields import TOOL_FIELDS
 from apps.catalog.domain.language_models import MODEL
 from apps.catalog.domain.pack import PACK, POLICY
 from apps.catalog.domain.terms import STATED
@@ -171,6 +173,24 @@ def test_a_change_of_the_field_is_told_and_classed(field: str) -> None:
 
     assert found, "diff.py has to say whether a change of it weakens a control"
     assert all(isinstance(change.kind, Kind) for change in found)
+
+
+COMPOUND = {*WHOLE, "input", "output", "tools.name", "job", "agent.fallbacks"}
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if f not in COMPOUND])
+def test_a_plain_field_is_spoken_of_in_the_one_table_and_told_on_the_page(field: str) -> None:
+    """Form, list of changes and page are made of it: what isn't in the page's lists has a sentence
+    in the template."""
+    group, _, rest = field.partition(".")
+    spoken = TOOL_FIELDS[rest] if group == "tools" else SPOKEN[field]
+    page = (ROOT / "templates/catalog/job.html").read_text()
+
+    assert spoken.label
+    assert spoken.page or rest in UNTOLD or (rest or field).rpartition(".")[2] in page
+
+
+UNTOLD = {"retry.base_s", "retry.cap_s", "concurrency", "success"}  # in the form or the text only
 
 
 @pytest.mark.django_db

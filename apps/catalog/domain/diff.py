@@ -7,14 +7,12 @@ judged is called weaker: a person should look at it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.domain.compat import input_breaks, output_breaks
 from apps.catalog.domain.contract import Contract
-from apps.catalog.domain.contract_schema import CLASSIFICATIONS, CRITICALITIES, ERRORS
+from apps.catalog.domain.fields import FIELDS, TOOL_FIELDS, Spoken, said, value_at
 from apps.documents.domain.changes import Change, Kind, ordered
-from apps.web.domain.quantities import exact_words, money_words
 
 __all__ = ["Change", "Kind", "compare"]
 
@@ -37,79 +35,22 @@ def compare(
     return ordered(changes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """How one value is spoken of, and which direction loosens it: up, down, any (can't be judged
-    or always looser) or none."""
-
-    label: str
-    looser: str = "none"
-    unit: str = ""
-    ranks: tuple[str, ...] = ()
-    kind: Kind = Kind.NEUTRAL
-
-
-_RULES: dict[str, _Rule] = {
-    "name": _Rule("Name"),
-    "owner": _Rule("Owner"),
-    "purpose": _Rule("Purpose"),
-    "runbook": _Rule("Runbook"),
-    "outcome.success": _Rule("What counts as success", kind=Kind.BREAKING),
-    "outcome.target": _Rule("Success target", "down", "%"),
-    "agent.slug": _Rule("Agent"),
-    "agent.timeout_s": _Rule("Time-out of an agent's turn", "up", "s"),
-    "agent.fallback_at": _Rule("Budget used when fallbacks take over", "none", "%"),
-    "limits.deadline_s": _Rule("Deadline", "up", "s"),
-    "limits.steps": _Rule("Step limit", "up"),
-    "limits.tokens": _Rule("Token limit", "up"),
-    "limits.cost_usd": _Rule("Cost limit", "up", "$"),
-    "slo.latency_p95_s": _Rule("Latency target (p95)", "up", "s"),
-    "slo.latency_budget_s": _Rule("Latency budget", "up", "s"),
-    "decisions.policy": _Rule("Policy set", "any"),
-    "decisions.votes": _Rule("Votes needed to approve", "down"),
-    "decisions.window_s": _Rule("Time a person has to decide", "none", "s"),
-    "decisions.on_timeout": _Rule("When nobody decides", "down", ranks=("escalate", "reject")),
-    "data.freshness_s": _Rule("Age of data allowed", "up", "s"),
-    "data.classification": _Rule("Data classification", "down", ranks=CLASSIFICATIONS),
-    "lane": _Rule("Lane"),
-    "priority": _Rule("Priority"),
-    "criticality": _Rule("Criticality", "down", ranks=CRITICALITIES),
-}
-_TOOL_RULES: dict[str, _Rule] = {
-    "timeout_s": _Rule("timeout", "none", "s"),
-    "retry.attempts": _Rule("attempts", "none"),
-    "retry.base_s": _Rule("first wait before a retry", "none", "s"),
-    "retry.cap_s": _Rule("longest wait before a retry", "none", "s"),
-    "concurrency": _Rule("calls at the same time", "up"),
-    "rate_per_minute": _Rule("calls a minute", "up"),
-    "repeatable": _Rule("may be repeated in one run", "up"),
-    "errors": _Rule("what its errors mean", "down", ranks=ERRORS),
-}
-
-
-def _get(document: Mapping[str, Any], path: str) -> Any:
-    value: Any = document
-    for part in path.split("."):
-        value = value[part]
-    return value
-
-
 def _scalars(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    for path, rule in _RULES.items():
-        before, after = _get(old, path), _get(new, path)
-        if before != after:
+    for path, rule in FIELDS.items():
+        before, after = value_at(old, path), value_at(new, path)
+        if before != after and path not in _SETS:
             yield _judged(path, before, after, rule, rule.label)
 
 
-def _judged(path: str, before: Any, after: Any, rule: _Rule, label: str) -> Change:
+def _judged(path: str, before: Any, after: Any, rule: Spoken, label: str) -> Change:
     if isinstance(before, str) and len(f"{before}{after}") > 160:
         sentence = f"{label} was rewritten"
     else:
-        sentence = f"{label}: {_said(before, rule)} → {_said(after, rule)}"
+        sentence = f"{label}: {said(before, rule)} → {said(after, rule)}"
     return Change(path, _direction(path, before, after, rule), sentence, before, after)
 
 
-def _direction(path: str, before: Any, after: Any, rule: _Rule) -> Kind:
+def _direction(path: str, before: Any, after: Any, rule: Spoken) -> Kind:
     if rule.looser == "any":
         return Kind.WEAKER
     if rule.looser == "none":
@@ -118,24 +59,12 @@ def _direction(path: str, before: Any, after: Any, rule: _Rule) -> Kind:
     return Kind.WEAKER if (new > old) == (rule.looser == "up") else Kind.STRONGER
 
 
-def _rank(path: str, value: Any, rule: _Rule) -> float:
+def _rank(path: str, value: Any, rule: Spoken) -> float:
     if rule.ranks:
         return rule.ranks.index(value)
     if path == "data.freshness_s" and value == 0:
         return float("inf")  # 0: any age will do
     return float(value)
-
-
-def _said(value: Any, rule: _Rule) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if rule.unit == "%":
-        return f"{value * 100:.10g} %"
-    if rule.unit == "$":
-        return money_words(round(value * 100))
-    if rule.unit == "s":
-        return exact_words(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _tools(
@@ -154,8 +83,8 @@ def _tools(
 
 
 def _tool(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
-    for path, rule in _TOOL_RULES.items():
-        before, after = _get(old, path), _get(new, path)
+    for path, rule in TOOL_FIELDS.items():
+        before, after = value_at(old, path), value_at(new, path)
         if before != after:
             label = f"{name}: {rule.label}"
             yield _judged(f"tools.{name}.{path}", before, after, rule, label)
@@ -210,7 +139,7 @@ _SETS = {
 
 def _sets(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for path, (lost, won, lost_kind, won_kind) in _SETS.items():
-        before, after = _get(old, path), _get(new, path)
+        before, after = value_at(old, path), value_at(new, path)
         for name in (n for n in before if n not in after):
             yield Change(path, lost_kind, lost.format(name), name, None)
         for name in (n for n in after if n not in before):

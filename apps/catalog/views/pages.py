@@ -12,7 +12,7 @@ from apps.catalog import adapters, selectors, services
 from apps.catalog.domain import pack_terms
 from apps.catalog.domain.contract_schema import CRITICALITIES
 from apps.catalog.domain.diff import Kind
-from apps.catalog.domain.terms import STATED
+from apps.catalog.domain.fields import DATA, PROMISE, facts
 from apps.catalog.forms import JobFilter
 from apps.catalog.selectors import pages, pinned
 from apps.catalog.services.kinds import PROMPTS, TOOLS
@@ -63,7 +63,8 @@ def job(request: HttpRequest, slug: str) -> HttpResponse:
         "open_runs": selectors.open_runs(slug),
         "input_rows": pages.arguments(dict(contract.input)),
         "output_rows": pages.arguments(dict(contract.output)),
-        "stated": {path.replace(".", "_"): words for path, words in STATED.items()},
+        "promises": list(facts(contract, PROMISE)),
+        "data": list(facts(contract, DATA)),
     }
     return render(request, "catalog/job.html", context)
 
