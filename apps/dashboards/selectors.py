@@ -1,8 +1,8 @@
 """Reads for the dashboards that no single app below offers: answers of people and of policy over a
 cohort of runs, publications, and what stands on the home page.
 
-Other apps' tables are read through the app registry: a page of numbers is no reason for an app to
-grow an interface.
+Other apps' rows are read by their models: a page of numbers is no reason for an app to grow an
+interface.
 """
 
 from __future__ import annotations
@@ -12,17 +12,39 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.apps import apps
 from django.db import connection
-from django.db.models import Aggregate, Count, ExpressionWrapper, F, Max, Min, Q, Sum, Value
+from django.db.models import (
+    Aggregate,
+    Count,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    Model,
+    Q,
+    Sum,
+    Value,
+)
 from django.db.models.fields import DurationField, FloatField
 from django.db.models.functions import Extract, Now
 from django.utils import timezone
 
+from apps.catalog.models import (
+    AgentDraft,
+    ContractDraft,
+    ContractVersion,
+    Job,
+    LanguageModelDraft,
+    PromptDraft,
+    ToolDraft,
+)
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.kpis import Human
 from apps.outcomes.selectors.counted import not_forked, sums, timed
 from apps.outcomes.selectors.outcomes import RunsInScope
+from apps.oversight.models import Approval, Vote
+from apps.policy.models import Decision, PolicyDraft, PolicyVersion
+from apps.runs.models import Run
 
 HOLD, DENY = "hold", "deny"
 MOST_MARKS = 200
@@ -40,13 +62,9 @@ class Percentile(Aggregate):
         super().__init__(expression, fraction=float(fraction), **extra)
 
 
-def _model(name: str) -> Any:
-    return apps.get_model(name)
-
-
 def human(scope: RunsInScope) -> Human:
     """Questions that the cohort's runs asked people, and how these answered."""
-    asked = _model("approvals.Approval").objects.filter(
+    asked = Approval.objects.filter(
         created_at__gte=scope.since, run_id__in=scope.runs().values("id")
     )
     waited = Extract(
@@ -60,9 +78,7 @@ def human(scope: RunsInScope) -> Human:
         wait_p95_s=Percentile(waited, 0.95, filter=answered),
         **{state: Count("pk", filter=Q(state=state)) for state in states},
     )
-    votes = _model("approvals.Vote").objects.filter(
-        dwell_ms__isnull=False, approval__in=asked.values("id")
-    )
+    votes = Vote.objects.filter(dwell_ms__isnull=False, approval__in=asked.values("id"))
     dwell = votes.aggregate(
         n=Count("*"), total=Sum("dwell_ms", default=0), p50=Percentile("dwell_ms", 0.5)
     )
@@ -95,7 +111,7 @@ def rules(scope: RunsInScope) -> list[RuleCount]:
         "SELECT rule, max(reason), answer, sum(times)::bigint, count(*) FROM ("  # noqa: S608
         "SELECT coalesce(rule->>'id', '') AS rule, coalesce(max(rule->>'reason'), '') AS reason,"
         " d.answer, d.run_id, count(*) AS times"
-        f" FROM {_model('policy.Decision')._meta.db_table} d"
+        f" FROM {Decision._meta.db_table} d"
         " LEFT JOIN LATERAL jsonb_array_elements("
         "   CASE WHEN jsonb_typeof(d.rules) = 'array' THEN d.rules ELSE '[]' END) rule"
         "   ON coalesce(rule->>'effect', '') <> 'permit' AND"
@@ -123,10 +139,10 @@ class Publication:
 def publications(scope: RunsInScope) -> list[Publication]:
     """Contracts and policies published in the scope, oldest first. Read from the versions
     themselves: their table is small, the log of everything isn't."""
-    contracts = _model("catalog.ContractVersion").objects.filter(
+    contracts = ContractVersion.objects.filter(
         published_at__gte=scope.since, published_at__lt=scope.until
     )
-    policies = _model("policy.PolicyVersion").objects.filter(
+    policies = PolicyVersion.objects.filter(
         published_at__gte=scope.since, published_at__lt=scope.until
     )
     if scope.domain:
@@ -160,8 +176,7 @@ def jobs() -> dict[str, JobName]:
     """Active jobs by slug, with the contract version in force."""
     current = Q(versions__number=F("current_number"))
     rows = (
-        _model("catalog.Job")
-        .objects.filter(is_active=True)
+        Job.objects.filter(is_active=True)
         .annotate(version_id=Max("versions__id", filter=current))
         .values_list("slug", "name", "domain__slug", "version_id")
         .order_by("name")
@@ -183,7 +198,7 @@ class WaitingQuestions:
 
 def waiting_approvals() -> WaitingQuestions:
     """What operators owe an answer, by risk; overdue by the database's clock."""
-    pending = _model("approvals.Approval").objects.filter(state="pending")
+    pending = Approval.objects.filter(state="pending")
     late = Q(expires_at__lt=Now())
     found = pending.aggregate(
         total=Count("*"),
@@ -209,29 +224,27 @@ class DraftRow:
 
 
 # What a draft is of: its model, and what names its subject.
-_DRAFTS = {
-    "contract": ("catalog.ContractDraft", None, "job__slug", "job__name"),
-    "policy": ("policy.PolicyDraft", None, "policy_set__slug", "policy_set__name"),
-    "tool": ("catalog.ToolDraft", "tool__domain__slug", "tool__name", "tool__name"),
-    "model": ("catalog.LanguageModelDraft", None, "model__slug", "model__name"),
-    "agent": ("catalog.AgentDraft", None, "agent__slug", "agent__name"),
-    "prompt": ("catalog.PromptDraft", None, "prompt__slug", "prompt__slug"),
+_DRAFTS: dict[str, tuple[type[Model], str | None, str, str]] = {
+    "contract": (ContractDraft, None, "job__slug", "job__name"),
+    "policy": (PolicyDraft, None, "policy_set__slug", "policy_set__name"),
+    "tool": (ToolDraft, "tool__domain__slug", "tool__name", "tool__name"),
+    "model": (LanguageModelDraft, None, "model__slug", "model__name"),
+    "agent": (AgentDraft, None, "agent__slug", "agent__name"),
+    "prompt": (PromptDraft, None, "prompt__slug", "prompt__slug"),
 }
 
 
 def drafts() -> list[DraftRow]:
     """Documents that somebody is changing; those in review first."""
     first, *others = (
-        _model(label)
-        .objects.annotate(
+        model.objects.annotate(
             what=Value(what),
             of=F(domain) if domain else Value(""),
             slug=F(slug),
             name=F(name),
             by=F("author__username"),
-        )
-        .values_list("what", "of", "slug", "name", "by", "updated_at", "state", "publish_at")
-        for what, (label, domain, slug, name) in _DRAFTS.items()
+        ).values_list("what", "of", "slug", "name", "by", "updated_at", "state", "publish_at")
+        for what, (model, domain, slug, name) in _DRAFTS.items()
     )
     rows = [DraftRow(*row) for row in first.union(*others, all=True)]
     return sorted(rows, key=lambda r: (r.state != "in_review", r.updated_at))
@@ -239,7 +252,7 @@ def drafts() -> list[DraftRow]:
 
 def recent_runs(limit: int = 8) -> Sequence[Any]:
     """The latest runs, newest first."""
-    rows = _model("runs.Run").objects.order_by("-created_at", "-id").defer("input")
+    rows = Run.objects.order_by("-created_at", "-id").defer("input")
     return list(rows[:limit])
 
 
@@ -275,7 +288,7 @@ def last_hour(origin: str = "real") -> LastHour:
     a deadline after they start, and the start is what is indexed: a day back is looked through."""
     now = timezone.now().replace(microsecond=0)  # as addresses write it
     started, since = now - timedelta(days=1), now - timedelta(hours=1)
-    rows = _model("runs.Run").objects.filter(
+    rows = Run.objects.filter(
         not_forked(), created_at__gte=started, finished_at__gte=since, origin=origin
     )
     took = Extract(

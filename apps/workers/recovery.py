@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db.models.functions import Now
 
 from apps.audit.domain.actors import SWEEPER
 from apps.audit.services import Fact, record_many
@@ -22,6 +22,7 @@ from apps.runs import dispatch, journal
 from apps.runs.domain.results import Disposition, RunOutcome
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
 from apps.runs.journal import breakers, compensating, lost, troubled
+from apps.runs.models import Step
 
 logger = logging.getLogger(__name__)
 NOT_TAKEN_BACK = Aside("step")
@@ -197,14 +198,8 @@ def half_open_breakers() -> int:
 
 def ring_due() -> tuple[str, ...]:
     """Ring for every lane that has due work."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT lane FROM unnest(%s::text[]) AS lane WHERE EXISTS (SELECT FROM runs_step s"
-            " WHERE s.lane = lane.lane AND s.state = 'queued'"
-            " AND s.not_before <= clock_timestamp())",
-            [list(settings.LANES)],
-        )
-        lanes = tuple(row[0] for row in cursor.fetchall())
+    due = Step.objects.filter(state="queued", not_before__lte=Now())
+    lanes = tuple(lane for lane in settings.LANES if due.filter(lane=lane).exists())
     for lane in lanes:
         dispatch.ring(lane)
     return lanes

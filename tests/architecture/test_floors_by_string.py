@@ -1,5 +1,5 @@
 """Floors hold for strings too, which import-linter can't see: no app names a model or a table of an
-app above it."""
+app above it, and what it reads of an app below it imports (decision 0052)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ MODEL = re.compile(r"([a-z]+)\.[A-Z]\w*")
 ALLOWED = {
     # Publishing a contract says how many runs stay on the old one; that is only counted.
     ("apps/catalog/selectors/contracts.py", "runs"),
+}
+
+
+# SQL that reads rows of an app below, where the ORM can't say it. The list only shrinks.
+READ_BY_SQL = {
+    ("apps/ops/selectors/health.py", "runs"),
+    ("apps/ops/selectors/load.py", "runs"),
+    ("apps/ops/selectors/probes.py", "runs"),
+    ("apps/ops/selectors/runs.py", "runs"),
 }
 
 
@@ -50,6 +59,46 @@ def test_no_string_names_rows_of_a_floor_above(path: Path) -> None:
 
     allowed = {other for name, other in ALLOWED if name == name_of(path)}
     assert found == allowed
+
+
+def of_others(app: str, tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Other apps whose models are asked of the registry, and those whose tables are named."""
+    asked, tables = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            first = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
+            if called in {"get_model", "_model", "get_app_config"} and isinstance(first, str):
+                asked.add(OWNERS.get(first.partition(".")[0], ""))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            tables |= {TABLES.get(word, "") for word in re.findall(r"\w+", node.value)}
+    return asked - {"", app}, tables - {"", app}
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_what_is_read_of_an_app_below_is_imported(path: Path) -> None:
+    app = path.relative_to(APPS).parts[0]
+    asked, tables = of_others(app, ast.parse(path.read_text()))
+
+    assert asked == {other for name, other in ALLOWED if name == name_of(path)}
+    assert tables == {other for name, other in READ_BY_SQL if name == name_of(path)}
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('apps.get_model("catalog", "Job")', ({"catalog"}, set())),
+        ('apps.get_app_config("catalog").get_model("Job")', ({"catalog"}, set())),
+        ('_model("approvals.Vote")', ({"oversight"}, set())),
+        ('apps.get_model("runs", "Run")', (set(), set())),
+        ('execute("SELECT 1 FROM catalog_job j")', (set(), {"catalog"})),
+        ('execute("SELECT 1 FROM runs_run r")', (set(), set())),
+    ],
+)
+def test_rows_below_are_seen_however_they_are_named(
+    code: str, found: tuple[set[str], set[str]]
+) -> None:
+    assert of_others("runs", ast.parse(code)) == found
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.apps import apps
 from django.db.models import Q
 from django.utils import timezone
 
@@ -28,6 +27,8 @@ from apps.ops.selectors.lineage import (
 )
 from apps.ops.selectors.runs import run_cost
 from apps.ops.selectors.undoing import kin_of, nested
+from apps.oversight.models import Approval
+from apps.policy.models import Decision
 from apps.runs.domain import saga
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.results import UNDONE, AttemptOutcome
@@ -339,14 +340,12 @@ def _originals(steps: list[Step]) -> dict[UUID, Step]:
 
 
 def _decisions(step_ids: list[UUID]) -> Iterable[Any]:
-    model = apps.get_model("policy", "Decision")
-    rows = model.objects.filter(step_id__in=step_ids)
+    rows = Decision.objects.filter(step_id__in=step_ids)
     return rows.select_related("policy_version__policy_set").order_by("at", "id")
 
 
 def _approvals(step_ids: list[UUID]) -> Iterable[Any]:
-    model = apps.get_model("approvals", "Approval")
-    rows = model.objects.filter(step_id__in=step_ids)
+    rows = Approval.objects.filter(step_id__in=step_ids)
     rows = rows.select_related("decided_by", "claimed_by").prefetch_related("escalations__by")
     return rows.order_by("created_at", "id")
 

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import Count, F, Q, Value
+from django.db.models.functions import Concat, Now
 
 from apps.calls.domain.budget import CAPACITY
 from apps.runs.domain.admission import Class
-from apps.runs.models import Breaker, Budget, Cap, LoadSample, Worker
+from apps.runs.domain.states import State
+from apps.runs.models import Breaker, Budget, Cap, LoadSample, Run, Step, Worker
 
 SEEN_WITHIN = timedelta(seconds=30)
 
@@ -36,13 +37,11 @@ def samples(within_s: float) -> list[LoadSample]:
 
 def oldest_queued() -> dict[Class, datetime]:
     """Since when the longest waiting run of each class waits, of the thousand oldest."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT criticality_class, min(created_at) FROM (SELECT criticality_class, created_at"
-            " FROM runs_run WHERE state = 'queued' ORDER BY created_at LIMIT %s) oldest GROUP BY 1",
-            [OLDEST],
-        )
-        return {Class(cls): at for cls, at in cursor.fetchall()}
+    queued = Run.objects.filter(state=State.QUEUED).order_by("created_at")
+    since: dict[Class, datetime] = {}
+    for cls, at in queued.values_list("criticality_class", "created_at")[:OLDEST]:
+        since.setdefault(Class(cls), at)
+    return since
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +159,9 @@ def _add(tool: ToolLoad, told: list[dict[str, Any]], *, ended: bool) -> None:
 
 
 def _running() -> list[tuple[str, int]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.domain_slug || '/' || s.tool_name, count(*) FROM runs_step s"
-            " JOIN runs_run r ON r.id = s.run_id WHERE s.state = 'running' GROUP BY 1"
-        )
-        return cursor.fetchall()
+    tool = Concat("run__domain_slug", Value("/"), "tool_name")
+    at_work = Step.objects.filter(state=State.RUNNING).annotate(tool=tool).order_by()
+    return list(at_work.values_list("tool").annotate(n=Count("*")))
 
 
 def parked() -> list[tuple[str, int]]:

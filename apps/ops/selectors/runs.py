@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.apps import apps
 from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
+from apps.catalog.models import Domain, Job, Tool
 from apps.outcomes.domain.counting import CountsAs
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.selectors.counted import counted_as, not_forked, shown, sums
+from apps.oversight.models import Approval
+from apps.policy.models import Decision
 from apps.runs.domain.states import NEEDS_A_PERSON, UNSETTLED, State
 from apps.runs.models import Run, Step
 from apps.web.domain.quantities import MICRO, cost_words
@@ -104,16 +106,14 @@ class RunFilter:
 
     def _asked(self) -> QuerySet[Any]:
         """Runs that asked a person, and got this answer."""
-        approvals = apps.get_model("approvals", "Approval").objects.all()
+        approvals = Approval.objects.all()
         if self.approval != "any":
             approvals = approvals.filter(state=self.approval)
         return approvals.values("run_id")
 
     def _ruled(self) -> QuerySet[Any]:
         """Runs in which a policy rule had a say."""
-        decisions = apps.get_model("policy", "Decision").objects.filter(
-            rules__contains=[{"id": self.rule}]
-        )
+        decisions = Decision.objects.filter(rules__contains=[{"id": self.rule}])
         if self.since:
             decisions = decisions.filter(at__gte=self.since)
         return decisions.values("run_id")
@@ -340,19 +340,11 @@ def facets() -> Facets:
             [FACET_WINDOW],
         )
         seen = [[value for value in values or () if value] for values in cursor.fetchone()]
-    catalog = apps.get_app_config("catalog")
     return Facets(
         *seen,
-        jobs=list(catalog.get_model("Job").objects.order_by("name").values_list("slug", "name")),
-        domains=list(
-            catalog.get_model("Domain").objects.order_by("name").values_list("slug", "name")
-        ),
-        tools=list(
-            catalog.get_model("Tool")
-            .objects.order_by("name")
-            .values_list("name", flat=True)
-            .distinct()
-        ),
+        jobs=list(Job.objects.order_by("name").values_list("slug", "name")),
+        domains=list(Domain.objects.order_by("name").values_list("slug", "name")),
+        tools=list(Tool.objects.order_by("name").values_list("name", flat=True).distinct()),
     )
 
 

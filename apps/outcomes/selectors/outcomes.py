@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.apps import apps
 from django.db import connection
 from django.db.models import Count, F, Func, Max, Min, QuerySet, Value
 from django.db.models.fields import DateTimeField, FloatField
 
+from apps.catalog.models import ContractVersion
 from apps.catalog.selectors.contracts import readable, targets
 from apps.kernel.moments import iso
 from apps.outcomes.domain.counting import BY_OUTCOME, CountsAs, Share
@@ -203,7 +203,7 @@ def _of_time(values: dict[str, Any]) -> Cell:
 def _named(kinds: Sequence[dict[str, Any]]) -> list[Cell]:
     """A contract version says which job and domain: not worth grouping a hundred thousand rows
     by."""
-    versions = apps.get_model("catalog", "ContractVersion").objects.filter(
+    versions = ContractVersion.objects.filter(
         pk__in={kind["contract_version_id"] for kind in kinds}
     )
     found = {
