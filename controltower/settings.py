@@ -263,6 +263,15 @@ MODEL_OUTPUT = choice(
 )
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
 AUDIT_CHECKPOINTS = os.environ.get("TOWER_AUDIT_CHECKPOINTS", str(VAR_DIR / "audit.checkpoints"))
+AUDIT_SHIP_TO = os.environ.get("TOWER_AUDIT_SHIP_TO", "")
+AUDIT_TSA, AUDIT_TSA_ROOTS = (
+    web_address("TOWER_AUDIT_TSA"),
+    os.environ.get("TOWER_AUDIT_TSA_ROOTS", ""),
+)
+if AUDIT_TSA and not AUDIT_TSA_ROOTS:
+    raise ImproperlyConfigured(
+        "TOWER_AUDIT_TSA needs TOWER_AUDIT_TSA_ROOTS: it must be a PEM file."
+    )
 APPROVAL_KEYRING_FILE = os.environ.get("TOWER_APPROVAL_KEYRING_FILE", f"{APPROVAL_KEY_FILE}.ring")
 
 # --- files and time

@@ -17,6 +17,7 @@ SCREENS = Subscriber(
     handler="apps.audit.reactions.tell_screens",
 )
 
+HOURLY = 3600.0
 DUTIES = (
     Duty(
         "sealed",
@@ -33,6 +34,20 @@ DUTIES = (
         "verified",
         "nobody looks whether the log is still as it was written",
         "apps.audit.services.verifying.verify_on",
+    ),
+    Duty(
+        "shipped",
+        "checkpoints of the audit log stay on this machine",
+        "apps.audit.services.anchoring.ship",
+        every_s=HOURLY,
+        waits=True,
+    ),
+    Duty(
+        "stamped",
+        "no authority stamps the audit log's checkpoints",
+        "apps.audit.services.anchoring.stamp",
+        every_s=HOURLY,
+        waits=True,
     ),
     Duty("delivered", "events may not reach who reacts to them", "apps.audit.services.deliver_all"),
 )

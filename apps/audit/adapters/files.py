@@ -27,7 +27,12 @@ class CheckpointFileError(UnavailableError):
 def append(file: str, mark: SignedHead) -> None:
     """Add a line in one write, so that two who add at once don't mix, and have the disk keep it. A
     last line that was cut is ended first."""
-    path, line = Path(file), f"{mark.line}\n".encode()
+    append_line(file, mark.line)
+
+
+def append_line(file: str, text: str) -> None:
+    """The same for any line."""
+    path, line = Path(file), f"{text}\n".encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)

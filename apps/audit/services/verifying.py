@@ -22,6 +22,7 @@ from apps.audit.domain.chain import AS_TEXTS, GENESIS, Break, first_break
 from apps.audit.domain.checkpoint import SignedHead
 from apps.audit.models import Verification
 from apps.audit.selectors import Stored
+from apps.audit.services.anchoring import stamped
 from apps.audit.services.checkpointing import is_signed
 from apps.audit.services.recording import Fact, record_many
 from apps.audit.services.sealing import as_sealed
@@ -119,6 +120,8 @@ def go_on(row: Verification, *, budget_s: float) -> int:
         is_at_end = piece.seen < CHUNK or (row.kind == FULL and piece.position >= row.target)
         if is_at_end and piece.broken is None:
             piece.broken = _beyond(piece.position)
+        if is_at_end and row.kind == FULL and piece.broken is None:
+            _hold_against_stamps(piece)
         is_done = row.kind == FULL and is_at_end
         if not _keep(row, piece, is_done=is_done or piece.broken is not None):
             break  # another process went on with it meanwhile
@@ -171,6 +174,16 @@ def _hold_against(marks: Sequence[SignedHead], found: Sequence[Stored], piece: _
             return
     if marks:
         piece.notes += _early(marks, found)
+
+
+def _hold_against_stamps(piece: _Piece) -> None:
+    """A stamp proves its checkpoint even where the key that signed it is the attacker's."""
+    good, bad = stamped()
+    piece.notes += bad
+    for mark in good:
+        if log.hash_at(mark.count) != mark.head:
+            piece.broken = _contradicted(mark)
+            return
 
 
 def _contradicted(mark: SignedHead) -> Break:
