@@ -24,6 +24,7 @@ from apps.kernel.environment import (
     count,
     counts,
     flag,
+    hosts,
     listed,
     live_origins,
     origin,
@@ -77,7 +78,7 @@ POOLER = choice("TOWER_POOLER", "", "transaction")
 
 SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = listed("SECRET_KEY_FALLBACKS")
-ALLOWED_HOSTS = listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", production=PRODUCTION)
 TOWER_ORIGIN = origin("TOWER_ORIGIN", "http://127.0.0.1:8000")
 TOWER_PREFIX = prefix("TOWER_PREFIX")
 # Pages of these may hold a live connection. On one's own machine both its names are the tower.
@@ -119,14 +120,14 @@ if flag("TOWER_PRACTICE", default=True):
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "apps.audit.views.CallerMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.api.views.addresses.AddressMiddleware",
     "apps.accounts.authn.PageMiddleware",

@@ -63,6 +63,18 @@ def listed(name: str, default: str = "") -> list[str]:
     return [word for word in words if word]
 
 
+def hosts(name: str, default: str, *, production: bool) -> list[str]:
+    """Names of hosts, separated by commas. Raises ``ImproperlyConfigured`` for ``*`` in production:
+    links in answers would lead to whatever host a request says."""
+    found = listed(name, default)
+    if production and any("*" in host for host in found):
+        raise ImproperlyConfigured(
+            f"{name} must be the names of your hosts, like tower.example.com, or .example.com for"
+            " all below it; * would take any."
+        )
+    return found
+
+
 def secret(name: str, file: str, *, least: int = 0) -> str:
     """A secret from a variable, or from the file that another one names; empty when neither is set.
     Raises ``ImproperlyConfigured``, with names and never with the secret."""

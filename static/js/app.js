@@ -97,7 +97,7 @@
   });
   // A log-in in another tab makes this page's token old: what is sent carries the browser's present
   // one, and says whose page it was, so that nothing is done in another person's name.
-  const token = () => /(?:^|; )(?:__Host-)?csrftoken=([^;]+)/.exec(document.cookie)?.[1];
+  const token = () => /(?:^|; )(?:__(?:Host|Secure)-)?csrftoken=([^;]+)/.exec(document.cookie)?.[1];
   const stamp = (form) => {
     const field = form.elements.csrfmiddlewaretoken;
     if (!field) return;

@@ -15,6 +15,7 @@ ROOT = Path(settings.BASE_DIR)
 ROW = re.compile(r"^\| (S-\d\d) \|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
 NAMED = re.compile(r"`([^`]+)`")
 SHORTEST_REASON = 20
+EMPTY = " \N{EN DASH}"  # what a cell with nothing in it holds
 
 
 class Item(NamedTuple):
@@ -29,7 +30,7 @@ class Item(NamedTuple):
 def items() -> list[Item]:
     rows = ROW.findall((ROOT / "docs" / "security.md").read_text())
     return [
-        Item(number, holds.strip(" –"), tuple(NAMED.findall(proof)), reason.strip(" –"))
+        Item(number, holds.strip(EMPTY), tuple(NAMED.findall(proof)), reason.strip(EMPTY))
         for number, holds, proof, reason in rows
     ]
 

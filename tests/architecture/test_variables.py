@@ -100,7 +100,7 @@ def test_a_bad_value_is_refused_by_its_name_with_what_to_write(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SECRET_KEY", raising=False)
-    if name == "TOWER_SSL_REDIRECT":
+    if name in {"TOWER_SSL_REDIRECT", "ALLOWED_HOSTS"}:
         production(monkeypatch)
     monkeypatch.setenv(name, VARIABLES[name]["bad"])
 
