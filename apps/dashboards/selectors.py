@@ -70,13 +70,14 @@ def human(scope: RunsInScope) -> Human:
     waited = Extract(
         ExpressionWrapper(F("decided_at") - F("created_at"), output_field=DurationField()), "epoch"
     )
-    states = ("approved", "rejected", "expired", "void", "pending")
-    answered = Q(state__in=["approved", "rejected"])
+    approved, others = ["granted", "approved"], ("rejected", "expired", "void", "pending")
+    answered = Q(state__in=[*approved, "rejected"])
     found = asked.aggregate(
         asked=Count("*"),
         wait_p50_s=Percentile(waited, 0.5, filter=answered),
         wait_p95_s=Percentile(waited, 0.95, filter=answered),
-        **{state: Count("pk", filter=Q(state=state)) for state in states},
+        approved=Count("pk", filter=Q(state__in=approved)),
+        **{state: Count("pk", filter=Q(state=state)) for state in others},
     )
     votes = Vote.objects.filter(dwell_ms__isnull=False, approval__in=asked.values("id"))
     dwell = votes.aggregate(
@@ -84,10 +85,18 @@ def human(scope: RunsInScope) -> Human:
     )
     return Human(
         **found,
+        taken_back=_model("approvals.Reversal").objects.filter(approval__in=asked).count(),
+        undone=asked.filter(state="approved", step_id__in=_undone_steps()).count(),
         dwell_p50_s=None if dwell["p50"] is None else dwell["p50"] / 1000,
         dwell_total_s=dwell["total"] / 1000,
         dwell_n=dwell["n"],
     )
+
+
+def _undone_steps() -> Any:
+    """Steps that another one undid."""
+    steps = _model("runs.Step").objects.filter(compensates_id__isnull=False, state="succeeded")
+    return steps.values("compensates_id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,13 @@ class Human:
     dwell_p50_s: float | None = None
     dwell_total_s: float = 0.0
     dwell_n: int = 0
+    taken_back: int = 0  # approvals, before anything was carried out
+    undone: int = 0  # approved steps that were undone after
+
+    @property
+    def reversed(self) -> int:
+        """Approvals that somebody thought better of, in time or after."""
+        return self.taken_back + self.undone
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,12 @@ DUTIES = (
         aside="apps.oversight.services.UNENDABLE",
     ),
     Duty(
+        "granted_approvals",
+        "approved steps are not carried out once they can't be taken back any more",
+        "apps.oversight.services.release_due",
+        aside="apps.oversight.services.UNRELEASED",
+    ),
+    Duty(
         "escalations",
         "nobody is called about questions that wait",
         "apps.oversight.services.escalate_due",
@@ -35,8 +41,9 @@ DUTIES = (
 
 # What was asked stays as it was asked; its signature covers the rest (decision 0049).
 ASKED = ("id", "run_id", "step_id", "decision_id", "digest", "binding", "sentence", "arguments")
+TERMS = ("undo_s", "reasons")
 GUARDS = (
-    Guard("approvals_approval", fixed=(*ASKED, "created_at")),
+    Guard("approvals_approval", fixed=(*ASKED, *TERMS, "created_at")),
     Guard("approvals_vote", deletes=True),  # one that nobody signed, while its question is open
     Guard("approvals_escalation"),
 )

@@ -24,6 +24,7 @@ class Approval(models.Model):
 
     class State(models.TextChoices):
         PENDING = "pending", "Waiting"
+        GRANTED = "granted", "Approved"  # and can be taken back until not_before
         APPROVED = "approved", "Approved"
         REJECTED = "rejected", "Rejected"
         EXPIRED = "expired", "Expired"
@@ -58,6 +59,8 @@ class Approval(models.Model):
     ladder = JSONField(default=list, db_default=NO_RUNGS)  # the contract's: at, to
     # The contract's reasons to choose from, by answer: approve, reject.
     reasons = JSONField(default=dict, db_default=NO_REASONS)
+    undo_s = models.PositiveSmallIntegerField(default=0, db_default=0)  # the contract's
+    not_before = models.DateTimeField(null=True)  # until when an approval can be taken back
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()  # when the window passes
     # Where it outlives its window (on_timeout: escalate): the run's deadline, which ends it.
@@ -80,11 +83,16 @@ class Approval(models.Model):
 
     class Meta:
         constraints = [
-            # One open question a step: two workers that hold the same step can't ask twice.
+            # One open question a step: two workers that hold the same step can't ask twice. An
+            # answer that can be taken back is as good as open.
             models.UniqueConstraint(
                 fields=["step_id"],
-                condition=models.Q(state="pending"),
-                name="approvals_approval_one_pending_per_step",
+                condition=models.Q(state__in=["pending", "granted"]),
+                name="approvals_approval_one_open_per_step",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="granted") | models.Q(not_before__isnull=False),
+                name="approvals_approval_granted_until",
             ),
             models.CheckConstraint(
                 condition=models.Q(consumed_at=None) | models.Q(state="approved"),
@@ -104,6 +112,11 @@ class Approval(models.Model):
                 fields=["rung_at"],
                 condition=models.Q(state="pending", rung_at__isnull=False),
                 name="approvals_rung",
+            ),
+            models.Index(
+                fields=["not_before"],
+                condition=models.Q(state="granted"),
+                name="approvals_granted",
             ),
             models.Index(fields=["step_id"], name="approvals_step"),
             models.Index(fields=["decided_at"], name="approvals_decided"),
@@ -175,6 +188,26 @@ class Vote(models.Model):
                 fields=["approval", "user"], name="approvals_vote_one_per_person"
             )
         ]
+
+
+class Reversal(models.Model):
+    """An approval that was taken back before it was used: who did, and the answer as it stood, with
+    the votes that were signed for it (they are no votes any more)."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="reversals")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField()
+    reason = models.TextField(blank=True)
+    signature = models.TextField()
+    key_id = models.CharField(max_length=32)
+    votes = JSONField()
+
+    class Meta:
+        ordering = ["at", "pk"]
 
 
 class Reading(models.Model):

@@ -18,12 +18,13 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
 from apps.oversight.domain.binding import Grounds
-from apps.oversight.models import Approval, Escalation, Vote
+from apps.oversight.models import Approval, Escalation, Reversal, Vote
 
 PAGE = 50
 FIRST, REST = "first", "rest"  # parts of the list of waiting questions
 State = Approval.State
-DECIDED = (State.APPROVED, State.REJECTED)
+SETTLED = (State.APPROVED, State.REJECTED)
+DECIDED = (State.GRANTED, *SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ def bindings_of(approval_ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
 
 def decided_among(approval_ids: Sequence[UUID]) -> list[UUID]:
     """Those that no longer wait for anybody."""
-    rows = Approval.objects.filter(pk__in=approval_ids).exclude(state=State.PENDING)
+    rows = Approval.objects.filter(pk__in=approval_ids).exclude(
+        state__in=[State.PENDING, State.GRANTED]
+    )
     return list(rows.values_list("pk", flat=True))
 
 
@@ -84,7 +87,7 @@ def asked_by_roles() -> list[Asked]:
             " count(*) FILTER (WHERE state = 'pending'),"
             " coalesce(extract(epoch FROM clock_timestamp() - min(created_at)"
             "  FILTER (WHERE state = 'pending')), 0)::float8,"
-            " count(*) FILTER (WHERE state IN ('approved', 'rejected')),"
+            " count(*) FILTER (WHERE state IN ('granted', 'approved', 'rejected')),"
             " array_agg(DISTINCT job_slug::text)"
             " FROM (SELECT roles, state, created_at, job_slug FROM approvals_approval"
             "  WHERE state = 'pending'"
@@ -331,9 +334,14 @@ def votes_of(approval: Approval) -> list[Vote]:
     return list(approval.votes.select_related("user").order_by("at"))
 
 
+def reversals_of(approval: Approval) -> list[Reversal]:
+    """Approvals of it that were taken back, in order."""
+    return list(approval.reversals.select_related("by", "decided_by"))
+
+
 def precedents(approval: Approval, limit: int = 5) -> list[Approval]:
     """The last decisions about the same tool and customer, or the same tool if there are none."""
-    rows = Approval.objects.filter(tool_name=approval.tool_name, state__in=DECIDED)
+    rows = Approval.objects.filter(tool_name=approval.tool_name, state__in=SETTLED)
     rows = rows.exclude(pk=approval.pk).select_related("decided_by").order_by("-decided_at")
     same = list(rows.filter(customer=approval.customer)[:limit]) if approval.customer else []
     return same or list(rows[:limit])

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:approval_id>/", views.detail, name="detail"),
     path("<uuid:approval_id>/arguments.json", views.arguments, name="arguments"),
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),
+    path("<uuid:approval_id>/undo/", views.undo, name="undo"),
     path("<uuid:approval_id>/seen/", views.seen, name="seen"),
     path("<uuid:approval_id>/claim/", views.claim, name="claim"),
     path("<uuid:approval_id>/release/", views.release, name="release"),

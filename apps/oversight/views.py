@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
@@ -126,8 +127,11 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "unknown": showing.unknown(approval.rules),
         "flags": showing.flags(approval.arguments, approval.preview),
         "votes": votes,
+        "reversals": selectors.reversals_of(approval),
+        "can_undo": _can_undo(user, approval),
         "precedents": selectors.precedents(approval),
         "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
+        "offered": [(a, r) for a in ("approve", "reject") for r in approval.reasons_for(a)],
         "challenge": services.challenge_of(approval),
         "must_be_seen": approval.risk >= reading.MEDIUM,
         "approve_label": rules.approve_label(approval.sentence),
@@ -139,6 +143,13 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         **_escalation(user, approval),
         **more,
     }
+
+
+def _can_undo(user: User, approval: Approval) -> bool:
+    """Whether this person may take the approval back, while there is time; see ``undo``."""
+    may_decide = rules.may_decide(user.role, approval.asked_roles)
+    is_granted = approval.state == Approval.State.GRANTED
+    return is_granted and user.may("approvals.decide") and may_decide
 
 
 def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
@@ -205,7 +216,9 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     if not getattr(request, "htmx", False):
         return redirect("approvals:detail", approval_id)
     response = _answered(request, _one(approval_id), just_decided=True)
-    told = {"id": str(approval.pk), "state": approval.state}
+    told = {"id": str(approval.pk), "state": rules.word_of(approval.state)}
+    if approval.state == Approval.State.GRANTED:
+        told["undo"] = reverse("approvals:undo", args=[approval_id])
     return trigger_client_event(response, "approval:decided", told)
 
 
@@ -214,6 +227,22 @@ def _answered(
 ) -> HttpResponse:
     name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
     return render(request, name, _sheet(request, approval, **more), status=status)
+
+
+@require_POST
+@requires("approvals.decide")
+def undo(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """Take an approval back while it can be."""
+    try:
+        services.undo(approval_id=approval_id, user=cast(User, request.user))
+    except NotFoundError:
+        raise
+    except TowerError as refused:
+        return _answered(request, _one(approval_id), status=refused.status, error=refused)
+    if not getattr(request, "htmx", False):
+        return redirect("approvals:detail", approval_id)
+    response = _answered(request, _one(approval_id), just_undone=True)
+    return trigger_client_event(response, "approval:undone", {"id": str(approval_id)})
 
 
 @require_POST
@@ -292,7 +321,9 @@ def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
 @requires("approvals.view")
 def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """What became of an answer: the run takes it up by itself."""
-    return render(request, "oversight/_after.html", {"approval": _one(approval_id)})
+    approval = _one(approval_id)
+    can_undo = _can_undo(cast(User, request.user), approval)
+    return render(request, "oversight/_after.html", {"approval": approval, "can_undo": can_undo})
 
 
 @require_GET
@@ -322,7 +353,7 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
     told = {"to": call.words, "at": call.at.isoformat(), "why": call.why} if call else None
     return {
         "id": str(row.pk),
-        "state": row.state,
+        "state": rules.word_of(row.state),
         "calls": row.calls,  # type: ignore[attr-defined]
         "escalated": told,
         "claimed": claimed_words,

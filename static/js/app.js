@@ -30,6 +30,7 @@
         }
       }
       if ("ago" in el.dataset) el.textContent = agoWords((t - moment) / 1000);
+      if ("left" in el.dataset) el.textContent = `${Math.max(0, Math.ceil((moment - t) / 1000))} s`;
       if ("due" in el.dataset) {
         const left = (moment - t) / 1000;
         el.textContent = dueWords(left);

@@ -209,6 +209,44 @@ def test_a_critical_approval_is_typed_anew_and_its_enter_is_not_the_answer(
     expect(page.locator("#panel")).to_contain_text("Approved by you")
 
 
+def test_z_takes_the_last_approval_back_also_from_the_next_row(
+    page_as: PageAs, site_people: dict[str, User], no_serious_violations: Check
+) -> None:
+    first, second = (
+        ApprovalFactory.create(
+            sentence=sentence,
+            undo_s=300,
+            reasons={"approve": ["The fare rules allow it"], "reject": ["Flown already"]},
+            expires_at=timezone.now() + timedelta(minutes=minutes),
+        )
+        for sentence, minutes in (("Cancel A", 5), ("Cancel B", 9))
+    )
+    page = page_as("operator")
+    page.goto("/approvals/")
+    expect(page.locator("#panel")).to_have_attribute("data-id", str(first.pk))
+    page.keyboard.press("z")
+    expect(page.locator("#refusal")).to_contain_text("no approval here")
+    page.wait_for_timeout(1600)
+    page.get_by_role("button", name="The fare rules allow it").click()
+    expect(page.locator("#reason")).to_have_value("The fare rules allow it")
+    expect(page.locator("#decide")).to_have_attribute("data-step", "approve")
+    approve_by_key(page)
+    expect(page.locator("#after")).to_contain_text("Nothing is carried out yet")
+    expect(page.locator("#after time")).to_contain_text(re.compile(r"^2\d\d s$"))
+    expect(page.locator("#grid tbody tr").nth(1)).to_be_focused()
+    no_serious_violations(page)
+    assert Approval.objects.get(pk=first.pk).state == "granted"
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel")).to_have_attribute("data-id", str(second.pk))
+
+    page.keyboard.press("z")
+
+    expect(page.locator("#panel")).to_have_attribute("data-id", str(first.pk))
+    expect(page.locator("#panel")).to_contain_text("operator took an approval back")
+    expect(page.locator("#grid tbody tr").first).not_to_contain_text("approved by")
+    assert Approval.objects.get(pk=first.pk).state == "pending"
+
+
 def test_single_letters_can_be_turned_off(
     page_as: PageAs, three: list[Approval], site_people: dict[str, User]
 ) -> None:

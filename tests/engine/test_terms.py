@@ -15,6 +15,7 @@ from django.utils import timezone
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
+from apps.oversight import services
 from apps.oversight.models import Approval
 from apps.runs.models import Attempt, Run, Step
 from apps.workers import recovery
@@ -23,6 +24,8 @@ from tests.engine.model_server import serve
 from tests.engine.shop import CONTRACT, POLICY, address, call
 from tests.engine.test_drain import answer, drain, held, ledger
 from tests.engine.test_model import configure
+from tests.factories.accounts import UserFactory
+from tests.factories.approvals import has_read
 
 MOVE, CANCEL = "modify_user_address", "cancel_pending_order"
 DONE = {"done": "x"}
@@ -240,6 +243,36 @@ def test_a_question_is_open_as_long_as_the_contract_says(tower: Tower) -> None:
     agreed(tower, decisions={"window_s": 321})
     asked = held(tower)
     assert asked.expires_at - asked.created_at == timedelta(seconds=321)
+
+
+def test_an_approval_waits_as_long_as_the_contract_lets_it_be_undone(tower: Tower) -> None:
+    agreed(tower, decisions={"undo_s": 1})
+    asked = held(tower)
+    user = UserFactory.create(role="operator")
+    has_read(asked, user)
+    given = {"approve": True, "reason": "Looked at it", "digest": asked.digest, "nonce": "n" * 9}
+
+    services.decide(approval_id=asked.pk, user=user, page=services.PageAnswer(), **given)
+    drain()
+    assert services.release_due() == 0
+    assert Step.objects.get(pk=asked.step_id).state == "waiting_approval"
+    time.sleep(1.05)
+    assert services.release_due() == 1
+    drain()
+
+    assert Step.objects.get(pk=asked.step_id).disposition == "executed"
+    used = Approval.objects.get(pk=asked.pk)
+    assert used.consumed_at is not None
+    assert used.not_before is not None
+    assert used.consumed_at >= used.not_before
+
+
+def test_the_reasons_of_the_contract_are_offered(tower: Tower) -> None:
+    offered = {"approve_reasons": ["The goods came back"], "reject_reasons": ["Never delivered"]}
+    agreed(tower, decisions=offered)
+    asked = held(tower)
+    assert asked.reasons_for("approve") == ("The goods came back",)
+    assert asked.reasons_for("reject") == ("Never delivered",)
 
 
 def test_a_run_is_worked_on_in_the_lane_and_order_of_its_contract(tower: Tower) -> None:

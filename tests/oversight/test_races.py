@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 from django.db import close_old_connections, connection, transaction
@@ -18,7 +21,7 @@ from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError
 from apps.oversight import services
-from apps.oversight.models import Approval, Vote
+from apps.oversight.models import Approval, Reversal, Vote
 from tests.conftest import BACKEND
 from tests.factories.accounts import UserFactory
 from tests.factories.approvals import USUAL_LADDER, ApprovalFactory, has_read
@@ -228,3 +231,65 @@ def test_a_form_sent_twenty_times_at_once_is_one_decision(word: str, votes: int)
     assert [e.kind.split(".")[1] for e in events] == [
         "rejected" if word == "reject" else "approved" if votes == 1 else "voted"
     ]
+
+
+def test_of_taking_back_and_letting_it_count_exactly_one_happens() -> None:
+    """Two thousand windows end within the race: the clock of one guarded statement decides."""
+    user, rounds, lot = UserFactory.create(role="operator"), 20, 100
+    taken_back = counted = 0
+    for _ in range(rounds):
+        ids = _granted(lot, user)
+
+        together([_undoer(ids[::2], user), _undoer(ids[1::2], user), *[_releaser(ids)] * 2])
+
+        rows = Reversal.objects.filter(approval__in=ids).values_list("approval", flat=True)
+        undone = set(rows)
+        subjects = [str(pk) for pk in ids]
+        told = Event.objects.filter(kind="approval.approved", subject_id__in=subjects)
+        released = [UUID(event.subject_id) for event in told]
+        states = dict(Approval.objects.filter(pk__in=ids).values_list("pk", "state"))
+        assert len(released) == len(set(released))
+        assert undone.isdisjoint(released)
+        assert undone | set(released) == set(ids)
+        assert {pk for pk, state in states.items() if state == "pending"} == undone
+        assert {pk for pk, state in states.items() if state == "approved"} == set(released)
+        taken_back += len(undone)
+        counted += len(released)
+
+    assert min(taken_back, counted) > rounds, "both happened often enough to have met"
+
+
+def _granted(lot: int, user: User) -> list[UUID]:
+    """Approvals whose windows end at some moment of the next half second."""
+    ids = [a.pk for a in ApprovalFactory.create_batch(lot, undo_s=1, decided_by=user)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE approvals_approval SET state = 'granted', decided_at = clock_timestamp(),"
+            " not_before = clock_timestamp() + random() * interval '0.5 s' WHERE id = ANY(%s)",
+            [ids],
+        )
+    return ids
+
+
+def _undoer(ids: Sequence[UUID], user: User) -> Callable[[], str]:
+    def call() -> str:
+        for pk in ids:
+            with suppress(ConflictError):
+                services.undo(approval_id=pk, user=user)
+        return "over"
+
+    return call
+
+
+def _releaser(ids: Sequence[UUID]) -> Callable[[], str]:
+    def call() -> str:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and _are_granted(ids):
+            services.release_due()
+        return "over"
+
+    return call
+
+
+def _are_granted(ids: Sequence[UUID]) -> bool:
+    return Approval.objects.filter(pk__in=ids, state="granted").exists()

@@ -103,6 +103,22 @@ class Decisions:
     window_s: int = 14400
     escalation: tuple[EscalationRung, ...] = ()
     on_timeout: str = "reject"
+    undo_s: int = 10  # in which an approval from a page can be taken back before it is used
+    approve_reasons: tuple[str, ...] = ()
+    reject_reasons: tuple[str, ...] = ()
+
+    def asked(self) -> dict[str, Any]:
+        """What a question keeps of these terms, frozen when it is asked."""
+        return {
+            "window_s": self.window_s,
+            "on_timeout": self.on_timeout,
+            "ladder": [{"at": rung.at, "to": rung.to} for rung in self.escalation],
+            "undo_s": self.undo_s,
+            "reasons": {
+                "approve": list(self.approve_reasons),
+                "reject": list(self.reject_reasons),
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +203,7 @@ def parse(text: str, known: CheckContext | None = None) -> Parsed:
 def build(document: Mapping[str, Any]) -> Contract:
     """The dataclass of a document that ``parse`` accepted (or that was published)."""
     d = document
-    decisions = dict(d["decisions"])
+    decisions = _tupled(d["decisions"])
     decisions["escalation"] = tuple(EscalationRung(**e) for e in decisions.get("escalation") or ())
     agent = d["agent"]
     return Contract(

@@ -16,6 +16,7 @@ from apps.catalog.domain.undoing import path_problem, reads_before
 from apps.kernel.documents import Document, Path, Problem
 from apps.kernel.ecma import PatternError
 from apps.kernel.patterns import pattern
+from apps.oversight.domain import reasons
 from apps.oversight.domain.ladder import CALLED
 
 
@@ -201,6 +202,18 @@ def _escalation(source: Document) -> list[Problem]:
     return out + _unknown_targets(source, ladder)
 
 
+def _reasons(source: Document) -> list[Problem]:
+    """Reasons to choose from that an approver could not type either."""
+    out = []
+    for name in ("approve_reasons", "reject_reasons"):
+        offered = _at(source.value, "decisions", name)
+        for i, reason in enumerate(offered if isinstance(offered, list) else ()):
+            if isinstance(reason, str) and reason and (why := reasons.fault(reason)):
+                message = f"“{reason}” is no reason for a decision."
+                out.append(source.problem(("decisions", name, i), message, why))
+    return out
+
+
 def _unknown_targets(source: Document, ladder: list[Any]) -> list[Problem]:
     """Escalation targets that don't exist; an empty one is the schema's to find."""
     words = [(i, _at(rung, "to")) for i, rung in enumerate(ladder)]
@@ -285,6 +298,7 @@ _CHECKS = (
     _retries,
     _times,
     _escalation,
+    _reasons,
     _schemas,
     _signals,
 )

@@ -140,6 +140,9 @@ CONTRACT: dict[str, Any] = group(
                     )
                 ),
                 "on_timeout": choice("reject", "escalate"),
+                "undo_s": _whole(0, 600),
+                "approve_reasons": {**list_of(_LINE), "maxItems": 12},
+                "reject_reasons": {**list_of(_LINE), "maxItems": 12},
             },
             "policy",
         ),

@@ -122,6 +122,18 @@ _SETS = {
         Kind.NEUTRAL,
         Kind.NEUTRAL,
     ),
+    "decisions.approve_reasons": (
+        "Reason to approve “{}” is no longer offered",
+        "Reason to approve “{}” is offered",
+        Kind.NEUTRAL,
+        Kind.NEUTRAL,
+    ),
+    "decisions.reject_reasons": (
+        "Reason to reject “{}” is no longer offered",
+        "Reason to reject “{}” is offered",
+        Kind.NEUTRAL,
+        Kind.NEUTRAL,
+    ),
     "data.redact": (
         "{} is to be no longer hidden",
         "{} is to be hidden",

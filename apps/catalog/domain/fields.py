@@ -71,6 +71,15 @@ FIELDS: Mapping[str, Spoken] = {
         "Time a person has to decide", "none", "s", form=DECIDES, form_label="Time to decide"
     ),
     "decisions.on_timeout": Spoken("When nobody decides", "down", ranks=_TIMEOUT, form=DECIDES),
+    "decisions.undo_s": Spoken(
+        "Time to take an approval back",
+        "down",
+        "s",
+        form=DECIDES,
+        help="Nothing is carried out before it has passed",
+    ),
+    "decisions.approve_reasons": Spoken("Reasons offered to approve"),
+    "decisions.reject_reasons": Spoken("Reasons offered to reject"),
     "limits.deadline_s": Spoken("Deadline", "up", "s", form=LIMITS),
     "limits.steps": Spoken("Step limit", "up", form=LIMITS, form_label="Steps"),
     "limits.tokens": Spoken("Token limit", "up", form=LIMITS, form_label="Tokens"),

@@ -138,6 +138,18 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.oversight.services.escalating.escalate_due",
         "engine/test_escalating.py::test_it_is_escalated_stays_open_and_ends_with_its_run",
     ),
+    "decisions.undo_s": Enforced(
+        "apps.oversight.services.undoing.release_due",
+        "engine/test_terms.py::test_an_approval_waits_as_long_as_the_contract_lets_it_be_undone",
+    ),
+    "decisions.approve_reasons": Enforced(
+        "apps.oversight.views.detail",
+        "engine/test_terms.py::test_the_reasons_of_the_contract_are_offered",
+    ),
+    "decisions.reject_reasons": Enforced(
+        "apps.oversight.views.detail",
+        "engine/test_terms.py::test_the_reasons_of_the_contract_are_offered",
+    ),
     "lane": Enforced(
         "apps.runs.journal.claiming",
         "engine/test_terms.py::test_a_run_is_worked_on_in_the_lane_and_order_of_its_contract",

@@ -451,6 +451,7 @@ def approvals(reading: Reading) -> Panel:
         ("Waiting, median", measured_words(human.wait_p50_s)),
         ("Waiting, p95", measured_words(human.wait_p95_s)),
         ("Dwell, median", measured_words(human.dwell_p50_s)),
+        ("Reversed", f"{human.reversed:,}: {human.taken_back:,} in time, {human.undone:,} after"),
     ]
     return panel
 

@@ -56,6 +56,11 @@ class Refusal:
     sentence: str
 
 
+def word_of(state: str) -> str:
+    """How an answer is spoken of: one that can be taken back is given all the same."""
+    return "approved" if state == "granted" else state
+
+
 def needs_reason(*, approve: bool, risk: int) -> bool:
     """A rejection always says why; an approval does from High up."""
     return not approve or risk >= HIGH
@@ -83,7 +88,7 @@ def refusal(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Re
     if standing.state == "expired" or (standing.state == "pending" and now >= standing.until):
         return Refusal("expired", "The time to decide has run out, so nothing will be carried out.")
     if standing.state != "pending":
-        return Refusal("decided", f"This was {standing.state} meanwhile.")
+        return Refusal("decided", f"This was {word_of(standing.state)} meanwhile.")
     if answer.digest != standing.digest:
         return Refusal("digest", "The request changed since you opened it. Review it again.")
     if not may_decide(answer.role, standing.roles):

@@ -22,9 +22,11 @@ from apps.oversight.services.escalating import escalate, escalate_due
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
 from apps.oversight.services.reading import open_sheet, read_of, see
+from apps.oversight.services.undoing import UNRELEASED, release_due, undo
 
 __all__ = [
     "UNENDABLE",
+    "UNRELEASED",
     "ApprovalRequest",
     "PageAnswer",
     "Seal",
@@ -44,10 +46,12 @@ __all__ = [
     "parties_for",
     "read_of",
     "release",
+    "release_due",
     "request_batch",
     "seal_of",
     "see",
     "states_of",
+    "undo",
     "use_batch",
     "void_for_run",
     "void_for_tool",

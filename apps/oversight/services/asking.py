@@ -21,7 +21,7 @@ from apps.oversight.domain import rules
 from apps.oversight.domain.binding import binding_digest
 from apps.oversight.models import Approval, Vote
 from apps.oversight.services.proving import why_not_proved
-from apps.oversight.services.rows import State, fact, make_void, set_next
+from apps.oversight.services.rows import OPEN, State, fact, make_void, set_next
 
 DEFAULT_WINDOW_S = 4 * 3600
 ESCALATE = "escalate"
@@ -50,7 +50,7 @@ def request_batch(asks: Sequence[ApprovalRequest]) -> list[UUID]:
     step is void: the step has one question at a time (a unique index holds that)."""
     if not asks:
         return []
-    make_void(Approval.objects.filter(step_id__in=[a.step_id for a in asks], state=State.PENDING))
+    make_void(Approval.objects.filter(step_id__in=[a.step_id for a in asks], state__in=OPEN))
     now = database_now()
     rows = Approval.objects.bulk_create([_row(ask, now) for ask in asks])
     audit.record_many(

@@ -73,6 +73,7 @@ def _decide(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: _Se
     mine = next((v for v in votes if v.user_id == user.pk and v.nonce == sent.nonce), None)
     if mine is not None and mine.approve == answer.approve:
         return approval
+    _refuse_late_copy(approval, sent.nonce)
     now = database_now()
     standing = standing_of(approval, votes, parties_for(approval, user, votes))
     if refused := rules.refusal(standing, answer, now):
@@ -83,6 +84,8 @@ def _decide(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: _Se
     vote = _vote(approval, user, answer, sent, read=read, now=now)
     votes.append(vote)
     state = rules.outcome(standing, answer)
+    if state == State.APPROVED and sent.page and approval.undo_s:
+        state = State.GRANTED.value  # it counts once it can't be taken back any more
     if state == State.PENDING:
         Approval.objects.filter(pk=approval.pk).update(claimed_by=None, claimed_until=None)
         audit.record_many([fact("voted", approval, user.actor, **_said(vote))])
@@ -90,6 +93,12 @@ def _decide(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: _Se
         _settle(approval, user, answer, state=state, now=now, votes=votes)
         audit.record_many([fact(state, approval, user.actor, **_said(vote))])
     return approval
+
+
+def _refuse_late_copy(approval: Approval, nonce: str) -> None:
+    """A form that was sent twice must not give an answer again that was taken back in between."""
+    if approval.reversals.filter(votes__contains=[{"nonce": nonce}]).exists():
+        raise ConflictError("This answer was taken back. Look again, then decide.", code="undone")
 
 
 def require_able(user: User) -> None:
@@ -142,9 +151,11 @@ def _settle(
     now: datetime,
     votes: Sequence[Vote],
 ) -> None:
-    settled = SignedDecision(state, user.username, answer.reason, now)
+    signed = State.APPROVED.value if state == State.GRANTED else state
+    settled = SignedDecision(signed, user.username, answer.reason, now)
     signature, key_id = sign_decision(approval, settled, votes)
     expires = max(approval.expires_at, now + GRACE) if state == "approved" else approval.expires_at
+    undo = timedelta(seconds=approval.undo_s)
     # Guarded though the row is locked: whatever path may lead here, one answer settles a question.
     moved = Approval.objects.filter(
         in_time(ClockTimestamp()), pk=approval.pk, state=State.PENDING, digest=answer.digest
@@ -156,6 +167,7 @@ def _settle(
         signature=signature,
         key_id=key_id,
         expires_at=expires,
+        not_before=now + undo if state == State.GRANTED else None,
         claimed_by=None,
         claimed_until=None,
     )

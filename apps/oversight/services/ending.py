@@ -13,7 +13,7 @@ from apps.kernel.apart import Aside, deal
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 from apps.oversight.models import Approval
-from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, make_void
+from apps.oversight.services.rows import OPEN, ClockTimestamp, State, fact, in_time, make_void
 
 UNENDABLE = Aside("question")
 
@@ -54,7 +54,7 @@ def void_for_run(run_id: UUID) -> int:
     """Take back the questions of a run that ended another way, and answers nobody used yet. A
     question whose time had run out by then is expired all the same: nobody took it back."""
     _expire(Approval.objects.filter(run_id=run_id))
-    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
+    unused = Q(state__in=OPEN) | Q(state=State.APPROVED, consumed_at=None)
     return make_void(Approval.objects.filter(unused, run_id=run_id))
 
 
@@ -62,5 +62,5 @@ def void_for_run(run_id: UUID) -> int:
 def void_for_tool(domain_slug: str, tool_name: str) -> int:
     """Take back the questions about a tool that isn't what they were asked about, and answers that
     nobody used yet. The steps are judged anew, and their people asked again."""
-    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
+    unused = Q(state__in=OPEN) | Q(state=State.APPROVED, consumed_at=None)
     return make_void(Approval.objects.filter(unused, domain_slug=domain_slug, tool_name=tool_name))

@@ -161,7 +161,9 @@ def _decision_of(approval: Approval) -> SignedDecision | None:
     if approval.decided_by is None or approval.decided_at is None:
         return None
     return SignedDecision(
-        state=State.APPROVED.value if approval.state == State.VOID else approval.state,
+        state=State.APPROVED.value
+        if approval.state in {State.VOID, State.GRANTED}
+        else approval.state,
         user=approval.decided_by.username,
         reason=approval.reason,
         at=approval.decided_at,

@@ -17,6 +17,7 @@ from apps.oversight.domain.ladder import Rung
 from apps.oversight.models import Approval
 
 State = Approval.State
+OPEN = (State.PENDING, State.GRANTED)  # of which a step has one at a time
 
 
 class ClockTimestamp(Func):

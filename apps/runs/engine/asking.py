@@ -265,9 +265,7 @@ def _question(
         "preview": {k: v for k, v in (work.preview or {}).items() if k != "facts"},
         "facts": work.facts,
         "agent_text": said[-1] if said else "",
-        "window_s": terms(work).decisions.window_s,
-        "on_timeout": terms(work).decisions.on_timeout,
-        "ladder": [{"at": r.at, "to": r.to} for r in terms(work).decisions.escalation],
+        **terms(work).decisions.asked(),
         "deadline_at": work.deadline_at,
     }
 

@@ -32,6 +32,7 @@ STATES: dict[str, Look] = {
     "shed": Look("Shed", "st-shed", "shed"),
     # Approvals.
     "pending": Look("Waiting", "st-waiting", "waiting"),
+    "granted": Look("Approved, can be undone", "clock", "succeeded"),
     "approved": Look("Approved", "st-approved", "succeeded"),
     "rejected": Look("Rejected", "st-rejected", "refused"),
     "expired": Look("Expired", "st-expired", "shed"),

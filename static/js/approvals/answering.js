@@ -54,7 +54,19 @@ const onInput = (event) => {
   gate();
 };
 
+// A reason of the job: taken as it is, beside what was typed.
+const take = (button) => {
+  const reason = $("#reason");
+  const { reason: words, for: answer } = button.dataset;
+  reason.value = reason.value.trim() ? `${reason.value.trim()} ${words}` : words;
+  $("#decide").dataset.step = answer;
+  reason.dispatchEvent(new Event("input", { bubbles: true }));
+  reason.focus({ preventScroll: true });
+};
+
 const onClick = (event) => {
+  const offered = event.target.closest("[data-reason]");
+  if (offered) take(offered);
   if (event.target.closest("#show-unseen")) {
     showUnseen();
     return;

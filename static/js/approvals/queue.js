@@ -5,6 +5,7 @@ import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
 import { ensure, load, move, openOnClick } from "./opening.js";
 import { gate, measureSeeing, panelReady } from "./panel.js";
+import { rememberUndo, undo } from "./undoing.js";
 import { area, current, focusRow, isBeside, onRow, rowOf, rows, shownId } from "./rows.js";
 
 const { $, hold, hushed, now, refuse } = window.tower;
@@ -24,6 +25,7 @@ const bindKeys = () => {
     r: () => step("reject"),
     c: () => hold(claimOrRelease()),
     "!": () => hold(ensure().then(openNote)),
+    z: () => undo(),
     ".": () => showNew(),
     "/": () => $("#q")?.focus(),
   });
@@ -83,6 +85,7 @@ if (area) {
   openOnClick();
   measureSeeing();
   takeAnswers();
+  rememberUndo();
   renewClaims();
   listen();
   bindKeys();
