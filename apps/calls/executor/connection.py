@@ -120,6 +120,9 @@ class Connections:
         """The connection to a server. Raises ``ConnectingError``, or ``UnavailableError`` where no
         address is known."""
         ready = self._ready.get(server)
+        if ready is not None and ready.done() and _is_sound(ready) and _has_moved(server, ready):
+            self.drop(server, ready.result())  # calls that are on their way end there
+        ready = self._ready.get(server)
         if ready is None or (ready.done() and not _is_sound(ready)):
             ready = self._ready[server] = asyncio.get_running_loop().create_future()
             # In a context of its own: this one may be that of a call.
@@ -170,6 +173,14 @@ class Connections:
 
 def _is_sound(ready: asyncio.Future[Connection]) -> bool:
     return not ready.cancelled() and not ready.exception() and not ready.result().is_retired
+
+
+def _has_moved(server: str, ready: asyncio.Future[Connection]) -> bool:
+    """Whether calls go elsewhere now: approvals are bound to where."""
+    try:
+        return servers.look_up(server) != ready.result().wire.address
+    except TowerError:  # nobody says where any more, or what they say is wrong
+        return True
 
 
 def _refused(trace: Trace, error: Exception) -> Exception:

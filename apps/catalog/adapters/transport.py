@@ -38,6 +38,11 @@ class EgressTransport(httpx2.AsyncHTTPTransport):
         self._connection = connection
         self._found: dict[tuple[str, int], tuple[float, list[IP]]] = {}
 
+    @property
+    def address(self) -> ServerAddress:
+        """Whose connection it is."""
+        return self._connection.address
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Raises ``RefusedAddressError`` before anything is sent to an address that isn't
         allowed."""

@@ -243,3 +243,22 @@ def test_arguments_that_no_json_holds_are_not_sent(arguments: Any, settings: Any
     assert (result.ending, result.error_class) == (Ending.REJECTED, "unsendable")
     assert result.error.startswith("The arguments can't be sent: ")
     assert server.called() == []
+
+
+def test_a_call_goes_where_its_server_is_now(settings: Any) -> None:
+    """Approvals are bound to the address, so no connection to another one may carry a call."""
+    done = always(lambda r: http(rpc(r, result={**text("done"), **OK})))
+    with serving(RawServer(done)) as old, serving(RawServer(done)) as new:
+
+        async def scene() -> None:
+            async with ToolClient() as tools:
+                settings.TOOL_SERVERS = {"raw": old.url}
+                await ask(tools)
+                settings.TOOL_SERVERS = {"raw": new.url}
+                await ask(tools)
+                settings.TOOL_SERVERS = {"raw": "gopher://nobody"}
+                assert (await ask(tools)).ending is not Ending.ANSWERED
+
+        asyncio.run(scene())
+
+        assert (len(old.called()), len(new.called())) == (1, 1)
