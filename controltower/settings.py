@@ -255,6 +255,7 @@ TOOL_SERVERS_FILE = os.environ.get("TOWER_TOOL_SERVERS_FILE", "")
 SERVER_CHECK_SECONDS = seconds("TOWER_SERVER_CHECK_SECONDS", 15, least=1, most=3600)
 CATALOG_HOSTS = parsed("TOWER_CATALOG_HOSTS", hosts_of)  # where documents may lead
 MODEL_KEYS = os.environ.get("TOWER_MODEL_KEYS", "")
+SERVER_KEYS = os.environ.get("TOWER_SERVER_KEYS", "")
 MODEL = os.environ.get("TOWER_MODEL", "")
 MODEL_NAME = os.environ.get("TOWER_MODEL_NAME", "")
 MODEL_URL = web_address("TOWER_MODEL_URL")

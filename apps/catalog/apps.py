@@ -24,7 +24,8 @@ WATCHING = Duty(
 GUARDS = (
     # What a tool's server said of it may still be added to its version.
     Guard("catalog_toolversion", changes=("served", "served_digest")),
-    *(Guard(f"catalog_{kind}version") for kind in ("agent", "contract", "languagemodel", "prompt")),
+    *(Guard(f"catalog_{kind}version") for kind in ("agent", "contract", "languagemodel")),
+    *(Guard(f"catalog_{kind}version") for kind in ("prompt", "toolserver")),
 )
 PERMISSIONS = (
     Permission("catalog.view", EVERYONE),
@@ -40,7 +41,7 @@ class CatalogConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        for kind in ("agent", "model", "prompt", "tool"):
+        for kind in ("agent", "model", "prompt", "server", "tool"):
             declare(kind, f"apps.catalog.services.kinds.{kind.upper()}S")
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from apps.catalog.domain.contract_schema import CRITICALITIES
+from apps.catalog.domain.endpoints import MOST_OF_URL
 from apps.catalog.domain.entrydiff import IDEMPOTENCY
 from apps.catalog.domain.fields import (
     FIELDS,
@@ -17,7 +18,7 @@ from apps.catalog.domain.fields import (
     form_kind,
     schema_of,
 )
-from apps.catalog.domain.language_models import KEY_VARIABLE
+from apps.catalog.domain.keys import OF_MODELS, OF_SERVERS
 from apps.catalog.models import Agent, Domain, Prompt
 from apps.kernel.documents import Path
 from apps.kernel.fields import Field, Section
@@ -25,7 +26,8 @@ from apps.policy.domain.effects import EFFECTS
 
 KINDS = "model: a live model; reference: follows a script; recorded: replays a recording"
 PROVIDERS = "openai: whatever speaks OpenAI's chat completions"
-KEYS = "Its name, beginning with TOWER_MODEL_KEY_; never the key itself"
+KEYS = f"Its name, beginning with {OF_MODELS.prefix}; never the key itself"
+SERVER_KEYS_HELP = f"Its name, beginning with {OF_SERVERS.prefix}; never the key itself"
 
 
 def contract_sections(
@@ -126,6 +128,28 @@ def model_sections() -> list[Section]:
                 ),
                 Field(("max_output_tokens",), "Most tokens of an answer", "whole", optional=True),
                 Field(("timeout_s",), "Time-out", "number", unit="s", optional=True),
+            ),
+        ),
+    ]
+
+
+def server_sections() -> list[Section]:
+    """The fields of a tool server."""
+    return [
+        Section(
+            "What it is",
+            (
+                Field(("name",), "Name"),
+                Field(("url",), "Address", help="Such as https://tools.example.com/mcp"),
+            ),
+        ),
+        Section(
+            "Where its key is read",
+            (
+                Field(("key", "env"), "Variable", help=SERVER_KEYS_HELP, optional=True),
+                Field(
+                    ("key", "file"), "File", help="In the folder TOWER_SERVER_KEYS", optional=True
+                ),
             ),
         ),
     ]
@@ -249,12 +273,57 @@ class ModelForm(BeginForm):
     )
     model = forms.CharField(max_length=160, help_text="As its provider calls it.")
     key = forms.RegexField(
-        KEY_VARIABLE,
+        OF_MODELS.variable,
         required=False,
         max_length=80,
         label="Variable that holds its key",
         help_text=f"{KEYS}. Empty for a provider that asks for none.",
         error_messages={"invalid": f"{KEYS}."},
+    )
+
+
+class NewDomainForm(forms.Form):
+    """A domain that is there, or a new one by its name."""
+
+    domain = _slug(
+        help_text="One that is there, or a new one.",
+        widget=forms.TextInput({"list": "domains", "autocomplete": "off"}),
+    )
+    domain_name = forms.CharField(
+        label="Name of the domain",
+        max_length=120,
+        required=False,
+        help_text="Of a new domain, such as “Shop support”.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        slug = found.get("domain")
+        known = Domain.objects.filter(slug=slug).exists()
+        if slug and not known and not found.get("domain_name"):
+            self.add_error("domain_name", "It is a new domain: give it a name.")
+        return found
+
+
+class ToolServerForm(NewDomainForm):
+    """A new tool server, or the document of one that is known otherwise."""
+
+    field_order = ("domain", "domain_name", "slug", "name", "url", "key")
+    slug = _slug()
+    name = forms.CharField(max_length=120)
+    url = forms.CharField(
+        label="Address",
+        max_length=MOST_OF_URL,
+        help_text="Such as https://tools.example.com/mcp. Nothing is sent to it before a second"
+        " admin has published it.",
+    )
+    key = forms.RegexField(
+        OF_SERVERS.variable,
+        required=False,
+        max_length=80,
+        label="Variable that holds its key",
+        help_text=f"{SERVER_KEYS_HELP}. Empty for a server that asks for none.",
+        error_messages={"invalid": f"{SERVER_KEYS_HELP}."},
     )
 
 
@@ -265,21 +334,9 @@ class PromptForm(BeginForm):
     name = None  # type: ignore[assignment]  # a prompt has none
 
 
-class ServerForm(forms.Form):
+class ServerForm(NewDomainForm):
     """Which server's tools are picked, and for which domain."""
 
-    server = _slug(help_text="As the environment or the file of servers calls it.")
-    domain = _slug(help_text="One that is there, or a new one.")
-    domain_name = forms.CharField(
-        max_length=120, required=False, help_text="Of a new domain, such as “Shop support”."
-    )
+    server = _slug(help_text="One of the catalog, or as the environment or the file calls it.")
     note = forms.CharField(max_length=400, required=False, widget=forms.HiddenInput)
     part = forms.IntegerField(min_value=0, required=False, widget=forms.HiddenInput)
-
-    def clean(self) -> dict[str, Any]:
-        found = super().clean() or self.cleaned_data
-        slug = found.get("domain")
-        known = Domain.objects.filter(slug=slug).exists()
-        if slug and not known and not found.get("domain_name"):
-            self.add_error("domain_name", "It is a new domain: give it a name.")
-        return found

@@ -30,15 +30,32 @@ class Domain(models.Model):
 
 
 class ToolServer(models.Model):
-    """A company's tool service. Its address comes from the environment or a file, by slug, since
-    it differs from machine to machine; ``url`` is what its pack states, for whom neither knows."""
+    """A company's tool service. Where it is the environment or a file says, by slug, since that
+    differs from machine to machine; for whom neither knows, its published document does, and
+    ``url`` is what its pack states for one without. ``domain`` is whose pack holds the document,
+    none where there is none: tools of every domain may be offered by it."""
 
     slug = models.SlugField(unique=True)
     protocol = models.CharField(max_length=16, default="mcp")
     url = models.CharField(max_length=300, blank=True)
+    name = models.CharField(max_length=120, blank=True, default="", db_default="")
+    domain = models.ForeignKey(
+        Domain, null=True, on_delete=models.PROTECT, related_name="tool_servers"
+    )
+    current_number = models.PositiveIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def label(self) -> str:
+        """What people are told. Rows of the release before have no name."""
+        return str(self.name or self.slug)
+
+    @property
+    def is_known_otherwise(self) -> bool:
+        """Whether it stays when its only draft is discarded."""
+        return bool(self.url) or self.tools.exists() or self.domains.exists()
 
 
 class ServerCheck(models.Model):
@@ -83,6 +100,47 @@ class Published(models.Model):
     @property
     def published_at(self) -> datetime:
         return self.created_at
+
+
+class WrittenEntry(Published):
+    """A version whose ``document`` is its entry, and ``written`` the YAML of it, letter by
+    letter."""
+
+    number = models.PositiveIntegerField()
+    document = JSONField()
+    written = models.TextField()
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def text(self) -> str:
+        return self.written
+
+
+class ToolServerVersion(WrittenEntry):
+    """``document``: address and where its key is read, never the key."""
+
+    server = models.ForeignKey(ToolServer, on_delete=models.PROTECT, related_name="versions")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["server", "number"], name="catalog_toolserverversion_number_unique"
+            )
+        ]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.server_id} v{self.number}"
+
+
+class ToolServerDraft(Draft):
+    server = models.OneToOneField(ToolServer, on_delete=models.CASCADE, related_name="draft")
+
+    def __str__(self) -> str:
+        return f"{self.server_id} draft {self.revision}"
 
 
 class Tool(models.Model):
@@ -272,15 +330,11 @@ class LanguageModel(models.Model):
         return self.slug
 
 
-class LanguageModelVersion(Published):
-    """``document`` is the entry: address, the provider's name for it, where its key is read, what
-    it costs; never the key. ``written`` is its YAML."""
+class LanguageModelVersion(WrittenEntry):
+    """``document``: address, the provider's name for it, where its key is read (never the key), and
+    what it costs."""
 
     model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="versions")
-    number = models.PositiveIntegerField()
-    document = JSONField()
-    written = models.TextField()
-    digest = models.CharField(max_length=64)
 
     class Meta:
         constraints = [
@@ -292,10 +346,6 @@ class LanguageModelVersion(Published):
 
     def __str__(self) -> str:
         return f"{self.model_id} v{self.number}"
-
-    @property
-    def text(self) -> str:
-        return self.written
 
 
 class LanguageModelDraft(Draft):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.catalog.views import beginning, drafts, entries, offers, pages
+from apps.catalog.views import beginning, drafts, entries, offers, pages, servers
 
 app_name = "catalog"
 _DRAFT = "jobs/<slug:slug>/draft/"
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("new/tools/", offers.tools, name="new_tools"),
     path("new/agent/", beginning.agent, name="new_agent"),
     path("new/model/", beginning.model, name="new_model"),
+    path("new/server/", beginning.server, name="new_server"),
     path("new/prompt/", beginning.prompt, name="new_prompt"),
     path("new/policy/", beginning.policy, name="new_policy"),
     path("jobs/<slug:slug>/", pages.job, name="job"),
@@ -33,6 +34,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("agents/<slug:slug>/", entries.agent, name="agent"),
     path("models/", entries.models, name="models"),
     path("models/<slug:slug>/", entries.model, name="model"),
+    path("servers/", servers.servers, name="servers"),
+    path("servers/<slug:slug>/", servers.server, name="server"),
     path("prompts/", pages.prompts, name="prompts"),
     path("prompts/<slug:slug>/", pages.prompt, name="prompt"),
     *entries.urlpatterns,

@@ -37,6 +37,7 @@ from apps.catalog.models import (
     LanguageModelDraft,
     PromptDraft,
     ToolDraft,
+    ToolServerDraft,
 )
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.kpis import Human
@@ -222,7 +223,7 @@ def waiting_approvals() -> WaitingQuestions:
 
 @dataclass(frozen=True, slots=True)
 class DraftRow:
-    what: str  # contract | policy | tool | model | agent | prompt
+    what: str  # contract | policy | tool | server | model | agent | prompt
     domain: str  # of a tool, which is named by both
     slug: str
     name: str
@@ -237,6 +238,7 @@ _DRAFTS: dict[str, tuple[type[Model], str | None, str, str]] = {
     "contract": (ContractDraft, None, "job__slug", "job__name"),
     "policy": (PolicyDraft, None, "policy_set__slug", "policy_set__name"),
     "tool": (ToolDraft, "tool__domain__slug", "tool__name", "tool__name"),
+    "server": (ToolServerDraft, None, "server__slug", "server__name"),
     "model": (LanguageModelDraft, None, "model__slug", "model__name"),
     "agent": (AgentDraft, None, "agent__slug", "agent__name"),
     "prompt": (PromptDraft, None, "prompt__slug", "prompt__slug"),

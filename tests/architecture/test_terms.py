@@ -16,7 +16,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from apps.catalog.domain import model_terms, pack_terms, terms
+from apps.catalog.domain import model_terms, pack_terms, server_terms, terms
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.contract_schema import CONTRACT
 from apps.catalog.domain.diff import Kind, compare
@@ -25,6 +25,7 @@ from apps.catalog.domain.fields import TOOL_FIELDS
 from apps.catalog.domain.language_models import MODEL
 from apps.catalog.domain.pack import PACK, POLICY
 from apps.catalog.domain.terms import STATED
+from apps.catalog.domain.tool_servers import SERVER
 from apps.documents.domain.terms import Enforced
 from apps.policy.domain import terms as policy_terms
 from apps.policy.domain.rules import KNOWN_ANNOTATIONS
@@ -60,6 +61,7 @@ REGISTRIES: dict[str, tuple[list[str], Any]] = {
     "contract": (FIELDS, terms),
     "model": (sorted(fields(MODEL)), model_terms),
     "pack": (sorted(fields(PACK)), pack_terms),
+    "server": (sorted(fields(SERVER)), server_terms),
     "policy": (
         sorted([*POLICY["properties"], *(f"@{name}" for name in KNOWN_ANNOTATIONS)]),
         policy_terms,

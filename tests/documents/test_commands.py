@@ -44,7 +44,7 @@ def kinds_of(desk: Desk) -> list[str]:
 
 def test_every_kind_is_known() -> None:
     names = [kind.name for kind in all_kinds()]
-    assert names == ["agent", "contract", "model", "policy", "prompt", "tool"]
+    assert names == ["agent", "contract", "model", "policy", "prompt", "server", "tool"]
 
 
 def test_one_other_person_publishes_what_weakens_nothing(desk: Desk) -> None:

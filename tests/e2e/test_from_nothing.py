@@ -137,17 +137,8 @@ def _tools(first: Page, second: Page, look: Check) -> None:
         publish(second, f"/catalog/tools/shop/{name}/draft/")
 
 
-def test_an_admin_builds_a_job_from_nothing_and_it_runs(
-    page_as: PageAs,
-    live_site: str,
-    site_people: dict[str, User],
-    worker: None,
-    shop: Shop,
-    no_serious_violations: Check,
-) -> None:
-    first, second = page_as("admin"), page_as("admin2")
-    _tools(first, second, no_serious_violations)
-
+def build_job(first: Page, second: Page) -> None:
+    """An agent, a policy set and a job that gives money back, by two admins."""
     agent = {"domain": "shop", "slug": "shop-reference", "name": "Scripted", "kind": "reference"}
     begin(first, "/catalog/new/agent/", **agent)
     submit(first)
@@ -165,10 +156,11 @@ def test_an_admin_builds_a_job_from_nothing_and_it_runs(
     expect(first.locator("#save-state")).to_contain_text("Saved")
     submit(first)
     publish(second, "/catalog/jobs/shop-refund/draft/")
-    assert Job.objects.get().current_number == 1
-    assert {t.current_number for t in Tool.objects.all()} == {1}
 
-    run = _started(live_site, site_people["admin"])
+
+def carry_out(page_as: PageAs, live_site: str, admin: User, shop: Shop) -> None:
+    """A run of that job, which waits for a person and goes on once they agreed."""
+    run = _started(live_site, admin)
     operator = page_as("operator")
     _until(run, "waiting_approval")
     assert shop.refunded("B2") == 0
@@ -181,6 +173,23 @@ def test_an_admin_builds_a_job_from_nothing_and_it_runs(
     approve_by_key(operator)
     _until(run, "succeeded")
     assert shop.refunded("B2") == 500
+
+
+def test_an_admin_builds_a_job_from_nothing_and_it_runs(
+    page_as: PageAs,
+    live_site: str,
+    site_people: dict[str, User],
+    worker: None,
+    shop: Shop,
+    no_serious_violations: Check,
+) -> None:
+    first, second = page_as("admin"), page_as("admin2")
+    _tools(first, second, no_serious_violations)
+
+    build_job(first, second)
+    assert Job.objects.get().current_number == 1
+    assert {t.current_number for t in Tool.objects.all()} == {1}
+    carry_out(page_as, live_site, site_people["admin"], shop)
 
 
 def _started(url: str, admin: User) -> str:

@@ -6,12 +6,14 @@ from __future__ import annotations
 from apps.catalog.adapters.addresses import (
     ServerAccess,
     configured,
+    is_configured,
     look_up,
     module_of,
     problems,
     remember,
     resolve,
     resolve_entry,
+    trouble_of_server,
 )
 from apps.catalog.adapters.asking import ask, ask_now
 from apps.catalog.adapters.models import (
@@ -23,7 +25,7 @@ from apps.catalog.adapters.models import (
     trouble_of,
 )
 from apps.catalog.adapters.probing import Trial, probe
-from apps.catalog.adapters.standing import ServerStatus, standings
+from apps.catalog.adapters.standing import ServerStatus, standing_of, standings
 from apps.catalog.adapters.transport import (
     EgressTransport,
     RefusedAddressError,
@@ -43,6 +45,7 @@ __all__ = [
     "ask_now",
     "configured",
     "http_client",
+    "is_configured",
     "look_up",
     "model_standings",
     "module_of",
@@ -54,6 +57,8 @@ __all__ = [
     "remember",
     "resolve",
     "resolve_entry",
+    "standing_of",
     "standings",
     "trouble_of",
+    "trouble_of_server",
 ]

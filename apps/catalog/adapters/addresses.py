@@ -1,22 +1,25 @@
 """Where each tool server is: one resolver with one order for everybody who calls one.
 
 The environment (``TOWER_TOOL_SERVERS``) comes first, then the file (``TOWER_TOOL_SERVERS_FILE``),
-then what the server's pack states. An entry that is wrong stops its own server only, and no lower
-source speaks for it: who wrote it meant another address. The file is read again when it changed;
-one that can't be read leaves what it last said in force.
+then the server's published document, then what its pack states. An entry that is wrong stops its
+own server only, and no lower source speaks for it: who wrote it meant another address. The file is
+read again when it changed; one that can't be read leaves what it last said in force.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
+from apps.catalog.adapters.hosts import permitted
+from apps.catalog.adapters.keys import MAX_SECRET_FILE, KeyTroubleError, read_key
 from apps.catalog.adapters.snapshot import Snapshot
+from apps.catalog.domain.keys import OF_SERVERS, KeyPlace
 from apps.catalog.domain.servers import (
     EntryError,
     ServerAddress,
@@ -26,11 +29,11 @@ from apps.catalog.domain.servers import (
     read_entry,
     secret_problem,
 )
+from apps.catalog.domain.tool_servers import ServerTerms
 from apps.catalog.selectors import servers as stated
 from apps.kernel.errors import UnavailableError
 
 VARIABLE = "TOWER_TOOL_SERVERS"
-MAX_SECRET_FILE = 64 * 1024
 HIDDEN = "•••"
 
 
@@ -71,15 +74,16 @@ class _Text:
 
 
 _read: dict[str, _Text] = {}
-_stated = Snapshot(stated.urls)
+_stated = Snapshot(stated.stated)
+Stated = ServerTerms | str  # a document, or the address of a pack
 
 
-def resolve(slug: str, pack_url: str | None = None) -> ServerAccess:
+def resolve(slug: str, instead: Stated | None = None) -> ServerAccess:
     """Where the server is and what is sent along. Raises ``UnavailableError`` that names the
     variable or file, the field and the fix. Cheap: a look at the file's date, no query for a
-    server that environment or file know. Safe inside an event loop. ``pack_url``: what the pack
-    that is being applied states, instead of what the catalog holds."""
-    found = look_up(slug, pack_url)
+    server that environment or file know. Safe inside an event loop. ``instead``: what a pack that
+    is being applied states, instead of what the catalog holds."""
+    found = look_up(slug, instead)
     return ServerAccess(found, _credentials(found))
 
 
@@ -89,25 +93,39 @@ def resolve_entry(slug: str, entry: object) -> ServerAccess:
     return ServerAccess(found, _credentials(found))
 
 
-def look_up(slug: str, pack_url: str | None = None) -> ServerAddress:
+def look_up(slug: str, instead: Stated | None = None) -> ServerAddress:
     """The server's entry, as ``resolve`` finds it; its credentials aren't read."""
     if slug in (known := _environment()):
         return _entry(slug, known[slug], Source.ENVIRONMENT, f"{VARIABLE}: {slug}")
     file = _file()
     if slug in file.entries:
         return _from_file(slug, file)
-    if url := (_stated.get(slug) if pack_url is None else pack_url):
-        return _entry(slug, url, Source.CATALOG, f"The pack's server “{slug}”")
+    told = _stated.get(slug) if instead is None else instead
+    if isinstance(told, ServerTerms):
+        return _of_document(told)
+    if told:
+        return _entry(slug, told, Source.PACK, f"The pack's server “{slug}”")
     raise UnavailableError(_unknown(slug, file), code="tool_server_unknown", server=slug)
 
 
 def module_of(slug: str) -> str:
     """The Python module that answers for the server in this process; empty for one on the network,
-    and for one that nobody knows. Never asks the database: no pack can name a module."""
+    and for one that nobody knows. Never asks the database: no pack and no document can name a
+    module."""
     try:
         return look_up(slug, "").module
     except UnavailableError:
         return ""
+
+
+def trouble_of_server(terms: ServerTerms) -> str:
+    """Why this process couldn't call a server where its document says; empty if it could. Never the
+    key. Nothing is called."""
+    try:
+        _credentials(_of_document(terms))
+    except UnavailableError as error:
+        return str(error)
+    return ""
 
 
 def is_configured(slug: str) -> bool:
@@ -172,6 +190,18 @@ def _wrong(slug: str, where: str, error: EntryError) -> UnavailableError:
     )
 
 
+def _of_document(terms: ServerTerms) -> ServerAddress:
+    what, code = f"The tool server “{terms.slug}” v{terms.number}", "tool_server_misconfigured"
+    found = permitted(what, terms.slug, terms.url, source=Source.DOCUMENT, code=code)
+    return replace(
+        found,
+        token_env=terms.key_env,
+        token_file=terms.key_file,
+        number=terms.number,
+        called=terms.called,
+    )
+
+
 # --- the file -------------------------------------------------------------------------------------
 
 
@@ -219,13 +249,23 @@ def _credentials(entry: ServerAddress) -> dict[str, str]:
     for name, variable in entry.headers_from_env.items():
         headers[name] = _variable(entry.slug, variable, "headers_from_env")
     token = entry.token
-    if entry.token_env:
+    if entry.source is Source.DOCUMENT:
+        token = _key(entry)
+    elif entry.token_env:
         token = _variable(entry.slug, entry.token_env, "token_env")
     elif entry.token_file:
         token = _secret_file(entry.slug, entry.token_file)
     if token:
         headers["Authorization"] = f"Bearer {token}"
     return headers
+
+
+def _key(entry: ServerAddress) -> str:
+    place = KeyPlace(entry.token_env, entry.token_file)
+    try:
+        return read_key(place, OF_SERVERS, settings.SERVER_KEYS)
+    except KeyTroubleError as error:
+        raise _no_credentials(entry.slug, str(error)) from None
 
 
 def _variable(slug: str, variable: str, key: str) -> str:

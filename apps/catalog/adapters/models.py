@@ -11,29 +11,20 @@ may lead to are the installation's word, too (``TOWER_CATALOG_HOSTS``).
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from django.conf import settings
 
-from apps.catalog.adapters.addresses import MAX_SECRET_FILE, ServerAccess
-from apps.catalog.domain.language_models import (
-    CONFIGURED,
-    KEY_FILE,
-    KEY_VARIABLE,
-    ModelTerms,
-    Prices,
-    address_of,
-)
-from apps.catalog.domain.servers import EntryError, secret_problem
+from apps.catalog.adapters.addresses import ServerAccess
+from apps.catalog.adapters.hosts import by_name, permitted
+from apps.catalog.adapters.keys import KeyTroubleError, read_key
+from apps.catalog.domain.keys import OF_MODELS
+from apps.catalog.domain.language_models import CONFIGURED, ModelTerms, Prices
+from apps.catalog.domain.servers import Source
 from apps.catalog.selectors import current_models, pinned
 from apps.catalog.selectors.pinned import AskedModels
 from apps.kernel.errors import UnavailableError
-
-HOSTS_VARIABLE = "TOWER_CATALOG_HOSTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ class ModelAccess:
 
     def redacted(self, text: str) -> str:
         """``text`` without the key, and with the variable that lists hosts called by its name."""
-        return _of_hosts(self.connection.redacted(text)) if self.connection else text
+        return by_name(self.connection.redacted(text)) if self.connection else text
 
 
 def reach(name: str, known: Mapping[str, ModelTerms]) -> ModelAccess:
@@ -122,12 +113,8 @@ def model_standings() -> list[ModelStanding]:
 
 
 def _of_catalog(terms: ModelTerms) -> ModelAccess:
-    try:
-        address = address_of(terms.slug, terms.url, settings.CATALOG_HOSTS)
-    except EntryError as error:
-        raise _blocked(terms, str(error)) from None
-    if not address.egress.may_name(address.host):
-        raise _blocked(terms, f"{address.host} is not one of the hosts that “allow_hosts” lists.")
+    what = f"The model “{terms.slug}” v{terms.number}"
+    address = permitted(what, terms.slug, terms.url, source=Source.PACK, code="model_blocked")
     key = _key(terms)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return ModelAccess(
@@ -141,64 +128,12 @@ def _of_catalog(terms: ModelTerms) -> ModelAccess:
     )
 
 
-def _blocked(terms: ModelTerms, why: str) -> UnavailableError:
-    said = _of_hosts(why.partition(" If it is meant")[0])
-    return UnavailableError(
-        f"The model “{terms.slug}” v{terms.number} is blocked: {said} If it is meant, list it in"
-        f" {HOSTS_VARIABLE} for every process of the tower.",
-        code="model_blocked",
-    )
-
-
-def _of_hosts(text: str) -> str:
-    return text.replace("“allow_hosts”", HOSTS_VARIABLE).replace('"allow_hosts"', HOSTS_VARIABLE)
-
-
 def _key(terms: ModelTerms) -> str:
-    if terms.key_env:
-        return _variable(terms)
-    return _file(terms) if terms.key_file else ""
-
-
-def _variable(terms: ModelTerms) -> str:
-    # Looked at again here: the row may be older than the rule, or not of our writing.
-    if not re.fullmatch(KEY_VARIABLE, terms.key_env):
-        raise _no_key(terms, f"{terms.key_env} is no variable that holds keys of models")
-    value = os.environ.get(terms.key_env, "").strip()
-    if why := secret_problem(value):
-        why = "is not set" if terms.key_env not in os.environ else why
-        raise _no_key(terms, f"its key is read from the variable {terms.key_env}, which {why}")
-    return value
-
-
-def _file(terms: ModelTerms) -> str:
-    if not settings.MODEL_KEYS:
-        raise _no_key(terms, "its key is read from a file, and TOWER_MODEL_KEYS names no folder")
-    where = f"its key is read from the file {terms.key_file} in {settings.MODEL_KEYS}, which"
-    if not re.fullmatch(KEY_FILE, terms.key_file):  # looked at again, as with variables
-        raise _no_key(terms, f"{where} lies outside that folder")
-    folder = Path(settings.MODEL_KEYS)
     try:
-        path = (folder / terms.key_file).resolve()
-        if not path.is_relative_to(folder.resolve()):  # a link may lead anywhere
-            raise _no_key(terms, f"{where} lies outside that folder")
-        if path.is_fifo():  # reading would wait for whoever writes
-            raise _no_key(terms, f"{where} is a pipe")
-        with open(path, "rb") as file:
-            value = file.read(MAX_SECRET_FILE).decode("ascii").strip()
-    except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or "it leads nowhere"
-        raise _no_key(terms, f"{where} can't be read ({why})") from None
-    except UnicodeDecodeError:
-        raise _no_key(terms, f"{where} is not text") from None
-    if why := secret_problem(value):
-        raise _no_key(terms, f"{where} {why}")
-    return value
-
-
-def _no_key(terms: ModelTerms, why: str) -> UnavailableError:
-    return UnavailableError(
-        f"The model “{terms.slug}” v{terms.number} can't be asked: {why}. Set it for every process"
-        " of the tower.",
-        code="model_key",
-    )
+        return read_key(terms.key, OF_MODELS, settings.MODEL_KEYS)
+    except KeyTroubleError as error:
+        raise UnavailableError(
+            f"The model “{terms.slug}” v{terms.number} can't be asked: {error}. Set it for every"
+            " process of the tower.",
+            code="model_key",
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.catalog.adapters.addresses import configured, resolve
@@ -38,18 +39,25 @@ class ServerStatus:
 def standings() -> list[ServerStatus]:
     """Every server that the catalog, the environment or the file names. As this process would call
     it; the answers are those that the sweeper got."""
-    checks = servers.checks()
-    drifts = servers.drifts()
-    return [
-        ServerStatus(
-            slug,
-            *_address(slug),
-            check=checks.get(slug),
-            drifts=[drift for drift in drifts if drift.server == slug],
-            is_used=slug in checks,
-        )
-        for slug in sorted({*checks, *configured()})
-    ]
+    checks, drifts = servers.checks(), servers.drifts()
+    return [_standing(slug, checks, drifts) for slug in sorted({*checks, *configured()})]
+
+
+def standing_of(slug: str) -> ServerStatus:
+    """The same of one of them."""
+    return _standing(slug, servers.checks(), servers.drifts())
+
+
+def _standing(
+    slug: str, checks: Mapping[str, ServerCheck | None], drifts: Sequence[Drift]
+) -> ServerStatus:
+    return ServerStatus(
+        slug,
+        *_address(slug),
+        check=checks.get(slug),
+        drifts=[drift for drift in drifts if drift.server == slug],
+        is_used=slug in checks,
+    )
 
 
 def _address(slug: str) -> tuple[ServerAddress | None, str]:

@@ -15,8 +15,9 @@ from typing import Any
 import httpx2
 
 from apps.catalog.adapters.addresses import ServerAccess
+from apps.catalog.adapters.hosts import by_name
 from apps.catalog.domain.egress import IP, unwrapped
-from apps.catalog.domain.servers import ServerAddress, listing_fix
+from apps.catalog.domain.servers import ServerAddress, Source, listing_fix
 from apps.kernel.errors import UnavailableError
 
 CONNECT_S = 3.0
@@ -93,6 +94,8 @@ class EgressTransport(httpx2.AsyncHTTPTransport):
         entry = self._connection.address
         if refusal := entry.egress.refusal(host, address):
             fix = listing_fix(str(address)) if "allow_hosts" in refusal else ""
+            if entry.source is Source.DOCUMENT and fix:
+                refusal, fix = by_name(refusal), f" If it is meant, list {address} there."
             raise RefusedAddressError(f"The address is not called: {refusal}.{fix}")
         in_plain_text = entry.url.startswith("http:") and self._connection.headers
         if in_plain_text and unwrapped(address).is_global:

@@ -41,6 +41,8 @@ NEVER: tuple[Network, ...] = tuple(
     )
 )
 NAT64 = ip_network("64:ff9b::/96")
+COMPATIBLE = ip_network("::/96")  # the old way to write an IPv4 address as an IPv6 one
+OWN_NAT64 = ip_network("64:ff9b:1::/48")  # RFC 8215: where it leads is the network's own affair
 _HOST = re.compile(r"(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+")
 
 
@@ -62,7 +64,7 @@ class Egress:
             return f"{where}, a link-local, metadata or broadcast address, which is never called"
         if any(seen in network for network in self.networks if network.version == seen.version):
             return ""
-        if not seen.is_global:
+        if not seen.is_global or seen in OWN_NAT64:
             return f"{where}, a private address that “allow_hosts” doesn't list"
         if self.is_default or self.names_host(host):
             return ""
@@ -101,7 +103,8 @@ def unwrapped(address: IP) -> IP:
     if not isinstance(address, IPv6Address):
         return address
     carried = address.ipv4_mapped or address.sixtofour
-    if carried is None and address in NAT64:
+    is_plain = address in COMPATIBLE and int(address) > 1  # which "::" and "::1" are not
+    if carried is None and (is_plain or address in NAT64):
         carried = IPv4Address(int(address) & 0xFFFFFFFF)
     return carried or address
 

@@ -1,5 +1,5 @@
-"""What changed between two versions of a tool, a model, an agent or a prompt, and whether a control
-got weaker.
+"""What changed between two versions of a tool, a tool server, a model, an agent or a prompt, and
+whether a control got weaker.
 
 What can't be judged is called weaker: a person should look at it.
 """
@@ -179,6 +179,18 @@ def compare_models(old: Entry, new: Entry) -> list[Change]:
         *_bounded(old, new, "timeout_s", "Time-out in seconds"),
     ]
     return ordered(changes)
+
+
+def compare_servers(old: Entry, new: Entry) -> list[Change]:
+    """Every change of a tool server, weaker controls first. Another address or key can't be judged:
+    somebody else carries the calls out, or as somebody else."""
+    return ordered(
+        [
+            *_named(old, new, "name", "Name"),
+            *_unjudged(old, new, "url", "Address"),
+            *_key(old, new),
+        ]
+    )
 
 
 def _key(old: Entry, new: Entry) -> Iterator[Change]:

@@ -3,40 +3,29 @@ what it costs. The key itself never stands in it, and nothing but keys of models
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 from apps.catalog.domain.contract_schema import SLUG, choice, group
+from apps.catalog.domain.endpoints import URL, url_problems
 from apps.catalog.domain.entries import named, read_entry_text
-from apps.catalog.domain.servers import EntryError, ServerAddress, Source, read_entry
+from apps.catalog.domain.keys import OF_MODELS, KeyPlace, key_problems
 from apps.kernel.documents import Document, Problem
 
 CONFIGURED = "configured"  # what an agent may state for the installation's own model
-KEY_VARIABLE = "^TOWER_MODEL_KEY_[A-Z0-9_]{1,60}$"
-KEY_FILE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-_KEY = {
-    **group(
-        {
-            "env": {"type": "string", "pattern": KEY_VARIABLE},
-            "file": {"type": "string", "pattern": KEY_FILE},
-        }
-    ),
-    "minProperties": 1,
-}
 _USD = {"type": "number", "minimum": 0, "maximum": 100_000}
 MODEL: dict[str, Any] = group(
     {
         "slug": SLUG,
         "name": {"type": "string", "minLength": 1, "maxLength": 120},
         "provider": choice("openai"),
-        "url": {"type": "string", "minLength": 1, "maxLength": 300},
+        "url": URL,
         "model": {"type": "string", "minLength": 1, "maxLength": 160},
         "output": choice("tools", "json"),
-        "key": _KEY,
+        "key": OF_MODELS.shape,
         "prices": group(
             {"input_usd_per_million": _USD, "output_usd_per_million": _USD},
             "input_usd_per_million",
@@ -51,26 +40,11 @@ MODEL: dict[str, Any] = group(
     "url",
     "model",
 )
-# What keys look like: a known beginning, or a long run of letters and digits that is no word.
-_BEGINS = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|xai|gsk|hf|ghp|pat|api|key|Bearer)[-_ ]|AIza|AKIA)"
-    r"(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{16,}"
-)
-_RUN = re.compile(r"[A-Za-z0-9+=]{24,}")
-KEY_FIX = (
-    "Write “key: {env: TOWER_MODEL_KEY_…}”, the name of a variable that every process of the tower"
-    " has, or “key: {file: …}”. If it was a real key, renew it."
-)
 
 
 def secret_in(text: str) -> str:
-    """Why a text may not be kept: something in it looks like a key. Empty if it may. What was
-    found is not part of the answer."""
-    runs = (found[0] for found in _RUN.finditer(text))
-    mixed = any(re.search("[0-9]", run) and re.search("[A-Za-z]", run) for run in runs)
-    if _BEGINS.search(text) or mixed:
-        return f"Something in it looks like a key, so it is not kept. {KEY_FIX}"
-    return ""
+    """Why a text may not be kept: something in it looks like a key. Empty if it may."""
+    return OF_MODELS.secret_in(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +79,10 @@ class ModelTerms:
     @property
     def host(self) -> str:
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def key(self) -> KeyPlace:
+        return KeyPlace(self.key_env, self.key_file)
 
 
 def terms_of(document: Mapping[str, Any], number: int) -> ModelTerms:
@@ -141,36 +119,8 @@ def parse_model(text: str, *, slug: str) -> tuple[dict[str, Any] | None, list[Pr
 def read_model(text: str) -> tuple[Document, list[Problem]]:
     """A text with one model, and all that is wrong with it, whichever model it is about."""
     if why := secret_in(text):
-        return Document(None), [Problem(why, KEY_FIX, "key")]
+        return Document(None), [Problem(why, OF_MODELS.fix, "key")]
     source, problems = read_entry_text(text, MODEL)
     if not problems:
-        problems = [*_url_problems(source), *_key_problems(source)]
+        problems = [*url_problems(source), *key_problems(source)]
     return source, problems
-
-
-def address_of(slug: str, url: str, allow_hosts: Sequence[str] = ()) -> ServerAddress:
-    """Where a model is asked, judged like the address of a tool server. Raises ``EntryError``."""
-    raw = {"url": url, **({"allow_hosts": list(allow_hosts)} if allow_hosts else {})}
-    return read_entry(slug, raw, Source.CATALOG)
-
-
-def _url_problems(source: Document) -> list[Problem]:
-    url = source.value["url"]
-    said = ""
-    if not re.match(r"https?://", url):
-        said = "“url” must begin with https:// or http://."
-    elif "?" in url:
-        said = "“url” holds a query, in which keys are sent. Leave it out."
-    else:
-        try:
-            address_of("model", url, allow_hosts=["0.0.0.0/0", "::/0"])
-        except EntryError as error:
-            said = str(error).replace("“token_env”", "“key”")
-    return [source.problem(("url",), said)] if said else []
-
-
-def _key_problems(source: Document) -> list[Problem]:
-    if len(source.value.get("key") or ()) < 2:
-        return []
-    message = "“env” and “file” both give the key."
-    return [source.problem(("key", "file"), message, "Keep one.")]

@@ -25,6 +25,7 @@ PACK: dict[str, Any] = group(
         "server": _SERVER,
         "tools": list_of(TOOL),
         "tool_files": _FILES,
+        "server_files": _FILES,
         "model_files": _FILES,
         "prompts": {**list_of(group({"slug": SLUG, "file": _FILE}, "slug", "file")), **_MOST},
         "agents": list_of(AGENT),
@@ -55,6 +56,7 @@ class Pack:
     tools: tuple[dict[str, Any], ...]
     agents: tuple[dict[str, Any], ...]
     tool_files: tuple[FileEntry, ...]
+    server_files: tuple[FileEntry, ...]
     model_files: tuple[FileEntry, ...]
     agent_files: tuple[FileEntry, ...]
     prompts: tuple[FileEntry, ...]
@@ -81,6 +83,7 @@ def parse_pack(text: str) -> tuple[Pack | None, list[Problem]]:
         tools=tuple(value["tools"]),
         agents=tuple(value.get("agents") or ()),
         tool_files=_files(value, "tool_files"),
+        server_files=_files(value, "server_files"),
         model_files=_files(value, "model_files"),
         agent_files=_files(value, "agent_files"),
         prompts=tuple(

@@ -122,6 +122,10 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.catalog.services.apply_packs",
         "catalog/test_exporting.py::test_a_pack_goes_round",
     ),
+    "server_files": _by(
+        "apps.catalog.services.apply_packs",
+        "catalog/test_tool_servers.py::test_a_server_goes_round_with_its_pack",
+    ),
     "model_files": _by(
         "apps.catalog.services.apply_packs",
         "catalog/test_models.py::test_a_model_goes_round_with_its_pack",

@@ -59,7 +59,8 @@ class Source(StrEnum):
 
     ENVIRONMENT = "environment"
     FILE = "file"
-    CATALOG = "catalog"
+    DOCUMENT = "document"  # of the catalog
+    PACK = "pack"
 
 
 class EntryError(ValueError):
@@ -84,6 +85,8 @@ class ServerAddress:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers_from_env: Mapping[str, str] = field(default_factory=dict)
     ca_file: str = ""
+    number: int = 0  # of the version of its document that says so, and a digest of what it says
+    called: str = ""
 
     @property
     def module(self) -> str:
@@ -108,13 +111,15 @@ class ServerAddress:
     def identity(self) -> str:
         """What an approval is bound to: who would be called, and where there. Of a server of this
         machine the port doesn't count, since it is another one after each start; of a query, in
-        which some servers take keys, there is a digest."""
+        which some servers take keys, there is a digest; of a document, one of all that it says of a
+        call."""
         if self.module:
             return self.url
         parts = urlsplit(self.url)
         origin = "local" if self.is_local else f"{parts.scheme}://{parts.netloc.lower()}"
         query = f"?{sha256(parts.query.encode()).hexdigest()[:16]}" if parts.query else ""
-        return f"{origin}{parts.path}{query}"
+        document = f" document:{self.called[:16]}" if self.called else ""
+        return f"{origin}{parts.path}{query}{document}"
 
     @property
     def has_credentials(self) -> bool:
@@ -190,7 +195,7 @@ def read_entry(slug: str, raw: object, source: Source) -> ServerAddress:
         slug=slug,
         url=url,
         source=source,
-        egress=_egress(raw, host),
+        egress=_egress(raw, host, source),
         token=_secret(raw, "token", _TOKEN),
         token_env=_variable(raw.get("token_env"), "token_env"),
         token_file=_text(raw, "token_file"),
@@ -221,7 +226,7 @@ def _text(raw: Mapping[str, Any], key: str) -> str:
 
 
 def _in_process(slug: str, url: str, raw: Mapping[str, Any], source: Source) -> ServerAddress:
-    if source is Source.CATALOG:
+    if source is Source.PACK:
         message = "A pack can't name a Python module. Set it in TOWER_TOOL_SERVERS."
         raise EntryError(message, field="url")
     if not _MODULE.fullmatch(url.removeprefix(IN_PROCESS)):
@@ -256,9 +261,9 @@ def _not_an_address() -> str:
     return "“url” is not an address. Write it like https://tools.example.com/mcp."
 
 
-def _egress(raw: Mapping[str, Any], host: str) -> Egress:
-    if "allow_hosts" not in raw:
-        return default_for(host)
+def _egress(raw: Mapping[str, Any], host: str, source: Source) -> Egress:
+    if "allow_hosts" not in raw:  # this machine is offered by whoever runs it, not by a page
+        return Egress() if source is Source.DOCUMENT else default_for(host)
     written = raw["allow_hosts"]
     if not isinstance(written, list):
         message = "“allow_hosts” must be a list of host names, addresses or networks."
@@ -333,7 +338,7 @@ def _cross_checks(entry: ServerAddress, parts: SplitResult) -> None:
     if given and "authorization" in names:
         message = f"“{given[0]}” and a header both set Authorization. Keep one."
         raise EntryError(message, field=given[0])
-    if entry.source is Source.CATALOG and (entry.has_credentials or parts.query):
+    if entry.source is Source.PACK and (entry.has_credentials or parts.query):
         message = "A pack can't hold credentials. Set them in TOWER_TOOL_SERVERS."
         raise EntryError(message, field="url" if parts.query else "token")
     if entry.ca_file and parts.scheme == "http":
@@ -345,7 +350,7 @@ def _cross_checks(entry: ServerAddress, parts: SplitResult) -> None:
 def _check_literal(entry: ServerAddress) -> None:
     """An address that is written as numbers is judged at once; a name, each time it is called."""
     try:
-        address = ip_address(entry.host)
+        address = ip_address("127.0.0.1" if entry.host == "localhost" else entry.host)
     except ValueError:
         return
     if refusal := entry.egress.refusal(entry.host, address):

@@ -54,6 +54,14 @@ def jobs_with_tool(tool: Tool) -> list[ContractVersion]:
     return list(_contracts(lists))
 
 
+def jobs_with_tools(tools: Sequence[Tool]) -> list[ContractVersion]:
+    """Current contracts that list one of the tools; each once."""
+    lists = Q(pk=None)
+    for tool in tools:
+        lists |= Q(job__domain=tool.domain, document__tools__contains=[{"name": tool.name}])
+    return list(_contracts(lists))
+
+
 def jobs_with_agents(slugs: Sequence[str]) -> list[ContractVersion]:
     """Current contracts that name one of the agents, fallbacks included; each once."""
     names = Q(document__agent__slug__in=slugs)

@@ -25,6 +25,7 @@ from apps.catalog.models import (
     Prompt,
     PromptDraft,
     ToolDraft,
+    ToolServerDraft,
     ToolVersion,
 )
 from apps.catalog.selectors import pinned
@@ -129,17 +130,26 @@ def begun_models() -> list[LanguageModelDraft]:
     return list(found.select_related("model", "author").order_by("model__slug")[:MOST_BEGUN])
 
 
+def begun_servers() -> list[ToolServerDraft]:
+    """The same of tool servers."""
+    found = ToolServerDraft.objects.filter(server__current_number=0)
+    return list(found.select_related("server", "author").order_by("server__slug")[:MOST_BEGUN])
+
+
 _COUNTS = """
     SELECT (SELECT count(*) FROM catalog_job WHERE current_number > 0),
         (SELECT count(*) FROM catalog_tool WHERE current_number > 0),
         (SELECT count(*) FROM catalog_agent WHERE current_number > 0),
         (SELECT count(*) FROM catalog_languagemodel WHERE current_number > 0),
-        (SELECT count(*) FROM catalog_prompt WHERE current_number > 0)"""
+        (SELECT count(*) FROM catalog_prompt WHERE current_number > 0),
+        (SELECT count(*) FROM catalog_toolserver s WHERE current_number > 0 OR url <> ''
+            OR EXISTS (SELECT FROM catalog_tool t WHERE t.server_id = s.id)
+            OR EXISTS (SELECT FROM catalog_domain d WHERE d.server_id = s.id))"""
 
 
 def counts() -> dict[str, int]:
     """How many of each the catalog holds."""
-    names = ("jobs", "tools", "agents", "models", "prompts")
+    names = ("jobs", "tools", "agents", "models", "prompts", "servers")
     return dict(zip(names, fetch(_COUNTS, [])[0], strict=True))
 
 

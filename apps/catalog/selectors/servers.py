@@ -6,20 +6,95 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet
 
 from apps.catalog.domain.drift import changes
-from apps.catalog.models import ContractVersion, ServerCheck, ToolServer, ToolVersion
+from apps.catalog.domain.tool_servers import ServerTerms, terms_of
+from apps.catalog.models import (
+    ContractVersion,
+    ServerCheck,
+    Tool,
+    ToolServer,
+    ToolServerVersion,
+    ToolVersion,
+)
+from apps.kernel.errors import NotFoundError
 
 
-def urls() -> dict[str, str]:
-    """The address that each server's pack states; servers without one are left out."""
-    return dict(ToolServer.objects.exclude(url="").values_list("slug", "url"))
+def stated() -> dict[str, ServerTerms | str]:
+    """Where the catalog says that each server is: the version in force of its document, else the
+    address that its pack states. Servers without either are left out, and so are drafts."""
+    current = FilteredRelation("versions", condition=Q(versions__number=F("current_number")))
+    rows = ToolServer.objects.annotate(current=current).filter(
+        ~Q(url="") | Q(current__isnull=False)
+    )
+    found = rows.values_list("slug", "url", "current__number", "current__document")
+    return {
+        slug: url if number is None else terms_of(document, number)
+        for slug, url, number, document in found
+    }
+
+
+def get_server(slug: str) -> ToolServer:
+    """Raises NotFoundError."""
+    found = ToolServer.objects.select_related("domain").filter(slug=slug).first()
+    if found is None:
+        raise NotFoundError(f"There is no tool server “{slug}”.", server=slug)
+    return found
+
+
+def known() -> QuerySet[ToolServer]:
+    """Every server of the catalog but those that are begun and were never published: nobody says
+    where these are, and nothing is asked of them."""
+    is_begun = Q(draft__isnull=False, current_number=0, url="", domains=None, tools=None)
+    return ToolServer.objects.exclude(pk__in=ToolServer.objects.filter(is_begun).values("pk"))
+
+
+def is_only_begun(slug: str) -> bool:
+    """Whether a server's first draft is all that there is of it."""
+    there = ToolServer.objects.filter(slug=slug, current_number=0, url="")
+    return there.filter(draft__isnull=False).exists()
+
+
+def document_terms(version: ToolServerVersion) -> ServerTerms:
+    """What a version of a server's document says."""
+    return terms_of(version.document, version.number)
+
+
+def documents() -> dict[str, tuple[ServerTerms, bool]]:
+    """The published documents, each with whether people wrote it here rather than a pack."""
+    rows = ToolServerVersion.objects.filter(number=F("server__current_number"))
+    return {
+        slug: (terms_of(document, number), author is not None)
+        for slug, number, document, author in rows.values_list(
+            "server__slug", "number", "document", "author_id"
+        )
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A server of the catalog, and how many published tools it offers."""
+
+    server: ToolServer
+    tools: int
+
+
+def rows() -> dict[str, ServerRow]:
+    """The servers of the catalog by slug."""
+    tools = Count("tools", filter=Q(tools__current_number__gt=0))
+    return {row.slug: ServerRow(row, row.tool_count) for row in known().annotate(tool_count=tools)}
+
+
+def tools_of(server: ToolServer) -> list[Tool]:
+    """The published tools that a server offers, by domain and name."""
+    found = Tool.objects.filter(server=server, current_number__gt=0).select_related("domain")
+    return list(found.order_by("domain__slug", "name"))
 
 
 def checks() -> dict[str, ServerCheck | None]:
     """Every server of the catalog with how it last answered; None if it was never asked."""
-    rows = ToolServer.objects.select_related("check_row").order_by("slug")
+    rows = known().select_related("check_row").order_by("slug")
     return {row.slug: getattr(row, "check_row", None) for row in rows}
 
 

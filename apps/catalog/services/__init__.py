@@ -10,6 +10,7 @@ from apps.catalog.services.beginning import (
     begin_model,
     begin_policy,
     begin_prompt,
+    begin_server,
     begin_tools,
     refuse_other_server,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "begin_model",
     "begin_policy",
     "begin_prompt",
+    "begin_server",
     "begin_tools",
     "check_text",
     "described",

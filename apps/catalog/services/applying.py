@@ -25,10 +25,11 @@ from apps.catalog.models import (
     PromptVersion,
     Tool,
     ToolServer,
+    ToolServerVersion,
     ToolVersion,
 )
 from apps.catalog.services import serving
-from apps.catalog.services.following import follow_model, unfit_for
+from apps.catalog.services.following import follow_model, follow_server, unfit_for
 from apps.catalog.services.publishing import contract_digest, publish_version, resolve
 from apps.catalog.services.reading import Entry, PackError, PackFiles, read_packs
 from apps.catalog.services.writing import (
@@ -39,9 +40,11 @@ from apps.catalog.services.writing import (
     hold_catalog,
     model_digest,
     prompt_digest,
+    server_digest,
     write_agent,
     write_model,
     write_prompt,
+    write_server,
     write_tool,
 )
 from apps.kernel.canonical import digest
@@ -121,7 +124,7 @@ class _Writer:
 
     @participant
     def write_models(self) -> None:
-        """The domain, and the models that agents name."""
+        """The domain, its tool servers, and the models that agents name."""
         pack = self.files.pack
         self._server()
         slug, name = pack.domain["slug"], pack.domain["name"]
@@ -133,6 +136,9 @@ class _Writer:
         changed = not made and other.update(**said)
         Domain.objects.filter(slug=slug).update(server=self.server)
         self._say("domain", slug, made, bool(changed))
+        for entry in self.files.servers:
+            self._server_document(entry)
+        self._tell_of_documents()
         for entry in self.files.models:
             self._model(entry)
 
@@ -181,9 +187,42 @@ class _Writer:
         stated = self.files.pack.server
         wanted = {"protocol": stated.get("protocol", "mcp"), "url": stated.get("url", "")}
         slug = stated["slug"]
-        self.server, made = ToolServer.objects.get_or_create(slug=slug, defaults=wanted)
+        self.server, made = ToolServer.objects.get_or_create(
+            slug=slug, defaults={"name": slug, **wanted}
+        )
         changed = ToolServer.objects.filter(slug=slug).exclude(**wanted).update(**wanted)
         self._say("server", slug, made, bool(changed))
+
+    def _tell_of_documents(self) -> None:
+        """An address of the pack that isn't called, since a document says where the server is."""
+        self.server.refresh_from_db()
+        number, source = self.server.current_number, self.files.pack.source
+        if self.server.url and number:
+            message = f"The document v{number} of “{self.server.slug}” says where it is."
+            fix = "The address of the pack is not called."
+            said = source.problem(("server", "url"), message, fix, severity="warning")
+            self.report.problems.append(said.in_file(self.files.main))
+
+    def _server_document(self, entry: Entry) -> None:
+        stated = entry.value
+        slug, sha = stated["slug"], server_digest(stated)
+        server, _ = ToolServer.objects.get_or_create(
+            slug=slug, defaults={"name": stated["name"], "domain": self.domain}
+        )
+        if server.current_number == 0:  # known, and nobody's document yet
+            ToolServer.objects.filter(pk=server.pk).update(domain=self.domain)
+            server.domain = self.domain
+        if self._is_others("tool server", server):
+            return None
+        current = server.versions.filter(number=server.current_number).first()
+        if current is not None and current.digest == sha:
+            return self._say("server document", slug, False, False)
+        if current is not None and self._is_edited("tool server", server, current, sha):
+            return None
+        ToolServer.objects.filter(pk=server.pk).update(name=stated["name"])
+        version = write_server(server, document=stated, written=entry.written, said=self._said)
+        follow_server(server, current, version)
+        return self._say("server document", slug, current is None, True)
 
     def _tool(self, entry: Entry) -> None:
         document, name = tool_entry(entry.value), entry.value["name"]
@@ -379,7 +418,7 @@ def _said_by(version: Any) -> str:
     """The digest of what a version itself says, whatever the things are now that it names."""
     if isinstance(version, ToolVersion):
         return fingerprint(version.document, None)
-    if isinstance(version, PromptVersion | LanguageModelVersion):
+    if isinstance(version, PromptVersion | LanguageModelVersion | ToolServerVersion):
         return str(version.digest)
     return _entry_digest(load(version.text, exact=True).value)
 

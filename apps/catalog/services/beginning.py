@@ -1,5 +1,5 @@
-"""What is begun in the browser: jobs, policy sets, models, agents, prompts, and tools as their
-server lists them. Each is a name and a first draft to write on."""
+"""What is begun in the browser: jobs, policy sets, tool servers, models, agents, prompts, and tools
+as their server lists them. Each is a name and a first draft to write on."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 from apps.catalog import selectors
 from apps.catalog.domain.entries import agent_entry, policy_schema
+from apps.catalog.domain.keys import OF_SERVERS
 from apps.catalog.domain.language_models import secret_in
 from apps.catalog.models import Agent, Domain, Job, LanguageModel, Prompt, Tool, ToolServer
 from apps.catalog.services.drafts import CONTRACTS
-from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, TOOLS
+from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, SERVERS, TOOLS
 from apps.catalog.services.serving import keep_live
+from apps.documents import selectors as documents_of
 from apps.documents import services as documents
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.patching import dumped, scalar
@@ -128,6 +130,30 @@ def begin_model(
 
 
 @command
+def begin_server(
+    *, domain: str, domain_name: str, slug: str, name: str, url: str, key: str, author: Any
+) -> ToolServer:
+    """The first draft of a tool server's document: of a new server, or of one that is only known
+    otherwise. ``key`` names the variable that holds its key. Its domain is made where it isn't
+    there yet. Raises ConflictError where the server has a document, or one is being written,
+    InvalidInputError for what looks like a key."""
+    documents.require(SERVERS, author)
+    entry = {"slug": slug, "name": name, "url": url, **({"key": {"env": key}} if key else {})}
+    text = dumped(entry)
+    if why := OF_SERVERS.secret_in(text):
+        raise InvalidInputError(why, code="not_kept")
+    of, _ = Domain.objects.get_or_create(slug=domain, defaults={"name": domain_name})
+    found, _ = ToolServer.objects.get_or_create(slug=slug, defaults={"name": name, "domain": of})
+    # One draft a server: of two who begin at once the second finds the first one's, here or by the
+    # unique row below.
+    if found.current_number or documents_of.draft_of(SERVERS, found):
+        raise ConflictError(f"There is a tool server “{slug}” already.", code="slug_taken")
+    ToolServer.objects.filter(pk=found.pk, current_number=0).update(domain=of)
+    documents.start(SERVERS, found, text=text, author=author)
+    return found
+
+
+@command
 def begin_prompt(*, domain: Domain, slug: str, author: Any) -> Prompt:
     """A prompt that has no version yet, and its first draft. Raises ConflictError when the slug is
     taken."""
@@ -160,7 +186,7 @@ def begin_tools(
     problems are in review at once. Their server and domain are made where they aren't there yet.
     Raises ConflictError when the domain's tools are another server's, or a name is taken."""
     documents.require(TOOLS, author)
-    where, _ = ToolServer.objects.get_or_create(slug=server)
+    where, _ = ToolServer.objects.get_or_create(slug=server, defaults={"name": server})
     of, _ = Domain.objects.get_or_create(
         slug=domain, defaults={"name": domain_name, "server": where}
     )

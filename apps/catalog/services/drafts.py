@@ -53,6 +53,9 @@ class ContractKind:
             return ()
         return compare(build(before.document), after, selectors.tool_effects(subject.domain_id))
 
+    def first_changes(self, subject: Job, text: str) -> Sequence[Change]:
+        return ()
+
     def consequences(self, subject: Job, text: str, *, readable: bool) -> Consequences:
         """The runs that are on their way, by the version they stay on."""
         counts = selectors.open_runs(subject.slug)

@@ -12,6 +12,7 @@ from apps.catalog import selectors
 from apps.catalog.domain.contract import parse
 from apps.catalog.domain.entries import AGENT, parse_tool, read_entry_text
 from apps.catalog.domain.language_models import parse_model
+from apps.catalog.domain.tool_servers import parse_server
 from apps.catalog.models import (
     Agent,
     AgentVersion,
@@ -20,6 +21,7 @@ from apps.catalog.models import (
     LanguageModelVersion,
     PromptVersion,
     ToolServer,
+    ToolServerVersion,
     ToolVersion,
 )
 from apps.kernel.documents import Problem, load
@@ -113,6 +115,7 @@ class _Pack:
             "server": self._server(),
             "tools": [],
             "tool_files": self._tools(),
+            "server_files": self._servers(),
             "model_files": self._models(),
             "prompts": self._prompts(),
             "agent_files": self._agents(),
@@ -142,7 +145,9 @@ class _Pack:
         return path
 
     def _server(self) -> dict[str, str]:
-        slug = selectors.server_of(self.domain) or self.domain.slug
+        begun = self.domain.tool_servers.filter(current_number__gt=0).order_by("slug")
+        own = begun.values_list("slug", flat=True).first()
+        slug = selectors.server_of(self.domain) or own or self.domain.slug
         row = ToolServer.objects.filter(slug=slug).first()
         told = {"slug": slug, "protocol": row.protocol if row else "mcp"}
         return {**told, "url": row.url} if row and row.url else told
@@ -159,17 +164,25 @@ class _Pack:
             paths.append(path)
         return paths
 
+    def _servers(self) -> list[str]:
+        rows = ToolServerVersion.objects.filter(
+            server__domain=self.domain, number=F("server__current_number")
+        )
+        found = rows.order_by("server__slug").select_related("server")
+        return [self._document("servers", row.server.slug, row, parse_server) for row in found]
+
     def _models(self) -> list[str]:
         rows = LanguageModelVersion.objects.filter(
             model__domain=self.domain, number=F("model__current_number")
-        ).select_related("model")
-        paths = []
-        for row in rows.order_by("model__slug"):
-            path = self._put("models", row.model.slug, "yaml", row.text)
-            read, _ = parse_model(row.text, slug=row.model.slug)
-            self._require(read is not None and same(read, row.document), path)
-            paths.append(path)
-        return paths
+        )
+        found = rows.order_by("model__slug").select_related("model")
+        return [self._document("models", row.model.slug, row, parse_model) for row in found]
+
+    def _document(self, folder: str, slug: str, row: Any, parse: Any) -> str:
+        path = self._put(folder, slug, "yaml", row.text)
+        read, _ = parse(row.text, slug=slug)
+        self._require(read is not None and same(read, row.document), path)
+        return path
 
     def _prompts(self) -> list[dict[str, str]]:
         rows = PromptVersion.objects.filter(

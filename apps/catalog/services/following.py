@@ -1,6 +1,6 @@
 """What names a tool, a model, an agent or a prompt follows its new version: agents their prompt and
 models, policy sets the schema of their domain's tools, contracts all of them. Runs that are on
-their way don't."""
+their way don't. A tool server is pinned by nobody: its address in force is everybody's."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from dataclasses import replace
 from typing import Any
 
 from apps.catalog import selectors
+from apps.catalog.adapters.addresses import is_configured
 from apps.catalog.domain.contract import build
 from apps.catalog.domain.entries import policy_schema
 from apps.catalog.models import (
     Agent,
     AgentVersion,
     ContractVersion,
+    Domain,
     LanguageModel,
     LanguageModelVersion,
     Prompt,
     PromptVersion,
+    ServerCheck,
     Tool,
+    ToolServer,
+    ToolServerVersion,
 )
+from apps.catalog.selectors.servers import document_terms
 from apps.catalog.services.publishing import publish_version, resolve
 from apps.catalog.services.writing import Byline, write_agent
 from apps.kernel.transactions import participant
+from apps.oversight import services as approvals
 from apps.policy import selectors as policies
 from apps.policy import services as policy
 
@@ -42,6 +49,22 @@ def follow_tool(tool: Tool, said: Byline) -> None:
         approver_id=because.approver_id,
     )
     _follow_contracts(selectors.jobs_with_tool(tool), because)
+
+
+@participant
+def follow_server(
+    server: ToolServer, before: ToolServerVersion | None, version: ToolServerVersion
+) -> None:
+    """Approvals that were given for its tools elsewhere, or as somebody else, are taken back, and
+    what it offers is asked anew; not where an operator's entry says where it is, before and after.
+    A domain that has no server yet has this one."""
+    Domain.objects.filter(pk=server.domain_id, server=None).update(server=server)
+    was = document_terms(before).called if before else ""
+    if was == document_terms(version).called or is_configured(server.slug):
+        return
+    ServerCheck.objects.filter(server=server).delete()
+    for domain, name in server.tools.values_list("domain__slug", "name"):
+        approvals.void_for_tool(domain, name)
 
 
 @participant

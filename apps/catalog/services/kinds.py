@@ -1,4 +1,5 @@
-"""Tools, models, agents and prompts as kinds of document: what is checked, compared and published.
+"""Tools, tool servers, models, agents and prompts as kinds of document: what is checked, compared
+and published.
 How a draft becomes a version is in ``documents``."""
 
 from __future__ import annotations
@@ -7,13 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.catalog import selectors
+from apps.catalog.adapters.addresses import is_configured, trouble_of_server
 from apps.catalog.adapters.models import trouble_of
 from apps.catalog.domain import checks, entrydiff
 from apps.catalog.domain.contract import parse
 from apps.catalog.domain.entries import parse_agent, parse_tool
+from apps.catalog.domain.keys import OF_SERVERS
 from apps.catalog.domain.language_models import parse_model, secret_in, terms_of
 from apps.catalog.domain.structure import nearest
-from apps.catalog.forms import agent_sections, model_sections, tool_sections
+from apps.catalog.domain.tool_servers import parse_server
+from apps.catalog.domain.tool_servers import terms_of as server_terms
+from apps.catalog.forms import agent_sections, model_sections, server_sections, tool_sections
 from apps.catalog.models import (
     Agent,
     AgentDraft,
@@ -26,13 +31,18 @@ from apps.catalog.models import (
     PromptVersion,
     Tool,
     ToolDraft,
+    ToolServer,
+    ToolServerDraft,
+    ToolServerVersion,
     ToolVersion,
 )
+from apps.catalog.selectors import servers
 from apps.catalog.services.drafts import known_for
 from apps.catalog.services.following import (
     follow_agent,
     follow_model,
     follow_prompt,
+    follow_server,
     follow_tool,
     unfit_for,
 )
@@ -43,6 +53,7 @@ from apps.catalog.services.writing import (
     write_agent,
     write_model,
     write_prompt,
+    write_server,
     write_tool,
 )
 from apps.documents.domain.changes import Change, ordered
@@ -57,7 +68,7 @@ MOST_OF_PROMPT = 100_000  # characters
 
 
 class _Kind:
-    """What the four have in common."""
+    """What the five have in common."""
 
     permission = "catalog.edit"
     refusal = "Only an admin changes the catalog."
@@ -65,6 +76,9 @@ class _Kind:
 
     def unkeepable(self, text: str) -> str:
         return ""
+
+    def first_changes(self, subject: Any, text: str) -> Sequence[Change]:
+        return ()
 
     def current(self, subject: Any) -> Any | None:
         return subject.versions.filter(number=subject.current_number).first()
@@ -287,6 +301,89 @@ class ModelKind(_Kind):
         return version
 
 
+class ServerKind(_Kind):
+    """A tool server: where it is called, and with whose key."""
+
+    name = "server"
+    subject_type = "server"
+    drafts = ToolServerDraft
+    subject_field = "server"
+
+    def unkeepable(self, text: str) -> str:
+        return OF_SERVERS.secret_in(text)
+
+    def problems(self, subject: ToolServer, text: str) -> Sequence[Problem]:
+        entry, problems = parse_server(text, slug=subject.slug)
+        if entry is None:
+            return problems
+        trouble = trouble_of_server(server_terms(entry, subject.current_number + 1))
+        told = {"url": _overruled(subject, entry["url"]), "key": trouble}
+        return [Problem(why, path=path, severity="warning") for path, why in told.items() if why]
+
+    def changes(
+        self, subject: ToolServer, before: ToolServerVersion, text: str
+    ) -> Sequence[Change]:
+        entry, _ = parse_server(text, slug=subject.slug)
+        return entrydiff.compare_servers(before.document, entry) if entry else ()
+
+    def first_changes(self, subject: ToolServer, text: str) -> Sequence[Change]:
+        """Against the address that its pack states: tools may be called there now."""
+        entry, _ = parse_server(text, slug=subject.slug)
+        if not (entry and subject.url):
+            return ()
+        return entrydiff.compare_servers({"name": entry["name"], "url": subject.url}, entry)
+
+    def consequences(self, subject: ToolServer, text: str, *, readable: bool) -> Consequences:
+        return _called_there(subject)
+
+    def sections(self, subject: ToolServer, text: str) -> Sequence[Section]:
+        return server_sections()
+
+    @participant
+    def publish(self, subject: ToolServer, edition: Edition) -> ToolServerVersion:
+        hold_catalog()
+        entry, problems = parse_server(edition.text, slug=subject.slug)
+        if entry is None:
+            raise InvalidInputError("The draft has problems.", problems=problems)
+        before = self.current(subject)
+        ToolServer.objects.filter(pk=subject.pk).update(name=entry["name"])
+        subject.name = entry["name"]
+        said = self._said(edition)
+        version = write_server(subject, document=entry, written=edition.text, said=said)
+        follow_server(subject, before, version)
+        return version
+
+
+def _overruled(server: ToolServer, url: str) -> str:
+    """Who else says where it is, and who of them is believed; empty if nobody else does."""
+    if is_configured(server.slug):
+        return (
+            f"The environment or the file of servers says where “{server.slug}” is: this address is"
+            " called once that entry is taken out."
+        )
+    if server.url and server.url != url and not server.current_number:
+        return f"Its pack states {server.url}, which is no longer called then."
+    return ""
+
+
+def _called_there(server: ToolServer) -> Consequences:
+    """The tools that its address is for."""
+    if is_configured(server.slug):
+        return Consequences(["Nothing is called there while the environment or the file names it."])
+    tools = servers.tools_of(server)
+    names = [f"{tool.domain.slug}/{tool.name}" for tool in tools[:MOST_TOLD]]
+    if not tools:
+        return Consequences(["No published tool is offered by it yet."])
+    more = f" and {len(tools) - MOST_TOLD} more" if len(tools) > MOST_TOLD else ""
+    return Consequences(
+        [
+            f"Calls go there from then on, also of runs on their way: {', '.join(names)}{more}.",
+            "With another address or key, open questions and unused approvals about them are taken"
+            " back and asked anew.",
+        ]
+    )
+
+
 class PromptKind(_Kind):
     """What a live model is told first: prose."""
 
@@ -347,3 +444,4 @@ TOOLS: DocumentKind = ToolKind()
 AGENTS: DocumentKind = AgentKind()
 MODELS: DocumentKind = ModelKind()
 PROMPTS: DocumentKind = PromptKind()
+SERVERS: DocumentKind = ServerKind()

@@ -5,7 +5,7 @@ Nothing here touches the database's truth, and the network is asked before any t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as Folder
 from typing import Any
@@ -33,6 +33,8 @@ from apps.catalog.domain.pack import (
 from apps.catalog.domain.replaying import job_problems, tool_problems
 from apps.catalog.domain.served import ServedTools
 from apps.catalog.domain.servers import EntryError, Source, read_entry
+from apps.catalog.domain.tool_servers import ServerTerms, read_server, terms_of
+from apps.catalog.selectors import servers
 from apps.kernel.documents import Document, Path, Problem
 from apps.kernel.errors import InvalidInputError, UnavailableError
 from apps.kernel.schemas import SchemaProblem, schema_problems
@@ -54,8 +56,8 @@ class PackError(InvalidInputError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tool, a model or an agent as a pack states it: in the list of ``pack.yaml``, or in a file
-    of its own, whose text is ``written``."""
+    """A tool, a tool server, a model or an agent as a pack states it: in the list of ``pack.yaml``,
+    or in a file of its own, whose text is ``written``."""
 
     value: dict[str, Any]
     source: Document
@@ -80,6 +82,7 @@ class PackFiles:
     directory: Folder
     pack: Pack
     tools: tuple[Entry, ...] = ()
+    servers: tuple[Entry, ...] = ()
     models: tuple[Entry, ...] = ()
     agents: tuple[Entry, ...] = ()
     prompts: dict[str, str] = field(default_factory=dict)
@@ -99,16 +102,18 @@ class PackFiles:
 @dataclass(frozen=True, slots=True)
 class Around:
     """What packs may name besides each other. ``policies``: the domain of each policy set.
-    ``asks``: whether tool servers are asked."""
+    ``servers``: published documents, each with whether people wrote it. ``asks``: whether tool
+    servers are asked."""
 
     agents: frozenset[str] = frozenset()
     policies: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, tuple[ServerTerms, bool]] = field(default_factory=dict)
     asks: bool = True
 
 
 def catalog_around() -> Around:
     """What the catalog of this tower holds."""
-    return Around(selectors.agent_slugs(), policies.domains())
+    return Around(selectors.agent_slugs(), policies.domains(), servers.documents())
 
 
 def packs_in(directory: Folder) -> list[Folder]:
@@ -137,7 +142,7 @@ def examine(directories: Iterable[Folder], around: Around) -> tuple[list[PackFil
     problems: list[Problem] = []
     found: list[PackFiles] = []
     for directory in (pack for named in directories for pack in packs_in(Folder(named))):
-        files = _read_pack(directory, problems, asks=around.asks)
+        files = _read_pack(directory, problems, around)
         if files is not None:
             found.append(files)
     told = {frame.slug: files.domain_slug for files in found for frame, _ in files.policies}
@@ -148,7 +153,7 @@ def examine(directories: Iterable[Folder], around: Around) -> tuple[list[PackFil
     return found, problems
 
 
-def _read_pack(directory: Folder, problems: list[Problem], *, asks: bool) -> PackFiles | None:
+def _read_pack(directory: Folder, problems: list[Problem], around: Around) -> PackFiles | None:
     main = directory / "pack.yaml"
     text = _text(main, problems, Problem(f"{main} can't be read.", "Name a folder with pack.yaml."))
     if text is None:
@@ -161,7 +166,7 @@ def _read_pack(directory: Folder, problems: list[Problem], *, asks: bool) -> Pac
     before = len([p for p in problems if p.is_error])
     listed = _entries(files, problems)
     if len([p for p in problems if p.is_error]) == before:
-        files.tools = _tools(files, listed, problems, asks=asks)
+        files.tools = _tools(files, listed, problems, around)
     files.prompts = {
         entry.slug: body
         for entry in pack.prompts
@@ -180,7 +185,8 @@ def _entries(files: PackFiles, problems: list[Problem]) -> list[Entry]:
         if entry := _entry(files, listed, TOOL, problems):
             problems += [p.in_file(entry.file) for p in tool_checks(entry.source, (), entry.value)]
             tools.append(entry)
-    files.models = tuple(_models(files, problems))
+    files.servers = _documents(files, pack.server_files, read_server, problems)
+    files.models = _documents(files, pack.model_files, read_model, problems)
     prompts = [p.slug for p in pack.prompts]
     for listed in pack.agent_files:
         if entry := _entry(files, listed, AGENT, problems):
@@ -195,19 +201,25 @@ def _entries(files: PackFiles, problems: list[Problem]) -> list[Entry]:
     return tools
 
 
-def _models(files: PackFiles, problems: list[Problem]) -> list[Entry]:
+def _documents(
+    files: PackFiles,
+    listed_files: Iterable[FileEntry],
+    read: Callable[[str], tuple[Document, list[Problem]]],
+    problems: list[Problem],
+) -> tuple[Entry, ...]:
+    """Files that hold a document each, such as models."""
     found = []
-    for listed in files.pack.model_files:
+    for listed in listed_files:
         body = _listed(files, listed, problems)
         if body is None:
             continue
         name = str(files.directory / listed.file)
-        source, said = read_model(body)
+        source, said = read(body)
         problems += [p.in_file(name) for p in said]
         if not said:
             found.append(Entry(source.value, source, (), name, body))
     problems += _twice(found, "slug")
-    return found
+    return tuple(found)
 
 
 def _entry(
@@ -271,11 +283,14 @@ def _is_inside(path: Folder, directory: Folder) -> bool:
 
 
 def _tools(
-    files: PackFiles, listed: list[Entry], problems: list[Problem], *, asks: bool
+    files: PackFiles, listed: list[Entry], problems: list[Problem], around: Around
 ) -> tuple[Entry, ...]:
     """The pack's tools, each with a schema, checked against what the server says of them."""
-    asked = [t.value["name"] for t in listed if "input_schema" not in t.value]
-    said = _ask_server(files, must_answer=bool(asked)) if asks else _unasked(files, len(asked))
+    asked, asks = [t.value["name"] for t in listed if "input_schema" not in t.value], around.asks
+    if asks:
+        said = _ask_server(files, around, must_answer=bool(asked))
+    else:
+        said = _unasked(files, len(asked))
     problems += [p.in_file(files.main) for p in said]
     if asks and files.served is None and asked:
         return ()
@@ -307,14 +322,14 @@ def _unasked(files: PackFiles, count: int) -> list[Problem]:
     return [files.pack.source.problem(("tools",), message, fix, severity="warning")]
 
 
-def _ask_server(files: PackFiles, *, must_answer: bool) -> list[Problem]:
+def _ask_server(files: PackFiles, around: Around, *, must_answer: bool) -> list[Problem]:
     """Ask the server what it offers. A server that can't be asked is an error only for a pack that
     leaves schemas to it."""
     pack = files.pack
     slug, url = pack.server["slug"], pack.server.get("url", "")
     wrong = [pack.source.problem(("server", "url"), why) for why in _url_problems(slug, url)]
     try:
-        connection = adapters.resolve(slug, url)
+        connection = adapters.resolve(slug, _document_of(files, around) or url)
         if connection.module and not must_answer:
             return wrong
         files.served = adapters.ask(connection)
@@ -327,11 +342,22 @@ def _ask_server(files: PackFiles, *, must_answer: bool) -> list[Problem]:
     return wrong
 
 
+def _document_of(files: PackFiles, around: Around) -> ServerTerms | None:
+    """The document that will say where the pack's server is once the pack is applied, as far as
+    that is known: one that people wrote stays where the pack's didn't change."""
+    slug = files.pack.server["slug"]
+    known, is_edited = around.servers.get(slug, (None, False))
+    own = next((entry for entry in files.servers if entry.value["slug"] == slug), None)
+    if own is None or is_edited:
+        return known
+    return terms_of(own.value, known.number if known else 1)
+
+
 def _url_problems(slug: str, url: str) -> list[str]:
     """What is wrong with the address that the pack itself states."""
     try:
         if url:
-            read_entry(slug, url, Source.CATALOG)
+            read_entry(slug, url, Source.PACK)
     except EntryError as error:
         return [str(error)]
     return []

@@ -26,6 +26,7 @@ from apps.catalog.domain.checks import findings
 from apps.catalog.domain.drift import GONE, changes, served_digest
 from apps.catalog.domain.served import ServedTools
 from apps.catalog.models import ServerCheck, Tool, ToolServer, ToolVersion
+from apps.catalog.selectors.servers import known
 from apps.kernel.errors import UnavailableError
 from apps.kernel.transactions import command, participant
 from apps.oversight import services as approvals
@@ -57,7 +58,7 @@ def watch_servers(*, every: timedelta | None = None) -> int:
 
 @command
 def _take_due(every: timedelta) -> list[str]:
-    servers = ToolServer.objects.filter(check_row=None).values_list("pk", flat=True)
+    servers = known().filter(check_row=None).values_list("pk", flat=True)
     ServerCheck.objects.bulk_create([ServerCheck(server_id=pk) for pk in servers])
     due = ServerCheck.objects.filter(Q(checked_at=None) | Q(checked_at__lt=Now() - every))
     # Of two sweeps each asks the servers that the other doesn't: what is locked is being taken.

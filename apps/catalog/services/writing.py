@@ -1,6 +1,6 @@
-"""Write the next version of a tool, a model, an agent or a prompt: the one place that does, whether
-a pack or people say it. Runs keep what they began with; what names the thing follows
-(``following``)."""
+"""Write the next version of a tool, a tool server, a model, an agent or a prompt: the one place
+that does, whether a pack or people say it. Runs keep what they began with; what names the thing
+follows (``following``)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from apps.catalog.models import (
     Prompt,
     PromptVersion,
     Tool,
+    ToolServer,
+    ToolServerVersion,
     ToolVersion,
 )
 from apps.kernel.canonical import digest
@@ -131,21 +133,24 @@ def agent_digest(document: Mapping[str, Any], kind: str) -> str:
 def write_model(
     model: LanguageModel, *, document: Mapping[str, Any], written: str, said: Byline
 ) -> LanguageModelVersion:
-    number = _next(LanguageModel, model)
-    version = LanguageModelVersion.objects.create(
-        model=model,
-        number=number,
-        document=dict(document),
-        written=written,
-        digest=model_digest(document),
-        **said.columns,
-    )
-    _note_down("model", model.slug, said, number)
-    return version
+    sha = model_digest(document)
+    return _write("model", LanguageModelVersion, model, document, written, sha, said)
 
 
 def model_digest(document: Mapping[str, Any]) -> str:
     return digest(dict(document), purpose="model-version")
+
+
+@participant
+def write_server(
+    server: ToolServer, *, document: Mapping[str, Any], written: str, said: Byline
+) -> ToolServerVersion:
+    sha = server_digest(document)
+    return _write("server", ToolServerVersion, server, document, written, sha, said)
+
+
+def server_digest(document: Mapping[str, Any]) -> str:
+    return digest(dict(document), purpose="server-version")
 
 
 def agent_document(
@@ -162,6 +167,30 @@ def agent_document(
         "fallback_models": entry.get("fallback_models", []),
         "settings": entry.get("settings", {}),
     }
+
+
+@participant
+def _write(
+    what: str,
+    versions: Any,
+    subject: Any,
+    document: Mapping[str, Any],
+    written: str,
+    sha: str,
+    said: Byline,
+) -> Any:
+    """The next version of what is an entry and its text; ``what`` is its column, too."""
+    number = _next(type(subject), subject)
+    version = versions.objects.create(
+        **{what: subject},
+        number=number,
+        document=dict(document),
+        written=written,
+        digest=sha,
+        **said.columns,
+    )
+    _note_down(what, subject.slug, said, number)
+    return version
 
 
 @participant

@@ -1,17 +1,18 @@
-"""Begin a job, a policy set, a model, an agent or a prompt from scratch."""
+"""Begin a job, a policy set, a tool server, a model, an agent or a prompt from scratch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.authn import requires
-from apps.catalog import services
-from apps.catalog.forms import AgentForm, BeginForm, ModelForm, PromptForm
+from apps.catalog import selectors, services
+from apps.catalog.forms import AgentForm, BeginForm, ModelForm, PromptForm, ToolServerForm
 from apps.kernel.errors import ConflictError, InvalidInputError
 
 
@@ -45,6 +46,15 @@ def model(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @requires("catalog.edit")
+def server(request: HttpRequest) -> HttpResponse:
+    """Its first draft, also where a pack or an operator's entry names it already."""
+    return _begin(
+        request, "tool server", services.begin_server, "catalog:server_draft", ToolServerForm
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@requires("catalog.edit")
 def prompt(request: HttpRequest) -> HttpResponse:
     return _begin(request, "prompt", services.begin_prompt, "catalog:prompt_draft", PromptForm)
 
@@ -54,9 +64,9 @@ def _begin(
     what: str,
     begin: Callable[..., Any],
     draft_url: str,
-    form_class: type[BeginForm] = BeginForm,
+    form_class: type[Form] = BeginForm,
 ) -> HttpResponse:
-    initial = {"domain": request.GET.get("domain", "")}
+    initial = {key: request.GET.get(key, "") for key in ("domain", "slug", "name")}
     form = form_class(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_valid():
         try:
@@ -67,6 +77,7 @@ def _begin(
             form.add_error(None, str(error))
         else:
             return redirect(draft_url, slug=form.cleaned_data["slug"])
-    has_domains = form.fields["domain"].queryset.exists()  # type: ignore[attr-defined]  # of models
-    context = {"form": form, "what": what, "has_domains": has_domains}
+    domains = selectors.domain_slugs()
+    has_domains = bool(domains) or "domain_name" in form.fields
+    context = {"form": form, "what": what, "has_domains": has_domains, "domains": domains}
     return render(request, "catalog/begin.html", context, status=422 if form.errors else 200)

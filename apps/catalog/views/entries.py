@@ -1,4 +1,4 @@
-"""The editors and versions of tools, models, agents and prompts."""
+"""The editors and versions of tools, tool servers, models, agents and prompts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from apps.accounts.authn import requires
 from apps.catalog import adapters, selectors
 from apps.catalog.models import Tool
 from apps.catalog.selectors import pages, pinned
-from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, TOOLS
+from apps.catalog.selectors.servers import get_server
+from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, SERVERS, TOOLS
 from apps.documents import selectors as documents
 from apps.documents.domain.changes import Kind
 from apps.documents.views.editor import Editor
@@ -33,6 +34,7 @@ def _of_tool(tool: Tool) -> list[str]:
 TOOL = Editor(TOOLS, "catalog:tool_draft", "catalog:tool", "catalog:tools", PAGE, _of_tool)
 AGENT = Editor(AGENTS, "catalog:agent_draft", "catalog:agent", "catalog:agents", PAGE)
 MODEL = Editor(MODELS, "catalog:model_draft", "catalog:model", "catalog:models", PAGE)
+SERVER = Editor(SERVERS, "catalog:server_draft", "catalog:server", "catalog:servers", PAGE)
 PROMPT = Editor(PROMPTS, "catalog:prompt_draft", "catalog:prompt", "catalog:prompts", PAGE)
 
 
@@ -150,5 +152,6 @@ urlpatterns = [
     *_all("tools/<slug:domain>/<str:name>/", "tool_", TOOL, _tool),
     *_all("agents/<slug:slug>/", "agent_", AGENT, selectors.get_agent),
     *_all("models/<slug:slug>/", "model_", MODEL, selectors.get_model),
+    *_all("servers/<slug:slug>/", "server_", SERVER, get_server),
     *_all("prompts/<slug:slug>/", "prompt_", PROMPT, selectors.get_prompt),
 ]

@@ -17,6 +17,7 @@ from apps.catalog.domain.entrydiff import IDEMPOTENCY
 from apps.catalog.domain.offers import Pick
 from apps.catalog.domain.served import ServedTools
 from apps.catalog.forms import ServerForm
+from apps.catalog.selectors.servers import is_only_begun
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
 from apps.policy.domain.effects import EFFECTS
 
@@ -44,6 +45,12 @@ def tools(request: HttpRequest) -> HttpResponse:
 def _ask(form: ServerForm) -> ServedTools:
     """What the server lists now. Raises TowerError that says what stands in the way."""
     slug, domain = form.cleaned_data["server"], selectors.domain_of(form.cleaned_data["domain"])
+    if is_only_begun(slug) and not adapters.is_configured(slug):
+        raise ConflictError(
+            f"“{slug}” is begun and not published: nothing is sent to its address before a second"
+            " admin has published it.",
+            code="not_published",
+        )
     if domain is not None:
         services.refuse_other_server(domain, slug)
     return adapters.ask(adapters.resolve(slug), timeout_s=ASK_SECONDS)

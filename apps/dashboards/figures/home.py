@@ -335,7 +335,9 @@ def _standing(row: selectors.DraftRow) -> str:
     return "awaits review" if row.state == "in_review" else "is being written"
 
 
-_ENTRIES = {what: f"catalog:{what}_draft" for what in ("tool", "model", "agent", "prompt")}
+_ENTRIES = {
+    what: f"catalog:{what}_draft" for what in ("tool", "server", "model", "agent", "prompt")
+}
 
 
 def drafts(home: Home) -> list[Need]:

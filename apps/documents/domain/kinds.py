@@ -48,7 +48,8 @@ class Consequences:
 
 class DocumentKind(Protocol):
     """A kind of document. A *subject* is the row whose versions there are: it has ``slug`` and
-    ``current_number``, and its versions are ``documents.models.Version``."""
+    ``current_number``, and its versions are ``documents.models.Version``. One whose only draft is
+    discarded goes with it, unless it has ``is_known_otherwise`` and that is true."""
 
     @property
     def name(self) -> str:
@@ -92,6 +93,9 @@ class DocumentKind(Protocol):
 
     def changes(self, subject: Any, before: Any, text: str) -> Sequence[Change]:
         """What a text without errors changes against the version ``before``, weaker first."""
+
+    def first_changes(self, subject: Any, text: str) -> Sequence[Change]:
+        """What a first version without errors changes of what was so without one."""
 
     def consequences(self, subject: Any, text: str, *, readable: bool) -> Consequences:
         """What publishing a text would mean; ``readable`` is one without errors."""

@@ -124,7 +124,8 @@ def withdraw(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> 
 
 @command
 def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> None:
-    """Throw the draft away, and with it a subject that was never published. Raises ConflictError
+    """Throw the draft away, and with it a subject that was never published and
+    that nothing else knows. Raises ConflictError
     when somebody saved it meanwhile."""
     require(kind, actor)
     draft = held(kind, subject)
@@ -137,7 +138,7 @@ def discard(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) -> N
         raise conflict(kind, subject) from None
     draft.delete()
     note_down(kind, "draft_discarded", subject, actor.actor, revision=revision)
-    if subject.current_number == 0:
+    if subject.current_number == 0 and not getattr(subject, "is_known_otherwise", False):
         type(subject).objects.filter(pk=subject.pk).delete()
 
 

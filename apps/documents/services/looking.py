@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ def look(kind: DocumentKind, subject: Any, text: str) -> Findings:
     problems = tuple(kind.problems(subject, text))
     published = kind.current(subject)
     readable = not any(p.is_error for p in problems)
-    changes = kind.changes(subject, published, text) if readable and published else ()
+    changes = _changes(kind, subject, published, text) if readable else ()
     return Findings(
         problems=problems,
         changes=tuple(changes),
@@ -86,4 +86,12 @@ def require_publishable(kind: DocumentKind, subject: Any, text: str) -> None:
 def weakens(kind: DocumentKind, subject: Any, text: str) -> bool:
     """Whether a text without errors makes a control weaker than it is in force."""
     published = kind.current(subject)
-    return published is not None and bool(weaker(kind.changes(subject, published, text)))
+    return bool(weaker(_changes(kind, subject, published, text)))
+
+
+def _changes(
+    kind: DocumentKind, subject: Any, published: Any | None, text: str
+) -> Sequence[Change]:
+    if published is None:
+        return kind.first_changes(subject, text)
+    return kind.changes(subject, published, text)

@@ -53,6 +53,9 @@ class PolicyKind:
     def changes(self, subject: PolicySet, before: PolicyVersion, text: str) -> Sequence[Change]:
         return compare_texts(before.text, text)
 
+    def first_changes(self, subject: PolicySet, text: str) -> Sequence[Change]:
+        return ()
+
     def consequences(self, subject: PolicySet, text: str, *, readable: bool) -> Consequences:
         """How the last recorded decisions would be answered."""
         if not readable:

@@ -85,7 +85,7 @@ def test_a_wrong_entry_names_the_field_and_the_fix_and_never_a_secret(
 @pytest.mark.parametrize("url", ["python:os", "https://t.example/mcp?key=1"])
 def test_a_pack_can_name_neither_a_module_nor_a_key(url: str) -> None:
     with pytest.raises(EntryError):
-        read_entry("desk", url, Source.CATALOG)
+        read_entry("desk", url, Source.PACK)
 
 
 def test_secrets_are_not_part_of_how_an_entry_is_written_out() -> None:
