@@ -5,7 +5,6 @@ from django.urls import URLPattern, URLResolver, path
 from apps.ops.views import (
     answers,
     audit,
-    compensating,
     control,
     forking,
     listing,
@@ -13,6 +12,7 @@ from apps.ops.views import (
     pages,
     parts,
     stops,
+    undoing,
 )
 
 app_name = "runs"
@@ -39,10 +39,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/fork/", forking.fork, name="fork"),
     path("<uuid:run_id>/fork/start/", forking.start_fork, name="start_fork"),
     path("<uuid:run_id>/cancel/", control.cancel, name="cancel"),
-    path("<uuid:run_id>/undo/", compensating.preview, name="undo"),
-    path("<uuid:run_id>/undo/begin/", compensating.begin, name="undo_begin"),
-    path("<uuid:run_id>/undo/<int:seq>/again/", compensating.again, name="undo_again"),
-    path("<uuid:run_id>/undo/<int:seq>/settle/", compensating.settle, name="undo_settle"),
+    path("<uuid:run_id>/undo/", undoing.preview, name="undo"),
+    path("<uuid:run_id>/undo/begin/", undoing.begin, name="undo_begin"),
+    path("<uuid:run_id>/undo/<int:seq>/again/", undoing.again, name="undo_again"),
+    path("<uuid:run_id>/undo/<int:seq>/settle/", undoing.settle, name="undo_settle"),
     path("<uuid:run_id>/pause/", control.pause, name="pause"),
     path("<uuid:run_id>/resume/", control.resume, name="resume"),
     path("<uuid:run_id>/steps/<int:seq>/try-again/", control.try_again, name="try_again"),

@@ -29,9 +29,9 @@ from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.results import Disposition, Proof
 from apps.runs.domain.states import UNDOABLE
-from apps.runs.journal import bodies, compensating, results, tickets, unknown
+from apps.runs.journal import bodies, results, tickets, undoing, unknown
 from apps.runs.models import Finding
-from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import undo_plans
 from apps.runs.selectors import unknown as known
 from apps.runs.work import Settled
 
@@ -124,7 +124,7 @@ def _act(step: unknown.Unknown, verdict: FindingVerdict, evidence: str, actor: A
         _go_on(step, [note])
     elif verdict is FindingVerdict.UNDO:
         _undo(step, evidence, actor)
-    elif compensating.reopen(step.run_id, actor=actor) or unknown.reopen_run(step.run_id, "queued"):
+    elif undoing.reopen(step.run_id, actor=actor) or unknown.reopen_run(step.run_id, "queued"):
         unknown.queue_again(step.step_id)
         after_commit(partial(dispatch.ring, step.lane))
     else:
@@ -134,15 +134,15 @@ def _act(step: unknown.Unknown, verdict: FindingVerdict, evidence: str, actor: A
 @participant
 def _undo(step: unknown.Unknown, evidence: str, actor: Actor) -> None:
     """The step happened and is undone, with all that its run did: the run doesn't go on."""
-    run = compensating.lock(step.run_id)
-    if run is None or undoing.is_undoing(run) or run.state not in UNDOABLE:
+    run = undoing.lock(step.run_id)
+    if run is None or undo_plans.is_undoing(run) or run.state not in UNDOABLE:
         raise ConflictError("The run has moved on meanwhile: reload to see how it stands.")
     result = {"content": f"Confirmed by a person: {evidence}", "data": None}
     _settle_happened(step, result, Proof.PERSON)
-    plan = undoing.plan_of(run)
-    if not undoing.can_begin(run, plan):
+    plan = undo_plans.plan_of(run)
+    if not undo_plans.can_begin(run, plan):
         raise ConflictError("Nothing that this run did can be undone.")
-    compensating.begin(run, plan, actor=actor, reason=evidence)
+    undoing.begin(run, plan, actor=actor, reason=evidence)
 
 
 @participant
@@ -185,7 +185,7 @@ def _settle_happened(
 def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     """Carry the run on from the step that is known now, or its undoing from the undoing that is
     known now. One that was cancelled stays so."""
-    if compensating.resume(step.run_id, actor=TOWER):
+    if undoing.resume(step.run_id, actor=TOWER):
         return
     if not unknown.reopen_run(step.run_id, "running"):
         return

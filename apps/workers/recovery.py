@@ -21,7 +21,7 @@ from apps.oversight import services as approvals
 from apps.runs import dispatch, journal
 from apps.runs.domain.results import Disposition, RunOutcome
 from apps.runs.domain.suspicion import UNEXPLAINED, Evidence
-from apps.runs.journal import breakers, compensating, lost, troubled
+from apps.runs.journal import breakers, lost, troubled, undoing
 from apps.runs.models import Step
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _take_back(
     unknown = lost.mark_unknown_runs([r.run_id for r in rows if r.state == "confirmation_unknown"])
     reasons = {r.run_id: f"Step {r.seq}, {r.tool}: {r.words}" for r in rows if r.state == "failed"}
     failed = lost.fail_runs(reasons, error_class="poison")
-    compensating.carry_on([r.run_id for r in rows if r.state != "queued"], actor=SWEEPER)
+    undoing.carry_on([r.run_id for r in rows if r.state != "queued"], actor=SWEEPER)
     record_many(
         [
             Fact(
@@ -185,8 +185,8 @@ def _fail_overdue(run_ids: Sequence[UUID]) -> list[UUID]:
 @command
 def carry_on_undoing() -> int:
     """Carry on the undoing of runs in which none is under way; returns how many there were."""
-    found = compensating.stalled()
-    compensating.carry_on(found, actor=SWEEPER)
+    found = undoing.stalled()
+    undoing.carry_on(found, actor=SWEEPER)
     return len(found)
 
 

@@ -13,7 +13,7 @@ from tests.e2e.conftest import PageAs
 from tests.factories.runs import StepFactory
 from tests.runs.conftest import make_scene as make_scene  # a fixture of its name
 from tests.runs.conftest import scene as scene  # a fixture of its name
-from tests.runs.test_compensating import fail, refunded, succeed
+from tests.runs.test_undoing import fail, refunded, succeed
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 Check = Callable[[Page], None]

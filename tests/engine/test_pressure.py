@@ -96,7 +96,7 @@ def test_a_rate_is_charged_with_the_claim_and_kept_for_all(scene: Scene) -> None
 
 
 @pytest.mark.django_db
-def test_compensation_and_approved_work_pass_caps_of_jobs_and_come_first(scene: Scene) -> None:
+def test_undoing_and_approved_work_pass_caps_of_jobs_and_come_first(scene: Scene) -> None:
     Cap.objects.create(scope="job", key="shop-refund", max_in_flight=1)
     queue_steps(scene, 4)
     usual, undoing, approved, other = Step.objects.order_by("seq")

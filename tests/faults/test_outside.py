@@ -15,7 +15,7 @@ from apps.accounts.domain.tokens import Scope
 from apps.accounts.services import create_account, create_token
 from apps.runs import services
 from apps.runs.models import Run, Step
-from apps.runs.selectors.compensating import plan_of
+from apps.runs.selectors.undo_plans import plan_of
 from apps.runs.services.admitting import forget_reading
 from tests.engine.shop import address, call
 from tests.faults import shop

@@ -23,7 +23,7 @@ from apps.kernel.ids import new_id
 from apps.ops.selectors.detail import StepView
 from apps.oversight.models import Approval
 from apps.runs.models import Finding, Run, RunResult, RunScript, Step
-from apps.runs.selectors.compensating import plan_of
+from apps.runs.selectors.undo_plans import plan_of
 from tests.factories.approvals import has_read, typed_to_confirm
 from tests.factories.catalog import CONTRACT, apply_toys
 from tests.factories.runs import StepFactory, eventful_run

@@ -18,7 +18,7 @@ from apps.ops.selectors import answers, comparing
 from apps.oversight.domain import showing
 from apps.oversight.domain.binding import Grounds
 from apps.policy.domain import told
-from apps.runs.domain import forking, saga
+from apps.runs.domain import forking, undo
 from apps.runs.models import Step
 from tests.fuzz import stored
 
@@ -86,14 +86,14 @@ def test_what_undoes_a_step_is_planned(number: int) -> None:
     columns = ("arguments", "facts", "preview", "result")
     rows = zip(*(values("runs_step", c, number)[:2] for c in columns), strict=True)
     steps = [
-        saga.Past(
+        undo.Past(
             uuid4(), seq, "do", "write", "succeeded", "executed",
             arguments=arguments, facts=facts, preview=preview, result=result,
         )
         for seq, (arguments, facts, preview, result) in enumerate(rows, start=1)
     ]  # fmt: skip
     for declared in (DECLARED, Compensation("undo", {})):
-        assert len(saga.plan(steps, {"do": declared}).digest) == 64
+        assert len(undo.plan(steps, {"do": declared}).digest) == 64
 
 
 @pytest.mark.parametrize("number", VARIANTS)

@@ -21,12 +21,12 @@ from apps.kernel.ids import new_id
 from apps.runs import services
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Run, Ticket
-from apps.runs.selectors.compensating import plan_of
+from apps.runs.selectors.undo_plans import plan_of
 from tests.factories.runs import DecisionFactory
 from tests.runs.conftest import Scene
-from tests.runs.test_compensating import after, fail, press, refunded, undoings
 from tests.runs.test_forking import parent_run
 from tests.runs.test_reconcile import lost_step, say
+from tests.runs.test_undoing import after, fail, press, refunded, undoings
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = 5

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from apps.calls.domain import budget, retry
-from apps.runs.domain import saga, suspicion
+from apps.runs.domain import suspicion, undo
 from apps.runs.domain.states import State
 from tests.simulation import barriers, engine, store, worker
 
@@ -57,10 +57,10 @@ def _forgets_receipts() -> list[Patch]:
 
 
 def _undoes_forwards() -> list[Patch]:
-    def first(self: saga.UndoPlan) -> Any:
+    def first(self: undo.UndoPlan) -> Any:
         return next(iter(reversed(self.open)), None)
 
-    return [(saga.UndoPlan, "next", property(first))]
+    return [(undo.UndoPlan, "next", property(first))]
 
 
 def _any_number_of_probes() -> list[Patch]:
@@ -131,7 +131,7 @@ BUGS: dict[str, tuple[Callable[[], list[Patch]], str]] = {
     "calls are sent before they are written down": (_sends_before_the_commit, "I2"),
     "any approval will do": (_approval_serves_twice, "I2"),
     "receipts are forgotten": (_forgets_receipts, "I3"),
-    "what was done first is undone first": (_undoes_forwards, "saga"),
+    "what was done first is undone first": (_undoes_forwards, "undone"),
     "any number of probes is sent": (_any_number_of_probes, "breaker"),
     "breakers and stops hold nothing": (_ignores_breakers, "breaker"),
     "an open breaker is always probed": (_probes_while_open, "breaker"),

@@ -22,7 +22,7 @@ from apps.calls.domain.retry import (
 from apps.calls.domain.script import Move, follow, next_move
 from apps.catalog.domain.contract import Limits
 from apps.oversight.domain import rules
-from apps.runs.domain import ends, forking, saga
+from apps.runs.domain import ends, forking, undo
 from apps.runs.domain.admission import Class
 from apps.runs.domain.forking import Repeat
 from apps.runs.domain.outcome import StepEnd, judge
@@ -34,7 +34,7 @@ from tests.simulation.barriers import Bounds, Parked
 from tests.simulation.rows import Act, Approval, Done, End, Run, Step, Tool
 from tests.simulation.store import Store
 
-URGENT = 0  # journal.compensating
+URGENT = 0  # journal.undoing
 BRANCH_WAIT_S = 2.0  # journal.forking
 
 
@@ -374,23 +374,23 @@ class Engine:
 
     # --- undoing ------------------------------------------------------------------------------
 
-    def undo_plan(self, run: Run, *, assume_happened: Step | None = None) -> saga.UndoPlan:
-        """``selectors.compensating.plan_of``."""
+    def undo_plan(self, run: Run, *, assume_happened: Step | None = None) -> undo.UndoPlan:
+        """``selectors.undo_plans.plan_of``."""
         past = [_past(s, happened=s is assume_happened) for s in run.steps]
-        return saga.plan(past, self.compensations)
+        return undo.plan(past, self.compensations)
 
     def begin_undoing(self, run: Run) -> None:
-        """``compensating.begin``."""
+        """``undoing.begin``."""
         deadline = max(run.deadline_at, self.store.clock() + run.deadline_s)
         changes = {"outcome": "", "error_class": "", "cls": Class.C0, "paused": False}
         self.store.move_run(run, State.COMPENSATING, deadline_at=deadline, **changes)
         self.carry_on(run)
 
     def is_undoing(self, run: Run) -> bool:
-        return saga.is_undoing(run.state, run.error_class)
+        return undo.is_undoing(run.state, run.error_class)
 
     def reopen_undoing(self, run: Run) -> bool:
-        """``compensating.reopen``."""
+        """``undoing.reopen``."""
         if run.state is State.COMPENSATING or not self.is_undoing(run):
             return False
         deadline = max(run.deadline_at, self.store.clock() + run.deadline_s)
@@ -404,17 +404,17 @@ class Engine:
         return True
 
     def carry_on(self, run: Run) -> None:
-        """``compensating._go_on``."""
+        """``undoing._go_on``."""
         if run.state is not State.COMPENSATING:
             return
         plan = self.undo_plan(run)
-        if end := saga.rest(plan):
+        if end := undo.rest(plan):
             self.store.move_run(run, end.state, outcome=end.outcome, error_class=end.error_class)
-        elif plan.next and plan.next.stage is saga.Stage.TO_DO:
+        elif plan.next and plan.next.stage is undo.Stage.TO_DO:
             self.queue_undoing(run, plan.next)
 
-    def queue_undoing(self, run: Run, item: saga.Item) -> None:
-        """``compensating._queue``."""
+    def queue_undoing(self, run: Run, item: undo.Item) -> None:
+        """``undoing._queue``."""
         run.steps_total += 1
         name, seq = f"{run.name}.{run.steps_total}", run.steps_total
         key = keys.undoing_key(run.id, item.step.id, item.tool, item.arguments)
@@ -466,8 +466,8 @@ def _repeated(step: Step, token: int, owner: Step | None) -> End | None:
     return End(step, token, met.value, State.SUCCEEDED, **given)
 
 
-def _past(step: Step, *, happened: bool = False) -> saga.Past:
-    return saga.Past(
+def _past(step: Step, *, happened: bool = False) -> undo.Past:
+    return undo.Past(
         id=step.id,
         seq=step.seq,
         tool=step.tool.name,

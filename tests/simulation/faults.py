@@ -73,16 +73,16 @@ FAULTS: dict[str, Fault] = {
         f"{CALLS}.keys:change_key", "if own_step is not None:", "if False:", "I3"
     ),
     "effects are undone from the first to the last": Fault(
-        f"{RUNS}.saga:plan", "for s in reversed(own)", "for s in own", "saga"
+        f"{RUNS}.undo:plan", "for s in reversed(own)", "for s in own", "undone"
     ),
     "an undoing ends before everything is undone": Fault(
-        f"{RUNS}.saga:rest", "if found.next is None:", "if found.next is not None:", "undone"
+        f"{RUNS}.undo:rest", "if found.next is None:", "if found.next is not None:", "undone"
     ),
     "an undoing begins while a call is under way": Fault(
-        f"{RUNS}.saga:can_begin", "and not found.unsettled", "", "undone"
+        f"{RUNS}.undo:can_begin", "and not found.unsettled", "", "undone"
     ),
     "an undoing that waits for a person is forgotten": Fault(
-        f"{RUNS}.saga:is_undoing", "COMPENSATING or waits", "COMPENSATING", "undone"
+        f"{RUNS}.undo:is_undoing", "COMPENSATING or waits", "COMPENSATING", "undone"
     ),
     "a job that wants a tool carried out succeeds without": Fault(
         f"{RUNS}.outcome:judge", "if not wanted_tools and answered:", "if answered:", "judged"

@@ -32,7 +32,7 @@ MODULES = {
         *("retry", "script"),
     ),
     "apps.runs.domain": (
-        *("admission", "barrier", "ends", "finding", "forking", "outcome", "pausing", "saga"),
+        *("admission", "barrier", "ends", "finding", "forking", "outcome", "pausing", "undo"),
         *("states", "suspicion"),
     ),
     "apps.oversight.domain": ("rules",),

@@ -11,7 +11,7 @@ from apps.calls.domain import breaker
 from apps.calls.domain.breaker import BreakerStatus
 from apps.calls.domain.lookup import Looked, read_answer
 from apps.oversight.domain import rules
-from apps.runs.domain import barrier, saga
+from apps.runs.domain import barrier, undo
 from apps.runs.domain.barrier import StopInForce, StopScope
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.pausing import may_pause
@@ -82,7 +82,7 @@ class People:
 
     def notice(self, step: Step) -> None:
         """An unknown step, or a failed undoing, is on the page."""
-        failed = step.run.error_class == saga.FAILED and step.state is S.FAILED
+        failed = step.run.error_class == undo.FAILED and step.state is S.FAILED
         if step.state is not S.CONFIRMATION_UNKNOWN and not failed:
             return
         mark = (step.id, step.attempts_made, step.state.value)
@@ -154,7 +154,7 @@ class People:
         """``reconcile._undo``."""
         run = step.run
         plan = self.engine.undo_plan(run, assume_happened=step)
-        if not saga.can_begin(plan, run.state, run.error_class):
+        if not undo.can_begin(plan, run.state, run.error_class):
             return False
         step.result = {"content": "a person says so"}
         self.store.settle_unknown(step, S.SUCCEEDED, "executed", "")
@@ -163,11 +163,11 @@ class People:
         return True
 
     def _settle_failed(self, step: Step, round_number: int, person: int) -> None:
-        """``services.compensating``: a failed undoing is tried again, done by hand, or left."""
+        """``services.undoing``: a failed undoing is tried again, done by hand, or left."""
         run = step.run
         item = self.engine.undo_plan(run).next if self.engine.is_undoing(run) else None
         stands = item is not None and item.by is not None and item.by.id == step.id
-        if item is None or not stands or item.stage is not saga.Stage.FAILED:
+        if item is None or not stands or item.stage is not undo.Stage.FAILED:
             return
         if not self.world.is_calm and self.rng.random() < 0.5:
             self.store.free_intent(step)
@@ -223,7 +223,7 @@ class People:
 
     def _agree(self, run: Run, seen: str) -> None:
         plan = self.engine.undo_plan(run)
-        can = saga.can_begin(plan, run.state, run.error_class)
+        can = undo.can_begin(plan, run.state, run.error_class)
         if can and plan.digest == seen:
             self.world.log("person", f"undoes {run.name}", f"{len(plan.items)} effects")
             self.engine.begin_undoing(run)

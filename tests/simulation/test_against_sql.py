@@ -18,7 +18,7 @@ from apps.runs import course
 from apps.runs.domain.admission import Class
 from apps.runs.domain.suspicion import MOST_LOSSES, fate, is_poison
 from apps.runs.engine import patience
-from apps.runs.journal import compensating, forking, lost, unsent
+from apps.runs.journal import forking, lost, undoing, unsent
 from apps.runs.models import Step
 from apps.runs.work import Carried
 from tests.factories.runs import AttemptFactory, RunFactory, StepFactory
@@ -61,7 +61,7 @@ def test_a_lost_lease_ends_as_the_model_says() -> None:
 def test_the_numbers_are_the_products() -> None:
     assert worker.KEEP_RECEIPTS_S == patience.KEEP_RECEIPTS_S
     assert engine.BRANCH_WAIT_S == forking.WAIT_S
-    assert engine.URGENT == compensating.URGENT
+    assert engine.URGENT == undoing.URGENT
 
 
 @pytest.mark.parametrize("idempotency", ["keyed", "lookup", "none"])

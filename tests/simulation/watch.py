@@ -174,7 +174,7 @@ class Watch:
         assert step.compensates is not None
         seq, last = step.compensates.seq, self.undone.get(step.run.id)
         if last is not None and seq > last and step.id not in self.late_undoings():
-            raise ViolationError("saga", step.name, f"undoes step {seq} after step {last}")
+            raise ViolationError("undone", step.name, f"undoes step {seq} after step {last}")
         self.undone[step.run.id] = min(seq, last if last is not None else seq)
 
     def late_undoings(self) -> set[UUID]:

@@ -136,7 +136,7 @@ def said(value: Any, spoken: Spoken) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ToldField:
     """A field as the job's page tells it; ``stated``: what it means that nobody enforces it."""
 
     label: str
@@ -145,7 +145,7 @@ class Fact:
     stated: str = ""
 
 
-def facts(contract: Contract, page: str) -> Iterator[Fact]:
+def facts(contract: Contract, page: str) -> Iterator[ToldField]:
     """What a list of the job's page tells."""
     document = contract.as_document()
     for path, spoken in FIELDS.items():
@@ -153,7 +153,7 @@ def facts(contract: Contract, page: str) -> Iterator[Fact]:
             continue
         value = value_at(document, path)
         words = spoken.zero if value == 0 and spoken.zero else said(value, spoken)
-        yield Fact(spoken.label, words, spoken.help, STATED.get(path, "") if value else "")
+        yield ToldField(spoken.label, words, spoken.help, STATED.get(path, "") if value else "")
 
 
 # --- what the schema says of a field -------------------------------------------------------------

@@ -92,7 +92,7 @@ ENFORCED: Mapping[str, Enforced] = {
     ),
     "tools.compensation": Enforced(
         "apps.runs.services.undo_run",
-        "engine/test_compensating.py::test_everything_is_put_back_from_the_last_to_the_first",
+        "engine/test_undoing.py::test_everything_is_put_back_from_the_last_to_the_first",
     ),
     "limits.deadline_s": Enforced(
         "apps.workers.recovery.end_overdue_runs",

@@ -29,13 +29,13 @@ from apps.ops.selectors.runs import run_cost
 from apps.ops.selectors.undoing import kin_of, nested
 from apps.oversight.models import Approval
 from apps.policy.models import Decision
-from apps.runs.domain import saga
+from apps.runs.domain import undo
 from apps.runs.domain.finding import people_needed
 from apps.runs.domain.results import UNDONE, AttemptOutcome
-from apps.runs.domain.saga import Stage, UndoPlan
 from apps.runs.domain.states import TERMINAL
+from apps.runs.domain.undo import Stage, UndoPlan
 from apps.runs.models import Attempt, Finding, Message, Receipt, Run, RunResult, Step
-from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import undo_plans
 
 SHOWN_LOSSES = 50
 
@@ -58,9 +58,9 @@ class StepView:
     def is_failed_undoing(self) -> bool:
         """Whether this is the undoing for whose failure its run waits for a person."""
         run = self.step.run
-        if not self.step.compensates_id or run.error_class != saga.FAILED:
+        if not self.step.compensates_id or run.error_class != undo.FAILED:
             return False
-        item = undoing.plan_of(run).next
+        item = undo_plans.plan_of(run).next
         return item is not None and item.by is not None and item.by.id == self.step.pk
 
     @property
@@ -70,8 +70,8 @@ class StepView:
         step = self.step
         if step.state != "confirmation_unknown" or step.compensates_id:
             return None
-        plan = undoing.plan_of(step.run, assume_happened=step.pk)
-        can = undoing.can_begin(step.run, plan)
+        plan = undo_plans.plan_of(step.run, assume_happened=step.pk)
+        can = undo_plans.can_begin(step.run, plan)
         mine = next((i for i in plan.items if i.step.id == step.pk), None)
         return plan if can and mine and mine.stage == "to_do" else None
 
@@ -192,11 +192,11 @@ class Detail:
     def plan(self) -> UndoPlan:
         """What undoing the run comes to, or how far it is."""
         words = {v.step.pk: f.word for v in self.steps for f in v.findings if f.settled}
-        return undoing.plan_from(self.run, [v.step for v in self.steps], words)
+        return undo_plans.plan_from(self.run, [v.step for v in self.steps], words)
 
     @property
     def is_undoing(self) -> bool:
-        return undoing.is_undoing(self.run)
+        return undo_plans.is_undoing(self.run)
 
     @property
     def cancelled_by(self) -> str:

@@ -15,7 +15,7 @@ from apps.audit.services import reading
 from apps.kernel import exactjson
 from apps.ops import figures
 from apps.ops.selectors import detail as details
-from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import undo_plans
 
 TABS = {
     "timeline": "Timeline",
@@ -56,7 +56,7 @@ def _head(detail: details.Detail) -> dict[str, Any]:
         "run": detail.run,
         "head": head,
         "plan": plan,
-        "can_undo": undoing.can_begin(detail.run, plan),
+        "can_undo": undo_plans.can_begin(detail.run, plan),
     }
 
 

@@ -40,8 +40,8 @@ from apps.runs.course import RunCache
 from apps.runs.domain.outcome import StepEnd
 from apps.runs.domain.result import last_given, problem
 from apps.runs.engine import progress
-from apps.runs.journal.compensating import undone_seq
 from apps.runs.journal.forking import conflicts
+from apps.runs.journal.undoing import undone_seq
 from apps.runs.models import Attempt, Message, Step
 from apps.runs.selectors.spending import spending
 from apps.runs.work import Carried, Claimed, Think

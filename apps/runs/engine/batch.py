@@ -32,12 +32,12 @@ from apps.runs.journal import (
     budgets,
     claiming,
     clock,
-    compensating,
     degrading,
     forking,
     parking,
     pressure,
     results,
+    undoing,
     withholding,
 )
 from apps.runs.work import Action, Call, Claimed, Finished, Inspect, Settled, Think
@@ -140,7 +140,7 @@ class Batch:
         self._append_thoughts(ended)
         mine = {s.work.run_id: self.cache[s.work.run_id] for s in ended}
         undone = [c.run.id for c in mine.values() if c.run.state == State.COMPENSATING]
-        compensating.carry_on(undone, actor=self.actor)
+        undoing.carry_on(undone, actor=self.actor)
         live = [c for c in mine.values() if c.run.state in LIVE]
         stuck = {s.work.run_id: why for s in ended if (why := ending.stuck(s))}
         path = course.advance_runs(

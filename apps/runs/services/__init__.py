@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from apps.runs.services.admitting import tend_queue
 from apps.runs.services.cancelling import cancel_run
-from apps.runs.services.compensating import (
+from apps.runs.services.forking import fork_run
+from apps.runs.services.pausing import pause_run, resume_run, try_poison_again, unpark_resumed
+from apps.runs.services.starting import Admitted, NewRun, admit_runs, start_run, start_runs
+from apps.runs.services.undoing import (
     foresee,
     settle_failed_undoing,
     try_undoing_again,
     undo_run,
 )
-from apps.runs.services.forking import fork_run
-from apps.runs.services.pausing import pause_run, resume_run, try_poison_again, unpark_resumed
-from apps.runs.services.starting import Admitted, NewRun, admit_runs, start_run, start_runs
 from apps.runs.services.waking import wake
 from apps.runs.services.workers import beat, forget_drains, renew_leases
 

@@ -14,8 +14,8 @@ from apps.kernel.transactions import command
 from apps.oversight import services as approvals
 from apps.runs import journal
 from apps.runs.domain.results import RunOutcome
-from apps.runs.domain.saga import FAILED, UNKNOWN
 from apps.runs.domain.states import CANCELLABLE, State
+from apps.runs.domain.undo import FAILED, UNKNOWN
 from apps.runs.models import Run
 
 UNDOING = (FAILED, UNKNOWN)

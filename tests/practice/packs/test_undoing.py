@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.catalog.domain.contract import Compensation, parse
-from apps.runs.domain.saga import Past, undoing_arguments
+from apps.runs.domain.undo import Past, undoing_arguments
 from controltower.practice.world.records import Context, SystemOfRecord
 from tests.practice.world.conftest import tiny_airline, tiny_retail
 

@@ -48,7 +48,7 @@ def harshness(verdict: Admission) -> int:
 
 
 @given(case=cases, queues=queues_of, people=people_of)
-def test_compensation_and_approved_work_is_always_taken_in(
+def test_undoing_and_approved_work_is_always_taken_in(
     case: AdmissionRequest, queues: Queues, people: People
 ) -> None:
     assert decide(replace(case, cls=Class.C0), queues, BOUNDS, people) == Accept()

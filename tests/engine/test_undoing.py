@@ -23,7 +23,7 @@ from apps.oversight.models import Approval
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Receipt, Run, Step
-from apps.runs.selectors.compensating import plan_of
+from apps.runs.selectors.undo_plans import plan_of
 from tests.engine.conftest import Tower, _apply
 from tests.engine.shop import CONTRACT, POLICY, TOOLS, address, call
 from tests.engine.test_drain import answer, drain, ledger

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from apps.catalog.selectors import pinned as catalog
-from apps.runs.domain import saga
+from apps.runs.domain import undo
 from apps.runs.domain.results import Disposition
 from apps.runs.models import Finding, Run, Step
 
 
-def plan_of(run: Run, *, assume_happened: UUID | None = None) -> saga.UndoPlan:
+def plan_of(run: Run, *, assume_happened: UUID | None = None) -> undo.UndoPlan:
     """The plan as it stands now; ``assume_happened``: as if this unknown step were an effect."""
     rows = Step.objects.filter(run_id=run.pk, kind="tool").order_by("seq")
     return plan_from(run, rows, _words(run.pk), assume_happened=assume_happened)
@@ -24,22 +24,22 @@ def plan_from(
     words: Mapping[UUID, str],
     *,
     assume_happened: UUID | None = None,
-) -> saga.UndoPlan:
+) -> undo.UndoPlan:
     """As ``plan_of``, from rows that are at hand; ``words``: what people settled about undoings."""
     past = [_past(row, words.get(row.pk, "")) for row in rows if row.kind == "tool"]
     if assume_happened:
         past = [_happened(p) if p.id == assume_happened else p for p in past]
-    return saga.plan(past, catalog.undone_by(run.contract_version_id))
+    return undo.plan(past, catalog.undone_by(run.contract_version_id))
 
 
-def can_begin(run: Run, plan: saga.UndoPlan) -> bool:
+def can_begin(run: Run, plan: undo.UndoPlan) -> bool:
     """Whether the undoing of this run can be begun now."""
-    return saga.can_begin(plan, run.state, run.error_class)
+    return undo.can_begin(plan, run.state, run.error_class)
 
 
 def is_undoing(run: Run) -> bool:
     """Whether the run's undoing has begun and isn't over, under way or waiting for a person."""
-    return saga.is_undoing(run.state, run.error_class)
+    return undo.is_undoing(run.state, run.error_class)
 
 
 def tool_of(run: Run, name: str) -> Any:
@@ -59,8 +59,8 @@ def _words(run_id: UUID) -> dict[UUID, str]:
     return dict(rows.order_by("at", "id").values_list("step_id", "word"))
 
 
-def _past(row: Step, word: str) -> saga.Past:
-    return saga.Past(
+def _past(row: Step, word: str) -> undo.Past:
+    return undo.Past(
         id=row.pk,
         seq=row.seq,
         tool=row.tool_name,
@@ -76,8 +76,8 @@ def _past(row: Step, word: str) -> saga.Past:
     )
 
 
-def _happened(past: saga.Past) -> saga.Past:
-    return saga.Past(
+def _happened(past: undo.Past) -> undo.Past:
+    return undo.Past(
         id=past.id,
         seq=past.seq,
         tool=past.tool,

@@ -28,10 +28,10 @@ from apps.kernel.ids import new_id
 from apps.kernel.statements import fetch
 from apps.kernel.transactions import after_commit, is_of_a_row, participant
 from apps.runs import dispatch, journal
-from apps.runs.domain import saga
+from apps.runs.domain import undo
 from apps.runs.domain.states import UNSETTLED, State
 from apps.runs.models import Message, Run, Step
-from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import undo_plans
 
 logger = logging.getLogger(__name__)
 URGENT = 0  # the most urgent priority; undoing is never shed
@@ -45,7 +45,7 @@ def lock(run_id: UUID) -> Run | None:
 
 
 @participant
-def begin(run: Run, plan: saga.UndoPlan, *, actor: Actor, reason: str) -> None:
+def begin(run: Run, plan: undo.UndoPlan, *, actor: Actor, reason: str) -> None:
     """Move a run that we have locked to compensating and queue the first undoing. Its deadline is
     the contract's, counted from now: the undoing of yesterday's run must not be late at once."""
     was = {"state": run.state, "outcome": run.outcome, "error_class": run.error_class}
@@ -82,7 +82,7 @@ def carry_on(run_ids: Sequence[UUID], *, actor: Actor) -> None:
 def reopen(run_id: UUID, *, actor: Actor, **payload: Any) -> bool:
     """Let the undoing of a run go on that had stopped for a person; whether it had."""
     run = lock(run_id)
-    if run is None or run.state == "compensating" or not undoing.is_undoing(run):
+    if run is None or run.state == "compensating" or not undo_plans.is_undoing(run):
         return False
     # Locked above: whoever stopped it has committed, and nobody else moves it until we do.
     Run.objects.filter(pk=run_id, state=run.state).update(
@@ -102,10 +102,10 @@ def resume(run_id: UUID, *, actor: Actor) -> bool:
 
 
 @participant
-def again(run: Run, item: saga.Item, *, actor: Actor, reason: str) -> None:
+def again(run: Run, item: undo.Item, *, actor: Actor, reason: str) -> None:
     """Queue another try of an undoing that failed, in a run that we have locked. The failed one
     gives its key up: it is known not to have happened."""
-    if item.by is None or item.stage is not saga.Stage.FAILED:
+    if item.by is None or item.stage is not undo.Stage.FAILED:
         raise RuntimeError("only an undoing that failed is tried again")
     journal.free_intents([item.by.id])
     reopen(run.pk, actor=actor, reason=reason, again=item.step.seq)
@@ -148,18 +148,18 @@ def _go_on_apart(run: Run, actor: Actor) -> None:
         if not is_of_a_row(error):
             raise
         logger.exception("the undoing of run %s can't go on", run.pk)
-        _move(run, actor, saga.UndoEnd(State.CONFIRMATION_UNKNOWN, error_class=saga.FAILED))
+        _move(run, actor, undo.UndoEnd(State.CONFIRMATION_UNKNOWN, error_class=undo.FAILED))
 
 
 def _go_on(run: Run, actor: Actor) -> None:
-    plan = undoing.plan_of(run)
-    if end := saga.rest(plan):
+    plan = undo_plans.plan_of(run)
+    if end := undo.rest(plan):
         _move(run, actor, end)
-    elif plan.next and plan.next.stage is saga.Stage.TO_DO:
+    elif plan.next and plan.next.stage is undo.Stage.TO_DO:
         _queue(run, plan.next, actor)
 
 
-def _move(run: Run, actor: Actor, end: saga.UndoEnd) -> None:
+def _move(run: Run, actor: Actor, end: undo.UndoEnd) -> None:
     changes = {name: value for name, value in asdict(end).items() if value}
     over = {"finished_at": Now()} if end.state is State.COMPENSATED else {}
     Run.objects.filter(pk=run.pk, state="compensating").update(**changes, **over)
@@ -167,10 +167,10 @@ def _move(run: Run, actor: Actor, end: saga.UndoEnd) -> None:
     record_many([Fact(f"run.{end.state}", actor, "run", str(run.pk), run.pk, payload)])
 
 
-def _queue(run: Run, item: saga.Item, actor: Actor) -> None:
+def _queue(run: Run, item: undo.Item, actor: Actor) -> None:
     """A step that undoes another: queued as the most urgent of its lane, judged by the gate like
     any step."""
-    version = undoing.tool_of(run, item.tool)
+    version = undo_plans.tool_of(run, item.tool)
     seq = (Step.objects.filter(run_id=run.pk).aggregate(top=Max("seq"))["top"] or 0) + 1
     said = Message.objects.filter(run_id=run.pk).aggregate(top=Max("seq"))["top"]
     step = Step.objects.create(

@@ -27,13 +27,12 @@ from apps.kernel.errors import (
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.policy.selectors import risk_of
-from apps.runs.domain import saga
+from apps.runs.domain import undo
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.states import UNDOABLE
-from apps.runs.journal import compensating, tickets
+from apps.runs.journal import tickets, undoing
 from apps.runs.models import Finding, Run, Step
-from apps.runs.selectors import compensating as undoing
-from apps.runs.selectors import unknown
+from apps.runs.selectors import undo_plans, unknown
 
 LOOK_S = 4.0  # a person waits for it
 
@@ -50,14 +49,14 @@ def undo_run(
     if not tickets.spend(ticket, use="undo", subject=run_id, actor=actor.actor):
         return
     run = _locked(run_id)
-    plan = undoing.plan_of(run)
+    plan = undo_plans.plan_of(run)
     _require_settled(run, plan)
     if plan.digest != plan_digest:
         raise ConflictError(
             "What would be undone has changed meanwhile. Nothing was begun: look at it again.",
             code="plan_changed",
         )
-    compensating.begin(run, plan, actor=actor.actor, reason=reason.strip())
+    undoing.begin(run, plan, actor=actor.actor, reason=reason.strip())
 
 
 @command
@@ -70,7 +69,7 @@ def try_undoing_again(
     if not tickets.spend(ticket, use=f"undo again {seq}", subject=run_id, actor=actor.actor):
         return
     run, item = _stopped(run_id, seq)
-    compensating.again(run, item, actor=actor.actor, reason=reason.strip())
+    undoing.again(run, item, actor=actor.actor, reason=reason.strip())
 
 
 @command
@@ -115,7 +114,7 @@ def settle_failed_undoing(
     kind = "step.reconciled" if settles else "step.finding"
     record_many([Fact(kind, person.actor, "step", str(step.pk), run_id, payload)])
     if settles:
-        compensating.resume(run.pk, actor=person.actor)
+        undoing.resume(run.pk, actor=person.actor)
     return settles
 
 
@@ -130,30 +129,30 @@ def _given(words: str, field: str, message: str) -> None:
 
 
 def _locked(run_id: UUID) -> Run:
-    run = compensating.lock(run_id)
+    run = undoing.lock(run_id)
     if run is None:
         raise NotFoundError("There is no such run.")
     return run
 
 
-def _require_settled(run: Run, plan: saga.UndoPlan) -> None:
-    if undoing.is_undoing(run) or run.state == "compensated":
+def _require_settled(run: Run, plan: undo.UndoPlan) -> None:
+    if undo_plans.is_undoing(run) or run.state == "compensated":
         raise ConflictError("Somebody has begun to undo this run already; reload to see how far.")
     if run.state not in UNDOABLE:
         raise ConflictError("The run is still at work: cancel it first, then undo what it did.")
     if plan.unsettled:
         numbers = ", ".join(str(n) for n in plan.unsettled)
         raise ConflictError(f"First it has to be known what became of step {numbers}.")
-    if not undoing.can_begin(run, plan):
+    if not undo_plans.can_begin(run, plan):
         raise ConflictError("Nothing that this run did can be undone.")
 
 
-def _stopped(run_id: UUID, seq: int) -> tuple[Run, saga.Item]:
+def _stopped(run_id: UUID, seq: int) -> tuple[Run, undo.Item]:
     """The run, locked, and the effect whose undoing failed with step ``seq``."""
     run = _locked(run_id)
-    item = undoing.plan_of(run).next
+    item = undo_plans.plan_of(run).next
     stands = item is not None and item.by is not None and item.by.seq == seq
-    if item is None or not stands or item.stage is not saga.Stage.FAILED:
+    if item is None or not stands or item.stage is not undo.Stage.FAILED:
         raise ConflictError(
             f"Step {seq} isn't waiting for this any more: reload to see how it stands."
         )
@@ -168,17 +167,17 @@ class Foreseen:
     """What would be undone, in words. ``refusal`` is what the tool would say if it were asked
     now; ``silent``: the system of record was asked and gave no answer."""
 
-    item: saga.Item
+    item: undo.Item
     sentence: str
     refusal: str = ""
     silent: bool = False
 
 
-def foresee(run: Run, plan: saga.UndoPlan) -> list[Foreseen]:
+def foresee(run: Run, plan: undo.UndoPlan) -> list[Foreseen]:
     """Each effect that is still to be undone, in order, with its sentence. The system of record is
     asked what each undoing would change now, outside any transaction; where it doesn't answer in
     time the sentence has only what the arguments say."""
-    items = [i for i in plan.items if i.stage is saga.Stage.TO_DO]
+    items = [i for i in plan.items if i.stage is undo.Stage.TO_DO]
     asked = [_question(run, item) for item in items]
     answers = asyncio.run(_ask_all(run, asked)) if any(asked) else [None] * len(items)
     return [
@@ -191,11 +190,11 @@ def foresee(run: Run, plan: saga.UndoPlan) -> list[Foreseen]:
 class _Question:
     server: str
     preview: str
-    item: saga.Item
+    item: undo.Item
 
 
-def _question(run: Run, item: saga.Item) -> _Question | None:
-    version = undoing.tool_of(run, item.tool)
+def _question(run: Run, item: undo.Item) -> _Question | None:
+    version = undo_plans.tool_of(run, item.tool)
     preview = version.document.get("preview") if version else None
     return _Question(catalog.tool_server(version.pk), str(preview), item) if preview else None
 
@@ -220,11 +219,11 @@ async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[
     return result.document if isinstance(result.document, dict) else None
 
 
-def _words(run: Run, item: saga.Item, answer: dict[str, Any] | None, *, asked: bool) -> Foreseen:
-    version = undoing.tool_of(run, item.tool)
+def _words(run: Run, item: undo.Item, answer: dict[str, Any] | None, *, asked: bool) -> Foreseen:
+    version = undo_plans.tool_of(run, item.tool)
     template = str((version.document.get("sentence") if version else "") or "")
     facts, silent = (answer or {}).get("facts") or {}, asked and answer is None
     refusal = str((answer or {}).get("refusal") or "")
     if not template or ("{facts." in template and not facts):
-        return Foreseen(item, undoing.title_of(run, item.tool), refusal, silent)
+        return Foreseen(item, undo_plans.title_of(run, item.tool), refusal, silent)
     return Foreseen(item, render(template, item.arguments, facts), refusal, silent)

@@ -23,7 +23,7 @@ from apps.ops.selectors.undoing import nested
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Intent, Run, Step
-from apps.runs.selectors.compensating import plan_of
+from apps.runs.selectors.undo_plans import plan_of
 from apps.workers import recovery
 from tests.factories.runs import DecisionFactory, StepFactory
 from tests.runs.conftest import Scene

@@ -19,7 +19,7 @@ from apps.ops.selectors.undoing import heirs
 from apps.ops.views.landing import land
 from apps.runs import services
 from apps.runs.domain.finding import FindingVerdict
-from apps.runs.selectors import compensating as undoing
+from apps.runs.selectors import undo_plans
 
 
 @require_GET
@@ -89,8 +89,8 @@ def _preview(
     request: HttpRequest, run_id: UUID, *, conflict: str = "", reason: str = "", status: int = 200
 ) -> HttpResponse:
     run = details.run_by_id(run_id)
-    plan = undoing.plan_of(run)
-    can_begin = undoing.can_begin(run, plan)
+    plan = undo_plans.plan_of(run)
+    can_begin = undo_plans.can_begin(run, plan)
     context = {
         "run": run,
         "plan": plan,

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from apps.calls.domain.keys import undoing_key
 from apps.catalog.domain.contract import Compensation
 from apps.catalog.domain.undoing import MissingError, path_problem, read
-from apps.runs.domain.saga import Item, Past, Stage, UndoPlan, answer, end, plan
+from apps.runs.domain.undo import Item, Past, Stage, UndoPlan, answer, end, plan
 
 UNDONE_BY = {
     "book": Compensation("cancel", {"id": "result.id"}),
