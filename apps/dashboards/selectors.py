@@ -43,9 +43,9 @@ from apps.outcomes.domain.tally import Tally
 from apps.outcomes.kpis import Human
 from apps.outcomes.selectors.counted import not_forked, sums, timed
 from apps.outcomes.selectors.outcomes import RunsInScope
-from apps.oversight.models import Approval, Vote
+from apps.oversight.models import Approval, Reversal, Vote
 from apps.policy.models import Decision, PolicyDraft, PolicyVersion
-from apps.runs.models import Run
+from apps.runs.models import Run, Step
 
 HOLD, DENY = "hold", "deny"
 MOST_MARKS = 200
@@ -86,7 +86,7 @@ def human(scope: RunsInScope) -> Human:
     )
     return Human(
         **found,
-        taken_back=_model("approvals.Reversal").objects.filter(approval__in=asked).count(),
+        taken_back=Reversal.objects.filter(approval__in=asked).count(),
         undone=asked.filter(state="approved", step_id__in=_undone_steps()).count(),
         dwell_p50_s=None if dwell["p50"] is None else dwell["p50"] / 1000,
         dwell_total_s=dwell["total"] / 1000,
@@ -96,7 +96,7 @@ def human(scope: RunsInScope) -> Human:
 
 def _undone_steps() -> Any:
     """Steps that another one undid."""
-    steps = _model("runs.Step").objects.filter(compensates_id__isnull=False, state="succeeded")
+    steps = Step.objects.filter(compensates_id__isnull=False, state="succeeded")
     return steps.values("compensates_id")
 
 
