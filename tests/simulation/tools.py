@@ -120,7 +120,7 @@ class ToolServer:
 
     def tells_nothing(self, step: Step) -> bool:
         """Whether a look at what the step would change comes to nothing."""
-        return self.world.rng.random() < self.faultiness.get(step.tool.name, 0.0) / 2
+        return self.world.rng.random() < self.faultiness.get(step.tool.name, 0.0)
 
     def _carry_out(
         self, step: Step, key: str, took: float, deliver: Callable[[Reply], None]
