@@ -303,7 +303,7 @@ LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "apps.web.adapters.lines.Line"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": choice("TOWER_LOG_LEVEL", *LEVELS)},
     "loggers": {n: {"level": "WARNING"} for n in ("rq", "httpx", "httpx2", "mcp", "axes")},

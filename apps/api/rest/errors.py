@@ -17,6 +17,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.api.domain.problems import CONTENT_TYPE, Wrong, pointer, problem
 from apps.api.rest.auth import REALM, ScopeMissing, TokenRefused
+from apps.audit.domain.caller import incident
 from apps.kernel.errors import TowerError
 from apps.kernel.exactjson import NotCarriedError
 
@@ -125,13 +126,15 @@ def _too_large(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _internal_error(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    name = incident()
+    log.error("incident %s: %s %s failed", name, request.method, request.path, exc_info=error)
     body = problem(
         500,
         "our_fault",
         "Internal error, logged. The request may or may not have been applied.",
         fix="Send the same request with the same Idempotency-Key again, after half a minute.",
         retry_after=30,
+        incident=name,
     )
     return told(body, **{"Retry-After": "30"})
 

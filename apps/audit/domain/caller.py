@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address
+from uuid import uuid4
 
 VIA = "via"  # what it is called in a payload
 
@@ -33,6 +34,13 @@ _CURRENT: ContextVar[Caller | None] = ContextVar("audit_caller", default=None)
 def caller() -> Caller | None:
     """On whose request this happens, if it is on one."""
     return _CURRENT.get()
+
+
+def incident() -> str:
+    """What a person can tell and the log can be searched for, when something broke: the name of the
+    request, or a new one where there is none."""
+    here = _CURRENT.get()
+    return here.request if here else uuid4().hex
 
 
 @contextmanager

@@ -483,6 +483,7 @@ def test_what_nobody_foresaw_is_a_problem_and_is_logged(
 
     assert "secret detail" not in str(body)
     assert "ZeroDivisionError" in caplog.text
+    assert f"incident {body['incident']}: POST" in caplog.text
     told(erp.start("k"), 409, "idempotency_running")  # what became of it is open: its lease runs
 
 
