@@ -33,6 +33,7 @@ NOTICE = "X-Tower-Notice"  # words for a page that stays as it is; see static/js
 LOG_IN = "X-Tower-Login"  # beside it, when the session ended
 LOGGED_OUT = "You are logged out. Nothing was done, and what you typed is kept."
 NOT_KEPT = "You are logged out, and nothing was done. Go back in your browser for what you typed."
+FOR_PEOPLE = "This page is for people. Tokens work on /api/v1/ only.\n"
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -47,8 +48,7 @@ def requires(permission: str) -> Callable[[View], View]:
             user: Any = request.user
             if not user.is_authenticated and _brings_a_token(request):
                 log.warning("a token was brought to %s %s", request.method, request.path)
-                said = "This page is for people. Tokens work on /api/v1/ only.\n"
-                return HttpResponse(said, status=403, content_type="text/plain")
+                return HttpResponse(FOR_PEOPLE, status=403, content_type="text/plain")
             if not user.is_authenticated:
                 return ask_to_log_in(request)
             if not user.may(wanted):

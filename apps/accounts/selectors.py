@@ -133,3 +133,8 @@ def service_accounts() -> list[ServiceAccount]:
     for token in (t for row in rows for t in row.listed):  # type: ignore[attr-defined]  # prefetched
         token.state_now = token.state(now)
     return sorted(rows, key=lambda row: (row.disabled_at is not None, row.name))
+
+
+def service_ids() -> list[int]:
+    """The ids of all service accounts, disabled ones too."""
+    return list(ServiceAccount.objects.values_list("pk", flat=True))

@@ -21,6 +21,7 @@ RANDOM_LENGTH = 27
 CHECK_LENGTH = 6
 SHOWN_LENGTH = len(START) + 6  # what of it is shown afterwards
 LONGEST_DAYS = 90
+MISUSED = "token.misused"  # the event that one was brought where only people go
 RATES = (60, 600, 6000)  # requests a minute, of which as many may come at once
 
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

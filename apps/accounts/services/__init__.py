@@ -16,6 +16,7 @@ from apps.accounts.services.tokens import (
     create_account,
     create_token,
     disable_account,
+    misuse,
     present,
     revoke_token,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "disable_account",
     "disable_user",
     "enrol",
+    "misuse",
     "new_password",
     "present",
     "reset_access",

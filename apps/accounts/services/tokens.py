@@ -13,11 +13,15 @@ from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 
 from apps.accounts.domain import tokens
-from apps.accounts.domain.tokens import Principal, Refused, Scope
+from apps.accounts.domain.tokens import MISUSED, Principal, Refused, Scope
 from apps.accounts.models import ApiToken, ServiceAccount, User
 from apps.audit import services as audit
+from apps.audit.domain.actors import Actor
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from apps.kernel.statements import fetch
 from apps.kernel.transactions import command, participant
+
+ALARM_S = 60
 
 
 def create_account(*, actor: User, name: str, purpose: str) -> ServiceAccount:
@@ -125,6 +129,34 @@ def present(secret: str) -> Principal | Refused:
             return Principal(row[0], row[1], row[2], frozenset(json.loads(row[3])))
         cursor.execute(_WHY, [digest])
         return _refusal(cursor.fetchone())
+
+
+_ALARMED = """
+SELECT 1 FROM audit_event WHERE subject_type = 'service' AND subject_id = %s AND kind = %s
+AND payload ->> 'token' = %s AND at > clock_timestamp() - make_interval(secs => %s) LIMIT 1
+"""
+
+
+@command
+def misuse(secret: str, *, method: str, path: str) -> bool:
+    """Whether this is a token of ours, ended or not, that was brought where only people go. The log
+    is told who brought it where, at most once a minute for each token, so that nobody fills it."""
+    if not tokens.is_sound(secret):
+        return False
+    # Locked: of many that bring it at once, the others wait here and then find the event.
+    mine = ApiToken.objects.select_for_update(of=("self",)).select_related("account")
+    row = mine.filter(digest=tokens.digest_of(secret)).first()
+    if row is None:
+        return False
+    if not fetch(_ALARMED, [str(row.account_id), MISUSED, row.shown, ALARM_S]):
+        audit.record(
+            kind=MISUSED,
+            actor=Actor.service(row.account.name),
+            subject_type="service",
+            subject_id=row.account_id,
+            payload={"token": row.shown, "method": method[:10], "path": path[:200]},
+        )
+    return True
 
 
 def _refusal(found: tuple[bool, bool, bool, float] | None) -> Refused:

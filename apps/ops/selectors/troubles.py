@@ -14,7 +14,10 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
+from apps.accounts.domain.tokens import MISUSED
+from apps.accounts.selectors import service_ids
 from apps.audit import selectors as log
+from apps.audit.domain.actors import Actor
 from apps.audit.selectors.duties import DutyHealth
 from apps.audit.services.standing import broken
 from apps.catalog import adapters
@@ -292,6 +295,23 @@ def _foreign_jobs(seen: Overview) -> Iterator[Trouble]:
     )
 
 
+def _misused_tokens(seen: Overview) -> Iterator[Trouble]:
+    """A machine, or whoever has its token, tried what only people do."""
+    since = database_now() - TOLD_FOR
+    told = log.events_about("service", service_ids(), kinds=[MISUSED], since=since)
+    if not told:
+        return
+    last = told[-1]
+    name = Actor.parse(last.actor).name
+    yield Trouble(
+        "token",
+        f"A token of the service account “{name}” was brought to a page of people",
+        "Nothing was done. Find out who did it; if you don't know, revoke the token.",
+        f"{last.payload.get('token')}… at {last.payload.get('path')}",
+        is_grave=False,
+    )
+
+
 def _keys(seen: Overview) -> Iterator[Trouble]:
     """Files of keys that are not what they have to be: nobody's answer is taken, or used."""
     if why := keys.trouble():
@@ -327,6 +347,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _late,
     _unsigned,
     _foreign_jobs,
+    _misused_tokens,
     _keys,
     _breakers,
     _tool_servers,
