@@ -20,6 +20,7 @@ from apps.kernel.documents import Path, load, path_text
 
 MOST_OF_KEY = 800  # characters; YAML reads a longer one only behind a question mark
 _UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_COLON = re.compile(r"\s*:")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./@()-]*[A-Za-z0-9.)]|[A-Za-z]")
 
 
@@ -76,6 +77,7 @@ def _value_at(value: Any, path: Path) -> Any:
 def _patched(text: str, root: MappingNode, path: Path, value: Any) -> str:
     node: Node = root
     column = 0
+    key: ScalarNode | None = None
     for depth, part in enumerate(path):
         pair = _child(node, part)
         if pair is None:
@@ -90,7 +92,9 @@ def _patched(text: str, root: MappingNode, path: Path, value: Any) -> str:
     if node.style in {"|", ">"}:
         return text[:start] + _block(node.style, str(value), column + 2) + text[end:]
     if not text[start:end].strip():  # "key:" with nothing after it
-        return f"{text[:start]} {scalar(value)}{text[end:]}"
+        after = _COLON.match(text, key.end_mark.index) if key is not None else None
+        at = after.end() if after else start
+        return f"{text[:at]} {scalar(value)}{text[at:]}"
     return text[:start] + scalar(value) + text[end:]
 
 

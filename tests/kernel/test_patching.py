@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from apps.kernel import exactjson
 from apps.kernel.documents import load
 from apps.kernel.fields import NEW, OLD, Field, Section, take
-from apps.kernel.patching import dumped, without
+from apps.kernel.patching import dumped, patch, without
 
 ODD = [
     *("<<", "yes", "null", "1", "~", "- a", "a: b", "#x", "", "? ", "2020-01-01", "true", "NO"),
@@ -94,6 +94,23 @@ f: {g: 1, h: 2}
 )
 def test_a_persons_text_keeps_every_other_letter(path: Any, left: str) -> None:
     assert without(PERSONS, path) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "changed"),
+    [
+        ("a: # why\nb: 1\n", ("a",), "a: v # why\nb: 1\n"),
+        ("a:\n  # why\n\nb: 1\n", ("a",), "a: v\n  # why\n\nb: 1\n"),
+        ("x:\n  - a:\n    b: 2\n", ("x", 0, "a"), "x:\n  - a: v\n    b: 2\n"),
+        ("b: 1\na:\n", ("a",), "b: 1\na: v\n"),
+        ("{a: , b: 1}", ("a",), "{a: v , b: 1}"),
+        ("? a\n:\nb: 1\n", ("a",), "? a\n: v\nb: 1\n"),
+    ],
+)
+def test_a_key_without_a_value_gets_it_where_the_key_stands(
+    text: str, path: Any, changed: str
+) -> None:
+    assert patch(text, path, "v") == changed
 
 
 def test_what_only_a_person_can_take_out_is_left_with_a_word() -> None:
