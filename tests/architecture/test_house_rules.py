@@ -37,6 +37,7 @@ KERNEL = {
     "moments",
     "patching",
     "patterns",
+    "rewriting",
     "schemagraph",
     "schemas",
     "statements",
