@@ -33,6 +33,7 @@ KERNEL = {
     "fields",
     "ids",
     "jsoncache",
+    "jsontext",
     "models",
     "moments",
     "patching",
