@@ -18,8 +18,10 @@ NONE_YET = models.Value([], output_field=JSONField())
 class Draft(models.Model):
     """An unpublished next version of a document; ``domain.life`` says what may become of it.
     ``approvals``: [{"person", "name", "note", "at"}] of this very revision. ``earlier``: the texts
-    that another author wrote over, oldest first: [{"name", "at", "text"}]. ``trouble`` says why it
-    could not be published at its time."""
+    that another author wrote over, oldest first: [{"name", "at", "text"}], with "unread_json" where
+    there was some. ``trouble`` says why it could not be published at its time. ``unread_json``:
+    what was typed as JSON since and can't be brought into the text; empty where the text says
+    all."""
 
     class State(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -27,6 +29,7 @@ class Draft(models.Model):
         SCHEDULED = "scheduled", "Scheduled"
 
     text = models.TextField()
+    unread_json = models.TextField(blank=True, default="", db_default="")
     base_number = models.PositiveIntegerField()
     revision = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)

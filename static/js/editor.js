@@ -1,5 +1,5 @@
-// The editor of contracts and policies. The text is the one source: the form's edits are written
-// into it by the server, and whatever goes wrong, the text stays on the page.
+// The editor of documents. The text is the one source: what is changed in the form or typed as JSON
+// is written into it by the server, and whatever goes wrong, what was typed stays on the page.
 "use strict";
 
 (() => {
@@ -11,18 +11,24 @@
   const conflict = document.getElementById("conflict");
   const refused = document.getElementById("refused");
   const announce = document.getElementById("announce");
+  const json = document.getElementById("json"), jsonText = document.getElementById("json-text");
   const readOnly = "readOnly" in form.dataset;
   const CHECK_AFTER = 400, SAVE_AFTER = 1500, RETRY_AFTER = 5000;
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const title = document.title.replace(/^\(\d+\) /, "");
 
-  let ace = null, saved = area.defaultValue, problems = [], at = -1, replacing = false;
-  let checkTimer = 0, saveTimer = 0, checks = 0, saving = false, again = false, halted = false, leaving = false, submitting = false;
+  let ace = null, problems = [], at = -1, replacing = false, unread = null;
+  let checkTimer = 0, saveTimer = 0, checks = 0, saving = false, again = false, halted = false, leaving = false, submitting = false, unchecked = false;
 
   // --- the text ----------------------------------------------------------------------------------
   const text = () => (ace ? ace.getValue() : area.value);
+  // Which view is being typed in. While it is the JSON, the text stays as it was when that began, so
+  // that no comment is lost by a word that is half written.
+  const inJson = () => Boolean(json) && form.elements.view.value === "json";
+  const source = () => (inJson() ? `json:${jsonText.value}` : `text:${text()}`);
   const sync = () => { area.value = text(); };
-  const dirty = () => text() !== saved;
+  let saved = inJson() ? `json:${jsonText.defaultValue}` : `text:${area.defaultValue}`;
+  const dirty = () => source() !== saved;
 
   // Replace only what differs, so that the cursor, the undo history and the scroll stay.
   const setText = (wanted) => {
@@ -46,16 +52,18 @@
   };
 
   const goTo = (line, column) => {
-    if (ace) {
+    const field = inJson() ? jsonText : area;
+    showAs(inJson() ? "json" : "yaml");
+    if (ace && !inJson()) {
       ace.gotoLine(line, column - 1, false);
       ace.focus();
       return;
     }
-    const lines = area.value.split("\n");
+    const lines = field.value.split("\n");
     const start = lines.slice(0, line - 1).reduce((n, l) => n + l.length + 1, 0) + column - 1;
-    area.focus();
-    area.setSelectionRange(start, start);
-    area.scrollTop = Math.max(0, (line - 5) * parseFloat(getComputedStyle(area).lineHeight));
+    field.focus();
+    field.setSelectionRange(start, start);
+    field.scrollTop = Math.max(0, (line - 5) * parseFloat(getComputedStyle(field).lineHeight));
   };
 
   // --- checking ----------------------------------------------------------------------------------
@@ -72,7 +80,7 @@
     at = -1;
     document.title = found.length ? `(${found.length}) ${title}` : title;
     if (!ace) return;
-    ace.session.setAnnotations(found.map((p) => ({ row: p.line - 1, column: p.column - 1, text: p.text, type: p.severity })));
+    ace.session.setAnnotations((inJson() ? [] : found).map((p) => ({ row: p.line - 1, column: p.column - 1, text: p.text, type: p.severity })));
   };
 
   const showFields = (values, errors) => {
@@ -93,31 +101,64 @@
     }
   };
 
+  // What was typed as JSON and is not in the text: nobody can change the text or the form meanwhile.
+  const showUnread = (found) => {
+    unread = found[0] || null;
+    document.getElementById("unread").hidden = !unread;
+    if (unread) document.getElementById("unread-why").textContent = `What was typed as JSON is not in the text: line ${unread.line}, column ${unread.column}. ${unread.text} ${unread.fix}`;
+    if (unread) jsonText.setAttribute("aria-invalid", "true"); else jsonText.removeAttribute("aria-invalid");
+    if (ace) ace.setReadOnly(readOnly || Boolean(unread)); else area.readOnly = readOnly || Boolean(unread);
+    const fields = document.getElementById("main-fields");
+    if (!fields) return;
+    fields.disabled = Boolean(unread);
+    document.getElementById("fields-why").hidden = !unread;
+  };
+  const showJson = (said) => {
+    showUnread(said.unread);
+    if (jsonText.value !== said.json) jsonText.value = said.json;
+    const why = inJson() ? "" : said.why_no_json;
+    document.getElementById("no-json").hidden = !why;
+    document.getElementById("no-json-why").textContent = why;
+    jsonText.hidden = Boolean(why);
+    document.getElementById("lost").hidden = !said.lost.length;
+    document.getElementById("lost-list").replaceChildren(...said.lost.map((words) => {
+      const line = document.createElement("li");
+      line.appendChild(document.createElement("code")).textContent = words;
+      return line;
+    }));
+  };
+
+  // Whether the server has said what it makes of what is on the page now.
   const check = async () => {
     clearTimeout(checkTimer);
     const turn = ++checks;
-    const sent = text();
+    const sent = source();
     findings.setAttribute("aria-busy", "true");
     try {
       const answer = await post(form.dataset.check);
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
-      if (turn !== checks) return;
-      if (said.text !== sent && text() === sent) { setText(said.text); scheduleSave(); }
+      unchecked = false;
+      if (turn !== checks || source() !== sent) return null;
+      if (inJson() ? said.json !== jsonText.value : said.text !== text()) scheduleSave();
+      if (!inJson()) setText(said.text);
+      if (json) showJson(said);
       showFields(said.fields, said.field_errors);
       const open = document.getElementById("text-diff").open;
       const had = problems.length;
       findings.innerHTML = said.html; // rendered and escaped by our server
       document.getElementById("lines").innerHTML = said.lines;
-      if (json) json.querySelector("pre").textContent = said.json || "The text can't be read as YAML at the moment.";
       document.getElementById("text-diff").open = open;
       showProblems(said.problems);
       if (had !== problems.length) announce.textContent = problems.length ? `${problems.length} problems` : "No problems";
+      return said;
     } catch {
+      unchecked = true;
       if (turn === checks) announce.textContent = "The text could not be checked; it will be tried again.";
     } finally {
       if (turn === checks) findings.removeAttribute("aria-busy");
     }
+    return null;
   };
 
   // --- saving ------------------------------------------------------------------------------------
@@ -135,7 +176,7 @@
     if (readOnly || (halted && !over)) return;
     if (saving) { again = true; return; }
     saving = true;
-    const sent = text();
+    const sent = source();
     if (over) form.elements.revision.value = over;
     say("Saving…");
     try {
@@ -147,10 +188,11 @@
       const said = await answer.json();
       keepRevision(said.revision);
       saved = sent;
-      if (said.text !== sent && text() === sent) { setText(said.text); saved = said.text; }
+      if (!inJson() && source() === sent && said.text !== text()) { setText(said.text); saved = source(); }
       halted = false;
       conflict.hidden = true;
       say(`Saved ${clock.format(new Date(said.saved_at))}`, "good");
+      if (unchecked) check();
     } catch {
       say("Not saved yet: the server can't be reached. Your text is kept here.", "bad");
       saveTimer = setTimeout(save, RETRY_AFTER);
@@ -172,7 +214,7 @@
     say("Submitting…");
     try {
       while (saving) await new Promise((done) => { setTimeout(done, 50); });
-      const sent = text();
+      const sent = source();
       const answer = await post(button.getAttribute("formaction"));
       if (answer.headers.get("X-Tower-Login")) { window.tower.loggedOut(); say("Not submitted: you are logged out. Your text is kept here.", "bad"); return; }
       if (!answer.headers.get("Content-Type")?.startsWith("application/json")) throw new Error(String(answer.status));
@@ -258,19 +300,46 @@
   });
   document.getElementById("save-over").addEventListener("click", (event) => save(event.currentTarget.dataset.revision));
   area.addEventListener("input", changed);
+  jsonText?.addEventListener("input", () => { form.elements.view.value = "json"; changed(); });
   document.addEventListener("tower:in", () => { if (dirty()) save(); });
   window.addEventListener("beforeunload", (event) => { if (dirty() && !leaving && !readOnly) event.preventDefault(); });
 
   // --- YAML and JSON: one source -------------------------------------------------------------------
-  const json = document.getElementById("json");
   const showAs = (kind) => {
-    const isJson = kind === "json";
-    if (json) json.hidden = !isJson;
-    if (ace) document.getElementById("ace").hidden = isJson; else area.hidden = isJson;
+    if (!json) return;
+    json.hidden = kind !== "json";
+    document.getElementById("yaml").hidden = kind === "json";
     for (const name of ["yaml", "json"]) document.getElementById(`as-${name}`).setAttribute("aria-pressed", String(name === kind));
-    if (isJson) check(); else if (ace) ace.resize();
+    if (ace) ace.resize();
   };
-  for (const name of json ? ["yaml", "json"] : []) document.getElementById(`as-${name}`).addEventListener("click", () => showAs(name));
+  // Go on in the text, with what was typed as JSON in it.
+  const backToText = (wanted) => {
+    const clean = !dirty();
+    form.elements.view.value = "text";
+    setText(wanted);
+    if (clean) saved = source(); else scheduleSave();
+  };
+  const showText = async () => {
+    if (!inJson()) { showAs("yaml"); return; }
+    const said = await check();
+    if (!said) { say("Shown as YAML when the server can be reached. What you typed is kept here.", "bad"); return; }
+    if (!said.unread.length) backToText(said.text);
+    showAs("yaml");
+  };
+  if (json) {
+    document.getElementById("as-yaml").addEventListener("click", showText);
+    document.getElementById("as-json").addEventListener("click", () => { showAs("json"); if (!inJson()) check(); });
+    document.getElementById("unread-go")?.addEventListener("click", () => goTo(unread.line, unread.column));
+    document.getElementById("unread-drop")?.addEventListener("click", () => {
+      if (!window.confirm("Drop what was typed as JSON? The text stays as it was before.")) return;
+      form.elements.view.value = "text";
+      showUnread([]);
+      showAs("yaml");
+      changed();
+      check();
+      if (ace) ace.focus(); else area.focus();
+    });
+  }
 
   // --- Ace, where there is room and a keyboard -----------------------------------------------------
   const startAce = () => {
@@ -299,6 +368,7 @@
     return { line: Number(jump.dataset.line), column: Number(jump.dataset.column), text: li.querySelector("p").textContent.trim(), severity: li.dataset.severity };
   });
   showProblems(first);
+  if (json && inJson() && !document.getElementById("unread").hidden) showUnread([{ ...first[0], fix: "" }]);
   if (dirty()) changed();
   if (!conflict.hidden || document.getElementById("editor-error")) halted = Boolean(document.querySelector("[name=over]"));
 })();

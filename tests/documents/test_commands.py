@@ -354,3 +354,13 @@ def test_where_both_changed_a_line_the_drafts_stays_and_it_is_said(
 
     assert "Both changed the text at line" in page.content.decode()
     assert (desk.draft.text, desk.draft.base_number) == (desk.weaker, 2)
+
+
+def test_nothing_is_taken_over_while_json_waits_to_be_mended(desk: Desk) -> None:
+    admin = desk.people["admin"]
+    draft = desk.save_draft(text=desk.text, unread_json="{", revision=0, author=admin)
+
+    with pytest.raises(InvalidInputError, match=r"mend it or drop it\. Line 1"):
+        desk.take_over(revision=draft.revision, actor=admin)
+
+    assert (desk.draft.revision, desk.draft.unread_json) == (draft.revision, "{")

@@ -70,6 +70,124 @@ def test_a_check_says_the_same_as_json(desk: Desk, client_as: As) -> None:
     assert json.loads(said["json"]) == load(desk.stronger).value
     broken = ask(client_as("admin"), desk, "check", text="a: [", revision=0).json()
     assert broken["json"] == ""
+    assert "line 1" in broken["why_no_json"]
+
+
+def test_json_comes_into_the_text_whose_comments_stay(desk: Desk, client_as: As) -> None:
+    text = f"# our words\n{desk.text}# the end\n"
+    wanted = load(desk.stronger, exact=True).value
+    body = {"text": text, "view": "json", "json": json.dumps(wanted), "revision": 0}
+
+    said = ask(client_as("admin"), desk, "check", **body).json()
+    ask(client_as("admin"), desk, "save", **body)
+
+    assert (said["unread"], said["lost"], said["json"]) == ([], [], body["json"])
+    assert load(said["text"], exact=True).value == wanted
+    assert said["text"].startswith("# our words\n")
+    assert said["text"].endswith("# the end\n")
+    assert (desk.draft.text, desk.draft.unread_json) == (said["text"], "")
+
+
+def test_comments_that_go_are_named(desk: Desk, client_as: As) -> None:
+    text = f"{desk.text}# of gone\ngone: 1  # soon\n"
+    wanted = json.dumps(load(desk.text, exact=True).value)
+
+    said = ask(
+        client_as("admin"), desk, "check", text=text, view="json", json=wanted, revision=0
+    ).json()
+
+    assert said["lost"] == ["# of gone", "# soon"]
+
+
+BROKEN = '{"a": 1,\n  "a": 2}'
+
+
+def test_json_that_cant_be_read_is_kept_and_refused_with_its_place(
+    desk: Desk, client_as: As
+) -> None:
+    client = client_as("admin")
+    ask(client, desk, "save", text=desk.stronger, revision=0)
+    body = {"text": desk.text, "view": "json", "json": BROKEN, "revision": 1, "note": "x"}
+
+    said = ask(client, desk, "check", **body).json()
+    saved = ask(client, desk, "save", **body)
+    refused = ask(client, desk, "submit", **{**body, "revision": 2})
+
+    (problem,) = said["unread"]
+    assert (problem["line"], problem["column"]) == (2, 3)
+    assert said["problems"] == said["unread"]
+    assert saved.status_code == 200
+    assert refused.status_code == 422
+    assert "What was typed as JSON is not in the text" in refused.json()["message"]
+    assert refused.json()["problems"] == said["unread"]
+    assert refused.json()["saved"] == 3
+    assert (desk.draft.text, desk.draft.unread_json) == (desk.stronger, BROKEN)
+    assert desk.draft.state == "draft"
+    page = " ".join(client.get(url(desk, "draft")).content.decode().split())
+    assert "What was typed as JSON is not in the text: line 2, column 3" in page
+    assert "&quot;a&quot;: 2}" in page
+    mended = {**body, "json": json.dumps(load(desk.stronger).value), "revision": 3}
+    assert ask(client, desk, "submit", **mended).status_code == 200
+    assert (desk.draft.state, desk.draft.unread_json) == ("in_review", "")
+
+
+def test_emptied_json_is_kept_as_well(desk: Desk, client_as: As) -> None:
+    body = {"text": desk.stronger, "view": "json", "json": "", "revision": 0, "note": "x"}
+
+    assert ask(client_as("admin"), desk, "submit", **body).status_code == 422
+    assert desk.draft.unread_json == "\n"
+
+
+def test_unread_json_of_two_people_is_kept_and_shown(desk: Desk, client_as: As) -> None:
+    body = {"text": desk.text, "view": "json", "json": BROKEN}
+    ask(client_as("admin2"), desk, "save", **body, revision=0)
+
+    first = ask(client_as("admin"), desk, "save", **{**body, "json": "[9"}, revision=0)
+    over = ask(client_as("admin"), desk, "save", **{**body, "json": "[9"}, revision=1)
+
+    assert (first.status_code, over.status_code) == (409, 200)
+    assert "[9" in first.json()["theirs"]
+    (kept,) = desk.draft.earlier
+    assert (kept["name"], kept["text"], kept["unread_json"]) == ("admin2", desk.text, BROKEN)
+    page = client_as("admin").get(url(desk, "draft")).content.decode()
+    assert "Typed as JSON, and not in that text yet" in page
+
+
+def test_json_over_a_text_that_cant_be_read_is_kept(desk: Desk, client_as: As) -> None:
+    body = {"text": "a: [", "view": "json", "json": '{"a": 1}', "revision": 0}
+
+    said = ask(client_as("admin"), desk, "save", **body)
+
+    assert said.status_code == 200
+    assert (desk.draft.text, desk.draft.unread_json) == ("a: [", '{"a": 1}')
+
+
+def test_problems_have_the_places_of_the_view(desk: Desk, client_as: As) -> None:
+    value = {**load(desk.text, exact=True).value, "odd": 1}
+    as_json = json.dumps(value, indent=1)
+    body = {"text": desk.text, "view": "json", "json": as_json, "revision": 0}
+
+    said = ask(client_as("admin"), desk, "check", **body).json()
+
+    lines = as_json.splitlines()
+    assert '"odd"' in lines[said["problems"][0]["line"] - 1]
+
+
+def test_without_a_script_the_views_are_shown_and_left(desk: Desk, client_as: As) -> None:
+    client = client_as("admin")
+    body = {"text": desk.stronger, "view": "text", "revision": 0}
+
+    shown = client.post(url(desk, "draft_check"), {**body, "show": "json"}).content.decode()
+    broken = {**body, "view": "json", "json": BROKEN}
+    stays = client.post(url(desk, "draft_check"), {**broken, "show": "text"}).content.decode()
+    client.post(url(desk, "draft_save"), broken)
+    kept = desk.draft.unread_json
+    client.post(url(desk, "draft_save"), {**broken, "revision": 1, "drop": "json"})
+
+    assert 'name="view" value="json"' in shown
+    assert 'name="view" value="json"' in stays
+    assert kept == BROKEN
+    assert (desk.draft.text, desk.draft.unread_json) == (desk.stronger, "")
 
 
 @pytest.mark.parametrize("text", ['a: "\\ud800"\n', "a: .nan\n", "- 1\n", "", "a: " + "[" * 200])

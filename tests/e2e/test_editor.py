@@ -169,13 +169,128 @@ def test_yaml_json_and_form_are_one_source(job: Job, page_as: PageAs) -> None:
     page.goto("/policies/toys/draft/")
 
     page.get_by_role("button", name="JSON", exact=True).click()
-    expect(page.locator("#json pre")).to_contain_text('"refund_cents": 5000')
+    typed = page.get_by_label("The text as JSON")
+    expect(typed).to_have_value(re.compile('"refund_cents": 5000'))
     limit = page.get_by_label("refund cents")
     limit.fill("4000")
     limit.press("Tab")
 
-    expect(page.locator("#json pre")).to_contain_text('"refund_cents": 4000')
+    expect(typed).to_have_value(re.compile('"refund_cents": 4000'))
     expect(page.locator("#save-state")).to_contain_text("Saved")
     page.get_by_role("button", name="YAML", exact=True).click()
     assert "refund_cents: 4000" in text_on(page)
     assert "refund_cents: 4000" in PolicyDraft.objects.get().text
+
+
+FIELD = '[name="f:decisions.votes"]'
+SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 375, "height": 700}}
+
+
+def kept() -> tuple[str, str]:
+    draft = ContractDraft.objects.get()
+    return draft.text, draft.unread_json
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_json_is_typed_and_comes_into_the_text(job: Job, page_as: PageAs, size: str) -> None:
+    text = f"# of the desk\n{CONTRACT}"
+    save_draft(job, text=text, revision=0, author=UserFactory.create(role="admin"))
+    page = page_as("admin")
+    page.set_viewport_size(SIZES[size])
+    page.goto(DRAFT)
+
+    page.get_by_role("button", name="JSON", exact=True).click()
+    typed = page.get_by_label("The text as JSON")
+    typed.fill(typed.input_value().replace('"votes": 2', '"votes": 3'))
+
+    expect(page.locator("#save-state")).to_contain_text(re.compile(r"Saved \d\d:\d\d"))
+    assert kept() == (text.replace("votes: 2", "votes: 3"), "")
+    expect(page.locator(FIELD)).to_have_value("3")
+    if folder := os.environ.get("TOWER_SHOTS"):
+        page.screenshot(path=f"{folder}/json-{size}.png", full_page=True)
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wider <= 0
+    page.get_by_role("button", name="YAML", exact=True).click()
+    shown = page.locator("#ace:visible, #text:visible")
+    expect(shown).to_have_count(1)
+    source = text_on(page) if size == "desktop" else page.locator("#text").input_value()
+    assert source == text.replace("votes: 2", "votes: 3")
+
+
+def test_broken_json_is_kept_by_keys_alone(job: Job, page_as: PageAs) -> None:
+    page = page_as("admin")
+    page.goto(DRAFT)
+    page.get_by_role("button", name="JSON", exact=True).focus()
+    page.keyboard.press("Enter")
+    typed = page.get_by_label("The text as JSON")
+    expect(typed).to_have_value(re.compile('"votes": 2'))
+    typed.focus()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("x")
+
+    expect(page.locator("#unread")).to_contain_text("line 1, column 1")
+    expect(page.locator("#save-state")).to_contain_text(re.compile(r"Saved \d\d:\d\d"))
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#refused")).to_contain_text("What was typed as JSON is not in the text")
+    assert kept()[1].startswith("x{")
+    page.reload()
+    expect(typed).to_have_value(re.compile("^x{"))
+    expect(page.locator(FIELD)).to_be_disabled()
+    page.get_by_role("button", name="YAML", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ace")).to_be_visible()
+    page.locator("#ace textarea").focus()
+    page.keyboard.type("lost")
+    assert text_on(page) == CONTRACT
+    page.get_by_role("button", name="Go to that place").focus()
+    page.keyboard.press("Enter")
+    expect(typed).to_be_focused()
+    page.keyboard.press("Delete")
+
+    expect(page.locator("#unread")).to_be_hidden()
+    expect(page.locator(FIELD)).to_be_enabled()
+    expect(page.locator("#save-state")).to_contain_text(re.compile(r"Saved \d\d:\d\d"))
+    assert kept() == (CONTRACT, "")
+
+
+def test_json_survives_offline_a_conflict_and_being_dropped(job: Job, page_as: PageAs) -> None:
+    page = page_as("admin")
+    page.goto(DRAFT)
+    page.get_by_role("button", name="JSON", exact=True).click()
+    typed = page.get_by_label("The text as JSON")
+    expect(typed).to_have_value(re.compile('"votes": 2'))
+    page.context.set_offline(True)
+    typed.fill('{"mine": 1')
+    expect(page.locator("#save-state")).to_contain_text("Not saved yet", timeout=15_000)
+    page.get_by_role("button", name="YAML", exact=True).click()
+    expect(page.locator("#save-state")).to_contain_text("when the server can be reached")
+    expect(typed).to_have_value('{"mine": 1')
+    other = UserFactory.create(username="ida", role="admin")
+    save_draft(job, text=STRONGER, revision=0, author=other)
+    page.context.set_offline(False)
+
+    conflict = page.locator("#conflict")
+    expect(conflict).to_contain_text("ida saved this draft meanwhile", timeout=15_000)
+    page.get_by_role("button", name="Save mine over it").click()
+    expect(conflict).to_be_hidden()
+    assert kept() == (STRONGER, '{"mine": 1')
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Drop what was typed as JSON").click()
+
+    expect(page.locator("#unread")).to_be_hidden()
+    expect(page.locator("#save-state")).to_contain_text(re.compile(r"Saved \d\d:\d\d"))
+    assert ContractDraft.objects.get().unread_json == ""
+
+
+def test_a_text_that_cant_be_read_says_so_where_its_json_would_be(
+    job: Job, page_as: PageAs
+) -> None:
+    page = page_as("admin")
+    page.goto(DRAFT)
+    write(page, "a: 1\nb: [\n")
+    page.get_by_role("button", name="JSON", exact=True).click()
+
+    expect(page.locator("#no-json")).to_contain_text("can't be shown as JSON")
+    expect(page.get_by_label("The text as JSON")).to_be_hidden()
+    page.get_by_role("button", name="YAML", exact=True).click()
+    assert text_on(page) == "a: 1\nb: [\n"

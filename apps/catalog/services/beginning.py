@@ -10,14 +10,13 @@ from typing import Any
 from apps.catalog import selectors
 from apps.catalog.domain.entries import agent_entry, policy_schema
 from apps.catalog.domain.keys import OF_SERVERS
-from apps.catalog.domain.language_models import secret_in
 from apps.catalog.models import Agent, Domain, Job, LanguageModel, Prompt, Tool, ToolServer
 from apps.catalog.services.drafts import CONTRACTS
 from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, SERVERS, TOOLS
 from apps.catalog.services.serving import keep_live
 from apps.documents import selectors as documents_of
 from apps.documents import services as documents
-from apps.kernel.errors import ConflictError, InvalidInputError
+from apps.kernel.errors import ConflictError
 from apps.kernel.patching import dumped, scalar
 from apps.kernel.transactions import command, participant
 from apps.policy import selectors as policies
@@ -118,8 +117,6 @@ def begin_model(
     documents.require(MODELS, author)
     entry = {"slug": slug, "name": name, "provider": "openai", "url": url, "model": model}
     text = dumped({**entry, **({"key": {"env": key}} if key else {})})
-    if why := secret_in(text):
-        raise InvalidInputError(why, code="not_kept")
     found, is_new = LanguageModel.objects.get_or_create(
         slug=slug, defaults={"domain": domain, "name": name}
     )

@@ -26,6 +26,7 @@ from apps.documents.services.rows import (
     write,
 )
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from apps.kernel.jsontext import load_json
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 
@@ -34,26 +35,38 @@ ONE_SITTING = timedelta(minutes=1)  # saves of one author within this are told a
 
 
 @command
-def save_draft(kind: DocumentKind, subject: Any, *, text: str, revision: int, author: Any) -> Any:
+def save_draft(
+    kind: DocumentKind,
+    subject: Any,
+    *,
+    text: str,
+    revision: int,
+    author: Any,
+    unread_json: str = "",
+) -> Any:
     """Keep ``text`` as the draft, right or wrong; ``revision`` is the one the author saw, 0 for
-    none. Raises ConflictError with who saved what when, if somebody was first, InvalidInputError
-    for a text that the kind doesn't keep, such as one with a key in it. A draft in review goes back
-    to being a draft: what was submitted is no longer what would be published. The text of another
-    author is kept beside the new one."""
+    none. ``unread_json``, typed as JSON and not to be brought into the text yet, is kept beside the
+    text that the draft has. Raises ConflictError with who saved what when, if somebody was first,
+    InvalidInputError for a text that the kind doesn't keep, such as one with a key in it. A draft
+    in review goes back to being a draft: what was submitted is no longer what would be published.
+    The text of another author is kept beside the new one."""
     require(kind, author)
-    text = text.replace("\r\n", "\n").replace("\x00", "")
-    if why := kind.unkeepable(text):
-        raise InvalidInputError(why, code="not_kept")
+    text, unread_json = _storable(text), _storable(unread_json)
+    require_keepable(kind, text, unread_json)
     if revision == 0:
-        return start(kind, subject, text=text, author=author)
+        return start(kind, subject, text=text, author=author, unread_json=unread_json)
     draft = held(kind, subject)
+    text = draft.text if unread_json else text
     try:
         life = lives.saved(draft.life, revision=revision, by=author.pk)
     except StaleRevisionError:  # two tabs save one revision: the second keeps its text on the page
         raise conflict(kind, subject) from None
-    if text != draft.text and not _goes_on(draft, author):
+    is_other = text != draft.text or unread_json != draft.unread_json
+    if is_other and not _goes_on(draft, author):
         note_down(kind, "draft_saved", subject, author.actor, revision=life.revision)
-    return write(kind, draft, life, text=text, earlier=_earlier(draft, text, author), trouble="")
+    earlier = _earlier(draft, text, unread_json, author)
+    told = {"text": text, "unread_json": unread_json, "earlier": earlier}
+    return write(kind, draft, life, **told, trouble="")
 
 
 def _goes_on(draft: Any, author: Any) -> bool:
@@ -61,8 +74,19 @@ def _goes_on(draft: Any, author: Any) -> bool:
     return draft.author_id == author.pk and database_now() - draft.updated_at < ONE_SITTING
 
 
-def _earlier(draft: Any, text: str, author: Any) -> list[dict[str, Any]]:
-    if draft.author_id == author.pk or draft.text == text:
+def _storable(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\x00", "")
+
+
+def require_keepable(kind: DocumentKind, *texts: str) -> None:
+    """Raise InvalidInputError for what may not even be a draft, such as a text with a key in it."""
+    if why := next(filter(None, map(kind.unkeepable, texts)), ""):
+        raise InvalidInputError(why, code="not_kept")
+
+
+def _earlier(draft: Any, text: str, unread_json: str, author: Any) -> list[dict[str, Any]]:
+    is_same = draft.text == text and not (unread_json or draft.unread_json)
+    if draft.author_id == author.pk or is_same:
         return list(draft.earlier)
     return _kept(draft)
 
@@ -70,13 +94,25 @@ def _earlier(draft: Any, text: str, author: Any) -> list[dict[str, Any]]:
 def _kept(draft: Any) -> list[dict[str, Any]]:
     at = draft.updated_at.isoformat()
     kept = {"name": draft.author.display_name, "at": at, "text": draft.text}
+    if draft.unread_json:
+        kept["unread_json"] = draft.unread_json
     return [*draft.earlier, kept][-KEPT:]
 
 
 @participant
-def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str = "") -> Any:
+def start(
+    kind: DocumentKind,
+    subject: Any,
+    *,
+    text: str,
+    author: Any,
+    note: str = "",
+    unread_json: str = "",
+) -> Any:
     """The first draft, of a subject that may have no version yet; with a ``note`` it is in review
-    at once. Raises ConflictError when there is one."""
+    at once. Raises ConflictError when there is one, InvalidInputError for a text that the kind
+    doesn't keep."""
+    require_keepable(kind, text, unread_json)
     keep_subject(subject)
     life = Life(
         author=author.pk,
@@ -86,7 +122,8 @@ def start(kind: DocumentKind, subject: Any, *, text: str, author: Any, note: str
     )
     # get_or_create waits for another insert of the same draft and then finds it.
     _, made = kind.drafts.objects.get_or_create(
-        **{kind.subject_field: subject}, defaults={"text": text, **columns(life)}
+        **{kind.subject_field: subject},
+        defaults={"text": text, "unread_json": unread_json, **columns(life)},
     )
     if not made:
         raise conflict(kind, subject)
@@ -100,6 +137,7 @@ def submit_draft(kind: DocumentKind, subject: Any, *, revision: int, author: Any
     without a change, ConflictError when the draft moved on."""
     require(kind, author)
     draft = held(kind, subject)
+    _require_read(draft)
     require_publishable(kind, subject, draft.text)
     try:
         life = lives.submitted(draft.life, revision=revision, note=note)
@@ -107,6 +145,15 @@ def submit_draft(kind: DocumentKind, subject: Any, *, revision: int, author: Any
         raise conflict(kind, subject) from None
     note_down(kind, "submitted", subject, author.actor, revision=revision)
     return write(kind, draft, life, trouble="")
+
+
+def _require_read(draft: Any) -> None:
+    """Refuse to go on with a text while what was typed last isn't in it."""
+    if draft.unread_json:
+        problems = load_json(draft.unread_json).problems
+        where = f" Line {problems[0].line}: {problems[0].message}" if problems else ""
+        message = f"What was typed as JSON is not in the text yet: mend it or drop it.{where}"
+        raise InvalidInputError(message, code="json_unread", problems=problems)
 
 
 @command
@@ -156,6 +203,7 @@ def take_over(kind: DocumentKind, subject: Any, *, revision: int, actor: Any) ->
     then. Where both changed the same lines the draft's stay; they are what is returned. The text
     as it was is kept beside."""
     draft, life = _rebased(kind, subject, revision, actor)
+    _require_read(draft)  # once mended, it would take out again what the other version changed
     base, current = kind.version(subject, draft.base_number), kind.current(subject)
     if base is None or current is None:
         raise ConflictError("There is no version that could be taken over.", code="draft_state")

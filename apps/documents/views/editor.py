@@ -6,8 +6,8 @@ The views of an app name the permission and the subject, and hand the rest over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,8 @@ from apps.documents import selectors, services
 from apps.documents.domain.kinds import DocumentKind
 from apps.documents.domain.life import NEEDED_IF_WEAKER, DraftState, needed
 from apps.documents.domain.merging import Merged
-from apps.kernel import exactjson, fields
+from apps.documents.views.typed import Typed, as_json, placed, typed_on, why_no_json, with_json
+from apps.kernel import fields
 from apps.kernel.documents import Problem, load
 from apps.kernel.errors import ConflictError, InvalidInputError, TowerError
 from apps.kernel.moments import moment
@@ -31,15 +32,6 @@ STEPS = ("save", "check", "submit", "publish", "withdraw", "discard", "rebase", 
 FINDINGS = "documents/_findings.html"
 LINES = "documents/_lines.html"
 TEXT_DIFF = "documents/_text_diff.html"
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What a person has on the page, the form's changes written into the text."""
-
-    text: str
-    revision: int
-    errors: Mapping[str, str]
 
 
 def by_slug(subject: Any) -> list[str]:
@@ -69,11 +61,8 @@ class Editor:
     ) -> HttpResponse:
         """The page: with what was typed, else the draft, else the published text."""
         draft = selectors.draft_of(self.kind, subject)
-        if typed is None:
-            published = None if draft else self.kind.current(subject)
-            text = draft.text if draft else published.text if published else ""
-            typed = Typed(text, draft.revision if draft else 0, {})
-        findings = services.look(self.kind, subject, typed.text)
+        typed = typed or self._kept(subject, draft)
+        findings = self._findings(subject, typed)
         context = {
             "subject": subject,
             "draft": draft,
@@ -81,13 +70,32 @@ class Editor:
             "revision": typed.revision,
             "findings": findings,
             "sections": self._shown(subject, typed),
+            "typed": typed,
             "as_json": as_json(typed.text),
+            "why_no_json": why_no_json(typed.text),
             "error": error,
             "theirs": self._theirs(error, typed),
             "urls": self._urls(subject),
             **self._standing(request, subject, draft, is_weaker=bool(findings.weaker)),
         }
         return render(request, self.template, context, status=status)
+
+    def _kept(self, subject: Any, draft: Any) -> Typed:
+        """What the page begins with."""
+        if draft is None:
+            published = self.kind.current(subject)
+            return Typed(published.text if published else "", 0)
+        kept = Typed(draft.text, draft.revision)
+        return with_json(kept, draft.unread_json) if draft.unread_json else kept
+
+    def _findings(self, subject: Any, typed: Typed) -> services.Findings:
+        """What is to be said about what is typed, with the lines of the view that it is typed
+        in."""
+        if typed.problems:
+            published = self.kind.current(subject)
+            return services.Findings(problems=typed.problems, published=published)
+        findings = services.look(self.kind, subject, typed.text)
+        return replace(findings, problems=tuple(placed(findings.problems, typed)))
 
     def _standing(
         self, request: HttpRequest, subject: Any, draft: Any, *, is_weaker: bool
@@ -119,7 +127,7 @@ class Editor:
     def _theirs(self, error: TowerError | None, typed: Typed | None) -> list[Any]:
         """Line by line, the text that somebody saved first against the one on the page."""
         saved = error.detail.get("text") if error else None
-        return side_by_side(saved, typed.text) if typed and saved is not None else []
+        return side_by_side(saved, typed.mine) if typed and saved is not None else []
 
     def _urls(self, subject: Any) -> dict[str, str]:
         steps = {n: self._to(f"{self.draft_url}_{n}", subject) for n in STEPS}
@@ -134,17 +142,23 @@ class Editor:
         return reverse(name, args=self.args(subject))
 
     def _typed(self, request: HttpRequest, subject: Any) -> Typed:
-        text = request.POST.get("text", "").replace("\r\n", "\n")
-        text, errors = fields.take(self.kind.sections(subject, text), text, request.POST)
-        return Typed(text, revision_of(request), errors)
+        return typed_on(self.kind, subject, request.POST, revision=revision_of(request))
+
+    def _save(self, request: HttpRequest, subject: Any, typed: Typed) -> Any:
+        return services.save_draft(
+            self.kind,
+            subject,
+            text=typed.text,
+            unread_json=typed.unread_json,
+            revision=typed.revision,
+            author=request.user,
+        )
 
     def save(self, request: HttpRequest, subject: Any) -> HttpResponse:
         """Keep what is on the page as the draft, right or wrong."""
         typed = self._typed(request, subject)
         try:
-            draft = services.save_draft(
-                self.kind, subject, text=typed.text, revision=typed.revision, author=request.user
-            )
+            draft = self._save(request, subject, typed)
         except (ConflictError, InvalidInputError) as error:
             return self._refused(request, subject, error, typed)
         if wants_json(request):
@@ -153,7 +167,7 @@ class Editor:
                 {"revision": draft.revision, "saved_at": saved_at, "text": draft.text}
             )
         if typed.errors:
-            kept = Typed(typed.text, draft.revision, typed.errors)
+            kept = replace(typed, revision=draft.revision)
             return self.show(request, subject, typed=kept, status=422)
         return redirect(self._to(self.draft_url, subject))
 
@@ -161,13 +175,17 @@ class Editor:
         """What is wrong with the text on the page and what it would change; nothing is stored."""
         typed = self._typed(request, subject)
         if not wants_json(request):
+            typed = typed.shown_as(request.POST.get("show", ""))
             return self.show(request, subject, typed=typed)
-        findings = services.look(self.kind, subject, typed.text)
+        findings = self._findings(subject, typed)
         context = {"findings": findings, "subject": subject}
         return JsonResponse(
             {
                 "text": typed.text,
-                "json": as_json(typed.text),
+                "json": as_json(typed.text) if typed.json is None else typed.json,
+                "why_no_json": why_no_json(typed.text),
+                "unread": [_place(p) for p in typed.problems],
+                "lost": typed.lost,
                 "fields": {f.name: f.value for s in self._shown(subject, typed) for f in s.fields},
                 "field_errors": dict(typed.errors),
                 "problems": [_place(p) for p in findings.problems],
@@ -181,12 +199,10 @@ class Editor:
         typed = self._typed(request, subject)
         note = request.POST.get("note", "")
         try:
-            draft = services.save_draft(
-                self.kind, subject, text=typed.text, revision=typed.revision, author=request.user
-            )
+            draft = self._save(request, subject, typed)
         except TowerError as error:
             return self._refused(request, subject, error, typed)
-        typed = Typed(typed.text, draft.revision, typed.errors)
+        typed = replace(typed, revision=draft.revision)
         if typed.errors:
             refused = InvalidInputError("A field can't be written into the text: see there.")
             return self._refused(request, subject, refused, typed)
@@ -312,7 +328,7 @@ def file_of(
         return HttpResponse("There is no such text.", status=404, content_type="text/plain")
     body = as_json(found.text) if is_json else found.text
     if is_json and not body:
-        words = "The text can't be read as YAML, so it has no JSON. Download it as YAML."
+        words = f"It has no JSON: {why_no_json(found.text)} Download it as YAML."
         return HttpResponse(words, status=422, content_type="text/plain; charset=utf-8")
     kind, ending = form
     response = HttpResponse(body, content_type=f"{kind}; charset=utf-8")
@@ -326,15 +342,6 @@ def both_changed(merged: Merged) -> str:
     lines = ", ".join(str(line) for line, _ in merged.conflicts[:10])
     noun = "line" if len(merged.conflicts) == 1 else "lines"
     return f"Both changed the text at {noun} {lines}: yours stays there. See the difference below."
-
-
-def as_json(text: str) -> str:
-    """The values of a text as JSON; empty for a text that can't be read."""
-    document = load(text, exact=True)
-    try:
-        return exactjson.dumps(document.value, indent=True) if document.value is not None else ""
-    except (TypeError, ValueError):  # half a surrogate pair
-        return ""
 
 
 def revision_of(request: HttpRequest) -> int:
@@ -361,6 +368,7 @@ def _place(problem: Problem) -> dict[str, Any]:
         "line": problem.line,
         "column": problem.column,
         "text": problem.message,
+        "fix": problem.fix,
         "severity": problem.severity,
     }
 
@@ -369,8 +377,9 @@ def _error(request: HttpRequest, error: TowerError, typed: Typed | None) -> dict
     """What stood in the way, for the page's script: both texts line by line in a conflict."""
     detail = error.detail
     when, theirs = detail.get("when"), detail.get("text")
-    rows = side_by_side(theirs, typed.text) if theirs is not None and typed else []
+    rows = side_by_side(theirs, typed.mine) if theirs is not None and typed else []
     context = {"rows": rows, "left": "Theirs", "right": "Yours"}
+    problems = detail.get("problems", ())
     return {
         "message": str(error),
         "code": error.code,
@@ -378,6 +387,6 @@ def _error(request: HttpRequest, error: TowerError, typed: Typed | None) -> dict
         "when": when.isoformat() if when else "",
         "revision": detail.get("revision", 0),
         "saved": typed.revision if typed else 0,
-        "problems": [_place(p) for p in detail.get("problems", ())],
+        "problems": [_place(p) for p in (placed(problems, typed) if typed else problems)],
         "theirs": render_to_string(TEXT_DIFF, context, request) if rows else "",
     }
