@@ -77,14 +77,13 @@ WHAT_TO_DO = {
 }
 
 
-def is_configured() -> bool:
-    """Whether a live model can be asked at all."""
-    return bool(settings.MODEL and settings.MODEL_URL)
-
-
 def label() -> str:
-    """How people are told which live model works."""
-    return live_label(settings.MODEL_NAME or settings.MODEL)
+    """How people are told which model works for agents that name none; empty where none can be
+    asked."""
+    try:
+        return live_label(reach("", {}).label)
+    except UnavailableError:
+        return ""
 
 
 class Meter(httpx2.AsyncBaseTransport):

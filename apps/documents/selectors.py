@@ -8,6 +8,7 @@ from django.utils.module_loading import import_string
 
 from apps.documents.domain.kinds import DocumentKind
 
+MOST_BEGUN = 50
 _declared: dict[str, str] = {}
 
 
@@ -20,6 +21,14 @@ def declare(name: str, path: str) -> None:
 def all_kinds() -> tuple[DocumentKind, ...]:
     """Every kind there is, by name."""
     return tuple(cast(DocumentKind, import_string(_declared[n])) for n in sorted(_declared))
+
+
+def begun(kind: DocumentKind) -> list[Any]:
+    """The latest drafts of what was never published, with their subjects and authors."""
+    of = kind.subject_field
+    found = kind.drafts.objects.filter(**{f"{of}__current_number": 0})
+    latest = found.select_related(f"{of}__domain", "author").order_by("-created_at", "-pk")
+    return list(latest[:MOST_BEGUN])
 
 
 def draft_of(kind: DocumentKind, subject: Any) -> Any | None:

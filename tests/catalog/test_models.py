@@ -249,6 +249,35 @@ def test_a_text_with_a_key_is_not_even_a_draft(toys: dict[str, User], client_as:
         assert cursor.fetchone()[0] == 0
 
 
+def test_no_model_has_the_name_of_the_installations_own(
+    toys: dict[str, User], client_as: As
+) -> None:
+    told = {"domain": "toys", "slug": "configured", "name": "x", "url": ENTRY["url"], "model": "m"}
+
+    answer = client_as("admin").post("/catalog/new/model/", told)
+    problems = MODELS.problems(
+        LanguageModel(slug="configured"),
+        LanguageModelVersion.objects.get().text.replace("slug: careful", "slug: configured"),
+    )
+
+    assert answer.status_code == 422
+    assert "is what agents call the installation" in answer.content.decode()
+    assert "slug" in [p.path for p in problems]
+    assert not LanguageModel.objects.filter(slug="configured").exists()
+
+
+def test_what_was_never_published_is_listed_newest_first(
+    toys: dict[str, User], client_as: As
+) -> None:
+    for slug in ("first", "second"):
+        told = {"domain": "toys", "slug": slug, "name": slug, "url": ENTRY["url"], "model": "m"}
+        assert client_as("admin").post("/catalog/new/model/", told).status_code == 302
+
+    page = client_as("operator").get("/catalog/models/").content.decode()
+
+    assert 0 < page.index("models/second/draft/") < page.index("models/first/draft/")
+
+
 def test_a_version_is_never_changed(toys: dict[str, User]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         LanguageModelVersion.objects.update(document={})

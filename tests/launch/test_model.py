@@ -63,7 +63,9 @@ def test_doctor_says_what_to_set_and_never_the_key() -> None:
 
 
 def test_people_are_told_what_the_model_is_called(settings: Any) -> None:
-    settings.MODEL, settings.MODEL_NAME = "m-1", ""
+    settings.MODEL, settings.MODEL_URL, settings.MODEL_NAME = "m-1", "http://h.example", ""
     assert agents.label() == "live model m-1"
     settings.MODEL_NAME = "our own"
     assert agents.label() == "live model our own"
+    settings.MODEL_URL = ""
+    assert agents.label() == ""

@@ -16,6 +16,7 @@ from apps.catalog.domain.keys import OF_MODELS, KeyPlace, key_problems
 from apps.kernel.documents import Document, Problem
 
 CONFIGURED = "configured"  # what an agent may state for the installation's own model
+RESERVED = f"“{CONFIGURED}” is what agents call the installation's own model."
 _USD = {"type": "number", "minimum": 0, "maximum": 100_000}
 MODEL: dict[str, Any] = group(
     {
@@ -122,5 +123,10 @@ def read_model(text: str) -> tuple[Document, list[Problem]]:
         return Document(None), [Problem(why, OF_MODELS.fix, "key")]
     source, problems = read_entry_text(text, MODEL)
     if not problems:
-        problems = [*url_problems(source), *key_problems(source)]
+        problems = [*_slug_problems(source), *url_problems(source), *key_problems(source)]
     return source, problems
+
+
+def _slug_problems(source: Document) -> list[Problem]:
+    is_odd = source.value["slug"] == CONFIGURED
+    return [source.problem(("slug",), RESERVED, "Choose another.")] if is_odd else []

@@ -14,18 +14,13 @@ from apps.catalog.domain.contract import Contract, build
 from apps.catalog.domain.diff import Change, Kind, compare
 from apps.catalog.domain.schemadiff import names
 from apps.catalog.models import (
-    AgentDraft,
     AgentVersion,
     ContractDraft,
     ContractVersion,
     Domain,
     Job,
-    LanguageModelDraft,
     LanguageModelVersion,
     Prompt,
-    PromptDraft,
-    ToolDraft,
-    ToolServerDraft,
     ToolVersion,
 )
 from apps.catalog.selectors import pinned
@@ -95,45 +90,6 @@ def filter_choices() -> dict[str, list[str]]:
         "domains": list(Domain.objects.order_by("slug").values_list("slug", flat=True)),
         "owners": list(Job.objects.order_by("owner").values_list("owner", flat=True).distinct()),
     }
-
-
-def begun() -> list[ContractDraft]:
-    """Drafts of jobs that were never published."""
-    found = ContractDraft.objects.filter(job__current_number=0).select_related("job", "author")
-    return list(found.order_by("job__slug")[:50])
-
-
-MOST_BEGUN = 50
-
-
-def begun_tools() -> list[ToolDraft]:
-    """The same of tools."""
-    found = ToolDraft.objects.filter(tool__current_number=0)
-    return list(found.select_related("tool__domain", "author").order_by("tool__name")[:MOST_BEGUN])
-
-
-def begun_agents() -> list[AgentDraft]:
-    """The same of agents."""
-    found = AgentDraft.objects.filter(agent__current_number=0)
-    return list(found.select_related("agent", "author").order_by("agent__slug")[:MOST_BEGUN])
-
-
-def begun_prompts() -> list[PromptDraft]:
-    """The same of prompts."""
-    found = PromptDraft.objects.filter(prompt__current_number=0)
-    return list(found.select_related("prompt", "author").order_by("prompt__slug")[:MOST_BEGUN])
-
-
-def begun_models() -> list[LanguageModelDraft]:
-    """The same of models."""
-    found = LanguageModelDraft.objects.filter(model__current_number=0)
-    return list(found.select_related("model", "author").order_by("model__slug")[:MOST_BEGUN])
-
-
-def begun_servers() -> list[ToolServerDraft]:
-    """The same of tool servers."""
-    found = ToolServerDraft.objects.filter(server__current_number=0)
-    return list(found.select_related("server", "author").order_by("server__slug")[:MOST_BEGUN])
 
 
 _COUNTS = """

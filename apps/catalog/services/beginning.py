@@ -9,14 +9,14 @@ from typing import Any
 
 from apps.catalog import selectors
 from apps.catalog.domain.entries import agent_entry, policy_schema
-from apps.catalog.domain.keys import OF_SERVERS
+from apps.catalog.domain.language_models import CONFIGURED, RESERVED
 from apps.catalog.models import Agent, Domain, Job, LanguageModel, Prompt, Tool, ToolServer
 from apps.catalog.services.drafts import CONTRACTS
 from apps.catalog.services.kinds import AGENTS, MODELS, PROMPTS, SERVERS, TOOLS
 from apps.catalog.services.serving import keep_live
 from apps.documents import selectors as documents_of
 from apps.documents import services as documents
-from apps.kernel.errors import ConflictError
+from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.patching import dumped, scalar
 from apps.kernel.transactions import command, participant
 from apps.policy import selectors as policies
@@ -113,8 +113,10 @@ def begin_model(
 ) -> LanguageModel:
     """A model that has no version yet, and its first draft. ``key`` names the variable that holds
     its key. Raises ConflictError when the slug is taken, InvalidInputError for what looks like a
-    key."""
+    key, and for the name of the installation's own model."""
     documents.require(MODELS, author)
+    if slug == CONFIGURED:
+        raise InvalidInputError(f"{RESERVED} Choose another.", field="slug", code="slug_taken")
     entry = {"slug": slug, "name": name, "provider": "openai", "url": url, "model": model}
     text = dumped({**entry, **({"key": {"env": key}} if key else {})})
     found, is_new = LanguageModel.objects.get_or_create(
@@ -137,8 +139,6 @@ def begin_server(
     documents.require(SERVERS, author)
     entry = {"slug": slug, "name": name, "url": url, **({"key": {"env": key}} if key else {})}
     text = dumped(entry)
-    if why := OF_SERVERS.secret_in(text):
-        raise InvalidInputError(why, code="not_kept")
     of, _ = Domain.objects.get_or_create(slug=domain, defaults={"name": domain_name})
     found, _ = ToolServer.objects.get_or_create(slug=slug, defaults={"name": name, "domain": of})
     # One draft a server: of two who begin at once the second finds the first one's, here or by the

@@ -107,7 +107,7 @@ def models(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": rows,
         "counts": pages.counts(),
-        "begun": pages.begun_models(),
+        "begun": documents.begun(MODELS),
         "default": settings.MODEL if settings.MODEL_URL else "",
     }
     return render(request, "catalog/models.html", context)

@@ -15,7 +15,8 @@ from apps.catalog.domain.diff import Kind
 from apps.catalog.domain.fields import DATA, PROMISE, facts
 from apps.catalog.forms import JobFilter
 from apps.catalog.selectors import pages, pinned
-from apps.catalog.services.kinds import PROMPTS, TOOLS
+from apps.catalog.services.drafts import CONTRACTS
+from apps.catalog.services.kinds import AGENTS, PROMPTS, TOOLS
 from apps.documents import selectors as documents
 from apps.kernel import exactjson
 from apps.kernel.errors import NotFoundError, UnavailableError
@@ -36,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "choices": pages.filter_choices(),
         "criticalities": CRITICALITIES[::-1],
         "counts": pages.counts(),
-        "begun": pages.begun(),
+        "begun": documents.begun(CONTRACTS),
         "is_filtered": any(chosen[k] for k in ("q", "domain", "owner", "criticality", "draft")),
     }
     return render(request, "catalog/index.html", context)
@@ -111,7 +112,7 @@ def tools(request: HttpRequest) -> HttpResponse:
         "counts": pages.counts(),
         "domain": domain,
         "choices": pages.filter_choices(),
-        "begun": pages.begun_tools(),
+        "begun": documents.begun(TOOLS),
     }
     return render(request, "catalog/tools.html", context)
 
@@ -156,7 +157,7 @@ def agents(request: HttpRequest) -> HttpResponse:
         "rows": rows,
         "counts": pages.counts(),
         "model": model,
-        "begun": pages.begun_agents(),
+        "begun": documents.begun(AGENTS),
     }
     return render(request, "catalog/agents.html", context)
 
@@ -167,7 +168,7 @@ def prompts(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": pages.prompts(),
         "counts": pages.counts(),
-        "begun": pages.begun_prompts(),
+        "begun": documents.begun(PROMPTS),
     }
     return render(request, "catalog/prompts.html", context)
 

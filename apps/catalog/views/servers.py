@@ -25,7 +25,7 @@ def servers(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": [(standing, rows.get(standing.slug)) for standing in adapters.standings()],
         "counts": pages.counts(),
-        "begun": pages.begun_servers(),
+        "begun": documents.begun(SERVERS),
     }
     return render(request, "catalog/servers.html", context)
 
