@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tool-health/<slug:domain>/<str:name>/", parts.tool_health, name="tool_health"),
     path("breaker/<slug:domain>/<str:name>/", stops.breaker, name="breaker"),
     path("breaker/<slug:domain>/<str:name>/move/", stops.move_breaker, name="move_breaker"),
+    path("held/<uuid:approval_id>/", pages.held, name="held"),
     path("<uuid:run_id>/", pages.show, name="detail"),
     path("<uuid:run_id>/state/", pages.state, name="state"),
     path("<uuid:run_id>/conversation/", pages.conversation, name="conversation"),

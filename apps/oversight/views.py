@@ -22,6 +22,7 @@ from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
 from apps.oversight.domain import ladder, reading, rules, showing
 from apps.oversight.models import Approval, Vote
+from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
 
 
@@ -124,6 +125,7 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "approval": approval,
         "listing": showing.listing(approval.arguments),
         "preview": showing.preview(approval.preview),
+        "policy_version": policy.version_of_decision(approval.decision_id),
         "unknown": showing.unknown(approval.rules),
         "flags": showing.flags(approval.arguments, approval.preview),
         "votes": votes,

@@ -41,6 +41,12 @@ def author_of_decision(decision_id: UUID) -> str:
     return next(iter(names.values_list("author__username", flat=True)), None) or ""
 
 
+def version_of_decision(decision_id: UUID) -> tuple[str, int] | None:
+    """Which policy set answered, and by which of its versions."""
+    rows = Decision.objects.filter(pk=decision_id)
+    return rows.values_list("policy_version__policy_set__slug", "policy_version__number").first()
+
+
 def policy_sets() -> list[PolicySet]:
     """All policy sets, by domain and name."""
     return list(PolicySet.objects.order_by("domain_slug", "name"))

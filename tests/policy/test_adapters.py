@@ -120,6 +120,7 @@ def test_the_observed_value_stands_beside_its_limit(evaluator: Evaluator) -> Non
             "operator": ">",
             "limit": "most_cents",
             "limit_value": 5_000,
+            "expected": {"operator": "≤", "value": 5_000, "name": "limits.most_cents"},
         }
     ]
 

@@ -15,6 +15,7 @@ from apps.audit.services import reading
 from apps.kernel import exactjson
 from apps.ops import figures
 from apps.ops.selectors import detail as details
+from apps.ops.selectors import holding
 from apps.runs.selectors import undo_plans
 
 TABS = {
@@ -102,6 +103,13 @@ def conversation(request: HttpRequest, run_id: UUID) -> HttpResponse:
     run = details.run_by_id(run_id)
     lines = details.conversation_until(run_id, until)
     return render(request, "ops/_conversation.html", {"lines": lines, "run": run, "upto": until})
+
+
+@require_GET
+@requires("runs.view")
+def held(request: HttpRequest, approval_id: UUID) -> HttpResponse:
+    """What whoever decides about a held step has to know of its run."""
+    return render(request, "ops/_held.html", {"held": holding.held_step(approval_id)})
 
 
 @require_GET

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.policy.domain.conditions import FLIPPED, OPERATORS, FiringCondition, comparisons, path_of
+
 MIN_RISK, MAX_RISK = 1, 4
 MAX_VOTES = 3
-OPERATORS = {">": ">", ">=": "≥", "<": "<", "<=": "≤", "==": "=", "!=": "≠"}
-FLIPPED = {">": "<", ">=": "≤", "<": ">", "<=": "≥", "==": "=", "!=": "≠"}
 BUILT_IN = ("facts-unknown", "may-go-without-facts")  # what the evaluator says of unknown effects
 GROUPS = ("facts", "conversation", "run")
 
@@ -50,6 +50,7 @@ class Rule:
     risk: int
     observations: tuple[Observation, ...] = ()
     actions: tuple[str, ...] = ()
+    comparisons: tuple[FiringCondition, ...] = ()  # each makes it fire
 
     @property
     def is_hold(self) -> bool:
@@ -65,8 +66,12 @@ class Rule:
             "votes": self.votes,
             "risk": self.risk,
         }
+        if self.purpose:
+            shown["purpose"] = self.purpose
         if context is not None:
-            shown["observed"] = list(_observed(self.observations, context))
+            told = ((c.path, c.expected(context)) for c in self.comparisons[::-1])
+            found = {path: wanted for path, wanted in told if wanted}
+            shown["observed"] = list(_observed(self.observations, context, found))
         return shown
 
 
@@ -88,6 +93,7 @@ def read_rule(key: str, policy: Mapping[str, Any]) -> Rule:
         risk=_number(notes.get("risk"), 2 if hold else _plain_risk(policy), MIN_RISK, MAX_RISK),
         observations=_without_doubles(o for body in bodies for o in _observations(body)),
         actions=tuple(_actions(policy.get("action") or {})),
+        comparisons=comparisons(policy.get("conditions", [])),
     )
 
 
@@ -180,17 +186,6 @@ def _actions(scope: Mapping[str, Any]) -> Iterator[str]:
             yield entity.get("__entity", entity)["id"]
 
 
-def _path(node: Node) -> str:
-    """``facts.amount_cents`` for ``context.facts.amount_cents``, empty for anything else."""
-    attrs: list[str] = []
-    while isinstance(node, dict) and "." in node:
-        attrs.append(node["."]["attr"])
-        node = node["."]["left"]
-    if node != {"Var": "context"}:
-        return ""
-    return ".".join(reversed(attrs))
-
-
 def _paths(node: Node, groups: set[str]) -> Iterator[str]:
     if isinstance(node, list):
         for item in node:
@@ -199,9 +194,9 @@ def _paths(node: Node, groups: set[str]) -> Iterator[str]:
         return
     if "has" in node:
         yield from (
-            f"{p}.{node['has']['attr']}" for p in [_path(node["has"]["left"])] if p in groups
+            f"{p}.{node['has']['attr']}" for p in [path_of(node["has"]["left"])] if p in groups
         )
-    path = _path(node)
+    path = path_of(node)
     if path.partition(".")[0] in groups:
         yield path
     for value in node.values():
@@ -214,7 +209,7 @@ def _observations(node: Node) -> Iterator[Observation]:
         for operator in OPERATORS.keys() & part.keys():
             yield from _comparison(operator, part[operator])
     for part in _parts(node):
-        path = _path(part)
+        path = path_of(part)
         if "." in path and path.partition(".")[0] in GROUPS:
             yield Observation(path)
 
@@ -232,7 +227,7 @@ def _parts(node: Node) -> Iterator[dict[str, Any]]:
 
 
 def _comparison(operator: str, sides: Mapping[str, Node]) -> Iterator[Observation]:
-    left, right = _path(sides["left"]), _path(sides["right"])
+    left, right = path_of(sides["left"]), path_of(sides["right"])
     if left and right.startswith("limits."):
         yield Observation(left, OPERATORS[operator], right.partition(".")[2])
     elif right and left.startswith("limits."):
@@ -249,7 +244,9 @@ def _without_doubles(found: Iterator[Observation]) -> tuple[Observation, ...]:
 
 
 def _observed(
-    observations: Sequence[Observation], context: Mapping[str, Any]
+    observations: Sequence[Observation],
+    context: Mapping[str, Any],
+    expected: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     for observation in observations:
         group = context.get(observation.group, {})
@@ -260,4 +257,6 @@ def _observed(
             seen["operator"] = observation.operator
             seen["limit"] = observation.limit
             seen["limit_value"] = context.get("limits", {}).get(observation.limit)
+        if wanted := expected.get(observation.path):
+            seen["expected"] = wanted
         yield seen

@@ -103,6 +103,7 @@ def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "changes": services.compare_texts(older.text, shown.text) if older else [],
         "rows": side_by_side(older.text, shown.text) if older else [],
         "draft": selectors.draft_of(found),
+        "rules": [ShownRule(r, pieces(r.source)) for r in services.rules(shown)],
         "pieces": pieces(shown.text),
     }
     return render(request, "policy/version.html", context)

@@ -102,7 +102,7 @@ CASES: list[tuple[str, str, str, str, dict[str, Any]]] = [
         FLIGHTS,
         facts(amount_kind="refund", payment_was_used=False),
     ),
-    ("airline", "bag-fee", "hold", BAGS, facts(extra_bags_paid_right=False)),
+    ("airline", "bag-fee", "hold", BAGS, facts(nonfree_after=1, nonfree_expected=0)),
     ("airline", "bags-charged-not-added", "hold", BAGS, facts(bags_added=0)),
     ("airline", "cancel-flown", "hold", CANCEL, facts(any_flown=True)),
     (

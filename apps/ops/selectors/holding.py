@@ -1,0 +1,123 @@
+"""What a person who decides about a held step has to know of its run: whether an approval would
+wait, what it cost so far, what was read before, and where each argument comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.kernel.errors import NotFoundError
+from apps.ops.domain.sources import ArgumentSource, SeenAt, sources, texts_of
+from apps.ops.selectors import answers
+from apps.ops.selectors.runs import run_cost
+from apps.oversight import selectors as oversight
+from apps.runs.domain.barrier import Barriers, Block, Shut, StopInForce, StopScope, blocked
+from apps.runs.models import Breaker, Message, Run, Step, Stop
+
+MOST_READS = 8
+READ_CHARACTERS = 4_000
+WHO = {"customer": "customer", "agent": "agent"}
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRead:
+    """An earlier step that read something, and its answer."""
+
+    step: Step
+    text: str
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStep:
+    """A held step and its run. ``block``: what would keep it from being carried out although it
+    were approved now."""
+
+    run: Run
+    step: Step
+    block: Block | None
+    reads: Sequence[EarlierRead]
+    sources: Sequence[ArgumentSource]
+    now: datetime
+
+    @property
+    def age(self) -> timedelta:
+        return self.now - (self.run.started_at or self.run.created_at)
+
+    @property
+    def cost(self) -> str:
+        return run_cost(self.run)
+
+
+def held_step(approval_id: UUID) -> HeldStep:
+    """The step that an approval is asked for, with all that. Raises NotFoundError."""
+    approval = oversight.one(approval_id)
+    found = Step.objects.select_related("run")
+    step = found.filter(pk=approval.step_id).first() if approval else None
+    if approval is None or step is None:
+        raise NotFoundError("There is no such step.")
+    before = Step.objects.filter(run_id=step.run_id, seq__lt=step.seq, kind="tool").order_by("seq")
+    read = [s for s in before if s.effect == "read" and s.result is not None]
+    said = Message.objects.filter(run_id=step.run_id, seq__lte=step.after_message).order_by("seq")
+    return HeldStep(
+        run=step.run,
+        step=step,
+        block=_block(step, approval.agent_slug),
+        reads=[_read(s) for s in read[-MOST_READS:]],
+        sources=sources(approval.arguments, _places(list(said), read)),
+        now=timezone.now(),
+    )
+
+
+def _read(step: Step) -> EarlierRead:
+    result = step.result
+    only = result.get("text") if isinstance(result, Mapping) and len(result) == 1 else None
+    found = answers.shown(step)
+    text = only if isinstance(only, str) else found.text if found else ""
+    return EarlierRead(step, text[:READ_CHARACTERS], len(text) > READ_CHARACTERS)
+
+
+def _places(said: Sequence[Message], read: Sequence[Step]) -> list[SeenAt]:
+    """What was said and read, the oldest first; at one moment, what was read after what was
+    said."""
+    keyed = [((m.seq, 0, 0), SeenAt(f"{_who(m)}, message {m.seq}", (m.content,))) for m in said]
+    keyed += [
+        ((s.after_message, 1, s.seq), SeenAt(f"read by {s.tool_name}", texts_of(s.result), s.seq))
+        for s in read
+    ]
+    return [place for _, place in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _who(message: Message) -> str:
+    return WHO.get(message.role, "Control Tower")
+
+
+def _block(step: Step, agent: str) -> Block | None:
+    run, tool = step.run, f"{step.run.domain_slug}/{step.tool_name}"
+    stops = Stop.objects.filter(lifted_at=None).order_by("pk")
+    shut = Breaker.objects.filter(tool_name=tool).exclude(state="closed")
+    barriers = Barriers(
+        shut={tool: [Shut(b.tool_name, b.host, _opens_in(b)) for b in shut]},
+        stops=[StopInForce(s.pk, StopScope(s.scope), s.target, s.percent) for s in stops],
+        paused=frozenset([run.pk] if run.paused_at else []),
+    )
+    return blocked(
+        barriers,
+        tool=tool,
+        agent=agent,
+        job=run.job_slug,
+        is_undoing=bool(step.compensates_id),
+        run_id=run.pk,
+    )
+
+
+def _opens_in(breaker: Breaker) -> float | None:
+    if breaker.state == "half_open":
+        return 0.0
+    if breaker.manual or breaker.open_until is None:
+        return None
+    return (breaker.open_until - timezone.now()).total_seconds()
