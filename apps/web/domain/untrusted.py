@@ -21,6 +21,15 @@ _BLANK = frozenset(
     + "".join(map(chr, range(0xE0100, 0xE01F0)))
 )
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
+# Letters that Unicode's table of confusables (UTS 39) gives a Latin one for, of the two scripts in
+# which whole words can be written with them; of small Greek ones those that look exactly so.
+_POSING = frozenset(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0455\u0456\u0458\u04bb\u0501\u051b\u051d\u04cf"
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406\u0408\u04ae\u050c\u051c"
+    "\u03b1\u03bd\u03bf\u03c1"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
+)
+_SHAPES = frozenset({"<wide>", "<font>", "<circle>"})
 _NUL = "\N{SYMBOL FOR NULL}"  # which hides nothing itself
 
 
@@ -75,8 +84,27 @@ def has_hidden(text: str) -> bool:
 
 
 def mixes_scripts(text: str) -> bool:
-    """Whether one word mixes look-alike scripts, as ``p\u0430ypal`` with a Cyrillic letter does."""
-    return not text.isascii() and any(len(_scripts_of(word)) > 1 for word in set(text.split()))
+    """Whether a word can be taken for another one: it mixes look-alike scripts, as ``p\u0430ypal``
+    with a Cyrillic letter does; has Latin letters of another shape (fullwidth, mathematical,
+    circled); or is made of letters of another script that look Latin, all of them."""
+    if text.isascii():
+        return False
+    if any(map(_is_reshaped, set(text))):
+        return True
+    return any(len(_scripts_of(word)) > 1 or _poses(word) for word in set(text.split()))
+
+
+@lru_cache(maxsize=4096)
+def _is_reshaped(char: str) -> bool:
+    kind = unicodedata.decomposition(char).partition(" ")[0]
+    plain = unicodedata.normalize("NFKC", char)
+    return kind in _SHAPES and plain.isascii() and plain.isalpha()
+
+
+def _poses(word: str) -> bool:
+    letters = [char for char in word if char.isalpha()] if not word.isascii() else []
+    # Two letters are too often a word of their own language.
+    return len(letters) > 2 and _POSING.issuperset(letters)
 
 
 def _scripts_of(word: str) -> set[str]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from apps.kernel.exactjson import loads
-from apps.oversight.domain.showing import entities, kind_of, text_of, values
+from apps.oversight.domain.showing import entities, flags, kind_of, text_of, values
 from tests.kernel.numerals import DOCUMENT, FORMS
 
 
@@ -33,3 +33,14 @@ def test_a_change_of_a_long_number_shows_both() -> None:
 
     assert (change.before, change.after) == ("1" + "0" * 30, "0.1234567890123456789")
     assert kind_of(Decimal("0.5")) == "number"
+
+
+@pytest.mark.parametrize("name", ["\u0441\u043e\u0441\u0430", "p\u0430ypal", "\uff50\uff41\uff59"])
+def test_a_word_that_can_be_taken_for_another_is_marked(name: str) -> None:
+    (said,) = values({"to": f"account of {name}"})
+    (named,) = values({name: 1})
+
+    assert said.mixes_scripts
+    assert named.mixes_scripts
+    assert flags({"to": name}, {"changes": []}) == ["look-alike letters"]
+    assert flags({"to": "coca"}, {"changes": []}) == []

@@ -79,9 +79,20 @@ def test_nothing_is_lost_and_nothing_hides(text: str) -> None:
         ("paypal", False),
         ("\u041c\u043e\u0441\u043a\u0432\u0430 paypal", False),
         ("caf\u00e9", False),
+        ("refund \u0441\u043e\u0441\u0430 now", True),  # all Cyrillic
+        ("\u0410\u0421\u041c\u0415", True),
+        ("\u0399\u039a\u0395\u0391", True),  # all Greek
+        ("\uff50\uff41\uff59pal", True),  # fullwidth
+        ("\U0001d429\U0001d41a\U0001d432pal", True),  # mathematical
+        ("\u24df\u24d0\u24e8", True),  # circled
+        ("\u0441\u043e\u0441\u0430-1", True),
+        ("\u043e\u043d \u0438 \u043e\u043d\u0430", False),
+        ("\u0395\u03bb\u03bb\u03ac\u03b4\u03b1", False),
+        ("1\u00ba, \u00bd, \u65e5\u672c, \u2460", False),
+        ("Stra\u00dfe, \u0141\u00f3d\u017a, \u0130zmir", False),
     ],
 )
-def test_words_of_two_alphabets_are_noticed(text: str, mixed: bool) -> None:
+def test_words_that_can_be_taken_for_others_are_noticed(text: str, mixed: bool) -> None:
     assert mixes_scripts(text) is mixed
 
 
