@@ -121,3 +121,18 @@ def test_pages_that_say_what_went_wrong_bear_them_too(client_as: Callable[[str],
     assert [answer.status_code for answer in answers] == [404, 403, 403, 400, 404]
     for answer in answers:
         assert_headers(answer)
+
+
+@pytest.mark.parametrize("kind", ["production", "development"])
+def test_no_page_shows_the_inside_whatever_is_set(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production(monkeypatch)
+    monkeypatch.setenv("TOWER_ENV", kind)
+    for name in ("DEBUG", "DJANGO_DEBUG", "TOWER_DEBUG"):
+        monkeypatch.setenv(name, "1")
+
+    found = loaded()
+
+    assert found["DEBUG"] is False
+    assert not any("debug_toolbar" in name or "silk" in name for name in found["INSTALLED_APPS"])

@@ -122,6 +122,39 @@ def test_units_keep_to_what_the_page_promises(name: str, kill_mode: str) -> None
     assert [line for line in promised if line not in unit] == []
 
 
+SHUT_OFF = (
+    "User=tower",
+    "Group=tower",
+    "NoNewPrivileges=yes",
+    "CapabilityBoundingSet=",
+    "ProtectSystem=strict",
+    "ReadWritePaths=/var/lib/controltower",
+    "ProtectHome=yes",
+    "PrivateTmp=yes",
+    "PrivateDevices=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectControlGroups=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "RestrictNamespaces=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "SystemCallFilter=@system-service",
+)
+
+
+def test_every_unit_has_a_user_of_its_own_that_gains_no_rights() -> None:
+    units = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+    assert len(units) == 3
+    for unit in units:
+        lines = unit.read_text().splitlines()
+        assert [line for line in SHUT_OFF if line not in lines] == [], unit.name
+        assert sum(line.startswith("ReadWritePaths=") for line in lines) == 1
+        assert not [line for line in lines if line.startswith(("Ambient", "ExecStartPre=+"))]
+        mask = next(line for line in lines if line.startswith("UMask="))
+        assert mask.endswith("7"), f"{unit.name}: nothing is for everybody"
+
+
 def test_a_look_of_the_doctor_that_fails_hides_no_other(var: Path) -> None:
     """The launcher's own notes are broken, and somebody holds the tower."""
     places = Places(var)
