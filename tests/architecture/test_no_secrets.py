@@ -1,0 +1,57 @@
+"""No secret lies in the tree: what a scanner of ours or of somebody else's would find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from detect_secrets.core.scan import scan_file
+from detect_secrets.settings import transient_settings
+from django.conf import settings
+
+from apps.accounts.domain import tokens
+from tests.docs.test_links import COMMITTED
+
+ROOT = Path(settings.BASE_DIR)
+# Those that know a kind of secret by its shape. What guesses by entropy or by a variable's name
+# finds digests and tests' own passwords.
+KINDS = (
+    "ArtifactoryDetector", "AWSKeyDetector", "AzureStorageKeyDetector", "CloudantDetector",
+    "DiscordBotTokenDetector", "GitHubTokenDetector", "GitLabTokenDetector", "JwtTokenDetector",
+    "MailchimpDetector", "NpmDetector", "OpenAIDetector", "PrivateKeyDetector", "PypiTokenDetector",
+    "SendGridDetector", "SlackDetector", "SquareOAuthDetector", "StripeDetector",
+    "TelegramBotTokenDetector", "TwilioKeyDetector",
+)  # fmt: skip
+SETTINGS = {"plugins_used": [{"name": kind} for kind in KINDS]}
+
+
+def found_in(path: Path) -> list[str]:
+    """Kinds and lines of secrets in a file, never what they are."""
+    text = path.read_text(errors="replace")
+    ours = [f"token of ours: {word[:8]}" for word in tokens._SHAPE.findall(text)]
+    return [f"{s.type}: line {s.line_number}" for s in scan_file(str(path))] + ours
+
+
+def test_no_file_of_the_tree_holds_a_secret() -> None:
+    with transient_settings(SETTINGS):
+        found = {name: told for name in COMMITTED if (told := found_in(ROOT / name))}
+
+    assert COMMITTED
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "-----BEGIN " + "PRIVATE KEY-----",
+        "aws = 'AKIA" + "Q7ZX2MNB4RTYUI3P'",
+        "ghp_" + "a1B2" * 9,
+        tokens.mint(bytes(range(20))),
+    ],
+)
+def test_a_secret_would_be_found(secret: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.py"
+    file.write_text(f"{secret}\n")
+
+    with transient_settings(SETTINGS):
+        assert found_in(file)
