@@ -11,7 +11,8 @@ from django.conf import settings
 from apps.audit.adapters import files
 from apps.audit.domain.checkpoint import SignedHead
 from apps.audit.models import Checkpoint, Verification
-from apps.audit.selectors import end_of_chain
+from apps.audit.selectors import end_of_chain, hash_at
+from apps.kernel.statements import database_now
 
 
 def of_row(row: Checkpoint) -> SignedHead:
@@ -48,6 +49,21 @@ def _read(file: str, mark: tuple[int, int, int]) -> tuple[tuple[SignedHead, ...]
     found = list(files.marks(file))
     good = sorted((m for m in found if isinstance(m, SignedHead)), key=lambda m: m.count)
     return tuple(good), tuple(m for m in found if isinstance(m, str))
+
+
+def put_aside() -> str:
+    """Begin a new file of checkpoints if that of before counts events that the log lacks, as after
+    a restore. Returns where the old one lies now; nothing if it was let be."""
+    path = Path(settings.AUDIT_CHECKPOINTS)
+    known = files.last(str(path))
+    if known is None or hash_at(known.count) == known.head:
+        return ""
+    aside = path.with_name(f"{path.name}.before-{database_now():%Y%m%dT%H%M%SZ}")
+    path.rename(aside)
+    stamps = Path(f"{path}.stamps")
+    if stamps.exists():
+        stamps.rename(f"{aside}.stamps")
+    return str(aside)
 
 
 @dataclass(frozen=True, slots=True)

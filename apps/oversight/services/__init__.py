@@ -17,7 +17,13 @@ from apps.oversight.services.asking import (
 )
 from apps.oversight.services.claiming import claim, release
 from apps.oversight.services.deciding import PageAnswer, challenge_of, decide
-from apps.oversight.services.ending import UNENDABLE, expire_due, void_for_run, void_for_tool
+from apps.oversight.services.ending import (
+    UNENDABLE,
+    expire_due,
+    void_after_restore,
+    void_for_run,
+    void_for_tool,
+)
 from apps.oversight.services.escalating import escalate, escalate_due
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
@@ -53,6 +59,7 @@ __all__ = [
     "states_of",
     "undo",
     "use_batch",
+    "void_after_restore",
     "void_for_run",
     "void_for_tool",
     "votes_that_count",

@@ -58,6 +58,13 @@ def void_for_run(run_id: UUID) -> int:
     return make_void(Approval.objects.filter(unused, run_id=run_id))
 
 
+@command
+def void_after_restore() -> int:
+    """Take back the answers that nobody has used yet: in a restored database they may have been
+    used after the backup was made, and would let the same be done twice. People are asked again."""
+    return make_void(Approval.objects.filter(state=State.APPROVED, consumed_at=None))
+
+
 @participant
 def void_for_tool(domain_slug: str, tool_name: str) -> int:
     """Take back the questions about a tool that isn't what they were asked about, and answers that

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from django.db.models import Q
 from rfc8785 import CanonicalizationError
 
 from apps.oversight import adapters
@@ -100,6 +101,23 @@ def why_not_proved(approval: Approval, votes: Sequence[Vote]) -> str:
     before votes were signed each holds by its own signature, which names its voters."""
     why = _why_not_signed(approval, votes)
     return "" if why and _is_signed_at_first(approval, votes) else why
+
+
+def waiting_answers() -> tuple[int, list[tuple[Approval, str]]]:
+    """How many questions are open or answered and not used, and those whose answer or a vote isn't
+    what people signed, each with why. Raises ``KeyFileError`` where nobody can tell."""
+    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
+    rows = list(Approval.objects.filter(unused).select_related("decided_by").order_by("pk"))
+    forged = []
+    for row in rows:
+        votes = list(row.votes.select_related("user").order_by("at"))
+        if row.state == State.APPROVED:
+            why = why_not_proved(row, votes)
+        else:
+            why = next((w for vote in votes if (w := why_no_vote(row, vote))), "")
+        if why:
+            forged.append((row, why))
+    return len(rows), forged
 
 
 def why_no_vote(approval: Approval, vote: Vote) -> str:
