@@ -49,6 +49,19 @@ class PolicyDraft(Draft):
     policy_set = models.OneToOneField(PolicySet, on_delete=models.CASCADE, related_name="draft")
 
 
+class Proof(models.Model):
+    """What the solver found out about a text, by the digest of all that was asked. ``is_whole``:
+    another try would find no more."""
+
+    digest = models.CharField(primary_key=True, max_length=64)
+    findings = JSONField()
+    is_whole = models.BooleanField()
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.digest
+
+
 class Decision(AppendOnly):
     """One answer of the decision point, with everything needed to ask again."""
 

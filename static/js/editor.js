@@ -193,6 +193,7 @@
       conflict.hidden = true;
       say(`Saved ${clock.format(new Date(said.saved_at))}`, "good");
       if (unchecked) check();
+      document.body.dispatchEvent(new CustomEvent("draft-saved"));
     } catch {
       say("Not saved yet: the server can't be reached. Your text is kept here.", "bad");
       saveTimer = setTimeout(save, RETRY_AFTER);

@@ -142,6 +142,7 @@ POLICY: dict[str, Any] = group(
         "name": {**_TEXT, "maxLength": 120},
         "limits": {"type": "object", "additionalProperties": {"type": "integer"}},
         "may_go_without_facts": {"type": "object", "additionalProperties": _TEXT},
+        "invariants": {"type": "array", "items": {"type": "object"}},
         "policies": {"type": "string", "minLength": 1},
     },
     "policy",

@@ -44,6 +44,9 @@ class ContractKind:
     def unkeepable(self, text: str) -> str:
         return ""
 
+    def broken(self, subject: Job, text: str) -> Sequence[str]:
+        return ()
+
     def problems(self, subject: Job, text: str) -> Sequence[Problem]:
         return parse(text, known_for(subject)).problems
 

@@ -80,6 +80,9 @@ class _Kind:
     def first_changes(self, subject: Any, text: str) -> Sequence[Change]:
         return ()
 
+    def broken(self, subject: Any, text: str) -> Sequence[str]:
+        return ()
+
     def current(self, subject: Any) -> Any | None:
         return subject.versions.filter(number=subject.current_number).first()
 

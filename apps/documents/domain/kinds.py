@@ -97,6 +97,11 @@ class DocumentKind(Protocol):
     def first_changes(self, subject: Any, text: str) -> Sequence[Change]:
         """What a first version without errors changes of what was so without one."""
 
+    def broken(self, subject: Any, text: str) -> Sequence[str]:
+        """What has to hold of every version and would not under a text without errors, or is not
+        known to, as sentences: publishing it needs a reason and a second approval. May take long
+        the first time."""
+
     def consequences(self, subject: Any, text: str, *, readable: bool) -> Consequences:
         """What publishing a text would mean; ``readable`` is one without errors."""
 

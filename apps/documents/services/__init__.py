@@ -12,7 +12,7 @@ from apps.documents.services.drafting import (
     take_over,
     withdraw,
 )
-from apps.documents.services.looking import Findings, look
+from apps.documents.services.looking import Findings, look, weakens
 from apps.documents.services.publishing import UNPUBLISHED, publish_draft, publish_due
 from apps.documents.services.rows import require
 
@@ -30,5 +30,6 @@ __all__ = [
     "start",
     "submit_draft",
     "take_over",
+    "weakens",
     "withdraw",
 ]

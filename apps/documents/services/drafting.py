@@ -15,7 +15,7 @@ from apps.documents.domain.kinds import DocumentKind
 from apps.documents.domain.life import DraftState, Life, StaleRevisionError
 from apps.documents.domain.merging import Merged, merge
 from apps.documents.models import columns
-from apps.documents.services.looking import require_publishable
+from apps.documents.services.looking import require_publishable, require_reason
 from apps.documents.services.rows import (
     conflict,
     freshen,
@@ -134,11 +134,13 @@ def start(
 @command
 def submit_draft(kind: DocumentKind, subject: Any, *, revision: int, author: Any, note: str) -> Any:
     """Ask others to approve this revision. Raises InvalidInputError for a text with problems or
-    without a change, ConflictError when the draft moved on."""
+    without a change, or without a note where it breaks what has to hold, ConflictError when the
+    draft moved on."""
     require(kind, author)
     draft = held(kind, subject)
     _require_read(draft)
     require_publishable(kind, subject, draft.text)
+    require_reason(kind, subject, draft.text, note)
     try:
         life = lives.submitted(draft.life, revision=revision, note=note)
     except StaleRevisionError:

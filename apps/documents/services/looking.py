@@ -84,7 +84,10 @@ def require_publishable(kind: DocumentKind, subject: Any, text: str) -> None:
 
 
 def weakens(kind: DocumentKind, subject: Any, text: str) -> bool:
-    """Whether a text without errors makes a control weaker than it is in force."""
+    """Whether a text without errors makes a control weaker than it is in force, or breaks what has
+    to hold of every version."""
+    if kind.broken(subject, text):
+        return True
     published = kind.current(subject)
     return bool(weaker(_changes(kind, subject, published, text)))
 
@@ -95,3 +98,11 @@ def _changes(
     if published is None:
         return kind.first_changes(subject, text)
     return kind.changes(subject, published, text)
+
+
+
+def require_reason(kind: DocumentKind, subject: Any, text: str, note: str) -> None:
+    """Raise InvalidInputError where a text breaks what has to hold of every version and nobody says
+    why it should be published all the same."""
+    if not note.strip() and (broken := kind.broken(subject, text)):
+        raise InvalidInputError(f"Say why, in the note: {broken[0]}", field="note")

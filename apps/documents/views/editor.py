@@ -76,7 +76,9 @@ class Editor:
             "error": error,
             "theirs": self._theirs(error, typed),
             "urls": self._urls(subject),
-            **self._standing(request, subject, draft, is_weaker=bool(findings.weaker)),
+            **self._standing(
+                request, subject, draft, is_weaker=self._weakens(subject, draft, findings)
+            ),
         }
         return render(request, self.template, context, status=status)
 
@@ -96,6 +98,13 @@ class Editor:
             return services.Findings(problems=typed.problems, published=published)
         findings = services.look(self.kind, subject, typed.text)
         return replace(findings, problems=tuple(placed(findings.problems, typed)))
+
+    def _weakens(self, subject: Any, draft: Any, findings: services.Findings) -> bool:
+        """As it will be judged when it is published; of a draft that nobody has submitted, as far
+        as it is known."""
+        if draft is None or draft.state == State.DRAFT or findings.has_errors:
+            return bool(findings.weaker)
+        return services.weakens(self.kind, subject, draft.text)
 
     def _standing(
         self, request: HttpRequest, subject: Any, draft: Any, *, is_weaker: bool
@@ -206,6 +215,7 @@ class Editor:
         if typed.errors:
             refused = InvalidInputError("A field can't be written into the text: see there.")
             return self._refused(request, subject, refused, typed)
+        self._find_out(subject, draft.text)
         return self._acted(
             request,
             subject,
@@ -215,9 +225,16 @@ class Editor:
             typed=typed,
         )
 
+    def _find_out(self, subject: Any, text: str) -> None:
+        """What may take long is found out before the transaction that needs it."""
+        if not any(p.is_error for p in self.kind.problems(subject, text)):
+            self.kind.broken(subject, text)
+
     def publish(self, request: HttpRequest, subject: Any) -> HttpResponse:
         """Approve what was reviewed; with the last approval it is published, now or at a time."""
         note = request.POST.get("note", "")
+        if (draft := selectors.draft_of(self.kind, subject)) is not None:
+            self._find_out(subject, draft.text)
 
         def act() -> str:
             version = services.publish_draft(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from apps.documents.domain.changes import Change, Kind, ordered
+from apps.policy.domain.proofs.sentences import Sentence
 from apps.policy.domain.rules import Rule
 
 _NUMBERS = (("votes", "votes needed"), ("risk", "risk"))
@@ -24,12 +25,36 @@ class Text:
     conditions: Mapping[str, str]
     limits: Mapping[str, int]
     may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
+    invariants: Mapping[str, Sentence] = field(default_factory=dict)
 
 
 def compare(before: Text, after: Text) -> list[Change]:
     """Every change, weaker controls first."""
     found = [*_rules(before, after), *_limits(before, after), *_exemptions(before, after)]
-    return ordered(found)
+    return ordered([*found, *_invariants(before, after)])
+
+
+def _invariants(before: Text, after: Text) -> Iterator[Change]:
+    """Sentences hold a later draft to what this one promises: fewer of them is a weaker control."""
+    old, new = before.invariants, after.invariants
+    for name in [*old, *(n for n in new if n not in old)]:
+        path, was, now = f"invariants.{name}", old.get(name), new.get(name)
+        if was == now:
+            continue
+        if now is None:
+            kind = Kind.STRONGER if was is not None and was.waived else Kind.WEAKER
+            yield Change(path, kind, f"“{name}” is no longer {_standing(was)}")
+        elif was is None:
+            kind = Kind.WEAKER if now.waived else Kind.STRONGER
+            yield Change(path, kind, f"“{name}” is now {_standing(now)}")
+        else:
+            yield Change(path, Kind.WEAKER, f"“{name}” is stated otherwise than before")
+
+
+def _standing(sentence: Sentence | None) -> str:
+    if sentence is not None and sentence.waived:
+        return f"waived: {sentence.waived}"
+    return "demanded" if sentence is None else f"demanded: {sentence.says}"
 
 
 def _rules(before: Text, after: Text) -> Iterator[Change]:
@@ -64,10 +89,10 @@ def _rule(path: str, before: Text, after: Text, key: str) -> Iterator[Change]:
         was, now = getattr(old, name), getattr(new, name)
         if was != now and _what(old) == _what(new):
             kind = Kind.WEAKER if now < was else Kind.STRONGER
-            yield Change(path, kind, f"“{key}”: {label} {was} → {now}")
+            yield Change(f"{path}.{name}", kind, f"“{key}”: {label} {was} → {now}")
     for name, label in _WORDS:
         if getattr(old, name) != getattr(new, name):
-            yield Change(path, Kind.NEUTRAL, f"“{key}”: {label} changed")
+            yield Change(f"{path}.words", Kind.NEUTRAL, f"“{key}”: {label} changed")
     if _squeezed(before.conditions[key]) != _squeezed(after.conditions[key]):
         yield Change(path, Kind.WEAKER, f"“{key}”: its condition was rewritten")
 

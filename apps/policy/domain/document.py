@@ -12,16 +12,20 @@ from difflib import get_close_matches
 from typing import Any
 
 from apps.kernel.documents import MAX_INTEGER, Document, Problem, load
+from apps.policy.domain.proofs.defaults import KNOWN
+from apps.policy.domain.proofs.sentences import KEY as INVARIANTS
+from apps.policy.domain.proofs.sentences import Sentence, read_sentences, sentence_problems
 
 EXEMPTIONS = "may_go_without_facts"
-KEYS = ("policy", "name", "limits", EXEMPTIONS, "policies")
+KEYS = ("policy", "name", "limits", EXEMPTIONS, INVARIANTS, "policies")
 LITERAL_BLOCK = re.compile(r"policies\s*:\s*\|[-+0-9]*\s*(#.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
     """What a document says. ``may_go_without_facts``: tools whose changes policy lets go although
-    their facts or preview are not known, each with the reason. ``first_line`` and ``indent`` say
+    their facts or preview are not known, each with the reason. ``invariants`` have to hold of every
+    request, or are waived. ``first_line`` and ``indent`` say
     where the Cedar text stands in it."""
 
     slug: str = ""
@@ -31,6 +35,7 @@ class PolicyDocument:
     first_line: int = 1
     indent: int = 0
     may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
+    invariants: tuple[Sentence, ...] = ()
 
     def position(self, line: int, column: int) -> tuple[int, int]:
         """Where a position of the Cedar text is in the document (lines and columns from 1)."""
@@ -49,6 +54,7 @@ def read_document(text: str) -> tuple[PolicyDocument | None, list[Problem]]:
         *_key_problems(source, text),
         *_limit_problems(source),
         *_exemption_problems(source),
+        *sentence_problems(source, KNOWN),
     ]
     return _document(source, text), problems
 
@@ -65,6 +71,7 @@ def _document(source: Document, text: str) -> PolicyDocument:
         first_line=line + 1,
         indent=_indent(text, line),
         may_go_without_facts=_exemptions(value.get(EXEMPTIONS)),
+        invariants=tuple(read_sentences(value.get(INVARIANTS))),
     )
 
 

@@ -26,6 +26,11 @@ ENFORCED: Mapping[str, Enforced] = {
         "policy/test_services.py::test_an_exemption_is_in_force_and_stored_with_the_decision",
         "templates/policy/detail.html",
     ),
+    "invariants": Enforced(
+        "apps.policy.services.proving.assess",
+        "policy/proofs/test_publishing.py::test_a_broken_sentence_needs_two_and_a_reason",
+        "templates/policy/_proofs.html",
+    ),
     "policies": Enforced(
         "apps.policy.adapters.Evaluator",
         "policy/test_adapters.py::test_three_answers",

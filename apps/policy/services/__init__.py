@@ -16,6 +16,7 @@ from apps.policy.services.drafting import (
     submit_draft,
     withdraw,
 )
+from apps.policy.services.proving import assess
 from apps.policy.services.publishing import (
     apply_policy,
     follow_schema,
@@ -41,6 +42,7 @@ __all__ = [
     "RuleRow",
     "Simulation",
     "apply_policy",
+    "assess",
     "begin",
     "check_text",
     "compare_texts",

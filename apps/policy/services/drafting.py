@@ -19,7 +19,8 @@ from apps.policy import selectors
 from apps.policy.domain.schema import cedar_schema
 from apps.policy.forms import policy_sections
 from apps.policy.models import PolicyDraft, PolicySet, PolicyVersion
-from apps.policy.services.comparing import compare_texts, moves
+from apps.policy.services.comparing import compare_texts, moves, with_proofs
+from apps.policy.services.proving import known_of, newly_broken
 from apps.policy.services.publishing import Json, problems_of, publish
 from apps.policy.services.simulating import ChangedAnswer, simulate
 
@@ -48,10 +49,17 @@ class PolicyKind:
         return ""
 
     def problems(self, subject: PolicySet, text: str) -> Sequence[Problem]:
-        return problems_of(text, _schema(subject), subject.slug)
+        return problems_of(text, schema_of(subject), subject.slug)
 
     def changes(self, subject: PolicySet, before: PolicyVersion, text: str) -> Sequence[Change]:
-        return compare_texts(before.text, text)
+        """Told from the texts, and from what is proved of them so far."""
+        found = compare_texts(before.text, text)
+        proved = known_of(subject, text, schema_of(subject))
+        decided_then = known_of(subject, before.text, before.schema)
+        return with_proofs(found, proved, decided_then)
+
+    def broken(self, subject: PolicySet, text: str) -> Sequence[str]:
+        return newly_broken(subject, text, schema_of(subject))
 
     def first_changes(self, subject: PolicySet, text: str) -> Sequence[Change]:
         return ()
@@ -61,7 +69,7 @@ class PolicyKind:
         if not readable:
             line = "Recorded decisions are asked again when the text has no errors."
             return Consequences([line])
-        found = simulate(subject, text, schema=_schema(subject), limit=ASKED_AGAIN)
+        found = simulate(subject, text, schema=schema_of(subject), limit=ASKED_AGAIN)
         counts = {f"{a} → {b}": n for (a, b), n in found.counts.items() if a != b}
         return Consequences(list(moves(found)), counts, [_case(c) for c in found.changed])
 
@@ -73,7 +81,7 @@ class PolicyKind:
         return publish(
             subject,
             text=edition.text,
-            schema=_schema(subject),
+            schema=schema_of(subject),
             actor=edition.actor,
             author_id=edition.author_id,
             approver_id=edition.approver_id,
@@ -86,7 +94,8 @@ def _case(found: ChangedAnswer) -> Case:
     return Case(found.run_id, found.action, found.before, found.after, found.at)
 
 
-def _schema(policy_set: PolicySet) -> Json:
+def schema_of(policy_set: PolicySet) -> Json:
+    """What its next version is checked against."""
     published = selectors.current_version(policy_set.slug)
     return published.schema if published else policy_set.schema or cedar_schema(())
 

@@ -7,7 +7,7 @@ when their context is built); it is needed to check a text before it is publishe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
@@ -30,10 +30,11 @@ from apps.policy.domain.locate import (
     offset_of_token,
     policy_spans,
 )
+from apps.policy.domain.proofs.answers import Policy
 from apps.policy.domain.request import Request, reads_of
 from apps.policy.domain.rules import Rule, annotation_faults, names_read, read_rule
 from apps.policy.domain.schema import FactDeclaration, declared_facts, with_limits
-from apps.policy.domain.unknown import Gap, gaps, held
+from apps.policy.domain.unknown import ROLE, Gap, gaps, held
 
 EVALUATORS_KEPT = 64  # versions in use at a time, by far
 OUTCOMES_KEPT = 8192  # of each version
@@ -71,6 +72,7 @@ class Evaluator:
         self._known: dict[bytes, PolicyOutcome] = {}
         stored = _policies_as_json(policies)
         self.rules: dict[str, Rule] = _rules(stored)
+        self._asks = {rule.role for rule in self.rules.values() if rule.role} | {ROLE}
 
     def evaluate_batch(
         self, requests: Sequence[Request], *, limits: Mapping[str, int] | None = None
@@ -96,6 +98,12 @@ class Evaluator:
         ]
         return [self._held(r, verdict) for r, verdict in zip(requests, verdicts, strict=True)]
 
+    def allows(self, request: Request) -> bool:
+        """Whether the text alone lets a request through: nobody is asked, and what isn't known is
+        not looked at."""
+        outcome = self._ask([request], [self._context(request, self._limits)])[0]
+        return outcome.allowed and not outcome.errors
+
     def unknown(self, request: Request) -> tuple[Gap, ...]:
         """What would have to be known of this change and isn't."""
         return gaps(request, self._declared.get(request.tool, {}))
@@ -105,7 +113,7 @@ class Evaluator:
             verdict,
             self.unknown(request),
             exemption=self._exempt.get(request.tool),
-            asked=bool(request.approvals),
+            asked=bool(request.approvals & self._asks),
         )
 
     def _context(self, request: Request, limits: Mapping[str, int]) -> Json:
@@ -232,6 +240,25 @@ def _problems(
         *_type_problems(policies, limits, schema, named),
     ]
     return sorted(set(found), key=lambda p: (p.line, p.column, p.message))
+
+
+def policy_of(
+    policies: str,
+    limits: Mapping[str, int],
+    schema: Mapping[str, Any],
+    exempt: Iterable[str] = (),
+) -> Policy:
+    """A text as proofs read it. Raises ``ValueError`` for one that can't be parsed."""
+    stored = _policies_as_json(policies)
+    facts = {name for declared in declared_facts(schema).values() for name in declared}
+    return Policy(
+        rules=_rules(stored),
+        stored=stored,
+        limits=dict(limits),
+        mentioned=frozenset(name for name in facts if name in policies),
+        reads=reads_of(policies),
+        exempt=frozenset(exempt),
+    )
 
 
 def rules_of(policies: str) -> list[tuple[Rule, int, str]]:
