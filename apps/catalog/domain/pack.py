@@ -143,6 +143,7 @@ POLICY: dict[str, Any] = group(
         "limits": {"type": "object", "additionalProperties": {"type": "integer"}},
         "may_go_without_facts": {"type": "object", "additionalProperties": _TEXT},
         "invariants": {"type": "array", "items": {"type": "object"}},
+        "tests": {"type": "array", "items": {"type": "object"}},
         "policies": {"type": "string", "minLength": 1},
     },
     "policy",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from apps.documents.domain.changes import Change, Kind, ordered
+from apps.policy.domain.cases import Case
 from apps.policy.domain.proofs.sentences import Sentence
 from apps.policy.domain.rules import Rule
 
@@ -26,12 +27,24 @@ class Text:
     limits: Mapping[str, int]
     may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
     invariants: Mapping[str, Sentence] = field(default_factory=dict)
+    tests: Mapping[str, Case] = field(default_factory=dict)
 
 
 def compare(before: Text, after: Text) -> list[Change]:
     """Every change, weaker controls first."""
     found = [*_rules(before, after), *_limits(before, after), *_exemptions(before, after)]
-    return ordered([*found, *_invariants(before, after)])
+    return ordered([*found, *_invariants(before, after), *_tests(before, after)])
+
+
+def _tests(before: Text, after: Text) -> Iterator[Change]:
+    """Tests control nothing themselves; that one is gone or other is told."""
+    for name in [*before.tests, *(n for n in after.tests if n not in before.tests)]:
+        was, now = before.tests.get(name), after.tests.get(name)
+        if was is None or now is None:
+            words = "is new" if was is None else "is gone"
+            yield Change(f"tests.{name}", Kind.NEUTRAL, f"The test “{name}” {words}")
+        elif was.stated != now.stated:
+            yield Change(f"tests.{name}", Kind.NEUTRAL, f"The test “{name}” says something else")
 
 
 def _invariants(before: Text, after: Text) -> Iterator[Change]:

@@ -12,12 +12,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from apps.kernel.documents import MAX_INTEGER, Document, Problem, load
+from apps.policy.domain.cases import KEY as CASES
+from apps.policy.domain.cases import Case, case_problems, read_cases
 from apps.policy.domain.proofs.defaults import KNOWN
 from apps.policy.domain.proofs.sentences import KEY as INVARIANTS
 from apps.policy.domain.proofs.sentences import Sentence, read_sentences, sentence_problems
 
 EXEMPTIONS = "may_go_without_facts"
-KEYS = ("policy", "name", "limits", EXEMPTIONS, INVARIANTS, "policies")
+KEYS = ("policy", "name", "limits", EXEMPTIONS, INVARIANTS, CASES, "policies")
 LITERAL_BLOCK = re.compile(r"policies\s*:\s*\|[-+0-9]*\s*(#.*)?$")
 
 
@@ -25,7 +27,7 @@ LITERAL_BLOCK = re.compile(r"policies\s*:\s*\|[-+0-9]*\s*(#.*)?$")
 class PolicyDocument:
     """What a document says. ``may_go_without_facts``: tools whose changes policy lets go although
     their facts or preview are not known, each with the reason. ``invariants`` have to hold of every
-    request, or are waived. ``first_line`` and ``indent`` say
+    request, or are waived; ``cases`` are its tests. ``first_line`` and ``indent`` say
     where the Cedar text stands in it."""
 
     slug: str = ""
@@ -36,6 +38,7 @@ class PolicyDocument:
     indent: int = 0
     may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
     invariants: tuple[Sentence, ...] = ()
+    cases: tuple[Case, ...] = ()
 
     def position(self, line: int, column: int) -> tuple[int, int]:
         """Where a position of the Cedar text is in the document (lines and columns from 1)."""
@@ -55,6 +58,7 @@ def read_document(text: str) -> tuple[PolicyDocument | None, list[Problem]]:
         *_limit_problems(source),
         *_exemption_problems(source),
         *sentence_problems(source, KNOWN),
+        *case_problems(source),
     ]
     return _document(source, text), problems
 
@@ -72,6 +76,7 @@ def _document(source: Document, text: str) -> PolicyDocument:
         indent=_indent(text, line),
         may_go_without_facts=_exemptions(value.get(EXEMPTIONS)),
         invariants=tuple(read_sentences(value.get(INVARIANTS))),
+        cases=read_cases(value.get(CASES)),
     )
 
 

@@ -31,6 +31,11 @@ ENFORCED: Mapping[str, Enforced] = {
         "policy/proofs/test_publishing.py::test_a_broken_sentence_needs_two_and_a_reason",
         "templates/policy/_proofs.html",
     ),
+    "tests": Enforced(
+        "apps.policy.services.publishing.tested",
+        "policy/test_cases.py::test_a_failing_test_keeps_a_draft_from_being_published",
+        "templates/policy/_proofs.html",
+    ),
     "policies": Enforced(
         "apps.policy.adapters.Evaluator",
         "policy/test_adapters.py::test_three_answers",

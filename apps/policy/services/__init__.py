@@ -21,6 +21,7 @@ from apps.policy.services.publishing import (
     apply_policy,
     follow_schema,
     publish,
+    tested,
     validate,
 )
 from apps.policy.services.reading import RuleRow, exemptions, rules, why_no_rules
@@ -61,6 +62,7 @@ __all__ = [
     "simulate",
     "simulate_limits",
     "submit_draft",
+    "tested",
     "validate",
     "why_no_rules",
     "withdraw",

@@ -113,4 +113,5 @@ def _text(text: str) -> Text:
         limits=document.limits,
         may_go_without_facts=document.may_go_without_facts,
         invariants={sentence.id: sentence for sentence in document.invariants},
+        tests={case.name: case for case in document.cases},
     )

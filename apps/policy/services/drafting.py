@@ -49,7 +49,7 @@ class PolicyKind:
         return ""
 
     def problems(self, subject: PolicySet, text: str) -> Sequence[Problem]:
-        return problems_of(text, schema_of(subject), subject.slug)
+        return problems_of(text, schema_of(subject), subject.slug, subject.domain_slug)
 
     def changes(self, subject: PolicySet, before: PolicyVersion, text: str) -> Sequence[Change]:
         """Told from the texts, and from what is proved of them so far."""

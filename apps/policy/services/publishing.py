@@ -9,10 +9,11 @@ from apps.accounts.registry import permission
 from apps.audit.domain.actors import PACK, Actor
 from apps.audit.services import record
 from apps.kernel.canonical import digest
-from apps.kernel.documents import Problem
+from apps.kernel.documents import Problem, load
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.transactions import participant
-from apps.policy.adapters import check_policies
+from apps.policy.adapters import Evaluator, check_policies
+from apps.policy.domain.cases import Outcome, failures, tried, unknown_names
 from apps.policy.domain.document import PolicyDocument, exempted_tools, read_document
 from apps.policy.domain.schema import may_lack_facts
 from apps.policy.models import PolicySet, PolicyVersion
@@ -25,8 +26,9 @@ def deciding_roles() -> tuple[str, ...]:
     return tuple(sorted(permission("approvals.decide").roles))
 
 
-def validate(*, text: str, schema: Json) -> list[Problem]:
-    """Everything wrong with a policy document, in the order of its text; empty: publishable."""
+def validate(*, text: str, schema: Json, domain: str = "") -> list[Problem]:
+    """Everything wrong with a policy document, in the order of its text; empty: publishable. Its
+    tests are asked as in ``domain``; without one, as in one of the set's name."""
     document, problems = read_document(text)
     if document is None:
         return problems
@@ -35,12 +37,33 @@ def validate(*, text: str, schema: Json) -> list[Problem]:
         line, column = document.position(found.line, found.column)
         at = (found.path, line, column)
         problems.append(Problem(found.message, found.fix, *at))
+    if not problems:
+        problems = _of_tests(text, document, schema, domain or document.slug)
     return sorted(problems, key=lambda p: (p.line, p.column))
 
 
-def problems_of(text: str, schema: Json, slug: str) -> list[Problem]:
+def _of_tests(text: str, document: PolicyDocument, schema: Json, domain: str) -> list[Problem]:
+    """Tests that can't be what they say, and those that fail."""
+    if not document.cases:
+        return []
+    source = load(text)
+    if problems := unknown_names(document.cases, source, schema):
+        return problems
+    return list(failures(tested(document, schema, domain), source))
+
+
+def tested(document: PolicyDocument, schema: Json, domain: str) -> list[Outcome]:
+    """What a document without other problems answers to its tests."""
+    if not document.cases:
+        return []
+    exempt = document.may_go_without_facts
+    judge = Evaluator(document.policies, document.limits, schema, exempt)
+    return tried(document.cases, judge.evaluate_batch, schema, domain)
+
+
+def problems_of(text: str, schema: Json, slug: str, domain: str = "") -> list[Problem]:
     """Everything wrong with a document of this policy set."""
-    problems = validate(text=text, schema=schema)
+    problems = validate(text=text, schema=schema, domain=domain)
     document, _ = read_document(text)
     if document is not None and document.slug != slug:
         message = f"The document is about “{document.slug}”, not “{slug}”."
@@ -48,9 +71,9 @@ def problems_of(text: str, schema: Json, slug: str) -> list[Problem]:
     return problems
 
 
-def checked(text: str, schema: Json, slug: str) -> PolicyDocument:
+def checked(text: str, schema: Json, slug: str, domain: str = "") -> PolicyDocument:
     """The document, or ``InvalidInputError`` with its problems."""
-    problems = problems_of(text, schema, slug)
+    problems = problems_of(text, schema, slug, domain)
     document, _ = read_document(text)
     if problems or document is None:
         count = len(problems)
@@ -78,7 +101,7 @@ def publish(
 ) -> PolicyVersion:
     """Publish ``text`` as the next version: from this commit on, every question is asked under it.
     Raises ``InvalidInputError`` with problems, ``ConflictError`` when somebody was first."""
-    document = checked(text, schema, policy_set.slug)
+    document = checked(text, schema, policy_set.slug, policy_set.domain_slug)
     number = policy_set.current_number + 1
     # Of two publishers that read the same number one moves it; the other is told.
     moved = PolicySet.objects.filter(

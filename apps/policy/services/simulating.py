@@ -81,7 +81,7 @@ def simulate(
     ``InvalidInputError`` for a text with problems."""
     published = selectors.current_version(policy_set.slug)
     used = schema or (published.schema if published else {})
-    document = checked(text, used, policy_set.slug)
+    document = checked(text, used, policy_set.slug, policy_set.domain_slug)
     judge = Evaluator(document.policies, document.limits, used, document.may_go_without_facts)
     recorded = selectors.recorded_decisions(
         policy_set, since=since, limit=min(limit, MAX_ASKED), consequential_only=consequential_only

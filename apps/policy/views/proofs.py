@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.authn import requires
 from apps.policy import selectors, services
+from apps.policy.domain.document import read_document
 from apps.policy.domain.proofs.assessment import Assessment, Shown
 from apps.policy.models import PolicySet
 from apps.policy.services.drafting import schema_of
@@ -62,10 +63,15 @@ def in_force(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _part(request: HttpRequest, found: PolicySet, text: str) -> HttpResponse:
     schema = schema_of(found)
-    if not text or services.validate(text=text, schema=schema):
-        return render(request, PART, {"set": found, "assessment": None})
+    if not text or (
+        problems := services.validate(text=text, schema=schema, domain=found.domain_slug)
+    ):
+        failed = [p for p in problems if p.path.startswith("tests")] if text else []
+        return render(request, PART, {"set": found, "assessment": None, "failed": failed})
     assessment = services.assess(found, text, schema)
+    document, _ = read_document(text)
     context = {
+        "tests": services.tested(document, schema, found.domain_slug) if document else (),
         "set": found,
         "assessment": assessment,
         "rows": list(_rows(assessment)),
