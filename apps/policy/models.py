@@ -49,7 +49,7 @@ class PolicyDraft(Draft):
     policy_set = models.OneToOneField(PolicySet, on_delete=models.CASCADE, related_name="draft")
 
 
-class Proof(models.Model):
+class PolicyProof(models.Model):
     """What the solver found out about a text, by the digest of all that was asked. ``is_whole``:
     another try would find no more."""
 

@@ -76,9 +76,7 @@ class Editor:
             "error": error,
             "theirs": self._theirs(error, typed),
             "urls": self._urls(subject),
-            **self._standing(
-                request, subject, draft, is_weaker=self._weakens(subject, draft, findings)
-            ),
+            **self._standing(request, subject, draft, findings),
         }
         return render(request, self.template, context, status=status)
 
@@ -102,14 +100,15 @@ class Editor:
     def _weakens(self, subject: Any, draft: Any, findings: services.Findings) -> bool:
         """As it will be judged when it is published; of a draft that nobody has submitted, as far
         as it is known."""
-        if draft is None or draft.state == State.DRAFT or findings.has_errors:
+        if draft is None or draft.state == DraftState.DRAFT or findings.has_errors:
             return bool(findings.weaker)
         return services.weakens(self.kind, subject, draft.text)
 
     def _standing(
-        self, request: HttpRequest, subject: Any, draft: Any, *, is_weaker: bool
+        self, request: HttpRequest, subject: Any, draft: Any, findings: services.Findings
     ) -> dict[str, Any]:
         """What this person may do with the draft as it stands."""
+        is_weaker = self._weakens(subject, draft, findings)
         user: Any = request.user
         may_edit = user.may(self.kind.permission)
         state = draft.state if draft else DraftState.DRAFT

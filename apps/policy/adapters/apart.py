@@ -24,25 +24,25 @@ _places = BoundedSemaphore(MOST_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ChildOutput:
     """What a child said, line by line; ``ended`` is how it ended where it didn't end well."""
 
     lines: tuple[dict[str, Any], ...] = ()
     ended: str = ""
 
 
-def said_apart(module: str, task: Mapping[str, Any], *, seconds: float) -> Said:
+def said_apart(module: str, task: Mapping[str, Any], *, seconds: float) -> ChildOutput:
     """What a module of ours says to a task within a time, in a process of its own. Waits as long
     for its turn."""
     if not _places.acquire(timeout=seconds):
-        return Said(ended="another text is being looked through")
+        return ChildOutput(ended="another text is being looked through")
     try:
         return _run(module, json.dumps(task).encode(), seconds)
     finally:
         _places.release()
 
 
-def _run(module: str, task: bytes, seconds: float) -> Said:
+def _run(module: str, task: bytes, seconds: float) -> ChildOutput:
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
@@ -60,7 +60,7 @@ def _run(module: str, task: bytes, seconds: float) -> Said:
         child.kill()
         output, _ = child.communicate()
         ended = f"it was not done within {seconds:g} s"
-    return Said(tuple(_lines(output)), ended)
+    return ChildOutput(tuple(_lines(output)), ended)
 
 
 def _bound(pid: int, seconds: float) -> None:

@@ -16,15 +16,15 @@ import z3
 
 from apps.policy.adapters.cedar import Evaluator, policy_of
 from apps.policy.domain.bounds import excess
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.proofs.answers import Answers, Policy
-from apps.policy.domain.proofs.claims import Claim, Judge, case_of
+from apps.policy.domain.proofs.claims import Judge, ProofClaim, case_of
 from apps.policy.domain.proofs.defaults import IDLE
 from apps.policy.domain.proofs.examples import smallest, telling
-from apps.policy.domain.proofs.questions import About, Question, tools_of
+from apps.policy.domain.proofs.questions import About, ProofQuestion, tools_of
 from apps.policy.domain.proofs.requests import request_of
 from apps.policy.domain.proofs.sentences import Sentence
-from apps.policy.domain.proofs.symbols import Tool
+from apps.policy.domain.proofs.symbols import ToolShape
 from apps.policy.domain.proofs.values import UntranslatableError
 from apps.policy.domain.proofs.words import TooManyError
 
@@ -133,7 +133,7 @@ class Study:
                 why = f"Its condition is no Cedar: {error}"[:300]
                 yield {"kind": "sentence", "id": sentence.id, "status": REFUSED, "why": why}
 
-    def _of_tool(self, tool: Tool) -> Iterator[Json]:
+    def _of_tool(self, tool: ToolShape) -> Iterator[Json]:
         try:
             about = About(tool, self._policy, before=self._before, conditions=self._conditions)
             asked = list(self._asked(about))
@@ -147,18 +147,20 @@ class Study:
         if self._idle_asked:
             self._look_for_rules(about, solver)
 
-    def _asked(self, about: About) -> Iterator[tuple[Claim, Question]]:
+    def _asked(self, about: About) -> Iterator[tuple[ProofClaim, ProofQuestion]]:
         judge = Judge(self._judge, self._judge_before, self._tests)
         if self._before is not None and about.differs:
-            yield Claim("weaker", judge), about.weaker()
-            yield Claim("stricter", judge), about.stricter()
+            yield ProofClaim("weaker", judge), about.weaker()
+            yield ProofClaim("stricter", judge), about.stricter()
         for sentence in self._sentences:
             if sentence.waived or sentence.twin == IDLE or not about.speaks_of(sentence):
                 continue
             if (question := about.question(sentence)) is not None:
-                yield Claim("sentence", judge, sentence), question
+                yield ProofClaim("sentence", judge, sentence), question
 
-    def _found(self, about: About, solver: Solver, claim: Claim, question: Question) -> Json:
+    def _found(
+        self, about: About, solver: Solver, claim: ProofClaim, question: ProofQuestion
+    ) -> Json:
         result, model = solver.check(question.broken)
         if model is not None:
             return _example(about, claim, question, model)
@@ -178,12 +180,12 @@ class Study:
                     self._perhaps.add(key)
 
 
-def _formulas(about: About, asked: list[tuple[Claim, Question]]) -> list[str]:
+def _formulas(about: About, asked: list[tuple[ProofClaim, ProofQuestion]]) -> list[str]:
     found = [f for _, question in asked for f in (question.broken, question.met)]
     return list(dict.fromkeys([*found, *(applies for _, applies in about.rules())]))
 
 
-def _example(about: About, claim: Claim, question: Question, model: z3.ModelRef) -> Json:
+def _example(about: About, claim: ProofClaim, question: ProofQuestion, model: z3.ModelRef) -> Json:
     """What the solver found, if Cedar says the same of it, and as small as it gets."""
     found = value_in(model)
     first = request_of(about.symbols, about.words, found)
@@ -208,7 +210,7 @@ def predicted_of(answers: Answers, model: z3.ModelRef, about: About) -> tuple[An
     return answer, roles, max(votes, default=1)
 
 
-def said(verdict: Verdict) -> tuple[Any, ...]:
+def said(verdict: PolicyDecision) -> tuple[Any, ...]:
     return verdict.answer.value, verdict.roles, verdict.votes
 
 

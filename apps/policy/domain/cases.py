@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.kernel.documents import Document, Problem
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.request import CONVERSATION, RUN, Request, has_type
 from apps.policy.domain.schema import FactDeclaration, declared_facts
 
@@ -26,7 +26,7 @@ Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PolicyTest:
     """``nth`` is its place in the document; ``by`` are rules that have to be among those that
     determine the answer."""
 
@@ -63,7 +63,7 @@ class Case:
 class Outcome:
     """A case, and what was answered."""
 
-    case: Case
+    case: PolicyTest
     answer: str
     by: tuple[str, ...]
     errors: tuple[str, ...] = ()
@@ -81,19 +81,19 @@ class Outcome:
         return f"expected {self.case.expect}{wanted}, got {self.answer}{by}{because}"
 
 
-def read_cases(value: Any) -> tuple[Case, ...]:
+def read_cases(value: Any) -> tuple[PolicyTest, ...]:
     """The cases of a document that are written as they should be."""
     entries = value if isinstance(value, list) else []
     return tuple(
-        Case(n, e["name"].strip(), e["tool"], e["expect"], tuple(e.get("by") or ()), e)
+        PolicyTest(n, e["name"].strip(), e["tool"], e["expect"], tuple(e.get("by") or ()), e)
         for n, e in enumerate(entries[:MOST])
         if not list(_faults(e))
     )
 
 
 def tried(
-    cases: Sequence[Case],
-    ask: Callable[[Sequence[Request]], list[Verdict]],
+    cases: Sequence[PolicyTest],
+    ask: Callable[[Sequence[Request]], list[PolicyDecision]],
     schema: Schema,
     domain: str,
 ) -> list[Outcome]:
@@ -130,7 +130,7 @@ def case_problems(source: Document) -> list[Problem]:
     return found
 
 
-def unknown_names(cases: Sequence[Case], source: Document, schema: Schema) -> list[Problem]:
+def unknown_names(cases: Sequence[PolicyTest], source: Document, schema: Schema) -> list[Problem]:
     """Tools and facts of cases that the schema doesn't have, and values of other types: a test of
     what can't be would test nothing."""
     facts, found = declared_facts(schema), []
@@ -146,7 +146,7 @@ def unknown_names(cases: Sequence[Case], source: Document, schema: Schema) -> li
     return found
 
 
-def _misfits(case: Case, facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _misfits(case: PolicyTest, facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     known = {name: FactDeclaration.of(written).kind for name, written in facts.items()}
     kinds = (("facts", known), ("conversation", CONVERSATION), ("run", RUN))
     for group, types in kinds:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from apps.documents.domain.changes import Change, Kind, ordered
-from apps.policy.domain.cases import Case
+from apps.policy.domain.cases import PolicyTest
 from apps.policy.domain.proofs.sentences import Sentence
 from apps.policy.domain.rules import Rule
 
@@ -27,7 +27,7 @@ class Text:
     limits: Mapping[str, int]
     may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
     invariants: Mapping[str, Sentence] = field(default_factory=dict)
-    tests: Mapping[str, Case] = field(default_factory=dict)
+    tests: Mapping[str, PolicyTest] = field(default_factory=dict)
 
 
 def compare(before: Text, after: Text) -> list[Change]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from apps.kernel.documents import MAX_INTEGER, Document, Problem, load
 from apps.policy.domain.cases import KEY as CASES
-from apps.policy.domain.cases import Case, case_problems, read_cases
+from apps.policy.domain.cases import PolicyTest, case_problems, read_cases
 from apps.policy.domain.proofs.defaults import KNOWN
 from apps.policy.domain.proofs.sentences import KEY as INVARIANTS
 from apps.policy.domain.proofs.sentences import Sentence, read_sentences, sentence_problems
@@ -38,7 +38,7 @@ class PolicyDocument:
     indent: int = 0
     may_go_without_facts: Mapping[str, str] = field(default_factory=dict)
     invariants: tuple[Sentence, ...] = ()
-    cases: tuple[Case, ...] = ()
+    cases: tuple[PolicyTest, ...] = ()
 
     def position(self, line: int, column: int) -> tuple[int, int]:
         """Where a position of the Cedar text is in the document (lines and columns from 1)."""

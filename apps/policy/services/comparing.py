@@ -10,7 +10,7 @@ from apps.documents.domain.changes import Change, Kind, ordered
 from apps.policy.adapters import rules_of
 from apps.policy.domain.diff import Text, compare
 from apps.policy.domain.document import read_document
-from apps.policy.domain.proofs.assessment import Assessment, Shown
+from apps.policy.domain.proofs.assessment import Assessment, Witness
 from apps.policy.services.simulating import Simulation
 
 _MOVES = {
@@ -70,7 +70,7 @@ def _proved(found: Assessment) -> Iterator[Change]:
         yield Change(f"tools.{shown.tool}", Kind.STRONGER, f"{answered(shown)}: stricter")
 
 
-def answered(shown: Shown) -> str:
+def answered(shown: Witness) -> str:
     """What becomes of the request that shows a difference, in words."""
     before, after = shown.example["before"], shown.example["answer"]
     was, now = before["answer"], after

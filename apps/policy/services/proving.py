@@ -18,7 +18,7 @@ from apps.policy.domain.proofs.assessment import Assessment, Status, as_json, as
 from apps.policy.domain.proofs.defaults import all_of
 from apps.policy.domain.proofs.sentences import Sentence
 from apps.policy.domain.schema import declared_facts
-from apps.policy.models import PolicySet, Proof
+from apps.policy.models import PolicyProof, PolicySet
 
 SOLVER = "apps.policy.adapters.solving"
 VERSION = 1  # of what is asked and modelled: another one is asked anew
@@ -40,7 +40,7 @@ def assess(policy_set: PolicySet, text: str, schema: Mapping[str, Any]) -> Asses
     if (known := _kept(key)) is not None and (known.is_whole or not _is_old(key)):
         return known
     found = _found(task, sentences)
-    Proof.objects.update_or_create(
+    PolicyProof.objects.update_or_create(
         digest=key,
         defaults={"findings": as_json(found), "is_whole": found.is_whole, "at": Now()},
     )
@@ -70,12 +70,12 @@ def _open(found: Assessment) -> dict[str, str]:
 
 
 def _kept(key: str) -> Assessment | None:
-    found = Proof.objects.filter(digest=key).values_list("findings", flat=True).first()
+    found = PolicyProof.objects.filter(digest=key).values_list("findings", flat=True).first()
     return None if found is None else from_json(found)
 
 
 def _is_old(key: str) -> bool:
-    return Proof.objects.filter(digest=key, at__lt=timezone.now() - AGAIN).exists()
+    return PolicyProof.objects.filter(digest=key, at__lt=timezone.now() - AGAIN).exists()
 
 
 def _asked(

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.authn import requires
 from apps.policy import selectors, services
 from apps.policy.domain.document import read_document
-from apps.policy.domain.proofs.assessment import Assessment, Shown
+from apps.policy.domain.proofs.assessment import Assessment, Witness
 from apps.policy.models import PolicySet
 from apps.policy.services.drafting import schema_of
 from apps.policy.views.pages import get_set
@@ -23,7 +23,7 @@ PAST = {"permit": "permitted", "hold": "held for a person", "deny": "denied"}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SaidValue:
     """Something about a request, as people read it."""
 
     name: str
@@ -32,7 +32,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AnswerChange:
     """A tool that is answered otherwise, with a request that shows it."""
 
     tool: str
@@ -40,7 +40,7 @@ class Row:
     before: str
     after: str
     by: str
-    said: tuple[Said, ...]
+    said: tuple[SaidValue, ...]
 
 
 @require_GET
@@ -75,13 +75,13 @@ def _part(request: HttpRequest, found: PolicySet, text: str) -> HttpResponse:
         "set": found,
         "assessment": assessment,
         "rows": list(_rows(assessment)),
-        "findings": [_Shown(f, _examples(f.shown)) for f in assessment.findings],
+        "findings": [_ShownFinding(f, _examples(f.shown)) for f in assessment.findings],
     }
     return render(request, PART, context)
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _ShownFinding:
     finding: Any
     examples: list[Any]
 
@@ -93,12 +93,12 @@ class Example:
     tool: str
     answer: str
     by: str
-    said: tuple[Said, ...]
-    second: tuple[Said, ...]
+    said: tuple[SaidValue, ...]
+    second: tuple[SaidValue, ...]
     then: str
 
 
-def _examples(shown: tuple[Shown, ...]) -> list[Example]:
+def _examples(shown: tuple[Witness, ...]) -> list[Example]:
     return [
         Example(
             one.tool,
@@ -112,13 +112,13 @@ def _examples(shown: tuple[Shown, ...]) -> list[Example]:
     ]
 
 
-def _rows(found: Assessment) -> Iterator[Row]:
+def _rows(found: Assessment) -> Iterator[AnswerChange]:
     for shown, is_weaker in [(s, True) for s in found.weaker] + [
         (s, False) for s in found.stricter
     ]:
         example: Mapping[str, Any] = shown.example
         before = example["before"]
-        yield Row(
+        yield AnswerChange(
             shown.tool,
             is_weaker,
             PAST[before["answer"]],
@@ -130,11 +130,11 @@ def _rows(found: Assessment) -> Iterator[Row]:
         )
 
 
-def _said(telling: Any) -> tuple[Said, ...]:
+def _said(telling: Any) -> tuple[SaidValue, ...]:
     return tuple(_one(entry["name"], entry["value"]) for entry in telling)
 
 
-def _one(name: str, value: Any) -> Said:
+def _one(name: str, value: Any) -> SaidValue:
     is_money = name.endswith("_cents") and isinstance(value, int) and not isinstance(value, bool)
     if isinstance(value, bool):
         value = "yes" if value else "no"
@@ -143,4 +143,4 @@ def _one(name: str, value: Any) -> Said:
     elif isinstance(value, int) and not is_money:
         value = f"{value:,}"
     shown = value if value != "" else "(empty)"
-    return Said(name.partition(".")[2] or name, shown, is_money)
+    return SaidValue(name.partition(".")[2] or name, shown, is_money)

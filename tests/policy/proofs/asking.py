@@ -13,8 +13,8 @@ from apps.policy.adapters.cedar import policy_of
 from apps.policy.adapters.solving import said
 from apps.policy.domain.proofs.questions import About, tools_of
 from apps.policy.domain.proofs.requests import argument_of
-from apps.policy.domain.proofs.symbols import Symbols, Tool
-from apps.policy.domain.proofs.values import Bool, Long, Many, Text, Value
+from apps.policy.domain.proofs.symbols import Symbols
+from apps.policy.domain.proofs.values import BoolTerm, LongTerm, SetTerm, SymbolicValue, TextTerm
 from apps.policy.domain.request import CONVERSATION, MAX_LONG, MIN_LONG, RUN, Request
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 
@@ -86,17 +86,17 @@ class Formulas:
             yield _is(f"({symbols.approvals} {n})", word in request.approvals)
             yield _is(f"({symbols.arguments} {n})", word in lines)
 
-    def _pinned(self, symbol: Value, value: Any) -> Iterator[str]:
+    def _pinned(self, symbol: SymbolicValue, value: Any) -> Iterator[str]:
         words = self.about.words
-        if isinstance(symbol, Many):
+        if isinstance(symbol, SetTerm):
             for n, word in enumerate(words.all):
                 yield _is(symbol.has(str(n)), word in value)
-        elif isinstance(symbol, Text):
+        elif isinstance(symbol, TextTerm):
             yield f"(= {symbol.term} {words.number(value)})"
-        elif isinstance(symbol, Long):
+        elif isinstance(symbol, LongTerm):
             yield f"(= {symbol.term} {value if value >= 0 else f'(- {-value})'})"
         else:
-            assert isinstance(symbol, Bool)
+            assert isinstance(symbol, BoolTerm)
             yield _is(symbol.term, value)
 
 
@@ -368,4 +368,4 @@ def mismatches(about: About, evaluator: Evaluator, requests: list[Request]) -> l
     return found
 
 
-__all__ = ["LIMITS", "SCHEMA", "Requests", "Rules", "Tool", "abouts", "mismatches"]
+__all__ = ["LIMITS", "SCHEMA", "Requests", "Rules", "abouts", "mismatches"]

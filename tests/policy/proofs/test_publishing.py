@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from apps.kernel.errors import InvalidInputError
 from apps.policy import selectors, services
-from apps.policy.models import PolicySet, Proof
+from apps.policy.models import PolicyProof, PolicySet
 from apps.policy.services import proving
 from tests.factories.policy import published
 from tests.policy.texts import SCHEMA, document
@@ -169,7 +169,7 @@ def test_findings_are_kept_by_what_was_asked(
     monkeypatch.setattr(proving, "said_apart", None)  # nobody is asked again
 
     assert services.assess(toys, text, SCHEMA) == found
-    assert Proof.objects.count() == 1
+    assert PolicyProof.objects.count() == 1
     with pytest.raises(TypeError):
         services.assess(toys, with_sentences(document(most_cents=4_001)), SCHEMA)
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from apps.policy.adapters import Evaluator, apart
-from apps.policy.adapters.apart import Said, said_apart
+from apps.policy.adapters.apart import ChildOutput, said_apart
 from apps.policy.domain.proofs.assessment import Assessment, Status, assessed
 from apps.policy.domain.proofs.defaults import DEFAULTS, all_of
 from apps.policy.domain.proofs.sentences import Sentence, read_sentences
@@ -244,7 +244,7 @@ def test_a_child_that_takes_too_much_memory_or_dies_says_nothing(
 
     said = said_apart(SOLVER, {}, seconds=30)
 
-    assert said == Said((), said.ended)
+    assert said == ChildOutput((), said.ended)
     assert said.ended
 
 

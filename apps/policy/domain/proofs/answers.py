@@ -8,8 +8,8 @@ from typing import Any
 
 from apps.policy.domain.proofs.expressions import Expressions, pattern_of
 from apps.policy.domain.proofs.formulas import FALSE, both, either, equal, no
-from apps.policy.domain.proofs.symbols import Script, Symbols, Tool, variables
-from apps.policy.domain.proofs.values import Bool, Entity, Many, Record
+from apps.policy.domain.proofs.symbols import Script, Symbols, ToolShape, variables
+from apps.policy.domain.proofs.values import BoolTerm, EntityTerm, RecordTerm, SetTerm
 from apps.policy.domain.proofs.words import Pattern, Words
 from apps.policy.domain.request import Reads
 from apps.policy.domain.rules import MAX_VOTES, Rule
@@ -82,7 +82,7 @@ def answers_of(policy: Policy, symbols: Symbols, words: Words, script: Script) -
     return _held(policy, spoken, symbols, words, script)
 
 
-def concerns(stored: Mapping[str, Any], tool: Tool) -> bool:
+def concerns(stored: Mapping[str, Any], tool: ToolShape) -> bool:
     """Whether a rule's scope lets it apply to this tool at all."""
     scope = stored["action"]
     if scope["op"] == "All":
@@ -101,7 +101,7 @@ def _asked(stored: Mapping[str, Any], read: Expressions, script: Script) -> _Rou
     return _Round(applies, script.named(either(*fails)))
 
 
-def rule_applies(policy: Mapping[str, Any], read: Expressions) -> Bool:
+def rule_applies(policy: Mapping[str, Any], read: Expressions) -> BoolTerm:
     """Scope and conditions of a rule, in their order."""
     term, fails = both(*_scopes(policy, read)), FALSE
     for condition in policy.get("conditions", ()):
@@ -109,13 +109,13 @@ def rule_applies(policy: Mapping[str, Any], read: Expressions) -> Bool:
         truth = found.term if condition["kind"] == "when" else no(found.term)
         fails = either(fails, both(term, found.fails))
         term = both(term, truth)
-    return Bool(term, fails=fails)
+    return BoolTerm(term, fails=fails)
 
 
 def _scopes(policy: Mapping[str, Any], read: Expressions) -> Iterator[str]:
     for name in ("principal", "resource"):
         scope, entity = policy[name], read.value({"Var": name})
-        assert isinstance(entity, Entity)  # noqa: S101 - they are
+        assert isinstance(entity, EntityTerm)  # noqa: S101 - they are
         if scope["op"] == "is" and scope["entity_type"] != entity.kind:
             yield FALSE
         within = scope.get("entity") or scope.get("in", {}).get("entity")
@@ -145,8 +145,8 @@ def _approved(
         added = (both(equal(term, str(role)), when) for role, when in asked.items())
         return either(given.has(term), *added)
 
-    attributes = {**context.attributes, "approvals": (there, Many(has))}
-    return {**seen, "context": Record(attributes)}
+    attributes = {**context.attributes, "approvals": (there, SetTerm(has))}
+    return {**seen, "context": RecordTerm(attributes)}
 
 
 def _reads_approvals(node: Any) -> bool:

@@ -31,7 +31,7 @@ ORDER = list(Status)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Witness:
     """A request that shows something about a tool, as Cedar itself answers it."""
 
     tool: str
@@ -39,7 +39,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SentenceFinding:
     """A sentence, and what is known of it. ``tools``: of how many it was proved."""
 
     id: str
@@ -48,7 +48,7 @@ class Finding:
     status: Status
     why: str = ""
     tools: int = 0
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[Witness, ...] = ()
     rules: tuple[str, ...] = ()
 
     @property
@@ -61,14 +61,14 @@ class Assessment:
     """Of one text, beside the one in force where there is one. ``undecided``: tools of which it is
     not known whether they are judged more easily, with the reason."""
 
-    findings: tuple[Finding, ...] = ()
-    weaker: tuple[Shown, ...] = ()
-    stricter: tuple[Shown, ...] = ()
+    findings: tuple[SentenceFinding, ...] = ()
+    weaker: tuple[Witness, ...] = ()
+    stricter: tuple[Witness, ...] = ()
     undecided: Mapping[str, str] = field(default_factory=dict)
     compared: bool = False
 
     @property
-    def broken(self) -> tuple[Finding, ...]:
+    def broken(self) -> tuple[SentenceFinding, ...]:
         return tuple(f for f in self.findings if f.breaks)
 
     @property
@@ -87,7 +87,7 @@ class Assessment:
         return f"Weaker for {weaker}, stricter for {stricter}"
 
 
-def _count(shown: Sequence[Shown]) -> str:
+def _count(shown: Sequence[Witness]) -> str:
     return _tools(len({s.tool for s in shown})) if shown else "none"
 
 
@@ -144,24 +144,26 @@ def _last_word(lines: Sequence[Json]) -> bool:
     return any(line["kind"] == "end" for line in lines)
 
 
-def _shown(lines: Iterable[Json], kind: str) -> tuple[Shown, ...]:
+def _shown(lines: Iterable[Json], kind: str) -> tuple[Witness, ...]:
     return tuple(
-        Shown(line["tool"], line["example"])
+        Witness(line["tool"], line["example"])
         for line in lines
         if line["kind"] == kind and line["status"] == "broken"
     )
 
 
-def _finding(sentence: Sentence, lines: Sequence[Json], silent: Mapping[str, str]) -> Finding:
-    def found(status: Status, why: str = "", **more: Any) -> Finding:
+def _finding(
+    sentence: Sentence, lines: Sequence[Json], silent: Mapping[str, str]
+) -> SentenceFinding:
+    def found(status: Status, why: str = "", **more: Any) -> SentenceFinding:
         says = sentence.says
-        return Finding(sentence.id, says, sentence.is_own, status, why, **more)
+        return SentenceFinding(sentence.id, says, sentence.is_own, status, why, **more)
 
     if sentence.waived:
         return found(Status.WAIVED, sentence.waived)
     broken = [line for line in lines if line["status"] == "broken"]
     if broken:
-        return found(Status.BROKEN, shown=tuple(Shown(b["tool"], b["example"]) for b in broken))
+        return found(Status.BROKEN, shown=tuple(Witness(b["tool"], b["example"]) for b in broken))
     unknown = [str(line["why"]) for line in lines if line["status"] in ("unknown", "refused")]
     if unknown or silent:
         return found(Status.UNKNOWN, next(iter([*unknown, *silent.values()])))
@@ -173,14 +175,14 @@ def _finding(sentence: Sentence, lines: Sequence[Json], silent: Mapping[str, str
 
 def _rules_finding(
     sentence: Sentence, rules: tuple[str, ...], silent: Mapping[str, str], is_done: bool
-) -> Finding:
+) -> SentenceFinding:
     """A rule that can never apply is no danger: it is told, and holds nothing up."""
     status, why = Status.PROVED, ""
     if silent or not is_done:
         status, why = Status.UNKNOWN, next(iter(silent.values()), _unsaid(""))
     elif rules:
         status, why = Status.SILENT, f"Never applies, whatever is asked: {', '.join(rules)}"
-    return Finding(sentence.id, sentence.says, sentence.is_own, status, why, rules=rules)
+    return SentenceFinding(sentence.id, sentence.says, sentence.is_own, status, why, rules=rules)
 
 
 def as_json(found: Assessment) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def as_json(found: Assessment) -> dict[str, Any]:
     }
 
 
-def _kept(shown: Shown) -> dict[str, Any]:
+def _kept(shown: Witness) -> dict[str, Any]:
     return {"tool": shown.tool, "example": shown.example}
 
 
@@ -214,7 +216,7 @@ def from_json(kept: Json) -> Assessment:
     """Read what was kept."""
     return Assessment(
         findings=tuple(
-            Finding(
+            SentenceFinding(
                 **{
                     **f,
                     "status": Status(f["status"]),
@@ -231,5 +233,5 @@ def from_json(kept: Json) -> Assessment:
     )
 
 
-def _read(shown: Iterable[Json]) -> tuple[Shown, ...]:
-    return tuple(Shown(s["tool"], s["example"]) for s in shown)
+def _read(shown: Iterable[Json]) -> tuple[Witness, ...]:
+    return tuple(Witness(s["tool"], s["example"]) for s in shown)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.proofs import defaults
-from apps.policy.domain.proofs.examples import Change, is_bolder, is_easier
+from apps.policy.domain.proofs.examples import Alteration, is_bolder, is_easier
 from apps.policy.domain.proofs.requests import Found, request_of
 from apps.policy.domain.proofs.sentences import NOBODY, NOT_BY, Sentence
 from apps.policy.domain.request import Request
@@ -16,13 +16,13 @@ from apps.policy.domain.request import Request
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.policy.domain.proofs.questions import About, Question
+    from apps.policy.domain.proofs.questions import About, ProofQuestion
 
 
-class Asked(Protocol):
+class Answering(Protocol):
     """Who answers: the product's own evaluator."""
 
-    def evaluate_batch(self, requests: Sequence[Request]) -> list[Verdict]: ...
+    def evaluate_batch(self, requests: Sequence[Request]) -> list[PolicyDecision]: ...
 
     def allows(self, request: Request) -> bool: ...
 
@@ -32,14 +32,14 @@ class Judge:
     """``policy`` answers now, ``policy_before`` as published; ``conditions`` say of which requests
     each sentence speaks."""
 
-    policy: Asked
-    policy_before: Asked | None
-    conditions: Mapping[str, Asked]
+    policy: Answering
+    policy_before: Answering | None
+    conditions: Mapping[str, Answering]
 
-    def now(self, request: Request) -> Verdict:
+    def now(self, request: Request) -> PolicyDecision:
         return self.policy.evaluate_batch([request])[0]
 
-    def then(self, request: Request) -> Verdict:
+    def then(self, request: Request) -> PolicyDecision:
         assert self.policy_before is not None  # noqa: S101 - only asked where there is one
         return self.policy_before.evaluate_batch([request])[0]
 
@@ -53,7 +53,7 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ProofClaim:
     """``kind``: ``sentence``, or ``weaker`` or ``stricter`` than what is published."""
 
     kind: str
@@ -66,11 +66,11 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ProofCase:
     """A finding: the claim, and for one about two requests how the second differs."""
 
-    claim: Claim
-    change: Change | None = None
+    claim: ProofClaim
+    change: Alteration | None = None
 
     def shows(self, request: Request) -> bool:
         """Whether this request still shows it."""
@@ -129,7 +129,7 @@ def _is_more(one: Request, other: Request) -> bool:
     return all(isinstance(a, int) for a in amounts) and 0 <= amounts[0] < amounts[1]  # type: ignore[operator]
 
 
-def _answered(verdict: Verdict) -> dict[str, Any]:
+def _answered(verdict: PolicyDecision) -> dict[str, Any]:
     return {
         "answer": verdict.answer.value,
         "roles": list(verdict.roles),
@@ -153,19 +153,23 @@ def _differs(one: Request, other: Request) -> list[dict[str, Any]]:
     return found
 
 
-def case_of(claim: Claim, question: Question, first: Request, about: About, found: Found) -> Case:
+def case_of(
+    claim: ProofClaim, question: ProofQuestion, first: Request, about: About, found: Found
+) -> ProofCase:
     """The case of a solver's finding."""
     if question.second is None:
-        return Case(claim)
+        return ProofCase(claim)
     if question.hidden is not None:
         hidden = frozenset(name for name, term in question.hidden.items() if found(term))
-        return Case(claim, Change(hidden=hidden & set(first.facts)))
+        return ProofCase(claim, Alteration(hidden=hidden & set(first.facts)))
     second = request_of(question.second, about.words, found)
     sentence = claim.sentence
     twin = sentence.twin if sentence else ""
     if twin == defaults.MORE_MONEY:
         amount = second.facts.get("amount_cents")
-        return Case(claim, Change(facts={"amount_cents": amount}))
+        return ProofCase(claim, Alteration(facts={"amount_cents": amount}))
     if twin == defaults.OTHER_AGENT:
-        return Case(claim, Change(agent=(second.agent, second.agent_kind, second.agent_model)))
-    return Case(claim, Change(approvals=second.approvals))
+        return ProofCase(
+            claim, Alteration(agent=(second.agent, second.agent_kind, second.agent_model))
+        )
+    return ProofCase(claim, Alteration(approvals=second.approvals))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apps.policy.domain.decision import Verdict
+from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.request import MAX_LONG, Request
 
 RANK = {"permit": 0, "hold": 1, "deny": 2}
@@ -19,7 +19,7 @@ Shows = Callable[[Request], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Alteration:
     """How a second request differs from a first one."""
 
     facts: Mapping[str, Any] | None = None
@@ -40,12 +40,12 @@ class Change:
         return changed
 
 
-def is_bolder(one: Verdict, other: Verdict) -> bool:
+def is_bolder(one: PolicyDecision, other: PolicyDecision) -> bool:
     """Whether the first answer lets more happen than the second."""
     return RANK[one.answer.value] < RANK[other.answer.value]
 
 
-def is_easier(one: Verdict, other: Verdict) -> bool:
+def is_easier(one: PolicyDecision, other: PolicyDecision) -> bool:
     """The same; of two holds the one that asks fewer votes, or not all the roles."""
     if one.answer == other.answer == "hold":
         return one.votes < other.votes or not set(other.roles) <= set(one.roles)

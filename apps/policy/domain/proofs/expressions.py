@@ -23,21 +23,21 @@ from apps.policy.domain.proofs.formulas import (
 )
 from apps.policy.domain.proofs.symbols import Script
 from apps.policy.domain.proofs.values import (
-    Bool,
-    Entity,
-    Long,
-    Many,
-    Record,
-    Text,
+    BoolTerm,
+    EntityTerm,
+    LongTerm,
+    RecordTerm,
+    SetTerm,
+    SymbolicValue,
+    TextTerm,
     UntranslatableError,
-    Value,
     chosen,
 )
 from apps.policy.domain.proofs.words import WILDCARD, Pattern, Words
 from apps.policy.domain.request import MAX_LONG, MIN_LONG
 
 Node = Mapping[str, Any]
-BROKEN = Bool(FALSE, fails=TRUE)
+BROKEN = BoolTerm(FALSE, fails=TRUE)
 COMPARED = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
 COUNTED = {"+": "+", "-": "-", "*": "*"}
 
@@ -45,9 +45,11 @@ COUNTED = {"+": "+", "-": "-", "*": "*"}
 class Expressions:
     """Reads expressions about one request: ``variables`` are what rules see of it."""
 
-    def __init__(self, variables: Mapping[str, Value], words: Words, script: Script) -> None:
+    def __init__(
+        self, variables: Mapping[str, SymbolicValue], words: Words, script: Script
+    ) -> None:
         self._variables, self._words, self._script = variables, words, script
-        self._readers: dict[str, Callable[[Any], Value]] = {
+        self._readers: dict[str, Callable[[Any], SymbolicValue]] = {
             "Value": self._literal,
             "Var": lambda name: self._variables[name],
             "Set": self._set,
@@ -62,7 +64,7 @@ class Expressions:
             "like": self._like,
             ".": self._attribute,
             "has": self._has,
-            "neg": lambda body: self._counted("-", Long("0"), self._long(body["arg"])),
+            "neg": lambda body: self._counted("-", LongTerm("0"), self._long(body["arg"])),
             "contains": self._contains,
             "containsAll": self._contains_all,
             "containsAny": self._contains_any,
@@ -71,7 +73,7 @@ class Expressions:
             **{sign: self._arithmetic(sign) for sign in COUNTED},
         }
 
-    def value(self, node: Node) -> Value:
+    def value(self, node: Node) -> SymbolicValue:
         """What an expression is worth. Raises ``UntranslatableError``."""
         ((kind, body),) = node.items()
         reader = self._readers.get(kind)
@@ -79,31 +81,31 @@ class Expressions:
             raise UntranslatableError(f"“{kind}”")
         return reader(body)
 
-    def condition(self, node: Node) -> Bool:
+    def condition(self, node: Node) -> BoolTerm:
         """The same, of which a truth is asked: anything else is an error."""
         value = self.value(node)
-        return value if isinstance(value, Bool) else BROKEN
+        return value if isinstance(value, BoolTerm) else BROKEN
 
     # --- literals and paths -------------------------------------------------------------------
 
-    def _literal(self, found: Any) -> Value:
+    def _literal(self, found: Any) -> SymbolicValue:
         if isinstance(found, bool):
-            return Bool(TRUE if found else FALSE)
+            return BoolTerm(TRUE if found else FALSE)
         if isinstance(found, int):
-            return Long(number(found))
+            return LongTerm(number(found))
         if isinstance(found, str):
             return self._word(found)
         if isinstance(found, Mapping) and "__entity" in found:
             return self._entity(found["__entity"])
         raise UntranslatableError("a literal of another type than yes or no, number, text, entity")
 
-    def _word(self, text: str) -> Text:
-        return Text(str(self._words.number(text)))
+    def _word(self, text: str) -> TextTerm:
+        return TextTerm(str(self._words.number(text)))
 
-    def _entity(self, uid: Mapping[str, str]) -> Entity:
-        return Entity(uid["type"], str(self._words.number(uid["id"])))
+    def _entity(self, uid: Mapping[str, str]) -> EntityTerm:
+        return EntityTerm(uid["type"], str(self._words.number(uid["id"])))
 
-    def _attribute(self, body: Node) -> Value:
+    def _attribute(self, body: Node) -> SymbolicValue:
         left = self.value(body["left"])
         found = self._attributes(left).get(body["attr"])
         if found is None:
@@ -111,28 +113,28 @@ class Expressions:
         there, value = found
         return value.failing(left.fails, no(there))
 
-    def _has(self, body: Node) -> Value:
+    def _has(self, body: Node) -> SymbolicValue:
         left = self.value(body["left"])
-        if not isinstance(left, Entity | Record):
+        if not isinstance(left, EntityTerm | RecordTerm):
             return BROKEN
         there, _ = self._attributes(left).get(body["attr"], (FALSE, BROKEN))
-        return Bool(there, fails=left.fails)
+        return BoolTerm(there, fails=left.fails)
 
     @staticmethod
-    def _attributes(value: Value) -> Mapping[str, tuple[str, Value]]:
-        if isinstance(value, Entity) and value.attributes is None:
+    def _attributes(value: SymbolicValue) -> Mapping[str, tuple[str, SymbolicValue]]:
+        if isinstance(value, EntityTerm) and value.attributes is None:
             raise UntranslatableError("attributes of an entity that a rule writes down")
-        return (value.attributes or {}) if isinstance(value, Entity | Record) else {}
+        return (value.attributes or {}) if isinstance(value, EntityTerm | RecordTerm) else {}
 
     # --- truths -------------------------------------------------------------------------------
 
-    def _bool(self, term: str, *fails: str) -> Bool:
-        return Bool(self._script.named(term), fails=self._script.named(either(*fails)))
+    def _bool(self, term: str, *fails: str) -> BoolTerm:
+        return BoolTerm(self._script.named(term), fails=self._script.named(either(*fails)))
 
-    def _not(self, value: Bool) -> Bool:
-        return Bool(no(value.term), fails=value.fails)
+    def _not(self, value: BoolTerm) -> BoolTerm:
+        return BoolTerm(no(value.term), fails=value.fails)
 
-    def _and(self, body: Node) -> Value:
+    def _and(self, body: Node) -> SymbolicValue:
         left = self.condition(body["left"])
         if left.term == FALSE:
             return left
@@ -140,7 +142,7 @@ class Expressions:
         fails = either(left.fails, both(left.term, right.fails))
         return self._bool(both(left.term, right.term), fails)
 
-    def _or(self, body: Node) -> Value:
+    def _or(self, body: Node) -> SymbolicValue:
         left = self.condition(body["left"])
         if left.term == TRUE:
             return left
@@ -148,7 +150,7 @@ class Expressions:
         fails = either(left.fails, both(no(left.term), right.fails))
         return self._bool(either(left.term, right.term), fails)
 
-    def _if(self, body: Node) -> Value:
+    def _if(self, body: Node) -> SymbolicValue:
         asked = self.condition(body["if"])
         if asked.term in (TRUE, FALSE):
             branch = self.value(body["then" if asked.term == TRUE else "else"])
@@ -161,69 +163,69 @@ class Expressions:
 
     # --- numbers ------------------------------------------------------------------------------
 
-    def _long(self, node: Node) -> Long:
+    def _long(self, node: Node) -> LongTerm:
         value = self.value(node)
-        return value if isinstance(value, Long) else Long("0", fails=TRUE)
+        return value if isinstance(value, LongTerm) else LongTerm("0", fails=TRUE)
 
-    def _comparison(self, sign: str) -> Callable[[Node], Value]:
-        def read(body: Node) -> Value:
+    def _comparison(self, sign: str) -> Callable[[Node], SymbolicValue]:
+        def read(body: Node) -> SymbolicValue:
             left, right = self._long(body["left"]), self._long(body["right"])
             term = f"({COMPARED[sign]} {left.term} {right.term})"
             return self._bool(term, left.fails, right.fails)
 
         return read
 
-    def _arithmetic(self, sign: str) -> Callable[[Node], Value]:
-        def read(body: Node) -> Value:
+    def _arithmetic(self, sign: str) -> Callable[[Node], SymbolicValue]:
+        def read(body: Node) -> SymbolicValue:
             return self._counted(sign, self._long(body["left"]), self._long(body["right"]))
 
         return read
 
-    def _counted(self, sign: str, left: Long, right: Long) -> Value:
+    def _counted(self, sign: str, left: LongTerm, right: LongTerm) -> SymbolicValue:
         term = self._script.named(f"({sign} {left.term} {right.term})", "Int")
         inside = f"(<= {number(MIN_LONG)} {term} {number(MAX_LONG)})"
-        return Long(term, fails=self._script.named(either(left.fails, right.fails, no(inside))))
+        return LongTerm(term, fails=self._script.named(either(left.fails, right.fails, no(inside))))
 
     # --- texts and entities -------------------------------------------------------------------
 
-    def _equals(self, body: Node) -> Bool:
+    def _equals(self, body: Node) -> BoolTerm:
         left, right = self.value(body["left"]), self.value(body["right"])
         return self._bool(self._same(left, right), left.fails, right.fails)
 
-    def _same(self, left: Value, right: Value) -> str:
-        if isinstance(left, Record) or isinstance(right, Record):
+    def _same(self, left: SymbolicValue, right: SymbolicValue) -> str:
+        if isinstance(left, RecordTerm) or isinstance(right, RecordTerm):
             raise UntranslatableError("“==” of records")
         if type(left) is not type(right):
             return FALSE
-        if isinstance(left, Entity) and isinstance(right, Entity):
+        if isinstance(left, EntityTerm) and isinstance(right, EntityTerm):
             return equal(left.name, right.name) if left.kind == right.kind else FALSE
-        if isinstance(left, Many) and isinstance(right, Many):
+        if isinstance(left, SetTerm) and isinstance(right, SetTerm):
             return both(self._within(left, right), self._within(right, left))
-        assert isinstance(left, Bool | Long | Text)  # noqa: S101 - there are no others
-        assert isinstance(right, Bool | Long | Text)  # noqa: S101 - of the same type
+        assert isinstance(left, BoolTerm | LongTerm | TextTerm)  # noqa: S101 - there are no others
+        assert isinstance(right, BoolTerm | LongTerm | TextTerm)  # noqa: S101 - of the same type
         return equal(left.term, right.term)
 
-    def _like(self, body: Node) -> Value:
+    def _like(self, body: Node) -> SymbolicValue:
         left = self.value(body["left"])
-        if not isinstance(left, Text):
+        if not isinstance(left, TextTerm):
             return BROKEN
         fitting = self._words.matching[pattern_of(body["pattern"])]
         term = either(*(equal(left.term, str(n)) for n in sorted(fitting)))
         return self._bool(term if len(fitting) < len(self._words.all) else TRUE, left.fails)
 
-    def _in(self, body: Node) -> Value:
+    def _in(self, body: Node) -> SymbolicValue:
         left, right = self.value(body["left"]), body["right"]
         if "Set" in right:
             groups = [self.value(node) for node in right["Set"]]
         else:
             groups = [self.value(right)]
         fails = [left.fails, *(group.fails for group in groups)]
-        if not isinstance(left, Entity) or not all(isinstance(g, Entity) for g in groups):
+        if not isinstance(left, EntityTerm) or not all(isinstance(g, EntityTerm) for g in groups):
             return BROKEN
         return self._bool(either(*(self.is_in(left, g) for g in groups)), *fails)
 
-    def is_in(self, entity: Entity, group: Value) -> str:
-        assert isinstance(group, Entity)  # noqa: S101 - asked before
+    def is_in(self, entity: EntityTerm, group: SymbolicValue) -> str:
+        assert isinstance(group, EntityTerm)  # noqa: S101 - asked before
         if entity.attributes is None:
             raise UntranslatableError("“in” of an entity that a rule writes down")
         above = (
@@ -233,46 +235,48 @@ class Expressions:
         )
         return either(self._same(entity, group), *above)
 
-    def _is(self, body: Node) -> Value:
+    def _is(self, body: Node) -> SymbolicValue:
         left = self.value(body["left"])
-        if not isinstance(left, Entity):
+        if not isinstance(left, EntityTerm):
             return BROKEN
         if left.kind != body["entity_type"]:
-            return Bool(FALSE, fails=left.fails)
+            return BoolTerm(FALSE, fails=left.fails)
         if "in" not in body:
-            return Bool(TRUE, fails=left.fails)
+            return BoolTerm(TRUE, fails=left.fails)
         return self._in({"left": body["left"], "right": body["in"]})
 
     # --- sets ---------------------------------------------------------------------------------
 
-    def _set(self, body: list[Node]) -> Value:
+    def _set(self, body: list[Node]) -> SymbolicValue:
         found = [self.value(node) for node in body]
         kinds = {type(value) for value in found}
-        if len(kinds) > 1 or not kinds <= {Text, Long}:
+        if len(kinds) > 1 or not kinds <= {TextTerm, LongTerm}:
             raise UntranslatableError("a set of anything but texts or whole numbers")
-        terms = tuple(v.term for v in found if isinstance(v, Text | Long))
+        terms = tuple(v.term for v in found if isinstance(v, TextTerm | LongTerm))
         fails = either(*(value.fails for value in found))
         of = next(iter(kinds), None)
-        return Many(lambda t: either(*(equal(t, e) for e in terms)), terms, of, fails=fails)
+        return SetTerm(lambda t: either(*(equal(t, e) for e in terms)), terms, of, fails=fails)
 
-    def _many(self, node: Node) -> Many:
+    def _many(self, node: Node) -> SetTerm:
         value = self.value(node)
-        return value if isinstance(value, Many) else Many(lambda _: FALSE, (), None, fails=TRUE)
+        return (
+            value if isinstance(value, SetTerm) else SetTerm(lambda _: FALSE, (), None, fails=TRUE)
+        )
 
-    def _contains(self, body: Node) -> Value:
+    def _contains(self, body: Node) -> SymbolicValue:
         left, right = self._many(body["left"]), self.value(body["right"])
-        if isinstance(right, Entity | Many | Record):
+        if isinstance(right, EntityTerm | SetTerm | RecordTerm):
             raise UntranslatableError("a set of anything but texts or whole numbers")
         term = FALSE
-        if isinstance(right, Text | Long) and type(right) is left.of:
+        if isinstance(right, TextTerm | LongTerm) and type(right) is left.of:
             term = left.has(right.term)
         return self._bool(term, left.fails, right.fails)
 
-    def _contains_all(self, body: Node) -> Value:
+    def _contains_all(self, body: Node) -> SymbolicValue:
         left, right = self._many(body["left"]), self._many(body["right"])
         return self._bool(self._within(right, left), left.fails, right.fails)
 
-    def _contains_any(self, body: Node) -> Value:
+    def _contains_any(self, body: Node) -> SymbolicValue:
         left, right = self._many(body["left"]), self._many(body["right"])
         one, other = (left, right) if right.listed is not None else (right, left)
         common = [one.has(t) for t in self._elements(other)] if one.of is other.of else []
@@ -280,16 +284,16 @@ class Expressions:
             common = [both(one.has(t), other.has(t)) for t in self._elements(other)]
         return self._bool(either(*common), left.fails, right.fails)
 
-    def _is_empty(self, body: Node) -> Value:
+    def _is_empty(self, body: Node) -> SymbolicValue:
         asked = self._many(body["arg"])
         return self._bool(no(either(*(asked.has(t) for t in self._elements(asked)))), asked.fails)
 
-    def _within(self, small: Many, large: Many) -> str:
+    def _within(self, small: SetTerm, large: SetTerm) -> str:
         """Whether each element of one is in the other."""
         inside = large.has if small.of is large.of else lambda _: FALSE
         return both(*(implies(small.has(t), inside(t)) for t in self._elements(small)))
 
-    def _elements(self, found: Many) -> tuple[str, ...]:
+    def _elements(self, found: SetTerm) -> tuple[str, ...]:
         """Terms of all that can be in a set."""
         if found.listed is not None:
             return found.listed

@@ -28,13 +28,13 @@ from apps.policy.domain.proofs.symbols import (
     AGENT,
     Script,
     Symbols,
-    Tool,
+    ToolShape,
     symbols_of,
     variables,
     with_fact,
     without_facts,
 )
-from apps.policy.domain.proofs.values import Long, Text
+from apps.policy.domain.proofs.values import LongTerm, TextTerm
 from apps.policy.domain.proofs.words import Words, words_for
 from apps.policy.domain.request import EVERYTHING
 from apps.policy.domain.rules import names_read
@@ -50,7 +50,7 @@ GROUPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ProofQuestion:
     """``broken``: when a request, or a pair of them, breaks the sentence. ``met``: when it speaks
     of the request at all. ``hidden``: the unknown that says whether the second lacks a fact."""
 
@@ -66,7 +66,7 @@ class About:
 
     def __init__(
         self,
-        tool: Tool,
+        tool: ToolShape,
         policy: Policy,
         *,
         before: Policy | None = None,
@@ -137,7 +137,7 @@ class About:
             return need.removeprefix("limits.") in self.policy.limits
         return need in self.tool.facts
 
-    def question(self, sentence: Sentence) -> Question | None:
+    def question(self, sentence: Sentence) -> ProofQuestion | None:
         """None where there is nothing to ask."""
         if sentence.twin:
             return self._twins().get(sentence.twin, lambda: None)()
@@ -148,7 +148,7 @@ class About:
         }
         said = answer[sentence.answer]
         met = both(self._condition(sentence), self._approval(sentence))
-        return Question(both(met, no(said) if sentence.always else said), met)
+        return ProofQuestion(both(met, no(said) if sentence.always else said), met)
 
     def _condition(self, sentence: Sentence) -> str:
         stored = self._conditions.get(sentence.id)
@@ -174,30 +174,30 @@ class About:
             defaults.FEWER_FACTS: self._fewer_facts,
             defaults.FEWER_APPROVALS: self._fewer_approvals,
             defaults.UNASKED_APPROVALS: self._unasked_approvals,
-            defaults.FAILS: lambda: Question(self.answers.fails),
+            defaults.FAILS: lambda: ProofQuestion(self.answers.fails),
         }
 
-    def _more_money(self) -> Question | None:
+    def _more_money(self) -> ProofQuestion | None:
         fact = self.symbols.facts[AMOUNT]
         if fact.declared.kind != "long" or AMOUNT not in self.policy.mentioned:
             return None
-        assert isinstance(fact.value, Long)  # noqa: S101 - declared as one
+        assert isinstance(fact.value, LongTerm)  # noqa: S101 - declared as one
         more = self.script.fresh("Int")
         self.script.require(f"(<= {more} 9223372036854775807)")
         larger = both(fact.known, f"(> {more} {fact.value.term})", f"(>= {fact.value.term} 0)")
-        second = with_fact(self.symbols, AMOUNT, replace(fact, value=Long(more)))
+        second = with_fact(self.symbols, AMOUNT, replace(fact, value=LongTerm(more)))
         return self._compared(second, larger, second_easier=True)
 
-    def _other_agent(self) -> Question | None:
+    def _other_agent(self) -> ProofQuestion | None:
         fresh = {}
         for path in AGENT:
             term = self.script.fresh("Int")
             self.script.require(f"(<= 0 {term} {len(self.words.all) - 1})")
-            fresh[path] = Text(term)
+            fresh[path] = TextTerm(term)
         second = replace(self.symbols, others={**self.symbols.others, **fresh})
         return self._compared(second, TRUE, second_easier=True)
 
-    def _fewer_facts(self) -> Question | None:
+    def _fewer_facts(self) -> ProofQuestion | None:
         read = [name for name in self.symbols.facts if name in self.policy.mentioned]
         if not read or self.tool.name in self.policy.exempt:
             return None
@@ -205,9 +205,9 @@ class About:
         second = without_facts(self.symbols, hidden)
         other = self._answers(self.policy, second)
         broken = both(self.nobody, other.permit, no(self.answers.permit))
-        return Question(broken, TRUE, second, hidden)
+        return ProofQuestion(broken, TRUE, second, hidden)
 
-    def _fewer_approvals(self) -> Question | None:
+    def _fewer_approvals(self) -> ProofQuestion | None:
         given = self.script.fresh("Bool", "Int")
         less = both(
             *(
@@ -218,7 +218,7 @@ class About:
         second = replace(self.symbols, approvals=given)
         return self._compared(second, less, second_easier=True)
 
-    def _unasked_approvals(self) -> Question | None:
+    def _unasked_approvals(self) -> ProofQuestion | None:
         """The second has only the approvals of roles that rules ask for, and no more."""
         asked = {r.role for r in self.policy.rules.values() if r.role} | {ROLE}
         given = self.script.fresh("Bool", "Int")
@@ -232,10 +232,10 @@ class About:
         second = replace(self.symbols, approvals=given)
         return self._compared(second, both(*alike), second_easier=False)
 
-    def _compared(self, second: Symbols, differs: str, *, second_easier: bool) -> Question:
+    def _compared(self, second: Symbols, differs: str, *, second_easier: bool) -> ProofQuestion:
         other = self._answers(self.policy, second)
         worse = bolder(other, self.answers) if second_easier else bolder(self.answers, other)
-        return Question(both(differs, worse), TRUE, second)
+        return ProofQuestion(both(differs, worse), TRUE, second)
 
     # --- rules and versions -------------------------------------------------------------------
 
@@ -263,20 +263,20 @@ class About:
         exempt = self.tool.name in policy.exempt
         return rules, policy.limits, policy.mentioned, policy.reads, asks, exempt
 
-    def weaker(self) -> Question:
+    def weaker(self) -> ProofQuestion:
         """Where the policy asks less than the one before."""
         assert self.answers_before is not None  # noqa: S101 - there is something to compare with
-        return Question(easier(self.answers, self.answers_before))
+        return ProofQuestion(easier(self.answers, self.answers_before))
 
-    def stricter(self) -> Question:
+    def stricter(self) -> ProofQuestion:
         assert self.answers_before is not None  # noqa: S101 - there is something to compare with
-        return Question(easier(self.answers_before, self.answers))
+        return ProofQuestion(easier(self.answers_before, self.answers))
 
 
-def tools_of(schema: Mapping[str, Any], domain: str) -> list[Tool]:
+def tools_of(schema: Mapping[str, Any], domain: str) -> list[ToolShape]:
     """The tools of a schema."""
     found = [
-        Tool(
+        ToolShape(
             name=tool,
             effect=schema[""]["actions"][tool]["memberOf"][0]["id"],
             domain=domain,

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from apps.policy.domain.proofs.symbols import Fact, Symbols
-from apps.policy.domain.proofs.values import Bool, Long, Many, Text, Value
+from apps.policy.domain.proofs.symbols import FactSymbol, Symbols
+from apps.policy.domain.proofs.values import BoolTerm, LongTerm, SetTerm, SymbolicValue, TextTerm
 from apps.policy.domain.proofs.words import Words
 from apps.policy.domain.request import CONVERSATION, RUN, Request, scalar_arguments
 
@@ -18,7 +18,7 @@ ODD = None  # what came in the place of a fact that is mistyped
 def request_of(symbols: Symbols, words: Words, found: Found) -> Request:
     """The request that these values describe."""
     tool = symbols.tool
-    read = Reading(words, found)
+    read = ModelReader(words, found)
     others = {path: read.value(value) for path, value in symbols.others.items()}
     return Request(
         agent=others["agent.id"],
@@ -37,20 +37,20 @@ def request_of(symbols: Symbols, words: Words, found: Found) -> Request:
     )
 
 
-class Reading:
+class ModelReader:
     """Reads values of any type."""
 
     def __init__(self, words: Words, found: Found) -> None:
         self._words, self.found = words, found
 
-    def value(self, value: Value) -> Any:
-        if isinstance(value, Text):
+    def value(self, value: SymbolicValue) -> Any:
+        if isinstance(value, TextTerm):
             return self._words.all[self.found(value.term)]
-        if isinstance(value, Many):
+        if isinstance(value, SetTerm):
             return [w for n, w in enumerate(self._words.all) if self.found(value.has(str(n)))]
-        if isinstance(value, Bool):
+        if isinstance(value, BoolTerm):
             return bool(self.found(value.term))
-        assert isinstance(value, Long)  # noqa: S101 - there are no others
+        assert isinstance(value, LongTerm)  # noqa: S101 - there are no others
         return self.found(value.term)
 
     def members(self, function: str) -> list[str]:
@@ -58,7 +58,7 @@ class Reading:
         return [word for n, word in found if self.found(f"({function} {n})")]
 
 
-def _facts(facts: Mapping[str, Fact], read: Reading) -> dict[str, Any]:
+def _facts(facts: Mapping[str, FactSymbol], read: ModelReader) -> dict[str, Any]:
     known = {}
     for name, fact in facts.items():
         if read.found(fact.known):

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from apps.policy.domain.proofs.formulas import FALSE, TRUE, both, either, no, number
-from apps.policy.domain.proofs.values import Bool, Entity, Long, Many, Record, Text, Value
+from apps.policy.domain.proofs.values import (
+    BoolTerm,
+    EntityTerm,
+    LongTerm,
+    RecordTerm,
+    SetTerm,
+    SymbolicValue,
+    TextTerm,
+)
 from apps.policy.domain.proofs.words import Words
 from apps.policy.domain.request import CONVERSATION, MAX_LONG, MIN_LONG, RUN, Reads
 from apps.policy.domain.schema import FactDeclaration
@@ -16,7 +24,7 @@ NAMED_FROM = 48  # characters: a longer term gets a name, so that no formula gro
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class ToolShape:
     """A tool as the schema declares it, in the domain that the requests come from. ``previewed``:
     its facts come from a preview, which may fail."""
 
@@ -59,26 +67,26 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class FactSymbol:
     """``known``: it came, as declared. ``odd``: something else came in its place."""
 
     declared: FactDeclaration
     known: str
     odd: str
-    value: Value
+    value: SymbolicValue
 
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
     """The unknowns of one request. ``others`` are agent, conversation and run by path."""
 
-    tool: Tool
+    tool: ToolShape
     listed: str
     approvals: str  # a function from words
     arguments: str
     preview_failed: str
-    facts: Mapping[str, Fact]
-    others: Mapping[str, Value]
+    facts: Mapping[str, FactSymbol]
+    others: Mapping[str, SymbolicValue]
 
     @property
     def unknown(self) -> str:
@@ -92,7 +100,7 @@ class Symbols:
         return either(self.preview_failed, *missing)
 
 
-def symbols_of(tool: Tool, words: Words, script: Script) -> Symbols:
+def symbols_of(tool: ToolShape, words: Words, script: Script) -> Symbols:
     """Unknowns for everything, each within what it can be."""
     others = {
         **{path: _value(kind, words, script) for path, kind in AGENT.items()},
@@ -113,29 +121,29 @@ def symbols_of(tool: Tool, words: Words, script: Script) -> Symbols:
     )
 
 
-def _fact(declared: FactDeclaration, words: Words, script: Script) -> Fact:
+def _fact(declared: FactDeclaration, words: Words, script: Script) -> FactSymbol:
     known, odd = script.fresh("Bool"), script.fresh("Bool")
     script.require(no(both(known, odd)))
-    return Fact(declared, known, odd, _value(declared.kind, words, script))
+    return FactSymbol(declared, known, odd, _value(declared.kind, words, script))
 
 
-def _value(kind: str, words: Words, script: Script, *, least: int = MIN_LONG) -> Value:
+def _value(kind: str, words: Words, script: Script, *, least: int = MIN_LONG) -> SymbolicValue:
     if kind == "bool":
-        return Bool(script.fresh("Bool"))
+        return BoolTerm(script.fresh("Bool"))
     if kind == "set":
         return many(script.fresh("Bool", "Int"))
     low, high = (least, MAX_LONG) if kind == "long" else (0, len(words.all) - 1)
     term = script.fresh("Int")
     script.require(f"(<= {number(low)} {term} {number(high)})")
-    return Long(term) if kind == "long" else Text(term)
+    return LongTerm(term) if kind == "long" else TextTerm(term)
 
 
-def many(function: str) -> Many:
+def many(function: str) -> SetTerm:
     """A set of words by what says of each whether it is in."""
-    return Many(lambda term: f"({function} {term})")
+    return SetTerm(lambda term: f"({function} {term})")
 
 
-def with_fact(symbols: Symbols, name: str, changed: Fact) -> Symbols:
+def with_fact(symbols: Symbols, name: str, changed: FactSymbol) -> Symbols:
     return replace(symbols, facts={**symbols.facts, name: changed})
 
 
@@ -158,7 +166,7 @@ def variables(
     words: Words,
     mentioned: Iterable[str],
     reads: Reads,
-) -> dict[str, Value]:
+) -> dict[str, SymbolicValue]:
     """What a rule sees: principal, action, resource and context. ``mentioned``: the facts that
     are sent since the text mentions them; ``reads``: so for everything else."""
     tool = symbols.tool
@@ -168,37 +176,41 @@ def variables(
         "name": tool.name,
         "effect": tool.effect,
     }
-    known: dict[str, tuple[str, Value]] = {
-        name: (TRUE, Text(str(words.number(word)))) for name, word in resource.items()
+    known: dict[str, tuple[str, SymbolicValue]] = {
+        name: (TRUE, TextTerm(str(words.number(word)))) for name, word in resource.items()
     }
     principal = symbols.others["agent.id"]
-    assert isinstance(principal, Text)  # noqa: S101 - AGENT says so
+    assert isinstance(principal, TextTerm)  # noqa: S101 - AGENT says so
     own = str(words.number(f"{tool.domain}/{tool.name}"))
     return {
-        "principal": Entity("Agent", principal.term, agent),
-        "action": Entity("Action", str(words.number(tool.name)), {}, (("Action", tool.effect),)),
-        "resource": Entity("Tool", own, {**known, "listed": (TRUE, Bool(symbols.listed))}),
-        "context": Record(_context(symbols, limits, set(mentioned), reads)),
+        "principal": EntityTerm("Agent", principal.term, agent),
+        "action": EntityTerm(
+            "Action", str(words.number(tool.name)), {}, (("Action", tool.effect),)
+        ),
+        "resource": EntityTerm("Tool", own, {**known, "listed": (TRUE, BoolTerm(symbols.listed))}),
+        "context": RecordTerm(_context(symbols, limits, set(mentioned), reads)),
     }
 
 
 def _context(
     symbols: Symbols, limits: Mapping[str, int], mentioned: set[str], reads: Reads
-) -> dict[str, tuple[str, Value]]:
+) -> dict[str, tuple[str, SymbolicValue]]:
     facts = {
         name: (fact.known, fact.value) for name, fact in symbols.facts.items() if name in mentioned
     }
-    arguments = many(symbols.arguments) if reads.arguments else Many(lambda _: FALSE, (), None)
-    groups: dict[str, Value] = {
-        "facts": Record(facts),
+    arguments = many(symbols.arguments) if reads.arguments else SetTerm(lambda _: FALSE, (), None)
+    groups: dict[str, SymbolicValue] = {
+        "facts": RecordTerm(facts),
         "conversation": _group(symbols, "conversation", reads.conversation),
         "run": _group(symbols, "run", reads.run),
         "arguments": arguments,
-        "limits": Record({name: (TRUE, Long(number(value))) for name, value in limits.items()}),
+        "limits": RecordTerm(
+            {name: (TRUE, LongTerm(number(value))) for name, value in limits.items()}
+        ),
         "approvals": many(symbols.approvals),
     }
     return {name: (TRUE, value) for name, value in groups.items()}
 
 
-def _group(symbols: Symbols, group: str, names: Iterable[str]) -> Record:
-    return Record({name: (TRUE, symbols.others[f"{group}.{name}"]) for name in names})
+def _group(symbols: Symbols, group: str, names: Iterable[str]) -> RecordTerm:
+    return RecordTerm({name: (TRUE, symbols.others[f"{group}.{name}"]) for name in names})

@@ -7,12 +7,12 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('policy', '0007_first_schema'),
+        ('policy', '0008_only_added_to'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Proof',
+            name='PolicyProof',
             fields=[
                 ('digest', models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ('findings', models.JSONField()),
