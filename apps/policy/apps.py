@@ -5,9 +5,10 @@ from django.apps import AppConfig
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
 from apps.accounts.registry import add_entries, add_permissions
+from apps.audit.domain.duty import Duty
 from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
-from apps.audit.registry import add_guards, add_streams
+from apps.audit.registry import add_duties, add_guards, add_streams
 from apps.documents.selectors import declare
 
 PERMISSIONS = (
@@ -15,6 +16,11 @@ PERMISSIONS = (
     Permission("policy.edit", frozenset({Role.ADMIN})),
 )
 STREAMS = (Stream("policies", "policy.view", kinds=("policy",)),)
+BACKTESTS = Duty(
+    "backtests",
+    "backtests of policy drafts stand still",
+    "apps.policy.services.backtesting.go_on",
+)
 PAGES = (NavigationEntry("Policies", "policy:index", "policies", "p", "policy.view", 50),)
 
 
@@ -26,6 +32,7 @@ class PolicyConfig(AppConfig):
     def ready(self) -> None:
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
+        add_duties(BACKTESTS)
         add_guards(Guard("policy_decision"), Guard("policy_policyversion"))
         declare("policy", "apps.policy.services.drafting.POLICIES")
         add_entries(*PAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
@@ -60,6 +61,42 @@ class PolicyProof(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class Backtest(models.Model):
+    """Recorded decisions from ``since`` to ``until`` asked again under a text: how far it is
+    (``place``: the last one that was counted), and what was counted."""
+
+    policy_set = models.ForeignKey(PolicySet, on_delete=models.CASCADE, related_name="backtests")
+    text = models.TextField()
+    schema = JSONField(default=dict)
+    revision = models.PositiveIntegerField()  # of the draft
+    days = models.PositiveSmallIntegerField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    place_at = models.DateTimeField()
+    place_id = models.UUIDField(null=True)
+    total = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0)
+    tally = JSONField(default=dict)
+    trouble = models.TextField(blank=True, default="")
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    asked_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["policy_set"],
+                condition=models.Q(ended_at=None),
+                name="policy_backtest_one_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy_set_id}: {self.done} of {self.total}"
 
 
 class Decision(AppendOnly):

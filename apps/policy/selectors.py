@@ -7,11 +7,11 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Max
+from django.db.models import F, Max, Q, QuerySet
 
 from apps.kernel.statements import fetch
 from apps.policy.domain.effects import CONSEQUENTIAL
-from apps.policy.models import Decision, PolicyDraft, PolicySet, PolicyVersion
+from apps.policy.models import Backtest, Decision, PolicyDraft, PolicySet, PolicyVersion
 
 
 def slugs(domain: str) -> frozenset[str]:
@@ -133,6 +133,35 @@ def recorded_decisions(
     if since is not None:
         found = found.filter(at__gte=since)
     return list(found.order_by("-at", "-id")[:limit])
+
+
+def decisions_between(
+    policy_set: PolicySet, since: datetime, until: datetime
+) -> QuerySet[Decision]:
+    """First-time questions about changes that were asked of a set in a time. Those that carried
+    an approval are the second half of one that was held."""
+    return Decision.objects.filter(
+        policy_version__policy_set=policy_set,
+        request__approvals=[],
+        request__effect__in=CONSEQUENTIAL,
+        at__gte=since,
+        at__lt=until,
+    )
+
+
+def decisions_after(backtest: Backtest, limit: int) -> list[Decision]:
+    """The next ones of a backtest, oldest first."""
+    found = decisions_between(backtest.policy_set, backtest.since, backtest.until)
+    if backtest.place_id is not None:
+        later = Q(at__gt=backtest.place_at) | Q(at=backtest.place_at, pk__gt=backtest.place_id)
+        found = found.filter(later, at__gte=backtest.place_at)
+    return list(found.select_related("policy_version").order_by("at", "id")[:limit])
+
+
+def backtest_of(policy_set: PolicySet) -> Backtest | None:
+    """The latest backtest of a set."""
+    found = Backtest.objects.filter(policy_set=policy_set)
+    return found.select_related("asked_by").order_by("-id").first()
 
 
 def first_decisions(step_ids: Collection[UUID]) -> dict[UUID, UUID]:

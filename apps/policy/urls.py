@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.policy.views import drafts, pages, proofs
+from apps.policy.views import backtests, drafts, pages, proofs
 
 app_name = "policy"
 _DRAFT = "<slug:slug>/draft/"
@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<slug:slug>/versions/<int:number>/roll-back/", pages.roll_back, name="roll_back"),
     path("<slug:slug>/proofs/", proofs.in_force, name="proofs"),
     path(_DRAFT, drafts.draft, name="draft"),
+    path(f"{_DRAFT}backtest/", backtests.show, name="backtest"),
+    path(f"{_DRAFT}backtest/start/", backtests.start, name="backtest_start"),
     path(f"{_DRAFT}proofs/", proofs.draft, name="draft_proofs"),
     path("<slug:slug>/versions/<int:number>/download/", drafts.download, name="download"),
     path(f"{_DRAFT}download/", drafts.download, name="draft_download"),

@@ -136,7 +136,10 @@
     focused = document.activeElement?.matches("[data-chart]") ? document.activeElement.dataset.chart : "";
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target.id !== "outcomes") return;
+    if (event.detail.target.id !== "outcomes") {
+      if (document.querySelector("[data-chart]:not([data-ready])")) all(); // a part that came later
+      return;
+    }
     for (const path of open) document.querySelector(path)?.setAttribute("open", "");
     all();
     if (focused) document.querySelector(`[data-chart="${focused}"]`)?.focus();

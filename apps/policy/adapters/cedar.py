@@ -7,7 +7,7 @@ when their context is built); it is needed to check a text before it is publishe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
@@ -97,6 +97,11 @@ class Evaluator:
             for i, outcome in enumerate(first)
         ]
         return [self._held(r, verdict) for r, verdict in zip(requests, verdicts, strict=True)]
+
+    @property
+    def tools(self) -> Collection[str]:
+        """The tools that it can judge."""
+        return self._declared.keys()
 
     def allows(self, request: Request) -> bool:
         """Whether the text alone lets a request through: nobody is asked, and what isn't known is

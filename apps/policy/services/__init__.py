@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.policy.services.backtesting import begin_backtest
 from apps.policy.services.comparing import compare_texts
 from apps.policy.services.deciding import Decided, PolicyQuery, decide_batch, judge_batch
 from apps.policy.services.drafting import (
@@ -19,6 +20,7 @@ from apps.policy.services.drafting import (
 from apps.policy.services.proving import assess
 from apps.policy.services.publishing import (
     apply_policy,
+    deciding_roles,
     follow_schema,
     publish,
     tested,
@@ -45,9 +47,11 @@ __all__ = [
     "apply_policy",
     "assess",
     "begin",
+    "begin_backtest",
     "check_text",
     "compare_texts",
     "decide_batch",
+    "deciding_roles",
     "discard",
     "exemptions",
     "follow_schema",

@@ -138,15 +138,15 @@ def rejudge(decisions: Sequence[UUID], *, limit_factor: float = 1.0) -> dict[UUI
 def _asked(
     evaluator: Evaluator, recorded: Sequence[Decision], limits: Mapping[str, int] | None = None
 ) -> Iterator[tuple[Decision, PolicyDecision]]:
-    declared = _declared_then(recorded)
+    declared = declared_then(recorded)
     for start in range(0, len(recorded), CHUNK):
         chunk = recorded[start : start + CHUNK]
-        requests = [_request(decision, declared) for decision in chunk]
+        requests = [request_of(decision, declared) for decision in chunk]
         verdicts = evaluator.evaluate_batch(requests, limits=limits)
         yield from zip(chunk, verdicts, strict=True)
 
 
-def _declared_then(recorded: Sequence[Decision]) -> dict[int, dict[str, frozenset[str]]]:
+def declared_then(recorded: Sequence[Decision]) -> dict[int, dict[str, frozenset[str]]]:
     """The facts that each tool declared when it was asked about, by policy version."""
     used = {decision.policy_version_id for decision in recorded}
     return {
@@ -155,7 +155,7 @@ def _declared_then(recorded: Sequence[Decision]) -> dict[int, dict[str, frozense
     }
 
 
-def _request(decision: Decision, declared: Mapping[int, Mapping[str, frozenset[str]]]) -> Request:
+def request_of(decision: Decision, declared: Mapping[int, Mapping[str, frozenset[str]]]) -> Request:
     """The recorded question. A fact that its tool declares only since was not looked for then:
     that it isn't there says nothing about what the other text would have answered."""
     request = Request.from_json(decision.request)
