@@ -143,6 +143,13 @@ CASES: list[tuple[str, str, str, str, dict[str, Any]]] = [
         CANCEL,
         facts(amount_kind="refund", amount_cents=1_000_001),
     ),
+    (
+        "airline",
+        "very-large-amount",
+        "hold",
+        CANCEL,
+        facts(amount_kind="other", amount_cents=100_000_001),
+    ),
     ("airline", "changed-again-and-again", "hold", BAGS, ran(same_resource_before=3)),
     ("retail", "company-would-refuse", "deny", DROP, facts(would_refuse=True)),
     ("retail", "somebody-elses", "deny", DROP, facts(owner="lee_2")),
@@ -185,6 +192,13 @@ CASES: list[tuple[str, str, str, str, dict[str, Any]]] = [
         facts(amount_kind="charge", amount_cents=50_001),
     ),
     ("retail", "refund-above-limit", "hold", RETURN, facts(amount_cents=250_001)),
+    (
+        "retail",
+        "very-large-amount",
+        "hold",
+        RETURN,
+        facts(amount_kind="other", amount_cents=100_000_001),
+    ),
     ("retail", "changed-again-and-again", "hold", DROP, ran(same_resource_before=3)),
 ]
 
