@@ -100,7 +100,6 @@ def _changes(
     return kind.changes(subject, published, text)
 
 
-
 def require_reason(kind: DocumentKind, subject: Any, text: str, note: str) -> None:
     """Raise InvalidInputError where a text breaks what has to hold of every version and nobody says
     why it should be published all the same."""

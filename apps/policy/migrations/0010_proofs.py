@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('policy', '0008_only_added_to'),
+        ('policy', '0009_unread_json'),
     ]
 
     operations = [
