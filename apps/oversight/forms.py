@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from django import forms
 
 from apps.kernel.moments import moment
+from apps.oversight.domain import sorting
 from apps.oversight.domain.ladder import NOTE_MOST
 from apps.oversight.domain.reading import PARTS
 from apps.oversight.domain.rules import REASON_MOST
@@ -21,8 +23,6 @@ TABS = (
     ("decided", "All decided"),
     ("expired", "Expired"),
 )
-SEPARATOR = "~"
-MOST_RISK = 4
 CONFIRM_MOST = 100
 
 
@@ -55,8 +55,10 @@ def filters_from(query: Mapping[str, Any]) -> Filters:
     risk = str(query.get("risk", ""))
     known = tab if tab in dict(TABS) else "waiting"
     escalated = str(query.get("escalated", ""))
-    return Filters(
+    sort = str(query.get("sort", ""))
+    found = Filters(
         tab=known,
+        sort=sort if sort in sorting.SORTS and known == "waiting" else "due",
         escalated=escalated if escalated in {"any", "me"} else "",
         mine=query.get("mine") == "1",
         unclaimed=query.get("unclaimed") == "1",
@@ -65,29 +67,21 @@ def filters_from(query: Mapping[str, Any]) -> Filters:
         job=str(query.get("job", ""))[:60],
         agent=str(query.get("agent", ""))[:80],
         q=str(query.get("q", "")).strip()[:200].replace("\x00", ""),
-        after=_key(str(query.get("after", "")), known),
     )
+    return replace(found, after=_key(str(query.get("after", "")), found))
 
 
 def key_text(key: tuple[str, ...] | None) -> str:
     """A key of the list as it stands in an address."""
-    return SEPARATOR.join(key) if key else ""
+    return sorting.SEPARATOR.join(key) if key else ""
 
 
-def _key(text: str, tab: str) -> tuple[str, ...]:
-    parts = tuple(text.replace(" ", "+").split(SEPARATOR))
-    try:
-        moments = (parts[1], parts[3]) if tab == "waiting" else (parts[0],)
-        if not all(map(moment, moments)):
-            return ()
-        UUID(parts[-1])
-        if tab == "waiting" and abs(int(parts[2])) > MOST_RISK:
-            return ()
-    except (ValueError, IndexError):
-        return ()
-    if tab == "waiting" and parts[0] not in {FIRST, REST}:
-        return ()
-    return parts if len(parts) == (5 if tab == "waiting" else 2) else ()
+def _key(text: str, filters: Filters) -> tuple[str, ...]:
+    if not filters.has_called_first:
+        return sorting.key_of(text, filters.order)
+    part, _, rest = text.partition(sorting.SEPARATOR)
+    found = sorting.key_of(rest, filters.order)
+    return (part, *found) if found and part in {FIRST, REST} else ()
 
 
 def since_from(query: Mapping[str, Any]) -> tuple[list[UUID], datetime | None]:

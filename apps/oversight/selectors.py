@@ -10,14 +10,17 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models.functions import Abs, Cast, Coalesce, Now, Replace
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
 from apps.oversight.domain.binding import Grounds
+from apps.oversight.domain.searching import Term, terms
+from apps.oversight.domain.sorting import DECIDED as LATEST
+from apps.oversight.domain.sorting import SORTS, Field
 from apps.oversight.models import Approval, Escalation, Reversal, Vote
 
 PAGE = 50
@@ -40,7 +43,18 @@ class Filters:
     job: str = ""
     agent: str = ""
     q: str = ""
+    sort: str = "due"  # of those that wait
     after: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[Field, ...]:
+        """The columns in whose order the list stands."""
+        return SORTS[self.sort] if self.tab == "waiting" else LATEST
+
+    @property
+    def has_called_first(self) -> bool:
+        """Whether questions to which the reader was called stand before all others."""
+        return self.tab == "waiting" and self.sort == "due"
 
 
 # --- for the engine -------------------------------------------------------------------------------
@@ -152,20 +166,22 @@ def _called(role: str, **more: Any) -> Exists:
 
 def waiting(limit: int = 10) -> list[Approval]:
     """The most urgent questions, for the home page."""
-    return list(_ordered(Approval.objects.filter(state=State.PENDING), "waiting")[:limit])
+    return list(_ordered(Approval.objects.filter(state=State.PENDING), SORTS["due"])[:limit])
 
 
-def counts(role: str) -> dict[str, Any]:
-    """How many wait, by risk, how many are overdue, and to how many people of ``role`` were
-    called."""
-    found = Approval.objects.filter(state=State.PENDING).aggregate(
+def counts(user: User, filters: Filters) -> dict[str, Any]:
+    """How many of those that wait fit the filters (whatever tab they are of), by risk, how many are
+    overdue, to how many people of the reader's role were called; and how many wait in all."""
+    waiting = _filtered(replace(filters, tab="waiting"), user)
+    found = waiting.aggregate(
         total=Count("pk"),
         overdue=Count("pk", filter=Q(expires_at__lte=Now())),
-        called=Count("pk", filter=_called(role)),
+        called=Count("pk", filter=_called(user.role)),
         **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
     )
     return {
         "total": found["total"],
+        "of": Approval.objects.filter(state=State.PENDING).count(),
         "overdue": found["overdue"],
         "called": found["called"],
         "by_risk": [(n, found[f"risk{n}"]) for n in (4, 3, 2, 1) if found[f"risk{n}"]],
@@ -174,32 +190,33 @@ def counts(role: str) -> dict[str, Any]:
 
 def queue(filters: Filters, user: User) -> tuple[list[Approval], tuple[str, ...] | None]:
     """One page of the list and the key after which the next page starts, if there is one."""
-    rows = _ordered(_filtered(filters, user), filters.tab)
-    found = (
-        _called_first(rows, filters, user) if filters.tab == "waiting" else _after(rows, filters)
-    )
-    next_key = _key(found[PAGE - 1], filters.tab) if len(found) > PAGE else None
+    rows = _ordered(_filtered(filters, user), filters.order)
+    if filters.has_called_first:
+        found = _called_first(rows, filters, user)
+    else:
+        found = _after(rows, filters, filters.after)
+    next_key = _key(found[PAGE - 1], filters) if len(found) > PAGE else None
     page = found[:PAGE]
     _count_votes(page)
     _add_escalations(page)
     return page, next_key
 
 
-def _after(rows: QuerySet[Approval], filters: Filters) -> list[Approval]:
-    rows = rows.filter(_beyond(filters)) if filters.after else rows
+def _after(rows: QuerySet[Approval], filters: Filters, after: tuple[str, ...]) -> list[Approval]:
+    rows = rows.filter(_beyond(filters.order, after)) if after else rows
     return list(rows.select_related("claimed_by", "decided_by")[: PAGE + 1])
 
 
 def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> list[Approval]:
     """Those that go to the top for this person's role, then the rest: each part by its index."""
     first, found = _called(user.role, comes_first=True), []
-    if filters.after[:1] != (REST,):
-        found = _after(rows.filter(first), filters)
+    part, after = filters.after[:1], filters.after[1:]
+    if part != (REST,):
+        found = _after(rows.filter(first), filters, after)
     for row in found:
         row.is_first = True  # type: ignore[attr-defined]  # for the key and the page
     if len(found) <= PAGE:
-        start = filters if filters.after[:1] == (REST,) else replace(filters, after=())
-        found += _after(rows.exclude(first), start)
+        found += _after(rows.exclude(first), filters, after if part == (REST,) else ())
     return found[: PAGE + 1]
 
 
@@ -221,16 +238,41 @@ def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
         ("agent_slug", filters.agent),
     ):
         rows = rows.filter(**{column: value}) if value else rows
-    return rows.filter(_text(filters.q)) if filters.q else rows
+    return _searched(rows, terms(filters.q))
 
 
-def _text(q: str) -> Q:
-    match = Q(sentence__icontains=q) | Q(customer__icontains=q) | Q(tool_name__icontains=q)
-    try:
-        wanted = UUID(q)
-    except ValueError:
-        return match
-    return match | Q(pk=wanted) | Q(run_id=wanted)
+SEARCHED = ("sentence", "customer", "tool_name", "agent_label", "agent_slug", "job_slug", "reason")
+
+
+def _searched(rows: QuerySet[Approval], wanted: Sequence[Term]) -> QuerySet[Approval]:
+    """Rows in which every term is found: in what they say, in their arguments, ids or amount."""
+    if not wanted:
+        return rows
+    rows = rows.annotate(
+        arguments_text=Cast("arguments", TextField()),
+        run_hex=_hex("run_id"),
+        own_hex=_hex("id"),
+        moved_cents=MOVED,
+    )
+    for term in wanted:
+        match = Q(arguments_text__icontains=term.text)
+        for column in SEARCHED:
+            match |= Q(**{f"{column}__icontains": term.text})
+        if term.id_part:
+            match |= Q(run_hex__contains=term.id_part) | Q(own_hex__contains=term.id_part)
+        if term.cents:
+            match |= Q(moved_cents__range=term.cents)
+        rows = rows.filter(match)
+    return rows
+
+
+def _hex(column: str) -> Replace:
+    hyphen, nothing = (Value(text, output_field=TextField()) for text in ("-", ""))
+    return Replace(Cast(column, TextField()), hyphen, nothing, output_field=TextField())
+
+
+# How much is moved, in either direction; -1 where no amount is known, which is the least.
+MOVED = Coalesce(Abs("amount_cents"), Value(-1))
 
 
 def _of_tab(tab: str, user: User) -> QuerySet[Approval]:
@@ -243,32 +285,26 @@ def _of_tab(tab: str, user: User) -> QuerySet[Approval]:
     return Approval.objects.filter(state=State.PENDING)
 
 
-def _ordered(rows: QuerySet[Approval], tab: str) -> QuerySet[Approval]:
-    if tab == "waiting":
-        return rows.order_by("expires_at", "-risk", "created_at", "id")
-    return rows.order_by("-decided_at", "-id")
+def _ordered(rows: QuerySet[Approval], order: Sequence[Field]) -> QuerySet[Approval]:
+    if any(field.name == "moved_cents" for field in order):
+        rows = rows.annotate(moved_cents=MOVED)
+    return rows.order_by(*(f"-{f.name}" if f.is_down else f.name for f in order))
 
 
-def _key(row: Approval, tab: str) -> tuple[str, ...]:
-    if tab == "waiting":
-        part = FIRST if hasattr(row, "is_first") else REST
-        moments = row.expires_at.isoformat(), row.created_at.isoformat()
-        return (part, moments[0], str(row.risk), moments[1], str(row.pk))
-    return (row.decided_at.isoformat() if row.decided_at else "", str(row.pk))
+def _key(row: Approval, filters: Filters) -> tuple[str, ...]:
+    part = (FIRST if hasattr(row, "is_first") else REST,) if filters.has_called_first else ()
+    values = (getattr(row, field.name) for field in filters.order)
+    return part + tuple(v.isoformat() if isinstance(v, datetime) else str(v) for v in values)
 
 
-def _beyond(filters: Filters) -> Q:
-    """Rows that stand after the key, in the order of the tab."""
-    if filters.tab != "waiting":
-        when, last = filters.after
-        return Q(decided_at__lt=when) | Q(decided_at=when, id__lt=last)
-    _, due, risk, created, last = filters.after
-    same = Q(expires_at=due, risk=risk)
-    return (
-        Q(expires_at__gt=due)
-        | Q(expires_at=due, risk__lt=risk)
-        | (same & (Q(created_at__gt=created) | Q(created_at=created, id__gt=last)))
-    )
+def _beyond(order: Sequence[Field], after: Sequence[str]) -> Q:
+    """Rows that stand after the key."""
+    beyond, same = Q(), Q()
+    for field, value in zip(order, after, strict=True):
+        side = "lt" if field.is_down else "gt"
+        beyond |= same & Q(**{f"{field.name}__{side}": value})
+        same &= Q(**{field.name: value})
+    return beyond
 
 
 def _count_votes(rows: Iterable[Approval]) -> None:

@@ -20,7 +20,7 @@ from apps.audit.services.reading import read
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
-from apps.oversight.domain import ladder, reading, rules, showing
+from apps.oversight.domain import ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
@@ -44,10 +44,12 @@ def queue(request: HttpRequest) -> HttpResponse:
         "is_filtered": _is_filtered(filters),
         "pace": selectors.pace_of(user),
     }
+    context["counts"] = selectors.counts(user, filters)
     if getattr(request, "htmx", False):
+        context |= {"is_part": True, "last": selectors.last_decision() if not rows else None}
         return render(request, "oversight/_list.html", context)
     context |= {
-        "counts": selectors.counts(user.role),
+        "sorts": sorting.WORDS,
         "choices": selectors.choices(filters.tab),
         "is_hurried": rules.is_hurried(context["pace"].last_hour),
         "last": selectors.last_decision() if not rows else None,
@@ -58,7 +60,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 
 
 def _is_filtered(filters: selectors.Filters) -> bool:
-    return filters != selectors.Filters(tab=filters.tab)
+    return filters != selectors.Filters(tab=filters.tab, sort=filters.sort)
 
 
 def _opened(request: HttpRequest) -> Approval | None:
@@ -368,12 +370,10 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
 @require_GET
 @requires("approvals.view")
 def counts(request: HttpRequest) -> HttpResponse:
-    """The line of numbers above the list."""
-    return render(
-        request,
-        "oversight/_counts.html",
-        {"counts": selectors.counts(cast(Any, request.user).role)},
-    )
+    """The line of numbers above the list, of the filters in the address."""
+    user, filters = cast(User, request.user), forms.filters_from(request.GET)
+    context = {"counts": selectors.counts(user, filters), "filters": filters}
+    return render(request, "oversight/_counts.html", context)
 
 
 @require_GET
