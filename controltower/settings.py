@@ -304,7 +304,7 @@ LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "apps.web.adapters.lines.Line"}},
+    "formatters": {"line": {"()": "apps.web.adapters.lines.LineFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": choice("TOWER_LOG_LEVEL", *LEVELS)},
     "loggers": {n: {"level": "WARNING"} for n in ("rq", "httpx", "httpx2", "mcp", "axes")},

@@ -19,7 +19,7 @@ from apps.dashboards.domain.panel import HomePanel
 from apps.dashboards.figures.export import as_csv
 from apps.dashboards.figures.home import Home, hour, needs
 from apps.dashboards.figures.panels import PANELS, build
-from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.reading import ChartReading
 from apps.dashboards.figures.tiles import tiles
 from apps.kernel.errors import NotFoundError, UnavailableError
 from apps.outcomes.selectors import outcomes as series
@@ -105,7 +105,7 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
 def outcomes(request: HttpRequest) -> HttpResponse:
     """Every KPI and chart of one range and filter."""
     query = _query(request)
-    reading = Reading(query)
+    reading = ChartReading(query)
     context: Context = {
         "query": query,
         "tiles": tiles(reading),
@@ -151,7 +151,7 @@ def csv(request: HttpRequest, chart: str) -> HttpResponse:
     if chart not in PANELS:
         raise NotFoundError("There is no such chart.")
     query = _query(request)
-    panel = build(chart, Reading(query))
+    panel = build(chart, ChartReading(query))
     if panel.failed:
         raise UnavailableError("This chart could not be computed; nothing else is affected.")
     of = "" if query.shown == Origin.REAL else f"-{query.shown}"

@@ -18,9 +18,9 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
 from apps.oversight.domain.binding import Grounds
-from apps.oversight.domain.searching import Term, terms
+from apps.oversight.domain.searching import SearchTerm, terms
 from apps.oversight.domain.sorting import DECIDED as LATEST
-from apps.oversight.domain.sorting import SORTS, Field
+from apps.oversight.domain.sorting import SORTS, SortField
 from apps.oversight.models import Approval, Escalation, Reversal, Vote
 
 PAGE = 50
@@ -47,7 +47,7 @@ class Filters:
     after: tuple[str, ...] = ()
 
     @property
-    def order(self) -> tuple[Field, ...]:
+    def order(self) -> tuple[SortField, ...]:
         """The columns in whose order the list stands."""
         return SORTS[self.sort] if self.tab == "waiting" else LATEST
 
@@ -244,7 +244,7 @@ def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
 SEARCHED = ("sentence", "customer", "tool_name", "agent_label", "agent_slug", "job_slug", "reason")
 
 
-def _searched(rows: QuerySet[Approval], wanted: Sequence[Term]) -> QuerySet[Approval]:
+def _searched(rows: QuerySet[Approval], wanted: Sequence[SearchTerm]) -> QuerySet[Approval]:
     """Rows in which every term is found: in what they say, in their arguments, ids or amount."""
     if not wanted:
         return rows
@@ -285,7 +285,7 @@ def _of_tab(tab: str, user: User) -> QuerySet[Approval]:
     return Approval.objects.filter(state=State.PENDING)
 
 
-def _ordered(rows: QuerySet[Approval], order: Sequence[Field]) -> QuerySet[Approval]:
+def _ordered(rows: QuerySet[Approval], order: Sequence[SortField]) -> QuerySet[Approval]:
     if any(field.name == "moved_cents" for field in order):
         rows = rows.annotate(moved_cents=MOVED)
     return rows.order_by(*(f"-{f.name}" if f.is_down else f.name for f in order))
@@ -297,7 +297,7 @@ def _key(row: Approval, filters: Filters) -> tuple[str, ...]:
     return part + tuple(v.isoformat() if isinstance(v, datetime) else str(v) for v in values)
 
 
-def _beyond(order: Sequence[Field], after: Sequence[str]) -> Q:
+def _beyond(order: Sequence[SortField], after: Sequence[str]) -> Q:
     """Rows that stand after the key."""
     beyond, same = Q(), Q()
     for field, value in zip(order, after, strict=True):

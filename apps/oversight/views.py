@@ -220,10 +220,15 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     if not getattr(request, "htmx", False):
         return redirect("approvals:detail", approval_id)
     response = _answered(request, _one(approval_id), just_decided=True)
+    return trigger_client_event(response, "approval:decided", _told(approval))
+
+
+def _told(approval: Approval) -> dict[str, str]:
+    """What the page hears of an answer that counted."""
     told = {"id": str(approval.pk), "state": rules.word_of(approval.state)}
     if approval.state == Approval.State.GRANTED:
-        told["undo"] = reverse("approvals:undo", args=[approval_id])
-    return trigger_client_event(response, "approval:decided", told)
+        told["undo"] = reverse("approvals:undo", args=[approval.pk])
+    return told
 
 
 def _answered(

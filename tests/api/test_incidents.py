@@ -11,7 +11,7 @@ import pytest
 from django.test import Client, RequestFactory
 
 from apps.api.views.outages import broken
-from apps.web.adapters.lines import Line
+from apps.web.adapters.lines import LineFormatter
 
 ClientAs = Callable[[str], Client]
 
@@ -21,7 +21,7 @@ def log() -> Iterator[io.StringIO]:
     """The log as the product writes it."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(Line())
+    handler.setFormatter(LineFormatter())
     logging.getLogger().addHandler(handler)
     yield written
     logging.getLogger().removeHandler(handler)

@@ -52,7 +52,12 @@ BARE_SCRIPT = re.compile(r"<script(?![^>]*\bnonce=)[^>]*>")
 
 
 # Floors of pages and numbers that read rows of the floors below as they are, and write none.
-READS: dict[str, set[str]] = {"ops": {"runs"}, "outcomes": {"runs"}}
+READS: dict[str, set[str]] = {
+    "dashboards": {"catalog", "oversight", "policy", "runs"},
+    "ops": {"catalog", "oversight", "policy", "runs"},
+    "outcomes": {"catalog", "runs"},
+    "workers": {"runs"},
+}
 
 Violation = tuple[int, str]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from apps.dashboards.figures import panels, plot
 from apps.dashboards.figures.export import as_csv, defused
 from apps.dashboards.figures.panels import PANELS, build
-from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.reading import ChartReading
 from apps.dashboards.figures.table import Panel, TableCell
 from apps.dashboards.forms import Query
 from apps.outcomes.kpis import TOO_FEW
@@ -99,7 +99,7 @@ def texts(figure: Any) -> list[str]:
 def test_no_label_is_markup_and_every_mark_leads_to_a_page(
     busy: Shop, monkeypatch: pytest.MonkeyPatch, key: str, by: str
 ) -> None:
-    panel = build(key, Reading(query(by=by)))
+    panel = build(key, ChartReading(query(by=by)))
 
     assert not panel.failed
     assert panel.rows
@@ -115,7 +115,7 @@ def test_no_label_is_markup_and_every_mark_leads_to_a_page(
 @pytest.mark.django_db
 @pytest.mark.parametrize("key", list(PANELS))
 def test_table_and_export_have_the_same_rows(busy: Shop, key: str) -> None:
-    panel = build(key, Reading(query()))
+    panel = build(key, ChartReading(query()))
 
     exported = list(csv.reader(io.StringIO(as_csv(panel))))
 
@@ -126,7 +126,7 @@ def test_table_and_export_have_the_same_rows(busy: Shop, key: str) -> None:
 
 @pytest.mark.django_db
 def test_bars_start_at_zero_and_series_are_four_and_other(busy: Shop) -> None:
-    figure = panels.over_time(Reading(query())).figure
+    figure = panels.over_time(ChartReading(query())).figure
     assert figure is not None
 
     bars = [t for t in figure["data"] if t["type"] == "bar"]
@@ -149,7 +149,7 @@ def test_undone_and_shed_runs_are_named_where_they_occur(busy: Shop) -> None:
     busy.runs(2, "refund", state="compensated", outcome="compensated")
     busy.runs(3, "refund", state="shed", outcome="shed", took_s=0)
 
-    panel = panels.over_time(Reading(query()))
+    panel = panels.over_time(ChartReading(query()))
     assert panel.figure is not None
     bars = {t["name"]: t for t in panel.figure["data"] if t["type"] == "bar"}
 
@@ -162,7 +162,7 @@ def test_undone_and_shed_runs_are_named_where_they_occur(busy: Shop) -> None:
 
 @pytest.mark.django_db
 def test_few_runs_show_no_share(busy: Shop) -> None:
-    panel = panels.success(Reading(query()))
+    panel = panels.success(ChartReading(query()))
     assert panel.figure is not None
 
     rows = {row[0].text: [v.text for v in row[1:4]] for row in panel.rows}
@@ -175,7 +175,7 @@ def test_few_runs_show_no_share(busy: Shop) -> None:
 @pytest.mark.django_db
 def test_a_panel_that_fails_leaves_the_others(busy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.dashboards.selectors.rules", lambda scope: 1 / 0)
-    reading = Reading(query())
+    reading = ChartReading(query())
 
     failed = [key for key in PANELS if build(key, reading).failed]
 
@@ -188,7 +188,7 @@ def test_a_built_in_rule_has_a_name_and_one_reason_for_all_its_cases(shop: Shop)
         rule = {"id": "facts-unknown", "reason": f"…: {missing} is missing", "roles": ["operator"]}
         shop.decide(shop.runs(1, "refund"), "hold", [rule])
 
-    panel = panels.rules(Reading(query()))
+    panel = panels.rules(ChartReading(query()))
 
     (row,) = panel.rows
     assert row[0].text == "What it would change is not known"

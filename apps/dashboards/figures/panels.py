@@ -16,7 +16,7 @@ from django.urls import reverse
 from apps.dashboards.domain import help
 from apps.dashboards.figures import plot
 from apps.dashboards.figures.plot import Mark, MomentLine, Series
-from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.reading import ChartReading
 from apps.dashboards.figures.table import Panel, TableCell, number
 from apps.dashboards.forms import BY, address, iso
 from apps.dashboards.selectors import DENY, HOLD
@@ -61,19 +61,19 @@ def counted_url(params: Mapping[str, Any]) -> str:
     return address(reverse("runs:list"), {**params, **counted})
 
 
-def runs_url(reading: Reading, **more: Any) -> str:
+def runs_url(reading: ChartReading, **more: Any) -> str:
     """The list of exactly the runs of the query's cohort that ``more`` picks out."""
     query = reading.query
     params = {"from": iso(query.since), "to": iso(query.until), **query.cohort, **more}
     return counted_url(params)
 
 
-def _bucket_words(reading: Reading, at: datetime) -> str:
+def _bucket_words(reading: ChartReading, at: datetime) -> str:
     start, end = at.astimezone(UTC), (at + reading.query.width).astimezone(UTC)
     return f"{start:%a %d %b %H:%M} to {end:%H:%M} UTC"
 
 
-def over_time(reading: Reading) -> Panel:
+def over_time(reading: ChartReading) -> Panel:
     """How many runs began and how they ended, by time."""
     panel = Panel("states", "Outcomes over time", "What became of the runs that started when?", [])
     panel.wide = True
@@ -128,13 +128,13 @@ def _by_bucket(
     return found
 
 
-def _bucket_url(reading: Reading, at: datetime, picked: Mapping[str, Any]) -> str:
+def _bucket_url(reading: ChartReading, at: datetime, picked: Mapping[str, Any]) -> str:
     query = reading.query
     since, until = max(at, query.since), min(at + query.width, query.until)
     return runs_url(reading, **{"from": iso(since), "to": iso(until), **picked})
 
 
-def _lines(reading: Reading) -> list[MomentLine]:
+def _lines(reading: ChartReading) -> list[MomentLine]:
     """One line a bucket in which something was published: ten in one place can't be told apart."""
     width, grouped = reading.query.width, {}
     for one in reading.publications:
@@ -155,7 +155,7 @@ def _lines(reading: Reading) -> list[MomentLine]:
 # --- by job, contract version or agent ------------------------------------------------------------
 
 
-def group_label(reading: Reading, key: Key) -> str:
+def group_label(reading: ChartReading, key: Key) -> str:
     """How a group is called: the job's name, with its version or the agent's label."""
     if reading.query.by == "agent":
         return str(key[0])
@@ -163,13 +163,13 @@ def group_label(reading: Reading, key: Key) -> str:
     return f"{name} v{key[1]}" if reading.query.by == "contract" else name
 
 
-def group_params(reading: Reading, key: Key) -> dict[str, Any]:
+def group_params(reading: ChartReading, key: Key) -> dict[str, Any]:
     names = {"job_slug": "job", "contract_number": "contract", "agent_label": "agent"}
     columns = DIMENSIONS[reading.query.by]
     return {names[column]: value for column, value in zip(columns, key, strict=True)}
 
 
-def _groups(reading: Reading) -> dict[Key, Tally]:
+def _groups(reading: ChartReading) -> dict[Key, Tally]:
     return tally_by(reading.cells, lambda cell: cell.key(reading.query.by))
 
 
@@ -177,7 +177,7 @@ def _sorting(share: Share, target: float | None) -> tuple[bool, float]:
     return share.is_too_few, (share.value or 0) - (target or 0)
 
 
-def success(reading: Reading) -> Panel:
+def success(reading: ChartReading) -> Panel:
     """Success share"""
     how = KPIS["success"].how
     by = BY[reading.query.by]
@@ -199,12 +199,14 @@ def success(reading: Reading) -> Panel:
     return panel
 
 
-def _counted_url(reading: Reading, key: Key, *kinds: CountsAs, **more: Any) -> str:
+def _counted_url(reading: ChartReading, key: Key, *kinds: CountsAs, **more: Any) -> str:
     counted = {"counts_as": [str(kind) for kind in kinds]}
     return runs_url(reading, **counted, **group_params(reading, key), **more)
 
 
-def _share_row(reading: Reading, key: Key, share: Share, target: float | None) -> plot.ShareRow:
+def _share_row(
+    reading: ChartReading, key: Key, share: Share, target: float | None
+) -> plot.ShareRow:
     label = group_label(reading, key)
     aim = f", target {percent(target)}" if target is not None else ""
     spoken = f"{label}: {share.words}{aim}, {share.successes:,} of {share.n:,} runs"
@@ -221,7 +223,7 @@ def _share_row(reading: Reading, key: Key, share: Share, target: float | None) -
 
 
 def _share_values(
-    reading: Reading, key: Key, group: Tally, target: float | None
+    reading: ChartReading, key: Key, group: Tally, target: float | None
 ) -> list[TableCell]:
     params, share = group_params(reading, key), group.success
     shown = not share.is_too_few and share.value is not None
@@ -242,7 +244,7 @@ def _share_values(
     ]
 
 
-def latency(reading: Reading) -> Panel:
+def latency(reading: ChartReading) -> Panel:
     """Time to outcome"""
     by = BY[reading.query.by]
     title = f"Time to outcome, by {by.lower()}"
@@ -280,7 +282,7 @@ def latency(reading: Reading) -> Panel:
     return panel
 
 
-def usage(reading: Reading) -> Panel:
+def usage(reading: ChartReading) -> Panel:
     """What the models of these runs used and cost."""
     by = BY[reading.query.by]
     title = f"Tokens and cost, by {by.lower()}"
@@ -331,7 +333,7 @@ def _cut(n: int) -> str:
 # --- what went wrong, and what was stopped --------------------------------------------------------
 
 
-def errors(reading: Reading) -> Panel:
+def errors(reading: ChartReading) -> Panel:
     """The most frequent reasons why runs did not succeed."""
     panel = Panel("errors", "Why runs did not succeed", "What should be fixed first?", [])
     panel.columns = ["Outcome", "Error class", "Runs", "Share of finished"]
@@ -369,7 +371,7 @@ def errors(reading: Reading) -> Panel:
     return panel
 
 
-def rules(reading: Reading) -> Panel:
+def rules(reading: ChartReading) -> Panel:
     """The rules that held or denied steps most often."""
     panel = Panel(
         "rules", "Policy: held and denied, by rule", "Which rules hold or deny most often?", []
@@ -418,7 +420,7 @@ def _first(drawn: tuple[list[int], list[Mark]], n: int) -> tuple[list[int], list
     return drawn[0][:n], drawn[1][:n]
 
 
-def approvals(reading: Reading) -> Panel:
+def approvals(reading: ChartReading) -> Panel:
     """How questions to people were answered, and how fast."""
     panel = Panel("approvals", "Approvals: from question to answer", "What do people decide?", [])
     panel.columns = ["Step", "Questions", "Share of asked"]
@@ -456,7 +458,7 @@ def approvals(reading: Reading) -> Panel:
     return panel
 
 
-Builder = Callable[[Reading], Panel]
+Builder = Callable[[ChartReading], Panel]
 PANELS: dict[str, tuple[str, Builder]] = {
     "states": ("Outcomes over time", over_time),
     "success": ("Success against target", success),
@@ -468,7 +470,7 @@ PANELS: dict[str, tuple[str, Builder]] = {
 }
 
 
-def build(key: str, reading: Reading) -> Panel:
+def build(key: str, reading: ChartReading) -> Panel:
     """One panel; whatever goes wrong in it stays in it."""
     title, builder = PANELS[key]
     try:

@@ -16,7 +16,7 @@ from apps.outcomes.selectors import outcomes
 from apps.outcomes.selectors.outcomes import Counts, DurationSeries, RunsInScope, StandingNow
 
 
-class Reading:
+class ChartReading:
     """What the runs of a query came to."""
 
     def __init__(self, query: Query) -> None:

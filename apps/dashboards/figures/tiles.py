@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from apps.dashboards.figures import plot
 from apps.dashboards.figures.panels import counted_url, runs_url
-from apps.dashboards.figures.reading import Reading
+from apps.dashboards.figures.reading import ChartReading
 from apps.outcomes.domain.counting import FINISHED, TIMED
 from apps.outcomes.kpis import KPIS, change
 
@@ -33,12 +33,12 @@ class Tile:
     failed: bool = False
 
 
-def tiles(reading: Reading) -> list[Tile]:
+def tiles(reading: ChartReading) -> list[Tile]:
     """All KPIs; one that fails says so and the others stand."""
     return [_tile(key, reading) for key in KPIS]
 
 
-def _tile(key: str, reading: Reading) -> Tile:
+def _tile(key: str, reading: ChartReading) -> Tile:
     kpi = KPIS[key]
     try:
         now = kpi.compute(reading.numbers)

@@ -12,7 +12,7 @@ _BEFORE_ID = {"run", "request", "approval", "step"}
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class SearchTerm:
     """One word, every one of which has to be found. ``text`` is looked for in all that is shown;
     ``id_part`` (lower-case hex, or "") in the ids of the run and the request; ``cents`` is the
     least and the most that an amount may be to be meant."""
@@ -22,7 +22,7 @@ class Term:
     cents: tuple[int, int] | None = None
 
 
-def terms(typed: str) -> tuple[Term, ...]:
+def terms(typed: str) -> tuple[SearchTerm, ...]:
     """The words of a search. Ids are found in each form in which a page prints them: whole, with or
     without hyphens, or their last eight characters after "run"; orders with or without "#"; amounts
     as $4,986.00, 4986.00 or, of any cents, 4,986. Quotation marks keep words together."""
@@ -36,10 +36,10 @@ def _says(word: str, following: str) -> bool:
     return not (word.lower() in _BEFORE_ID and _ID.fullmatch(following.lower()))
 
 
-def _term(word: str) -> Term:
+def _term(word: str) -> SearchTerm:
     lower = word.lower()
     id_part = lower.replace("-", "") if _ID.fullmatch(lower) else ""
-    return Term(word.removeprefix("#") or word, id_part, _cents(word))
+    return SearchTerm(word.removeprefix("#") or word, id_part, _cents(word))
 
 
 def _cents(word: str) -> tuple[int, int] | None:

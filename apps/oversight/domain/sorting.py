@@ -11,7 +11,7 @@ SEPARATOR = "~"
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class SortField:
     """A column of the order. ``kind``: how its value stands in a key."""
 
     name: str
@@ -19,16 +19,16 @@ class Field:
     kind: str = "moment"
 
 
-ID = Field("id", kind="id")
-DUE = (Field("expires_at"), Field("risk", True, "number"), Field("created_at"), ID)
-DECIDED = (Field("decided_at", True), Field("id", True, "id"))
+ID = SortField("id", kind="id")
+DUE = (SortField("expires_at"), SortField("risk", True, "number"), SortField("created_at"), ID)
+DECIDED = (SortField("decided_at", True), SortField("id", True, "id"))
 # Of those that wait; whatever comes first, the one that is due first comes before the other.
-SORTS: dict[str, tuple[Field, ...]] = {
+SORTS: dict[str, tuple[SortField, ...]] = {
     "due": DUE,
-    "risk": (Field("risk", True, "number"), Field("expires_at"), ID),
-    "amount": (Field("moved_cents", True, "number"), Field("expires_at"), ID),
-    "oldest": (Field("created_at"), ID),
-    "newest": (Field("created_at", True), Field("id", True, "id")),
+    "risk": (SortField("risk", True, "number"), SortField("expires_at"), ID),
+    "amount": (SortField("moved_cents", True, "number"), SortField("expires_at"), ID),
+    "oldest": (SortField("created_at"), ID),
+    "newest": (SortField("created_at", True), SortField("id", True, "id")),
 }
 WORDS = {
     "due": "Due first",
@@ -39,7 +39,7 @@ WORDS = {
 }
 
 
-def key_of(text: str, fields: tuple[Field, ...]) -> tuple[str, ...]:
+def key_of(text: str, fields: tuple[SortField, ...]) -> tuple[str, ...]:
     """The values of a key as it stands in an address; () for one that can't be of these fields."""
     parts = tuple(text.replace(" ", "+").split(SEPARATOR))
     if len(parts) != len(fields):

@@ -11,7 +11,7 @@ from apps.web.domain.untrusted import hides
 BELOW = "    "  # before each line that belongs to the one above, as those of a traceback do
 
 
-class Line(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """When (UTC), how grave, whose, what, and on which request: the name that its answer has in
     ``X-Request-ID``. A character that hides or ends a line is written as its escape, so that no
     text from outside makes a line of its own or turns one round; a line that belongs to another is

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.audit.domain.caller import calling
-from apps.web.adapters.lines import BELOW, Line
+from apps.web.adapters.lines import BELOW, LineFormatter
 from apps.web.domain.untrusted import hides
 
 FORGED = "2026-11-28 10:00:00,000 INFO apps.oversight approved by ida"
@@ -23,12 +23,14 @@ def line(message: str, *args: Any, error: BaseException | None = None) -> str:
     info = (type(error), error, error.__traceback__) if error else None
     record = logging.LogRecord("apps.x", logging.WARNING, __file__, 1, message, args, info)
     record.created, record.msecs = 0.0, 0.0
-    return Line().format(record)
+    return LineFormatter().format(record)
 
 
 def test_a_line_says_when_how_grave_whose_and_what() -> None:
     assert line("%s came", "ida") == "1970-01-01 00:00:00,000 WARNING apps.x ida came"
-    assert settings.LOGGING["formatters"]["line"] == {"()": f"{Line.__module__}.Line"}
+    assert settings.LOGGING["formatters"]["line"] == {
+        "()": f"{LineFormatter.__module__}.LineFormatter"
+    }
 
 
 def test_the_time_is_universal_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
