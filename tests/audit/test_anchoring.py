@@ -24,7 +24,7 @@ from apps.audit.adapters.files import CheckpointFileError
 from apps.audit.adapters.stamps import StampError
 from apps.audit.domain.checkpoint import SignedHead, read
 from apps.audit.models import Event, Verification
-from apps.audit.services import anchoring, checkpointing, seal, verifying
+from apps.audit.services import anchoring, checkpointing, seal, signing, verifying
 from tests.audit.test_verifying import change, happen, restamp
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -177,7 +177,7 @@ def test_checkpoints_are_shipped_once_each(settings: Any, tmp_path: Path) -> Non
     counts = [[read(line).count for line in file.read_text().splitlines()] for file in files]
     assert counts == [[2, 3], [7]]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o444}
-    assert all(checkpointing.is_signed(read(x)) for f in files for x in f.read_text().splitlines())
+    assert all(signing.is_signed(read(x)) for f in files for x in f.read_text().splitlines())
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_nothing_half_is_left(

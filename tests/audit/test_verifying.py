@@ -21,7 +21,7 @@ from apps.audit.domain.actors import Actor
 from apps.audit.domain.checkpoint import SignedHead, is_due, read
 from apps.audit.models import Checkpoint, Event, Verification
 from apps.audit.registry import Signer
-from apps.audit.services import checkpointing, seal, verifying
+from apps.audit.services import checkpointing, seal, signing, verifying
 from apps.audit.services.standing import standing
 from apps.kernel.errors import ConflictError
 from apps.ops.selectors import troubles
@@ -210,8 +210,49 @@ def test_a_line_that_somebody_wrote_without_the_key_proves_nothing(place: Path) 
 
     assert found_in_full() == (None, "")
     row = Verification.objects.filter(kind="full").latest("pk")
-    assert row.notes == ["A checkpoint of 12 events is signed by no key we trust."]
-    assert row.checkpoints == 3
+    assert row.notes[0] == "A checkpoint of 12 events is signed by no key we trust."
+    assert row.notes[1].startswith("The file of checkpoints: line 4 can't be read")
+    assert (len(row.notes), row.checkpoints) == (2, 3)
+
+
+@pytest.mark.usefixtures("log")
+@pytest.mark.parametrize("where", ["file", "database"])
+def test_one_of_very_many_events_without_a_signature_hides_nothing(place: Path, where: str) -> None:
+    """The application's role may add such a row, and its user such a line."""
+    forged = SignedHead(2**63 - 1, "f" * 64, timezone.now(), "k", "s")
+    if where == "file":
+        with place.open("a") as file:
+            file.write(f"{forged.line}\n")
+    else:
+        for less in range(12):  # more than are looked at in one go
+            Checkpoint.objects.create(
+                count=forged.count - less, head=forged.head, at=forged.at, key_id="k"
+            )
+
+    happen()
+    count, _ = selectors.end_of_chain()
+    assert checkpointing.checkpoint() == 1
+    cut_the_tail()
+
+    at, problem = found_in_full()
+    assert (at, f"the log had {count} events at the checkpoint" in problem) == (26, True)
+
+
+@pytest.mark.usefixtures("log")
+def test_an_older_line_behind_the_last_one_hides_no_cut_tail(place: Path) -> None:
+    """Whoever owns the database cuts its checkpoints too, and adds a line that was signed once."""
+    with past_triggers("audit_checkpoint"), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE audit_checkpoint")
+    first = place.read_text().splitlines()[0]
+    with place.open("a") as file:
+        file.write(f"{first}\n" * 400)  # more than the end of the file that is looked at each time
+    cut_the_tail()
+
+    assert found_in_full() == (26, "the log had 30 events at the checkpoint of " + _when(place))
+
+
+def _when(place: Path) -> str:
+    return f"{read(place.read_text().splitlines()[2]).at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @pytest.mark.usefixtures("log")
@@ -343,13 +384,13 @@ def test_a_machine_without_the_key_signs_nothing_and_makes_none(settings: Any, p
 def test_what_was_signed_for_an_approval_is_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     happen(2)
     mark = SignedHead(2, selectors.hash_at(2), timezone.now())
-    signed = checkpointing.signed(mark)
-    assert checkpointing.is_signed(signed)
+    signed = signing.signed(mark)
+    assert signing.is_signed(signed)
 
     from apps.oversight.adapters import sign  # noqa: PLC0415
 
     signature, key_id = sign(mark.payload)
-    assert not checkpointing.is_signed(SignedHead(2, mark.head, mark.at, key_id, signature))
+    assert not signing.is_signed(SignedHead(2, mark.head, mark.at, key_id, signature))
     assert registry.signer() == Signer(
         "apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify"
     )
@@ -380,6 +421,10 @@ def test_the_command_verifies_all_and_ends_with_the_truth() -> None:
             {"count": "3"},
             {"head": "a"},
             {"head": 3},
+            {"head": "\ud800" * 64},
+            {"head": "G" * 64},
+            {"key": "\ud800"},
+            {"at": "0001-01-01T00:00:00+14:00"},
             {"at": "yesterday"},
             {"at": "2026-01-01T00:00:00"},
             {"more": 1},

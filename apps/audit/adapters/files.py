@@ -14,7 +14,7 @@ from pathlib import Path
 from apps.audit.domain.checkpoint import SignedHead, read
 from apps.kernel.errors import UnavailableError
 
-TAIL = 64 * 1024  # bytes in which the last line is looked for
+TAIL = 64 * 1024  # bytes in which the last checkpoints are looked for
 WORDS = "The file of checkpoints {file} {why}."
 
 
@@ -48,22 +48,30 @@ def append_line(file: str, text: str) -> None:
         raise _unusable(file, error) from error
 
 
-def last(file: str) -> SignedHead | None:
-    """The last whole checkpoint of the file; none if there is no file yet, or none in it."""
+def latest(file: str) -> list[SignedHead]:
+    """The whole checkpoints at the end of the file, the last one first: none if there is no file
+    yet, or none in it."""
     try:
         with Path(file).open("rb") as handle:
             handle.seek(max(0, handle.seek(0, os.SEEK_END) - TAIL))
             lines = handle.read().split(b"\n")
     except FileNotFoundError:
-        return None
+        return []
     except OSError as error:
         raise _unusable(file, error) from error
-    for line in reversed(lines):
-        try:
-            return read(line.decode())
-        except ValueError:
-            continue  # cut by a full disk, or written by another program
-    return None
+    found = (_read(line.decode(errors="replace"), 0) for line in reversed(lines))
+    # What is none was cut by a full disk, or written by another program.
+    return [mark for mark in found if isinstance(mark, SignedHead)]
+
+
+def put_aside(file: str, aside: str) -> None:
+    """Give the file another name. Raises ``CheckpointFileError``, as for one that only its owner
+    may move."""
+    try:
+        Path(file).rename(aside)
+    except OSError as error:
+        why = f"can't be put aside ({error.strerror or error}): have its owner move it to {aside}"
+        raise CheckpointFileError(WORDS.format(file=file, why=why)) from error
 
 
 def marks(file: str) -> Iterator[SignedHead | str]:

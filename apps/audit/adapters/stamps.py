@@ -24,7 +24,7 @@ from rfc3161_client import (
 )
 
 from apps.audit.adapters.files import append_line
-from apps.audit.domain.checkpoint import SignedHead
+from apps.audit.domain.checkpoint import SignedHead, head_of
 from apps.kernel.canonical import canonical_bytes
 from apps.kernel.errors import UnavailableError
 
@@ -128,8 +128,6 @@ def kept(file: str) -> Iterator[Stamp]:
 def _read(line: str) -> Stamp | None:
     try:
         told = json.loads(line)
-        at = datetime.fromisoformat(told["at"])
-        mark = SignedHead(int(told["count"]), str(told["head"]), at)
-        return Stamp(mark, base64.b64decode(told["stamp"], validate=True))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return Stamp(head_of(told), base64.b64decode(told["stamp"], validate=True))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

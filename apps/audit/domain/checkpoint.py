@@ -8,6 +8,7 @@ bear its hash.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ PURPOSE = b"tower.audit.checkpoint.v1\x00"
 EVERY_EVENTS, EVERY_S = 1_000, 300.0
 _FIELDS = {"v", "count", "head", "at", "key", "signature"}
 _MOST_LINE = 1_000  # characters
-_HASH, _MOST_COUNT = 64, 2**63 - 1
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_MOST_COUNT = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,27 @@ def read(line: str) -> SignedHead:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, Mapping) or set(found) != _FIELDS or found["v"] != 1:
         raise ValueError("it isn't a checkpoint of version 1")
-    count, words = found["count"], [found[name] for name in ("head", "at", "key", "signature")]
+    return head_of(found, found["key"], found["signature"])
+
+
+def head_of(told: Mapping[str, Any], key_id: Any = "", signature: Any = "") -> SignedHead:
+    """What some fields say of a head. Raises ``ValueError`` for values that no checkpoint has."""
+    count, words = told.get("count"), [told.get("head"), told.get("at"), key_id, signature]
     if type(count) is not int or not 0 < count <= _MOST_COUNT:
         raise ValueError("its count is no number of events")
-    if not all(isinstance(word, str) for word in words) or len(words[0]) != _HASH:
-        raise ValueError("a field is no text of the right length")
-    at = datetime.fromisoformat(words[1])
+    head, at, key_id, signature = (w if isinstance(w, str) and w.isascii() else None for w in words)
+    if head is None or not _HASH.fullmatch(head):
+        raise ValueError("its head is no hash")
+    if at is None or key_id is None or signature is None:
+        raise ValueError("a field is no plain text")
+    return SignedHead(count, head, _time(at), key_id, signature)
+
+
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("its time has no zone")
-    return SignedHead(count, words[0], at, words[2], words[3])
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("its time is none of the calendar") from None

@@ -23,8 +23,8 @@ from apps.audit.domain.actors import Actor
 from apps.audit.domain.chain import GENESIS, UnreadEvent, hashed_bytes
 from apps.audit.domain.checkpoint import SignedHead
 from apps.audit.selectors import Stored
-from apps.audit.services.checkpointing import is_signed
 from apps.audit.services.sealing import as_sealed
+from apps.audit.services.signing import is_signed
 from apps.audit.services.standing import marks_between, marks_of_file
 from apps.kernel.statements import database_now
 

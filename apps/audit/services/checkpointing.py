@@ -3,15 +3,12 @@ events."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.conf import settings
-from django.utils.module_loading import import_string
 
-from apps.audit import registry
 from apps.audit import selectors as log
 from apps.audit.adapters import files
-from apps.audit.domain.checkpoint import PURPOSE, SignedHead, is_due
+from apps.audit.domain.checkpoint import SignedHead, is_due
+from apps.audit.services.signing import signed
 from apps.audit.services.standing import last_mark
 from apps.kernel.errors import ConflictError
 from apps.kernel.statements import database_now, execute
@@ -23,7 +20,7 @@ def checkpoint() -> int:
     lacks what was signed before: nothing is signed over a log that was rewritten."""
     last = last_mark()
     count, head = log.end_of_chain()
-    if last is not None and is_signed(last) and log.hash_at(last.count) != last.head:
+    if last is not None and log.hash_at(last.count) != last.head:
         raise ConflictError(
             f"The log doesn't hold what the checkpoint of its {last.count:,} events says: see Audit"
         )
@@ -40,16 +37,3 @@ def checkpoint() -> int:
         [mark.count, mark.head, mark.at, mark.key_id, mark.signature],
     )
     return 1
-
-
-def signed(mark: SignedHead) -> SignedHead:
-    """The same, signed. Raises what says why it can't be."""
-    signature, key_id = import_string(registry.signer().sign)(mark.payload, purpose=PURPOSE)
-    return replace(mark, signature=signature, key_id=key_id)
-
-
-def is_signed(mark: SignedHead) -> bool:
-    """Whether a key of the ring that wasn't revoked signed it. Raises ``TowerError`` where nobody
-    can know."""
-    check = import_string(registry.signer().verify)
-    return bool(check(mark.payload, mark.signature, mark.key_id, purpose=PURPOSE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,10 @@ from apps.audit.adapters import files
 from apps.audit.domain.checkpoint import SignedHead
 from apps.audit.models import Checkpoint, Verification
 from apps.audit.selectors import end_of_chain, hash_at
+from apps.audit.services.signing import is_signed
 from apps.kernel.statements import database_now
+
+CHUNK = 10
 
 
 def of_row(row: Checkpoint) -> SignedHead:
@@ -21,10 +25,25 @@ def of_row(row: Checkpoint) -> SignedHead:
 
 
 def last_mark() -> SignedHead | None:
-    """The checkpoint of the most events, whether the database or the file holds it."""
-    row = Checkpoint.objects.order_by("-count").first()
-    known = [files.last(settings.AUDIT_CHECKPOINTS), of_row(row) if row else None]
-    return max((mark for mark in known if mark), key=lambda mark: mark.count, default=None)
+    """The checkpoint of the most events that a key of ours signed, whether the database or the end
+    of the file holds it. One that nobody signed hides none: whoever can add a row or a line could
+    end all checkpoints with it. Raises ``TowerError`` where nobody can know."""
+    lines = sorted(files.latest(settings.AUDIT_CHECKPOINTS), key=_count, reverse=True)
+    known = [next(filter(is_signed, some), None) for some in (_newest(), lines)]
+    return max((mark for mark in known if mark), key=_count, default=None)
+
+
+def _newest() -> Iterator[SignedHead]:
+    """The checkpoints of the database, that of the most events first; few are ever looked at."""
+    rows = Checkpoint.objects.order_by("-count")
+    found = list(rows[:CHUNK])
+    while found:
+        yield from map(of_row, found)
+        found = list(rows.filter(count__lt=found[-1].count)[:CHUNK])
+
+
+def _count(mark: SignedHead) -> int:
+    return mark.count
 
 
 def marks_between(after: int, upto: int) -> list[SignedHead]:
@@ -47,22 +66,22 @@ def marks_of_file() -> tuple[tuple[SignedHead, ...], tuple[str, ...]]:
 @lru_cache(maxsize=2)
 def _read(file: str, mark: tuple[int, int, int]) -> tuple[tuple[SignedHead, ...], tuple[str, ...]]:
     found = list(files.marks(file))
-    good = sorted((m for m in found if isinstance(m, SignedHead)), key=lambda m: m.count)
+    good = sorted((m for m in found if isinstance(m, SignedHead)), key=_count)
     return tuple(good), tuple(m for m in found if isinstance(m, str))
 
 
 def put_aside() -> str:
     """Begin a new file of checkpoints if that of before counts events that the log lacks, as after
-    a restore. Returns where the old one lies now; nothing if it was let be."""
+    a restore. Returns where the old one lies now; nothing if it was let be. Raises
+    ``CheckpointFileError`` where only the owner of the file can move it."""
     path = Path(settings.AUDIT_CHECKPOINTS)
-    known = files.last(str(path))
+    known = next(filter(is_signed, reversed(marks_of_file()[0])), None)
     if known is None or hash_at(known.count) == known.head:
         return ""
     aside = path.with_name(f"{path.name}.before-{database_now():%Y%m%dT%H%M%SZ}")
-    path.rename(aside)
-    stamps = Path(f"{path}.stamps")
-    if stamps.exists():
-        stamps.rename(f"{aside}.stamps")
+    files.put_aside(str(path), str(aside))
+    if Path(stamps := f"{path}.stamps").exists():
+        files.put_aside(stamps, f"{aside}.stamps")
     return str(aside)
 
 

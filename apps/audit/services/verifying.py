@@ -23,9 +23,9 @@ from apps.audit.domain.checkpoint import SignedHead
 from apps.audit.models import Verification
 from apps.audit.selectors import Stored
 from apps.audit.services.anchoring import stamped
-from apps.audit.services.checkpointing import is_signed
 from apps.audit.services.recording import Fact, record_many
 from apps.audit.services.sealing import as_sealed
+from apps.audit.services.signing import is_signed
 from apps.audit.services.standing import last_mark, marks_between, marks_of_file
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command
@@ -36,6 +36,7 @@ BUDGET_S = 1.0  # of a round, for each of the two kinds
 DAILY = timedelta(days=1)
 EARLY = timedelta(minutes=15)  # what was committed late was written no earlier than this before
 MOST_NOTES = 20
+UNTRUSTED = "A checkpoint of {:,} events is signed by no key we trust."
 ROLLING, FULL = Verification.Kind.ROLLING, Verification.Kind.FULL
 
 
@@ -119,9 +120,9 @@ def go_on(row: Verification, *, budget_s: float) -> int:
         seen += piece.seen
         is_at_end = piece.seen < CHUNK or (row.kind == FULL and piece.position >= row.target)
         if is_at_end and piece.broken is None:
-            piece.broken = _beyond(piece.position)
+            piece.broken = _beyond(piece.position, last_mark())
         if is_at_end and row.kind == FULL and piece.broken is None:
-            _hold_against_stamps(piece)
+            _hold_against_the_rest(piece)
         is_done = row.kind == FULL and is_at_end
         if not _keep(row, piece, is_done=is_done or piece.broken is not None):
             break  # another process went on with it meanwhile
@@ -164,9 +165,7 @@ def _hold_against(marks: Sequence[SignedHead], found: Sequence[Stored], piece: _
     hashes = {event.position: event.hash for event in found}
     for mark in marks:
         if not is_signed(mark):
-            piece.notes.append(
-                f"A checkpoint of {mark.count:,} events is signed by no key we trust."
-            )
+            piece.notes.append(UNTRUSTED.format(mark.count))
         elif hashes.get(mark.count) == mark.head:
             piece.fitting += 1
         else:
@@ -174,6 +173,22 @@ def _hold_against(marks: Sequence[SignedHead], found: Sequence[Stored], piece: _
             return
     if marks:
         piece.notes += _early(marks, found)
+
+
+def _hold_against_the_rest(piece: _Piece) -> None:
+    """What the file says of more events than there are, wherever it stands in it: whoever cut the
+    log may have added lines that are older. Then the stamps."""
+    marks, bad = marks_of_file()
+    piece.notes += [f"The file of checkpoints: {why}." for why in bad]
+    for mark in reversed(marks):
+        if mark.count <= piece.position:
+            break
+        if not is_signed(mark):
+            piece.notes.append(UNTRUSTED.format(mark.count))
+        elif (broken := _beyond(piece.position, mark)) is not None:
+            piece.broken = broken
+            return
+    _hold_against_stamps(piece)
 
 
 def _hold_against_stamps(piece: _Piece) -> None:
@@ -202,11 +217,10 @@ def _early(marks: Sequence[SignedHead], found: Sequence[Stored]) -> list[str]:
     ]
 
 
-def _beyond(end: int) -> Break | None:
-    """Whether a checkpoint knows of more events than there are: the end was cut off, and perhaps
-    another written instead."""
-    mark = last_mark()
-    if mark is None or mark.count <= end or not is_signed(mark):
+def _beyond(end: int, mark: SignedHead | None) -> Break | None:
+    """Whether a signed checkpoint knows of more events than there are: the end was cut off, and
+    perhaps another written instead."""
+    if mark is None or mark.count <= end:
         return None
     if log.hash_at(mark.count) == mark.head:
         return None  # made since
