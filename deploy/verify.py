@@ -189,7 +189,10 @@ class Verifier:
         self.first = self.last = None  # positions
         self.hash = ""
         self.hashes = {}  # of the places of checkpoints that are kept elsewhere
-        self.kept = {mark["count"]: mark for mark in checkpoints}
+        self.kept = {}  # by count: of two that contradict each other neither is dropped
+        for mark in checkpoints:
+            self.kept.setdefault(mark["count"], []).append(mark)
+        self.beyond = 0  # the most events that a kept checkpoint counts, where these are fewer
         self.covered = 0  # the last event that a signed checkpoint covers
         self.counts = {"event": 0, "checkpoint": 0, "approval": 0}
         self.decided = {}  # approvals that events say were answered
@@ -336,8 +339,9 @@ class Verifier:
                 if (said := self.end["counts"].get(what)) != count:
                     self.wrong(f"it says that it has {said} entries “{what}”, and has {count}")
             self.compare_decisions()
-        for count, mark in sorted(self.kept.items()):
-            self.compare_with_kept(count, mark)
+        for count, marks in sorted(self.kept.items()):
+            for mark in marks:
+                self.compare_with_kept(count, mark)
 
     def compare_with_kept(self, count, mark):
         is_whole = self.end is not None and self.end.get("at_end")
@@ -345,6 +349,8 @@ class Verifier:
             self.wrong(f"your checkpoint of {count} events isn't signed by a key that counts")
         elif count > self.last and is_whole:
             self.wrong(f"your checkpoint counts {count} events, and the log ends at #{self.last}")
+        elif count > self.last:
+            self.beyond = count
         elif count in self.hashes and self.hashes[count] != mark["head"]:
             self.wrong(f"event #{count} isn't the one of your checkpoint of {mark['at']}")
         elif count in self.hashes:
@@ -362,7 +368,10 @@ class Verifier:
 
     @property
     def is_short(self):
-        return self.end is None or bool(self.end.get("short"))
+        """Whether there are events behind its last one, or nobody says that there are none."""
+        if self.end is None or self.beyond:
+            return True
+        return bool(self.end.get("short")) or not self.end.get("at_end")
 
     def report(self):
         """Lines for people."""
@@ -373,6 +382,13 @@ class Verifier:
             yield "SHORT: the bundle has no end: it was cut off, and nobody knows what is missing."
         elif self.end.get("short"):
             yield f"SHORT: {self.end['short']}."
+        elif not self.end.get("at_end"):
+            yield "SHORT: the bundle doesn't say that it goes up to the end of the log."
+        if self.beyond:
+            yield (
+                f"SHORT: your checkpoint counts {self.beyond} events, and the bundle ends at"
+                f" #{self.last}."
+            )
         if not self.problems:
             yield from self.proofs()
         yield from self.limits()

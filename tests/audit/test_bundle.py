@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.audit.domain.actors import Actor
+from apps.audit.domain.checkpoint import read
 from apps.audit.models import Event
-from apps.audit.services import bundling, checkpointing, seal
+from apps.audit.services import bundling, checkpointing, seal, signing
 from apps.kernel.canonical import canonical_bytes
 from apps.oversight import services as oversight
 from apps.oversight.models import Approval, Vote
@@ -292,10 +294,30 @@ def test_what_you_keep_yourself_shows_a_cut_tail_and_keys_that_were_made_up(
     assert code == CONTRADICTED
     assert "your checkpoint counts" in said
 
+    lines[-1]["end"]["at_end"] = False  # so it claims nothing about the end of the log
+    code, said = judged(lines, place, *kept)
+    assert code == SHORT
+    assert "SHORT: your checkpoint counts" in said
+    code, said = judged(lines, place)
+    assert code == SHORT
+    assert "doesn't say that it goes up to the end" in said
+
     other = place / "other-ring"
     raw = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
     other.write_text(f"added {base64.b64encode(raw).decode()} 2026-01-01\n")
     assert judged(lines, place, "--ring", str(other))[0] == CONTRADICTED
+
+
+def test_of_two_checkpoints_of_one_place_each_has_to_fit(lines: Lines, place: Path) -> None:
+    """As where somebody wrote the log anew with the key: the first is the evidence."""
+    last = read((place / "checkpoints").read_text().splitlines()[-1])
+    kept = place / "kept"
+    kept.write_text(f"{signing.signed(replace(last, head='f' * 64)).line}\n{last.line}\n")
+
+    code, said = judged(lines, place, "--checkpoints", str(kept))
+
+    assert code == CONTRADICTED, said
+    assert "isn't the one of your checkpoint" in said
 
 
 def test_one_that_was_cut_off_is_short_and_what_is_no_bundle_is_said(
