@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from apps.audit.adapters import stamps
+from apps.audit.adapters import files, stamps
 from apps.audit.adapters.files import CheckpointFileError
 from apps.audit.adapters.stamps import StampError
 from apps.audit.domain.checkpoint import SignedHead, read
@@ -199,6 +199,40 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_half_is_left(
             anchoring.ship()
     assert list((tmp_path / "nowhere").iterdir()) == []
     assert anchoring.ship() == 1
+
+
+def test_a_folder_that_knows_of_more_events_than_there_are_is_an_alarm_and_no_silence(
+    settings: Any, tmp_path: Path
+) -> None:
+    """The log was restored, or somebody put a name there that no checkpoint ever reaches."""
+    settings.AUDIT_SHIP_TO = str(tmp_path / "theirs")
+    Path(settings.AUDIT_SHIP_TO).mkdir()
+    log(2)
+    Path(settings.AUDIT_SHIP_TO, f"checkpoints-to-{10**20 - 1}.jsonl").touch()
+
+    with pytest.raises(CheckpointFileError, match="and the log has 2: it was cut, or restored"):
+        anchoring.ship()
+
+
+def test_a_file_that_only_its_owner_moves_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints"
+    file.touch()
+
+    with pytest.raises(CheckpointFileError, match=r"can't be put aside .* have its owner move it"):
+        files.put_aside(str(file), str(tmp_path / "nowhere" / "aside"))
+
+
+def test_a_line_that_is_no_stamp_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "stamps"
+    head = {"head": "a" * 64, "at": NOW.isoformat(), "stamp": ""}
+    odd = [
+        {"count": 1e999},
+        {"count": 2, "at": "0001-01-01T00:00:00+14:00"},
+        {"count": 2, "head": 1},
+    ]
+    file.write_text("".join(f"{json.dumps(head | one)}\n" for one in [*odd, {"count": 2}]) + "[]\n")
+
+    assert [one.mark.count for one in stamps.kept(str(file))] == [2]
 
 
 def test_the_last_checkpoint_is_stamped_and_the_stamp_kept(

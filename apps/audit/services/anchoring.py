@@ -5,19 +5,30 @@ from __future__ import annotations
 from django.conf import settings
 
 from apps.audit.adapters import shipping, stamps
+from apps.audit.adapters.files import CheckpointFileError
 from apps.audit.domain.checkpoint import SignedHead
+from apps.audit.selectors import end_of_chain
 from apps.audit.services.standing import last_mark, marks_between
 
 MOST_COUNT = 2**63 - 1
+BEHIND = (
+    "{} holds checkpoints of {:,} events, and the log has {:,}: it was cut, or restored, or"
+    " somebody put a file there. After a restore keep that folder as evidence, and have"
+    " TOWER_AUDIT_SHIP_TO name an empty one."
+)
 
 
 def ship() -> int:
     """Write the checkpoints made since the last time, and their time stamps, into the folder of
-    somebody else (TOWER_AUDIT_SHIP_TO). Returns how many checkpoints that were."""
+    somebody else (TOWER_AUDIT_SHIP_TO). Returns how many checkpoints that were. Raises
+    ``CheckpointFileError`` where more were shipped than there are events, as after a restore: what
+    is shipped from then on would not be for events of which that folder knows others."""
     folder = settings.AUDIT_SHIP_TO
     if not folder:
         return 0
-    after = shipping.last_shipped(folder)
+    after, head = shipping.last_shipped(folder), end_of_chain()[0]
+    if after > head:
+        raise CheckpointFileError(BEHIND.format(folder, after, head))
     marks = marks_between(after, MOST_COUNT)
     if not marks:
         return 0
