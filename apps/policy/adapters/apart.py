@@ -25,17 +25,19 @@ _places = BoundedSemaphore(MOST_AT_ONCE)
 
 @dataclass(frozen=True, slots=True)
 class ChildOutput:
-    """What a child said, line by line; ``ended`` is how it ended where it didn't end well."""
+    """What a child said, line by line; ``ended`` is how it ended where it didn't end well.
+    ``had_a_turn``: whether there was a child at all."""
 
     lines: tuple[dict[str, Any], ...] = ()
     ended: str = ""
+    had_a_turn: bool = True
 
 
 def said_apart(module: str, task: Mapping[str, Any], *, seconds: float) -> ChildOutput:
     """What a module of ours says to a task within a time, in a process of its own. Waits as long
     for its turn."""
     if not _places.acquire(timeout=seconds):
-        return ChildOutput(ended="another text is being looked through")
+        return ChildOutput(ended="another text is being looked through", had_a_turn=False)
     try:
         return _run(module, json.dumps(task).encode(), seconds)
     finally:

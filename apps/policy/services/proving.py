@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.kernel.canonical import digest
 from apps.policy import selectors
-from apps.policy.adapters.apart import said_apart
+from apps.policy.adapters.apart import ChildOutput, said_apart
 from apps.policy.domain.document import PolicyDocument, read_document
 from apps.policy.domain.proofs.assessment import Assessment, Status, as_json, assessed, from_json
 from apps.policy.domain.proofs.defaults import all_of
@@ -39,7 +39,10 @@ def assess(policy_set: PolicySet, text: str, schema: Mapping[str, Any]) -> Asses
     key = digest(task, purpose="policy-proof")
     if (known := _kept(key)) is not None and (known.is_whole or not _is_old(key)):
         return known
-    found = _found(task, sentences)
+    said = said_apart(SOLVER, task, seconds=SECONDS)
+    found = _found(said, task, sentences)
+    if not said.had_a_turn:  # of what nobody looked at nothing is kept
+        return found
     PolicyProof.objects.update_or_create(
         digest=key,
         defaults={"findings": as_json(found), "is_whole": found.is_whole, "at": Now()},
@@ -110,8 +113,7 @@ def _policy(document: PolicyDocument) -> Json:
     }
 
 
-def _found(task: Json, sentences: list[Sentence]) -> Assessment:
-    said = said_apart(SOLVER, task, seconds=SECONDS)
+def _found(said: ChildOutput, task: Json, sentences: list[Sentence]) -> Assessment:
     return assessed(
         sentences,
         sorted(declared_facts(task["schema"])),

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.kernel.errors import InvalidInputError
 from apps.policy import selectors, services
+from apps.policy.adapters import apart
 from apps.policy.models import PolicyProof, PolicySet
 from apps.policy.services import proving
 from tests.factories.policy import published
@@ -172,6 +173,20 @@ def test_findings_are_kept_by_what_was_asked(
     assert PolicyProof.objects.count() == 1
     with pytest.raises(TypeError):
         services.assess(toys, with_sentences(document(most_cents=4_001)), SCHEMA)
+
+
+def test_nothing_is_kept_of_what_nobody_had_a_turn_to_look_at(
+    toys: PolicySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever comes while another text is looked through is told so for ten minutes."""
+    text = with_sentences(document(most_cents=4_000))
+    monkeypatch.setattr(proving, "SECONDS", 0.01)
+    with apart._places:
+        assert services.assess(toys, text, SCHEMA).undecided
+    monkeypatch.undo()
+
+    assert PolicyProof.objects.count() == 0
+    assert not services.assess(toys, text, SCHEMA).undecided
 
 
 def test_the_pages_show_what_is_proved_and_what_becomes_weaker(
