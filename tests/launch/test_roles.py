@@ -93,15 +93,14 @@ def test_the_command_finds_nothing_that_the_role_could_rewrite(server: EmbeddedP
 @pytest.mark.parametrize("guard", registry.guards(), ids=lambda guard: guard.table)
 def test_the_role_takes_nothing_back(server: EmbeddedPostgres, guard: Guard) -> None:
     table = guard.table
+    written = {"runs_receipt": "note", "audit_checkpoint": "count"}.get(table, "id")
     attacks = [
         f"ALTER TABLE {table} DISABLE TRIGGER USER",
         f"ALTER TABLE {table} DISABLE TRIGGER ALL",
         f"TRUNCATE {table} CASCADE",
         f"DROP TABLE {table} CASCADE",
         f"CREATE RULE r AS ON INSERT TO {table} DO INSTEAD NOTHING",
-        f"UPDATE {table} SET id = id"
-        if table != "runs_receipt"
-        else f"UPDATE {table} SET note = ''",
+        f"UPDATE {table} SET {written} = {written}",
         *([] if guard.deletes else [f"DELETE FROM {table}"]),
     ]
 
@@ -156,3 +155,49 @@ def test_a_role_is_made_and_one_that_could_free_itself_is_refused(
     secret.write_text("short")
     short = manage(server, *grant, "other", "--password-file", str(secret), url=server.owner_url)
     assert "holds fewer than 16 characters" in short
+
+
+@pytest.mark.parametrize(
+    ("give", "take_back", "named"),
+    [
+        (
+            "ALTER SCHEMA public OWNER TO landlord",
+            "ALTER SCHEMA public OWNER TO pg_database_owner",
+            "owns the schema public",
+        ),
+        (
+            "ALTER DATABASE {} OWNER TO landlord",
+            "ALTER DATABASE {} OWNER TO {}",
+            "owns the schema public",
+        ),
+        (
+            "ALTER FUNCTION tower_append_only() OWNER TO landlord",
+            "ALTER FUNCTION tower_append_only() OWNER TO {}",
+            "owns the function tower_append_only",
+        ),
+    ],
+    ids=["schema", "database", "function"],
+)
+def test_a_role_that_owns_what_stands_around_the_tables_is_refused(
+    server: EmbeddedPostgres, give: str, take_back: str, named: str
+) -> None:
+    """It could drop them, and make others, or let the triggers do nothing."""
+    with psycopg.connect(server.owner_url) as connection:
+        connection.execute("CREATE ROLE landlord LOGIN PASSWORD 'a long password of a test'")
+        row = connection.execute(
+            "SELECT quote_ident(d.datname), quote_ident(pg_get_userbyid(d.datdba)),"
+            " quote_ident(pg_get_userbyid(p.proowner)) FROM pg_database d, pg_proc p"
+            " WHERE d.datname = current_database() AND p.proname = 'tower_append_only'"
+        ).fetchone()
+        assert row is not None
+        database, owner, of_function = row
+        connection.execute(give.format(database))
+    try:
+        said = manage(server, "database_role", "grant", "landlord", url=server.owner_url)
+        assert said.startswith("1")
+        assert named in said
+    finally:
+        words = (database, owner) if "DATABASE" in take_back else (of_function,)
+        with psycopg.connect(server.owner_url) as connection:
+            connection.execute(take_back.format(*words))
+            connection.execute("DROP ROLE landlord")

@@ -10,6 +10,16 @@ _OWNED = """
     SELECT c.relname FROM pg_class c WHERE c.oid = ANY(%s::regclass[])
         AND pg_has_role(%s, c.relowner, 'MEMBER') ORDER BY 1
 """
+# Whoever owns a schema may drop what others own in it, and whoever owns what a trigger calls may
+# make it do nothing.
+_AROUND = """
+    SELECT 'the schema ' || n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = ANY(%(tables)s::regclass[]) AND pg_has_role(%(role)s, n.nspowner, 'MEMBER')
+    UNION SELECT 'the function ' || p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = ANY(%(tables)s::regclass[]) AND NOT t.tgisinternal
+        AND pg_has_role(%(role)s, p.proowner, 'MEMBER')
+    ORDER BY 1
+"""
 # What a trigger hears of, as bits of tgtype: DELETE 8, UPDATE 16, TRUNCATE 32.
 _HEARS = """
     SELECT c.relname, coalesce(bit_or(t.tgtype & 56), 0) FROM pg_class c
@@ -45,6 +55,8 @@ def unfit(role: str) -> str:
         return "is a superuser, whom nothing is refused: name another"
     if owned := fetch(_OWNED, [_tables(), role]):
         return f"owns {owned[0][0]}, or may become who does: name another"
+    if around := fetch(_AROUND, {"tables": _tables(), "role": role}):
+        return f"owns {around[0][0]}, or may become who does: give it to the tables' owner"
     if rows[0][1]:
         return "may make roles, and so become another: take CREATEROLE from it"
     return ""
