@@ -33,15 +33,21 @@ class ChildOutput:
     had_a_turn: bool = True
 
 
-def said_apart(module: str, task: Mapping[str, Any], *, seconds: float) -> ChildOutput:
+def said_apart(
+    module: str,
+    task: Mapping[str, Any],
+    *,
+    seconds: float,
+    places: BoundedSemaphore = _places,
+) -> ChildOutput:
     """What a module of ours says to a task within a time, in a process of its own. Waits as long
-    for its turn."""
-    if not _places.acquire(timeout=seconds):
+    for its turn, which is one of ``places``."""
+    if not places.acquire(timeout=seconds):
         return ChildOutput(ended="another text is being looked through", had_a_turn=False)
     try:
         return _run(module, json.dumps(task).encode(), seconds)
     finally:
-        _places.release()
+        places.release()
 
 
 def _run(module: str, task: bytes, seconds: float) -> ChildOutput:

@@ -12,7 +12,8 @@ from apps.kernel.canonical import digest
 from apps.kernel.documents import Problem, load
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.transactions import participant
-from apps.policy.adapters import Evaluator, check_policies
+from apps.policy.adapters import Evaluator
+from apps.policy.adapters.checking import checked_apart
 from apps.policy.domain.cases import Outcome, failures, tried, unknown_names
 from apps.policy.domain.document import PolicyDocument, exempted_tools, read_document
 from apps.policy.domain.schema import may_lack_facts
@@ -33,7 +34,7 @@ def validate(*, text: str, schema: Json, domain: str = "") -> list[Problem]:
     if document is None:
         return problems
     problems += exempted_tools(text, may_lack_facts(schema))
-    for found in check_policies(document.policies, document.limits, schema, deciding_roles()):
+    for found in checked_apart(document.policies, document.limits, schema, deciding_roles()):
         line, column = document.position(found.line, found.column)
         at = (found.path, line, column)
         problems.append(Problem(found.message, found.fix, *at))
