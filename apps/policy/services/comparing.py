@@ -78,10 +78,10 @@ def answered(shown: Witness) -> str:
     named = f" by {by}" if was != "permit" and by else ""
     if was == now:
         return f"“{shown.tool}”: other people or fewer votes are asked where it was held{named}"
-    return f"“{shown.tool}”: a request that was {_PAST[was]}{named} is {_PAST[now]}"
+    return f"“{shown.tool}”: a request that was {PAST[was]}{named} is {PAST[now]}"
 
 
-_PAST = {"permit": "permitted", "hold": "held for a person", "deny": "denied"}
+PAST = {"permit": "permitted", "hold": "held for a person", "deny": "denied"}
 _TOLD = (".risk", ".words")  # of which answers say nothing
 
 

@@ -15,11 +15,11 @@ from apps.policy import selectors, services
 from apps.policy.domain.document import read_document
 from apps.policy.domain.proofs.assessment import Assessment, Witness
 from apps.policy.models import PolicySet
+from apps.policy.services.comparing import PAST
 from apps.policy.services.drafting import schema_of
 from apps.policy.views.pages import get_set
 
 PART = "policy/_proofs.html"
-PAST = {"permit": "permitted", "hold": "held for a person", "deny": "denied"}
 
 
 @dataclass(frozen=True, slots=True)
