@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     "after agent as before by chart code compare contract domain escalated from ids job "
     "kind actor left limit mine name newest next note offset open part plan q range "
-    "refresh right risk run scale seq since slugs source step stream streams subject_id "
+    "refresh right risk run scale seq since slugs sort source step stream streams subject_id "
     "subject_type tab to tool unclaimed upto version what "
 )
 PARAMETERS = sorted({*RunFilterForm.base_fields, *NAMES.split()})
