@@ -17,7 +17,7 @@ from apps.kernel.errors import ConflictError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.oversight import selectors, services
 from apps.oversight.models import Approval, Reversal, Vote
-from apps.oversight.services import PageAnswer
+from apps.oversight.services import PageAnswer, proving
 from tests.factories.approvals import ApprovalFactory, has_read
 
 ClientAs = Callable[[str], Client]
@@ -202,6 +202,22 @@ def test_an_answer_that_was_changed_in_its_window_is_refused_when_used(people: P
         assert services.consume_batch([(approval.pk, approval.digest)]) == {}
 
     assert Approval.objects.get().signature_refused_at is not None
+
+
+def test_a_restore_takes_it_back_too_and_its_signature_is_looked_at(people: People) -> None:
+    approval = ApprovalFactory.create(undo_s=10)
+    approve(approval, people["operator"])
+    assert proving.waiting_answers() == (1, [])
+    Approval.objects.update(reason="I never looked.")
+    _, [(forged, why)] = proving.waiting_answers()
+    assert (forged.pk, why) == (approval.pk, "The signature does not fit the answer.")
+
+    assert services.void_after_restore() == 1
+
+    time_passes(approval)
+    assert services.release_due() == 0, "it may have been used after the backup was made"
+    assert Approval.objects.get().state == "void"
+    assert selectors.decided_among([approval.pk]) == [approval.pk], "its step asks anew"
 
 
 def test_the_database_refuses_a_window_without_an_end() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from apps.audit import services as audit
 from apps.audit.domain.actors import SWEEPER
@@ -13,7 +13,15 @@ from apps.kernel.apart import Aside, deal
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 from apps.oversight.models import Approval
-from apps.oversight.services.rows import OPEN, ClockTimestamp, State, fact, in_time, make_void
+from apps.oversight.services.rows import (
+    LIVE,
+    UNUSED,
+    ClockTimestamp,
+    State,
+    fact,
+    in_time,
+    make_void,
+)
 
 UNENDABLE = Aside("question")
 
@@ -54,20 +62,19 @@ def void_for_run(run_id: UUID) -> int:
     """Take back the questions of a run that ended another way, and answers nobody used yet. A
     question whose time had run out by then is expired all the same: nobody took it back."""
     _expire(Approval.objects.filter(run_id=run_id))
-    unused = Q(state__in=OPEN) | Q(state=State.APPROVED, consumed_at=None)
-    return make_void(Approval.objects.filter(unused, run_id=run_id))
+    return make_void(Approval.objects.filter(LIVE, run_id=run_id))
 
 
 @command
 def void_after_restore() -> int:
-    """Take back the answers that nobody has used yet: in a restored database they may have been
-    used after the backup was made, and would let the same be done twice. People are asked again."""
-    return make_void(Approval.objects.filter(state=State.APPROVED, consumed_at=None))
+    """Take back the answers that nobody has used yet, those in their time to be taken back among
+    them: in a restored database they may have been used after the backup was made, and would let
+    the same be done twice. People are asked again."""
+    return make_void(Approval.objects.filter(UNUSED))
 
 
 @participant
 def void_for_tool(domain_slug: str, tool_name: str) -> int:
     """Take back the questions about a tool that isn't what they were asked about, and answers that
     nobody used yet. The steps are judged anew, and their people asked again."""
-    unused = Q(state__in=OPEN) | Q(state=State.APPROVED, consumed_at=None)
-    return make_void(Approval.objects.filter(unused, domain_slug=domain_slug, tool_name=tool_name))
+    return make_void(Approval.objects.filter(LIVE, domain_slug=domain_slug, tool_name=tool_name))

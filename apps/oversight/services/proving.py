@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Q
 from rfc8785 import CanonicalizationError
 
 from apps.oversight import adapters
@@ -22,7 +21,7 @@ from apps.oversight.domain.signed import (
     why_vote_not_signed,
 )
 from apps.oversight.models import Approval, Vote
-from apps.oversight.services.rows import State
+from apps.oversight.services.rows import LIVE, State
 
 
 class Seal(StrEnum):
@@ -106,15 +105,14 @@ def why_not_proved(approval: Approval, votes: Sequence[Vote]) -> str:
 def waiting_answers() -> tuple[int, list[tuple[Approval, str]]]:
     """How many questions are open or answered and not used, and those whose answer or a vote isn't
     what people signed, each with why. Raises ``KeyFileError`` where nobody can tell."""
-    unused = Q(state=State.PENDING) | Q(state=State.APPROVED, consumed_at=None)
-    rows = list(Approval.objects.filter(unused).select_related("decided_by").order_by("pk"))
+    rows = list(Approval.objects.filter(LIVE).select_related("decided_by").order_by("pk"))
     forged = []
     for row in rows:
         votes = list(row.votes.select_related("user").order_by("at"))
-        if row.state == State.APPROVED:
-            why = why_not_proved(row, votes)
-        else:
+        if row.state == State.PENDING:
             why = next((w for vote in votes if (w := why_no_vote(row, vote))), "")
+        else:
+            why = why_not_proved(row, votes)
         if why:
             forged.append((row, why))
     return len(rows), forged

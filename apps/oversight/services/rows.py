@@ -18,6 +18,9 @@ from apps.oversight.models import Approval
 
 State = Approval.State
 OPEN = (State.PENDING, State.GRANTED)  # of which a step has one at a time
+# Approved, and nobody has acted on it yet: in its time to be taken back, or ready to be used.
+UNUSED = Q(state=State.GRANTED) | Q(state=State.APPROVED, consumed_at=None)
+LIVE = Q(state=State.PENDING) | UNUSED
 
 
 class ClockTimestamp(Func):
