@@ -46,6 +46,7 @@ GUARDS = (
     Guard("approvals_approval", fixed=(*ASKED, *TERMS, "created_at")),
     Guard("approvals_vote", deletes=True),  # one that nobody signed, while its question is open
     Guard("approvals_escalation"),
+    Guard("approvals_reversal"),
 )
 
 SIGNER = Signer("apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify")

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.kernel.models import JSONField
+from apps.kernel.models import AppendOnly, JSONField
 from apps.oversight.domain.ladder import OVERDUE, words_of
 
 NO_RUNGS = models.Value([], output_field=JSONField())
@@ -190,7 +190,7 @@ class Vote(models.Model):
         ]
 
 
-class Reversal(models.Model):
+class Reversal(AppendOnly):
     """An approval that was taken back before it was used: who did, and the answer as it stood, with
     the votes that were signed for it (they are no votes any more)."""
 

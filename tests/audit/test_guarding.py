@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from apps.audit import registry
 from apps.audit.domain.guard import Guard
 from apps.audit.selectors import guarding
 from apps.kernel.models import AppendOnly
-from apps.oversight.models import Vote
+from apps.oversight.models import Reversal, Vote
 from tests.factories.approvals import ApprovalFactory
 from tests.tampering import past_triggers
 
@@ -62,3 +63,16 @@ def test_votes_are_kept_but_unsigned_ones_go_while_the_question_is_open(people: 
     assert refuses(f"DELETE FROM approvals_vote WHERE approval_id = '{decided.pk}'")
     assert Vote.objects.filter(approval=open_one).delete()[0] == 1
     assert refuses("DELETE FROM approvals_approval")
+
+
+def test_answers_that_were_taken_back_are_kept(people: Any) -> None:
+    Reversal.objects.create(
+        approval=ApprovalFactory(),
+        by=people["operator"],
+        decided_by=people["operator2"],
+        decided_at=timezone.now(),
+        votes=[],
+    )
+
+    assert refuses("UPDATE approvals_reversal SET reason = 'I never did'")
+    assert refuses("DELETE FROM approvals_reversal")
