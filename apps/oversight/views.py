@@ -74,10 +74,7 @@ def _opened(request: HttpRequest) -> Approval | None:
 @requires("approvals.view")
 def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """One question: a page of its own, or the panel beside the list."""
-    name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
-    approval = _one(approval_id)
-    _note_reading(request, approval)
-    return render(request, name, _sheet(request, approval))
+    return _drawn(request, _one(approval_id))
 
 
 def _note_reading(request: HttpRequest, approval: Approval) -> None:
@@ -105,8 +102,18 @@ def _one(approval_id: UUID) -> Approval:
     return approval
 
 
+def _drawn(
+    request: HttpRequest, approval: Approval, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    """The sheet, as a page of its own or as the panel beside the list."""
+    name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
+    return render(request, name, _sheet(request, approval, **more), status=status)
+
+
 def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
-    """What the sheet is drawn from, for a person who is given it now: the server notes when."""
+    """What the sheet is drawn from, for a person who is given it now: the server notes when, and
+    who was given one whose evidence matters, whichever page it stands on."""
+    _note_reading(request, approval)
     found = _review(request, approval, **more)
     if not (found["is_open"] and found["can_decide"]):
         return found
@@ -201,7 +208,7 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
             "error": "That answer was incomplete: reload the page and try again.",
             "fields": form.errors,
         }
-        return _answered(request, _one(approval_id), status=422, typed=typed, **error)
+        return _drawn(request, _one(approval_id), status=422, typed=typed, **error)
     given = form.cleaned_data
     try:
         approval = services.decide(
@@ -216,10 +223,10 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
         )
     except TowerError as refused:
         more = {"error": refused, "detail": refused.detail, "step": given["answer"]}
-        return _answered(request, _one(approval_id), status=refused.status, typed=typed, **more)
+        return _drawn(request, _one(approval_id), status=refused.status, typed=typed, **more)
     if not getattr(request, "htmx", False):
         return redirect("approvals:detail", approval_id)
-    response = _answered(request, _one(approval_id), just_decided=True)
+    response = _drawn(request, _one(approval_id), just_decided=True)
     return trigger_client_event(response, "approval:decided", _told(approval))
 
 
@@ -231,13 +238,6 @@ def _told(approval: Approval) -> dict[str, str]:
     return told
 
 
-def _answered(
-    request: HttpRequest, approval: Approval, *, status: int = 200, **more: Any
-) -> HttpResponse:
-    name = "oversight/_review.html" if getattr(request, "htmx", False) else "oversight/detail.html"
-    return render(request, name, _sheet(request, approval, **more), status=status)
-
-
 @require_POST
 @requires("approvals.decide")
 def undo(request: HttpRequest, approval_id: UUID) -> HttpResponse:
@@ -247,10 +247,10 @@ def undo(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     except NotFoundError:
         raise
     except TowerError as refused:
-        return _answered(request, _one(approval_id), status=refused.status, error=refused)
+        return _drawn(request, _one(approval_id), status=refused.status, error=refused)
     if not getattr(request, "htmx", False):
         return redirect("approvals:detail", approval_id)
-    response = _answered(request, _one(approval_id), just_undone=True)
+    response = _drawn(request, _one(approval_id), just_undone=True)
     return trigger_client_event(response, "approval:undone", {"id": str(approval_id)})
 
 
@@ -295,8 +295,7 @@ def release(request: HttpRequest, approval_id: UUID) -> HttpResponse:
 def _claimed(request: HttpRequest, approval_id: UUID, **more: Any) -> HttpResponse:
     status = more["claim_error"].status if more else 200
     if not getattr(request, "htmx", False):
-        context = _review(request, _one(approval_id), **more)
-        return render(request, "oversight/detail.html", context, status=status)
+        return _drawn(request, _one(approval_id), status=status, **more)
     context = _review(request, _one(approval_id), **more)
     return render(request, "oversight/_claim.html", context, status=status)
 
@@ -318,12 +317,12 @@ def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     except TowerError as refused:
         note = request.POST.get("note", "")[: ladder.NOTE_MOST]
         more, status = {"escalate_error": refused, "note": note}, refused.status
-    is_fragment = getattr(request, "htmx", False)
-    if not more and not is_fragment:
-        return redirect("approvals:detail", approval_id)
+    if not getattr(request, "htmx", False):
+        if not more:
+            return redirect("approvals:detail", approval_id)
+        return _drawn(request, _one(approval_id), status=status, **more)
     context = _review(request, _one(approval_id), just_escalated=not more, **more)
-    name = "oversight/_escalate.html" if is_fragment else "oversight/detail.html"
-    return render(request, name, context, status=status)
+    return render(request, "oversight/_escalate.html", context, status=status)
 
 
 @require_GET

@@ -184,6 +184,27 @@ def test_who_read_the_evidence_of_a_high_question_is_kept(client_as, risk, kept)
     assert {row.actor for row in rows} == ({"user:operator"} if kept else set())
 
 
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda client, pk: client.get("/approvals/", {"open": pk}),
+        lambda client, pk: client.post(f"/approvals/{pk}/decide/", {}),
+        lambda client, pk: client.post(f"/approvals/{pk}/undo/"),
+        lambda client, pk: client.post(f"/approvals/{pk}/claim/"),
+        lambda client, pk: client.post(f"/approvals/{pk}/escalate/", {}),
+    ],
+    ids=["beside the list", "a refused answer", "a refused undo", "a claim", "a refused call"],
+)
+def test_no_way_to_the_evidence_of_a_high_question_is_unseen(client_as, show):
+    approval = ApprovalFactory.create(risk=3)
+
+    page = show(client_as("operator"), approval.pk).content.decode()
+
+    assert 'data-part="arguments"' in page
+    row = Event.objects.get(kind="evidence.read")
+    assert (row.subject_id, row.actor) == (str(approval.pk), "user:operator")
+
+
 def test_whoever_takes_runs_away_is_kept(client_as):
     run = RunFactory.create()
     client = client_as("product_manager")

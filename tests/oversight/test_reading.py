@@ -162,6 +162,19 @@ def test_without_script_a_button_says_what_was_read(client_as: ClientAs) -> None
     assert answer(client, approval).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["claim", "escalate"])
+def test_without_script_a_claim_or_a_refused_call_leaves_a_sheet_that_works(
+    client_as: ClientAs, path: str
+) -> None:
+    approval = ApprovalFactory.create()
+    client = client_as("operator")
+
+    page = text(client.post(f"/approvals/{approval.pk}/{path}/"))
+
+    assert page.count('type="hidden" name="parts"') == 3, "what the button says was read"
+    assert Reading.objects.get().digest == approval.digest
+
+
 @pytest.mark.parametrize("typed", ["", "1240.01", "0", "yes", "$1,240.000"])
 def test_critical_is_confirmed_with_the_amount_on_the_server(
     client_as: ClientAs, people: dict[str, User], typed: str
