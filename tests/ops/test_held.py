@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.oversight.models import Approval
-from apps.runs.models import Breaker, Stop
+from apps.runs.models import Breaker, Message, Stop
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import MessageFactory, RunFactory, StepFactory
 
@@ -58,6 +58,15 @@ def test_each_argument_says_where_it_was_seen(client_as: As) -> None:
     assert "read by get_reservation" in source(page, "payment")
     assert "nobody mentioned it" in source(page, "bags")
     assert "{&quot;id&quot;: &quot;Q69X3R&quot;" in page
+
+
+def test_what_is_not_found_in_a_part_is_said_so(client_as: As) -> None:
+    approval = asked()
+    Message.objects.filter(run=approval.run_id, seq=1).update(content="x" * 300_000 + " 5 bags")
+
+    assert "not in the part that was searched" in source(
+        told(client_as("operator"), approval), "bags"
+    )
 
 
 def test_cost_and_time_so_far_are_told(client_as: As) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from apps.kernel.exactjson import is_number, number_text
 
 MOST_VALUES = 60
 MOST_CHARACTERS = 200_000  # of one place that is searched
+MOST_ALTOGETHER = 1_000_000  # of all of them, the latest first
 SHORTEST = 2  # characters of a text that says anything when it is found
 
 
@@ -30,31 +32,69 @@ class SeenAt:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentSource:
-    """A value of the arguments and the places where it stands, the latest first; none: nobody
-    mentioned it."""
+    """A value of the arguments and the places where it stands, the latest first. None: nobody
+    mentioned it, or, unless ``is_all_searched``, nobody did in what was searched."""
 
     path: str
     value: str
     places: tuple[SeenAt, ...]
+    is_all_searched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a place is searched; ``folded`` tells cheaply what doesn't stand in it."""
+
+    place: SeenAt
+    texts: tuple[str, ...]
+    folded: tuple[str, ...]
 
 
 def sources(arguments: Any, places: Sequence[SeenAt], *, most: int = 2) -> list[ArgumentSource]:
-    """Each value of ``arguments``, as far as a page holds them, with at most ``most`` places."""
+    """Each value of ``arguments``, as far as a page holds them, with at most ``most`` places. A
+    single letter is left out: it says nothing when it is found, nor when it isn't."""
+    parts = _parts(places)
+    is_all = sum(map(_size, places)) == sum(len(t) for part in parts for t in part.texts)
     found: list[ArgumentSource] = []
     for path, value in _values(arguments, ""):
         if len(found) == MOST_VALUES:
             break
-        met = tuple(p for p in reversed(places) if any(_stands_in(value, t) for t in p.texts))
-        found.append(ArgumentSource(path, value, met[:most]))
+        if len(value) >= SHORTEST or value.isdigit():
+            met = islice((part.place for part in parts if _stands_in(value, part)), most)
+            found.append(ArgumentSource(path, value, tuple(met), is_all))
     return found
 
 
-def _stands_in(value: str, text: str) -> bool:
+def _parts(places: Sequence[SeenAt]) -> list[_Part]:
+    """The places, the latest first, as far as they are searched."""
+    parts, left = [], MOST_ALTOGETHER
+    for place in reversed(places):
+        texts, here = [], min(MOST_CHARACTERS, left)
+        for text in place.texts:
+            texts.append(text[:here])
+            here -= len(texts[-1])
+            left -= len(texts[-1])
+        parts.append(_Part(place, tuple(texts), tuple(map(_folded, texts))))
+    return parts
+
+
+def _size(place: SeenAt) -> int:
+    return sum(map(len, place.texts))
+
+
+def _folded(text: str) -> str:
+    """Whatever ``re.IGNORECASE`` takes for the same letters is the same here."""
+    return text.casefold().replace("i\u0307", "i").replace("\u0131", "i")
+
+
+def _stands_in(value: str, part: _Part) -> bool:
     """Whether it stands there as a word of its own, whatever its case: 1 is not in 10."""
-    if len(value) < SHORTEST and not value.isdigit():
+    folded = _folded(value)
+    there = [text for text, f in zip(part.texts, part.folded, strict=True) if folded in f]
+    if not there:
         return False
-    wanted = rf"(?<![\w.-]){re.escape(value)}(?![\w-]|\.\d)"
-    return re.search(wanted, text[:MOST_CHARACTERS], re.IGNORECASE) is not None
+    wanted = re.compile(rf"(?<![\w.-]){re.escape(value)}(?![\w-]|\.\d)", re.IGNORECASE)
+    return any(wanted.search(text) for text in there)
 
 
 def _values(value: Any, path: str) -> Iterator[tuple[str, str]]:
