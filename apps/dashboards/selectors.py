@@ -44,6 +44,7 @@ from apps.outcomes.kpis import Human
 from apps.outcomes.selectors.counted import not_forked, sums, timed
 from apps.outcomes.selectors.outcomes import RunsInScope
 from apps.oversight.models import Approval, Reversal, Vote
+from apps.oversight.selectors import DECIDED, GIVEN
 from apps.policy.models import Decision, PolicyDraft, PolicyVersion
 from apps.runs.models import Run, Step
 
@@ -71,13 +72,13 @@ def human(scope: RunsInScope) -> Human:
     waited = Extract(
         ExpressionWrapper(F("decided_at") - F("created_at"), output_field=DurationField()), "epoch"
     )
-    approved, others = ["granted", "approved"], ("rejected", "expired", "void", "pending")
-    answered = Q(state__in=[*approved, "rejected"])
+    others = ("rejected", "expired", "void", "pending")
+    answered = Q(state__in=DECIDED)
     found = asked.aggregate(
         asked=Count("*"),
         wait_p50_s=Percentile(waited, 0.5, filter=answered),
         wait_p95_s=Percentile(waited, 0.95, filter=answered),
-        approved=Count("pk", filter=Q(state__in=approved)),
+        approved=Count("pk", filter=Q(state__in=GIVEN)),
         **{state: Count("pk", filter=Q(state=state)) for state in others},
     )
     votes = Vote.objects.filter(dwell_ms__isnull=False, approval__in=asked.values("id"))

@@ -27,7 +27,8 @@ PAGE = 50
 FIRST, REST = "first", "rest"  # parts of the list of waiting questions
 State = Approval.State
 SETTLED = (State.APPROVED, State.REJECTED)
-DECIDED = (State.GRANTED, *SETTLED)
+GIVEN = (State.GRANTED, State.APPROVED)  # an approval, whether it can be taken back or not
+DECIDED = (*GIVEN, State.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.dashboards.selectors import human
 from apps.ops import figures
 from apps.ops.selectors import detail, health, runs, troubles
+from apps.outcomes.selectors.outcomes import RunsInScope
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import RunFactory, StepFactory, eventful_run, step_done
 
@@ -183,3 +185,12 @@ def test_the_approval_filter_finds_the_runs_that_asked(db: None) -> None:
     assert set(runs.RunFilter(approval="rejected").rows()) == {asked}
     assert set(runs.RunFilter(approval="approved").rows()) == set()
     assert set(runs.RunFilter().rows()) == {asked, other}
+
+
+def test_an_approval_is_found_while_it_can_be_taken_back_as_it_is_counted(db: None) -> None:
+    run = RunFactory.create(created_at=timezone.now() - timedelta(minutes=1))
+    ApprovalFactory.create(run_id=run.id, state="granted", not_before=timezone.now())
+    scope = RunsInScope(timezone.now() - timedelta(hours=1), timezone.now())
+
+    assert human(scope).approved == 1
+    assert set(runs.RunFilter(approval="approved").rows()) == {run}

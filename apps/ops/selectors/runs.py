@@ -17,6 +17,7 @@ from apps.outcomes.domain.counting import CountsAs
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.selectors.counted import counted_as, not_forked, shown, sums
 from apps.oversight.models import Approval
+from apps.oversight.selectors import GIVEN
 from apps.policy.models import Decision
 from apps.runs.domain.states import NEEDS_A_PERSON, UNSETTLED, State
 from apps.runs.models import Run, Step
@@ -108,7 +109,8 @@ class RunFilter:
         """Runs that asked a person, and got this answer."""
         approvals = Approval.objects.all()
         if self.approval != "any":
-            approvals = approvals.filter(state=self.approval)
+            wanted = GIVEN if self.approval in GIVEN else [self.approval]
+            approvals = approvals.filter(state__in=wanted)
         return approvals.values("run_id")
 
     def _ruled(self) -> QuerySet[Any]:

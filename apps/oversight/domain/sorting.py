@@ -8,6 +8,7 @@ from uuid import UUID
 from apps.kernel.moments import moment
 
 SEPARATOR = "~"
+LONGEST_NUMBER = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,21 @@ WORDS = {
 
 def key_of(text: str, fields: tuple[SortField, ...]) -> tuple[str, ...]:
     """The values of a key as it stands in an address; () for one that can't be of these fields."""
-    parts = tuple(text.replace(" ", "+").split(SEPARATOR))
+    parts = text.replace(" ", "+").split(SEPARATOR)
     if len(parts) != len(fields):
         return ()
-    is_known = all(_is(part, field.kind) for part, field in zip(parts, fields, strict=True))
-    return parts if is_known else ()
+    found = tuple(_read(part, field.kind) for part, field in zip(parts, fields, strict=True))
+    return found if all(found) else ()
 
 
-def _is(part: str, kind: str) -> bool:
+def _read(part: str, kind: str) -> str:
+    """A value in one spelling, moments with their zone; empty for what is none."""
     if kind == "moment":
-        return moment(part) is not None
+        at = moment(part)
+        return at.isoformat() if at else ""
     try:
-        UUID(part) if kind == "id" else int(part)
+        if kind == "id":
+            return str(UUID(part))
+        return str(int(part)) if len(part) <= LONGEST_NUMBER else ""
     except ValueError:
-        return False
-    return kind == "id" or len(part) <= 19
+        return ""

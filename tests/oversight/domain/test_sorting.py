@@ -30,6 +30,11 @@ def test_a_key_is_read(sort: str) -> None:
     assert key_of(GOOD[sort].replace("+", " "), SORTS[sort])[-1] == ID
 
 
+def test_whatever_a_key_writes_comes_in_one_spelling_with_a_zone() -> None:
+    loose = f"0٣~2026-11-28T10:00:00~{ID.replace('-', '').upper()}"
+    assert key_of(loose, SORTS["risk"]) == ("3", AT, ID)
+
+
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize(
     "spoil",
