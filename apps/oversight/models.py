@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from django.conf import settings
@@ -163,6 +164,13 @@ class Approval(models.Model):
         decides."""
         now = timezone.now()
         return self.state == self.State.PENDING and self.expires_at <= now < self.until
+
+    @property
+    def undo_left_s(self) -> int:
+        """For how many seconds more it can be taken back; 0 once it goes on. For pages likewise."""
+        if self.state != self.State.GRANTED or self.not_before is None:
+            return 0
+        return max(0, ceil((self.not_before - timezone.now()).total_seconds()))
 
 
 class Vote(models.Model):

@@ -159,8 +159,7 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
 def _can_undo(user: User, approval: Approval) -> bool:
     """Whether this person may take the approval back, while there is time; see ``undo``."""
     may_decide = rules.may_decide(user.role, approval.asked_roles)
-    is_granted = approval.state == Approval.State.GRANTED
-    return is_granted and user.may("approvals.decide") and may_decide
+    return bool(approval.undo_left_s) and user.may("approvals.decide") and may_decide
 
 
 def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
