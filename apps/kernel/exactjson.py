@@ -39,7 +39,8 @@ _LITERAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?)0*([0-9]+))?")
 _EXPONENT_DIGITS = 9  # of an exponent that is read at all
 _SHORT = 16  # characters, of which one at least is no digit
 _POWER = re.compile(r"[0-9][eE][+-]?0*([0-9]{1,9})(?![0-9])")
-_TEXT_OR_POWER = re.compile(rf'"[^"\\]*(?:\\.[^"\\]*)*"|{_POWER.pattern}')
+# A text without an end is taken to the end: else each of its quotes would be tried as a beginning.
+_TEXT_OR_POWER = re.compile(rf'"[^"\\]*(?:\\.[^"\\]*)*"?|{_POWER.pattern}')
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')  # texts and brackets of sound JSON
 
 

@@ -150,6 +150,13 @@ def test_what_can_not_be_carried_is_refused_by_place_and_reason(
     assert caught.value.detail["fix"]
 
 
+def test_a_text_that_does_not_end_takes_no_time() -> None:
+    began = time.process_time()
+    with pytest.raises(NotCarriedError, match="no JSON"):
+        loads('[1e9, "' + '\\"' * 200_000)
+    assert time.process_time() - began < 2, "searched again from each quote it took minutes"
+
+
 def test_the_bounds_are_where_they_are_said_to_be() -> None:
     deep = exactjson.MAX_DEPTH
     assert loads("[" * deep + "]" * deep)

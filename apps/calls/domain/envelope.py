@@ -24,7 +24,8 @@ WORDS = 2000
 # Codes that say that the server did not begin: what was sent was not understood, or not taken on.
 # JSON-RPC 2.0's own but -32603, and MCP's for what a request lacks.
 NOTHING_DONE = frozenset({-32700, -32600, -32601, -32602, -32002, -32042, -32020, -32021, -32022})
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
+_BARE = re.compile(r'[{}\[\],:]|[^\s"{}\[\],:]+')
+_TOKEN = re.compile(rf'"(?:[^"\\]|\\.)*(?P<end>")?|{_BARE.pattern}', re.DOTALL)
 _DEEPER = {"{": 1, "[": 1, "}": -1, "]": -1}
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 MARK = "\ufffd"
@@ -276,11 +277,21 @@ def _items(text: str) -> list[str] | None:
     return None
 
 
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """Texts, signs and words. A quote whose text never ends is none of them; nor are those after
+    it, which don't end either, so that they needn't be tried."""
+    for token in _TOKEN.finditer(text):
+        if token[0].startswith('"') and token["end"] is None:
+            yield from _BARE.finditer(text, token.start() + 1)
+            return
+        yield token
+
+
 def _split(text: str, opens: str, closes: str) -> Iterator[tuple[str | None, str]]:
     """The comma-separated spans between the first bracket and its partner; then ``None`` with what
     follows. Ends without it where the text is cut off."""
     depth, begin = 0, 0
-    for token in _TOKEN.finditer(text):
+    for token in _tokens(text):
         sign = token.group()
         if depth == 0 and sign != opens:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _PIECES = re.compile(
-    r"""(?P<c>//[^\n]*)|(?P<a>@\w+)|(?P<s>"(?:\\.|[^"\\])*")"""
+    r"""(?P<c>//[^\n]*)|(?P<a>@\w+)|(?P<s>"(?:\\.|[^"\\])*"?)"""
     r"""|(?P<k>\b(?:permit|forbid|when|unless|principal|action|resource|context|in|has|like|is|if"""
     r"""|then|else|true|false)\b)"""
 )
