@@ -272,6 +272,20 @@ def test_a_stamp_of_other_data_is_refused(authority: Authority, settings: Any) -
     assert "The time stamp of 2 events proves nothing: Mismatch" in row.notes[0]
 
 
+def test_a_stamp_of_very_many_events_that_proves_nothing_ends_no_stamping(
+    authority: Authority,
+) -> None:
+    log(2)
+    assert anchoring.stamp() == 1
+    stamps.keep(
+        anchoring.file_of_stamps(), stamps.Stamp(SignedHead(2**63 - 1, "f" * 64, NOW), b"x")
+    )
+
+    assert anchoring.stamp() == 0  # that of these two events still counts
+    log(3)
+    assert (anchoring.stamp(), authority.asked) == (1, 2)
+
+
 def test_an_authority_that_nobody_trusts_is_refused(
     authority: Authority, settings: Any, tmp_path: Path
 ) -> None:
