@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
 from apps.audit.models import Event
@@ -574,3 +575,17 @@ def test_only_an_admin_begins_or_changes_one(tmp_path: Path, people: Any, client
     assert client.get(NEW).status_code == 403
     assert begun(client).status_code == 403
     assert client.post("/catalog/servers/toys/draft/save/", {"text": "x"}).status_code == 403
+
+
+def test_how_servers_stand_costs_the_same_for_one_and_three() -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            standings = adapters.standings()
+        assert {s.address.url for s in standings if s.address} >= {"https://a.example.com/mcp"}
+        return len(found)
+
+    ToolServer.objects.create(slug="a1", name="A", url="https://a.example.com/mcp")
+    one = queries()
+    for slug in ("a2", "a3"):
+        ToolServer.objects.create(slug=slug, name="A", url="https://a.example.com/mcp")
+    assert queries() == one

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from apps.catalog.adapters.addresses import configured, resolve
 from apps.catalog.domain.servers import ServerAddress
+from apps.catalog.domain.tool_servers import ServerTerms
 from apps.catalog.models import ServerCheck
 from apps.catalog.selectors import servers
 from apps.catalog.selectors.servers import Drift
@@ -39,29 +40,33 @@ class ServerStatus:
 def standings() -> list[ServerStatus]:
     """Every server that the catalog, the environment or the file names. As this process would call
     it; the answers are those that the sweeper got."""
-    checks, drifts = servers.checks(), servers.drifts()
-    return [_standing(slug, checks, drifts) for slug in sorted({*checks, *configured()})]
+    checks, drifts, stated = servers.checks(), servers.drifts(), servers.stated()
+    slugs = sorted({*checks, *configured()})
+    return [_standing(slug, checks, drifts, stated) for slug in slugs]
 
 
 def standing_of(slug: str) -> ServerStatus:
     """The same of one of them."""
-    return _standing(slug, servers.checks(), servers.drifts())
+    return _standing(slug, servers.checks(), servers.drifts(), servers.stated())
 
 
 def _standing(
-    slug: str, checks: Mapping[str, ServerCheck | None], drifts: Sequence[Drift]
+    slug: str,
+    checks: Mapping[str, ServerCheck | None],
+    drifts: Sequence[Drift],
+    stated: Mapping[str, ServerTerms | str],
 ) -> ServerStatus:
     return ServerStatus(
         slug,
-        *_address(slug),
+        *_address(slug, stated.get(slug, "")),
         check=checks.get(slug),
         drifts=[drift for drift in drifts if drift.server == slug],
         is_used=slug in checks,
     )
 
 
-def _address(slug: str) -> tuple[ServerAddress | None, str]:
+def _address(slug: str, stated: ServerTerms | str) -> tuple[ServerAddress | None, str]:
     try:
-        return resolve(slug).address, ""
+        return resolve(slug, stated).address, ""
     except UnavailableError as error:
         return None, str(error)
