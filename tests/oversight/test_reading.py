@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -206,3 +209,15 @@ def test_a_reason_that_says_nothing_is_refused_from_high_up(
     assert refused.status_code == 422
     assert "say what you looked at" in text(refused)
     assert answer(client, medium, answer=word, reason="x").status_code == 200
+
+
+def test_only_a_replays_reviewer_answers_without_a_page() -> None:
+    root, without, through = Path(settings.BASE_DIR), set(), set()
+    for path in (*root.glob("apps/**/*.py"), *root.glob("controltower/**/*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            names = {k.arg for k in call.keywords} if isinstance(call, ast.Call) else set()
+            if {"approval_id", "approve", "nonce"} <= names:
+                (through if "page" in names else without).add(path.relative_to(root).as_posix())
+
+    assert through == {"apps/oversight/views.py"}
+    assert without == {"controltower/practice/replay/running.py"}, "nothing that HTTP reaches"
