@@ -589,3 +589,15 @@ def test_how_servers_stand_costs_the_same_for_one_and_three() -> None:
     for slug in ("a2", "a3"):
         ToolServer.objects.create(slug=slug, name="A", url="https://a.example.com/mcp")
     assert queries() == one
+
+
+def test_a_server_whose_entry_is_wrong_is_not_said_to_be_unknown(
+    client_as: As, settings: Any
+) -> None:
+    ToolServer.objects.create(slug="a1", name="A")
+    settings.TOOL_SERVERS = {"a1": "ftp://a.example.com"}
+
+    page = " ".join(client_as("admin").get("/catalog/servers/a1/").content.decode().split())
+
+    assert "TOWER_TOOL_SERVERS: a1" in page
+    assert "It has no document.</p>" in page
