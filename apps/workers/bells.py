@@ -7,13 +7,15 @@ import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from apps.workers.domain.bells import why_refused
 
 logger = logging.getLogger(__name__)
+# What a date that is none or a state that RQ doesn't know is to its reader. Anything else is this
+# process's trouble (no memory, no files), and no fault of the entry's.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 class Bell(Job):
@@ -32,9 +34,7 @@ class Bell(Job):
         if not why:
             try:
                 return super().restore(raw_data)
-            except RedisError:
-                raise
-            except Exception as error:  # a date that is none, a state that RQ doesn't know …
+            except UNREADABLE as error:
                 why = f"it can't be read ({type(error).__name__})"
         self._refuse(why)
         raise NoSuchJobError(f"Not a bell: {why}")

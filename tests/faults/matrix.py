@@ -107,7 +107,7 @@ TABLE: tuple[Fault, ...] = (
           + _engine("deploy", "sigterm_lets_a_worker_finish_what_it_holds")),
     Fault(38, "An undoing goes wrong", "tool service; failpoint, SIGKILL",
           _in("outside", "38_an_undoing_goes_wrong")
-          + _engine("compensating", "a_worker_killed_between_undoings_undoes_each_once")),
+          + _engine("undoing", "a_worker_killed_between_undoings_undoes_each_once")),
     Fault(39, "Five times too much", "more runs than the bounds take",
           _in("outside", "39_five_times_too_much")),
     Fault(40, "No memory, files or forks", "setrlimit: address space, descriptors, processes",

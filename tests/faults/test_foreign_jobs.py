@@ -63,7 +63,6 @@ def test_nothing_foreign_is_run(proved: Plant, tmp_path: Path) -> None:
     said = [t for t in troubles.troubles(health.overview()) if t.kind == "queue"]
     assert len(said) == 1
     assert "refused" in said[0].sentence
-    assert queue.count == 0
 
 
 @pytest.mark.parametrize("command", ["shutdown", "kill-horse"])

@@ -169,7 +169,7 @@ def _resolve(client: Client, run: Run) -> None:
 def _begin_over(run: Run) -> None:
     """Nothing of the run is open any more."""
     Approval.objects.filter(run_id=run.id).update(state="void")
-    run.steps.exclude(state__in=["succeeded", "failed"]).delete()
+    run.steps.exclude(state__in=["succeeded", "failed"]).update(state="failed")
     for state in ("running", "succeeded"):
         Run.objects.filter(pk=run.pk).update(state=state)
 

@@ -107,4 +107,4 @@ def test_a_role_without_rights_is_not_ready() -> None:
     refusal = as_role("pg_monitor")
     assert refusal is not None
     assert refusal.sentence == probes.NO_RIGHTS
-    assert "grant it SELECT" in refusal.mend
+    assert "database_role grant" in refusal.mend

@@ -199,15 +199,13 @@ def test_a_branch_runs_under_the_version_that_was_chosen() -> None:
 @pytest.mark.parametrize("state", ["confirmation_unknown", "waiting_approval", "compensated"])
 def test_a_step_that_has_not_ended_for_good_is_not_taken_over(state: str) -> None:
     parent = parent_run()
-    Step.objects.filter(run=parent, seq=3).delete()
-    step = step_done(parent, 3, at=timezone.now())
-    Step.objects.filter(pk=step.pk).delete()
-    step.state, step.pk = state, new_id()
-    step.save(force_insert=True)
+    last = Step.objects.filter(run=parent).order_by("seq").last()
+    assert last is not None
+    StepFactory.create(run=parent, seq=last.seq + 1, state=state, after_message=last.after_message)
 
-    with pytest.raises(ConflictError, match="Step 3"):
-        fork(parent, 3)
-    assert fork(parent, 2).forked_after == 2
+    with pytest.raises(ConflictError, match=f"Step {last.seq + 1}"):
+        fork(parent, last.seq + 1)
+    assert fork(parent, last.seq).forked_after == last.seq
 
 
 def test_what_was_undone_is_neither_taken_over_nor_inherited(client_as: Any) -> None:

@@ -15,6 +15,7 @@ from apps.ops.domain.sources import ArgumentSource, SeenAt, sources, texts_of
 from apps.ops.selectors import answers
 from apps.ops.selectors.runs import run_cost
 from apps.oversight import selectors as oversight
+from apps.policy.domain.effects import Effect
 from apps.runs.domain.barrier import Barriers, Block, Shut, StopInForce, StopScope, blocked
 from apps.runs.models import Breaker, Message, Run, Step, Stop
 
@@ -61,7 +62,7 @@ def held_step(approval_id: UUID) -> HeldStep:
     if approval is None or step is None:
         raise NotFoundError("There is no such step.")
     before = Step.objects.filter(run_id=step.run_id, seq__lt=step.seq, kind="tool").order_by("seq")
-    read = [s for s in before if s.effect == "read" and s.result is not None]
+    read = [s for s in before if s.effect == Effect.READ and s.result is not None]
     said = Message.objects.filter(run_id=step.run_id, seq__lte=step.after_message).order_by("seq")
     return HeldStep(
         run=step.run,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
+from django.utils import timezone
 
 from apps.accounts.domain.roles import Role
 from apps.audit.domain.actors import Actor
@@ -189,7 +190,7 @@ def _reviewer(approval: Any) -> Any:
     voted = {vote.user.username for vote in asked.votes_of(approval)}
     name = REVIEWER if REVIEWER not in voted else f"{REVIEWER}-2"
     user, made = get_user_model().objects.get_or_create(
-        username=name, defaults={"role": Role.OPERATOR.value}
+        username=name, defaults={"role": Role.OPERATOR.value, "enrolled_at": timezone.now()}
     )
     if made:
         user.set_unusable_password()

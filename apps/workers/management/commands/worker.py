@@ -38,7 +38,7 @@ from apps.runs.domain.suspicion import Evidence
 from apps.runs.engine import progress
 from apps.runs.services import workers
 from apps.runs.services.workers import process_name, worker_name
-from apps.workers.bells import Bell, Telling
+from apps.workers.bells import UNREADABLE, Bell, Telling
 from apps.workers.recovery import take_back_from
 from apps.workers.services.clocks import refuse_a_wrong_clock
 from apps.workers.services.refusing import tell_of_refused
@@ -166,15 +166,13 @@ class LaneWorker(Worker):
                 self.heartbeat()
             try:
                 found = super().dequeue_job_and_maintain_ttl(timeout, timeout and BEAT_S)
-            except StopRequested:
-                raise
             except RedisError as error:  # of a Redis that hangs or is full: RQ itself would end
                 if timeout is None:
                     raise
                 logger.warning("no bells are heard: %s", error)
                 time.sleep(BEAT_S / 2)
                 continue
-            except Exception:  # of an entry that is none: it is off the queue, the next one counts
+            except UNREADABLE:  # an id that is none: it is off the queue, the next one counts
                 logger.exception("an entry of the queue can't be read")
                 time.sleep(0.05)
                 continue
