@@ -93,7 +93,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
-    "axes",
     "channels",
     "csp",
     "django_ace",
@@ -128,11 +127,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.authn.SessionLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.api.views.addresses.AddressMiddleware",
     "apps.accounts.authn.PageMiddleware",
-    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "controltower.urls"
 ASGI_APPLICATION = "controltower.asgi.application"
@@ -307,5 +306,5 @@ LOGGING = {
     "formatters": {"line": {"()": "apps.web.adapters.lines.LineFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": choice("TOWER_LOG_LEVEL", *LEVELS)},
-    "loggers": {n: {"level": "WARNING"} for n in ("rq", "httpx", "httpx2", "mcp", "axes")},
+    "loggers": {n: {"level": "WARNING"} for n in ("rq", "httpx", "httpx2", "mcp")},
 }

@@ -8,21 +8,26 @@ in the form again afterwards.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from apps.accounts.domain import limits
 from apps.accounts.domain.keeping import KEPT, Kept, keep
+from apps.accounts.domain.limits import BEGAN, SEEN
 from apps.accounts.forms import LogInForm
 from apps.accounts.registry import allows, who_may
 from apps.accounts.registry import permission as known
+from apps.accounts.selectors import session_limits
 from apps.kernel.errors import TowerError
 
 log = logging.getLogger(__name__)
@@ -146,6 +151,39 @@ def unseal(sealed: str) -> Kept | None:
         return Kept.from_json(signing.loads(sealed, salt=KEPT, max_age=KEPT_S))
     except (signing.BadSignature, KeyError, TypeError, ValueError):
         return None
+
+
+# --- sessions that end --------------------------------------------------------------------------
+
+
+def is_session_over(session: Any) -> bool:
+    """Whether a person's session ended by its times (see ``domain.limits``)."""
+    return BEGAN in session and limits.is_over(session, **session_limits())
+
+
+class SessionLimits:
+    """Ends a session that saw nobody do anything for a while, or has lived long enough. A page that
+    is opened, and what the page tells of keys and clicks (``accounts:active``), is somebody doing
+    something; what a page asks for by itself is not."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session = request.session
+        if SESSION_KEY in session:
+            now = time.time()
+            if BEGAN not in session:
+                session[BEGAN] = session[SEEN] = now
+            elif is_session_over(session):
+                logout(request)
+            elif _opens_a_page(request) and now - session[SEEN] > limits.NOTED_EVERY_S:
+                session[SEEN] = now
+        return self.get_response(request)
+
+
+def _opens_a_page(request: HttpRequest) -> bool:
+    return not in_place(request) and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
 # --- every page ---------------------------------------------------------------------------------

@@ -50,6 +50,26 @@ class EnrolForm(forms.Form):
         return cleaned
 
 
+class ChangePasswordForm(EnrolForm):
+    token = None  # type: ignore[assignment]  # no code: the old password instead
+    old = forms.CharField(
+        max_length=200,
+        strip=False,
+        label="Present password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    field_order = ("old", "password", "again")
+
+
+class CodeForm(forms.Form):
+    code = forms.CharField(
+        max_length=40,
+        label="Code",
+        help_text="Six digits of your authenticator app, or a recovery code.",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True}),
+    )
+
+
 class NewUserForm(forms.Form):
     username = forms.CharField(
         max_length=60, label="User name", validators=[UnicodeUsernameValidator()]

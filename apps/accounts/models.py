@@ -10,7 +10,12 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Role
-from apps.accounts.domain.standing import HINDRANCES, Standing, standing
+from apps.accounts.domain.standing import (
+    HINDRANCES,
+    NEEDS_SECOND_FACTOR,
+    Standing,
+    standing,
+)
 from apps.accounts.registry import allows
 from apps.accounts.registry import permission as known
 from apps.audit.domain.actors import Actor
@@ -25,6 +30,7 @@ class User(AbstractUser):
     )
     preferences = JSONField(default=dict, blank=True)
     enrolled_at = models.DateTimeField(null=True)  # when this person set the password themselves
+    mfa_since = models.DateTimeField(null=True)  # has an authenticator app or a passkey since then
     # The admin whose change made or keeps this person one, until another admin has confirmed it.
     granted_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
 
@@ -57,7 +63,8 @@ class User(AbstractUser):
     def hindrance(self) -> str:
         """Why this person can't act (decide, publish, change anything) now, as a sentence; empty if
         nothing hinders them."""
-        return HINDRANCES[self.standing]
+        lacks = settings.REQUIRE_MFA and self.mfa_since is None
+        return HINDRANCES[self.standing] or (NEEDS_SECOND_FACTOR if lacks else "")
 
     def may(self, permission: str) -> bool:
         """Whether this person's role allows ``permission``, and nothing hinders them if it lets
@@ -75,6 +82,60 @@ class Enrolment(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
+
+
+class Totp(models.Model):
+    """An authenticator app. ``last_step`` is the last step of time of which a code was used."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="totp")
+    secret = models.TextField()  # sealed
+    last_step = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+
+
+class RecoveryCode(models.Model):
+    """One of the codes for whoever lost the device. One that was used is gone."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "digest"], name="accounts_recoverycode_once")
+        ]
+
+
+class Passkey(models.Model):
+    """A key that never leaves a person's device, and counts its signatures if it can."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="passkeys")
+    name = models.CharField(max_length=60)
+    host = models.CharField(max_length=253)  # the name of the site that it is bound to
+    credential_id = models.CharField(max_length=1400, unique=True)
+    data = models.BinaryField()
+    sign_count = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+
+
+class LogInGuard(models.Model):
+    """Tries to log in to one account, known or not, under the digest of its name."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    failures = models.IntegerField()
+    last_at = models.DateTimeField(db_index=True)
+    locked_until = models.DateTimeField()
+
+
+class OpenSession(models.Model):
+    """Whose a session is, and whence it was begun."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="open_sessions")
+    key = models.CharField(max_length=40, unique=True)
+    began_at = models.DateTimeField(db_default=Now())
+    how = models.CharField(max_length=60)
+    address = models.CharField(max_length=60)
+    agent = models.CharField(max_length=200)
 
 
 class ServiceAccount(models.Model):

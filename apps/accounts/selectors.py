@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -14,9 +17,10 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.domain.keeping import KEPT
+from apps.accounts.domain.limits import SEEN, is_over
 from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
-from apps.accounts.models import ApiToken, ServiceAccount, User
+from apps.accounts.models import ApiToken, OpenSession, ServiceAccount, User
 from apps.accounts.registry import entries, notices, permissions
 from apps.audit import selectors as audit
 from apps.audit.domain.actors import Actor, ActorKind
@@ -110,9 +114,56 @@ def people() -> list[User]:
     return list(rows.order_by("-is_active", "role", "username"))
 
 
+@dataclass(frozen=True, slots=True)
+class ShownSession:
+    """A session of one's own: where and how it was begun, and when it was seen last."""
+
+    id: int
+    began_at: datetime
+    how: str
+    address: str
+    agent: str
+    seen_at: datetime
+    is_this: bool
+
+
+def sessions_of(user: User, session_key: str | None) -> list[ShownSession]:
+    """The open sessions of a person, this one first, then by when they were seen last."""
+    rows = {row.key: row for row in OpenSession.objects.filter(user=user)}
+    found = []
+    for session in Session.objects.filter(pk__in=rows, expire_date__gt=timezone.now()):
+        stored, row = session.get_decoded(), rows[session.pk]
+        if is_over(stored, **session_limits()):
+            continue
+        seen = datetime.fromtimestamp(stored[SEEN], UTC)
+        is_this = row.key == session_key
+        found.append(
+            ShownSession(row.pk, row.began_at, row.how, row.address, row.agent, seen, is_this)
+        )
+    return sorted(found, key=lambda one: (not one.is_this, -one.seen_at.timestamp()))
+
+
+def session_limits() -> dict[str, float]:
+    """What a session is measured by, now (see ``domain.limits.is_over``)."""
+    return {
+        "now_s": timezone.now().timestamp(),
+        "idle_s": settings.SESSION_IDLE_MINUTES * 60,
+        "longest_s": settings.SESSION_COOKIE_AGE,
+    }
+
+
 def home() -> str:
     """The address of the tower, as people type it."""
     return f"{settings.TOWER_ORIGIN}{settings.TOWER_PREFIX}/"
+
+
+def home_by_name() -> str:
+    """An address of the tower with a name in it, as passkeys need; nothing if none is known."""
+    for origin in settings.LIVE_ORIGINS:
+        host = (urlsplit(origin).hostname or "").replace(":", "")
+        if not host.replace(".", "").isdigit():
+            return f"{origin}{settings.TOWER_PREFIX}/"
+    return ""
 
 
 def enrolment_link(code: str) -> str:

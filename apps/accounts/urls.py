@@ -2,13 +2,28 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.accounts.views import enrolment, people, sessions
+from apps.accounts.views import enrolment, people, second, security, sessions
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", sessions.LogIn.as_view(), name="login"),
     path("logout/", sessions.log_out, name="logout"),
     path("enrol/", enrolment.enrol, name="enrol"),
+    path("second/", second.second, name="second"),
+    path("passkey/ask/", second.ask_passkey, name="passkey_ask"),
+    path("passkey/show/", second.show_passkey, name="passkey_show"),
+    path("active/", sessions.active, name="active"),
+    path("security/", security.security, name="security"),
+    path("security/password/", security.change_password, name="password"),
+    path("security/again/", security.log_in_again, name="again"),
+    path("security/totp/", security.begin_totp, name="totp_begin"),
+    path("security/totp/add/", security.add_totp, name="totp_add"),
+    path("security/passkey/", security.make_passkey, name="passkey_make"),
+    path("security/passkey/add/", security.add_passkey, name="passkey_add"),
+    path("security/remove/", security.remove_factor, name="factor_remove"),
+    path("security/codes/", security.new_codes, name="codes"),
+    path("security/sessions/end/", security.end_others, name="sessions_end"),
+    path("security/sessions/<int:session_id>/end/", security.end_session, name="session_end"),
     path("back/", sessions.back, name="back"),
     path("kept/", sessions.kept, name="kept"),
     path("kept/drop/", sessions.drop_kept, name="drop_kept"),

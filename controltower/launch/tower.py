@@ -316,6 +316,8 @@ class Tower:
         say = self.screen.say
         say("")
         self.screen.good(f"Control Tower is up: {self.url}")
+        if named := by_name(self.url):
+            say(f"With passkeys: {named}")
         if self.places.logins.exists():
             say(f"Log-ins (kept in {self.places.logins}):")
             say("  " + self.places.logins.read_text().strip().replace("\n", "\n  "))
@@ -337,6 +339,11 @@ class Tower:
 
     def _write_status(self, status: list[dict[str, Any]]) -> None:
         files.write_json(self.places.status, {"at": int(time.time()), "services": status})
+
+
+def by_name(url: str) -> str:
+    """The same tower at an address with a name, as passkeys need one; nothing for other hosts."""
+    return url.replace("//127.0.0.1", "//localhost", 1) if "//127.0.0.1" in url else ""
 
 
 def _database_place(url: str) -> str:

@@ -115,6 +115,21 @@
     if (token()) event.detail.headers["X-CSRFToken"] = token();
   });
 
+  // The session ends when nobody does anything. Whoever types on one page for long, or looks at what
+  // comes by itself, is told of here: a page that asks by itself is nobody who does something.
+  const ACTIVE_MS = 60_000;
+  let acted = 0;
+  for (const kind of ["keydown", "pointerdown"]) {
+    addEventListener(kind, () => { acted = Date.now(); }, { capture: true, passive: true });
+  }
+  if (body.dataset.active) {
+    setInterval(() => {
+      if (Date.now() - acted > ACTIVE_MS) return;
+      const headers = { "X-CSRFToken": token() || "", Accept: "application/json" };
+      fetch(body.dataset.active, { method: "POST", headers }).catch(() => {});
+    }, ACTIVE_MS);
+  }
+
   // A double click sends a form once. What comes twice all the same is the server's to know.
   document.addEventListener("submit", (event) => {
     const form = event.target;

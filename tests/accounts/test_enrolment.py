@@ -69,7 +69,7 @@ def test_an_admin_makes_an_account_and_sees_its_link_once(client_as: ClientAs) -
     assert "password of" not in text(made).lower()
     assert enrolled["Location"] == LOG_IN
     assert inside.status_code == 302
-    assert kinds(pat) == ["user.created", "user.enrolled"]
+    assert kinds(pat) == ["user.created", "user.enrolled", "user.logged_in"]
     assert pat.may("audit.view")
 
 

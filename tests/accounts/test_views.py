@@ -43,18 +43,6 @@ def test_logging_out_needs_a_post(client_as: ClientAs) -> None:
     assert client_as("operator").get("/accounts/logout/").status_code == 405
 
 
-def test_too_many_wrong_passwords_lock_and_say_until_when(people: dict[str, User]) -> None:
-    client = Client()
-    for _ in range(6):
-        wrong = {"username": "operator", "password": "wrong"}
-        assert client.post("/accounts/login/", wrong).status_code == 200
-
-    locked = client.post("/accounts/login/", wrong)
-
-    assert locked.status_code == 429
-    assert "15 m 00 s" in locked.content.decode()
-
-
 def test_settings_are_kept_for_the_person_and_set_the_cookie(
     client_as: ClientAs, people: dict[str, User]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from importlib import import_module
 from uuid import uuid4
 
@@ -45,6 +46,22 @@ def logged_in(role: str = Role.OPERATOR) -> tuple[User, str]:
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.save()
     return user, f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
+
+
+@sync_to_async
+def idled(cookie: str) -> None:
+    """As if nobody had done anything for an hour."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(cookie.partition("=")[2])
+    session["began"] = session["seen"] = time.time() - 3600
+    session.save()
+
+
+async def test_an_ended_session_opens_no_socket_and_closes_its_own_within_five_seconds():
+    assert consumers.RECHECK_SECONDS < 5
+    _, cookie = await logged_in()
+    await idled(cookie)
+
+    assert not await socket(cookie).connect()
 
 
 def socket(cookie: str = "", *, streams: str = "runs", origin: str | None = ORIGIN) -> Socket:
@@ -225,7 +242,7 @@ async def test_a_person_holds_only_a_few_sockets():
         await live.disconnect()
 
 
-@pytest.mark.parametrize("change", ["disabled", "logged_out", "new_password"])
+@pytest.mark.parametrize("change", ["disabled", "logged_out", "new_password", "idle"])
 async def test_a_person_who_may_no_longer_is_cut_off(monkeypatch, change):
     monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
     user, cookie = await logged_in()
@@ -234,6 +251,8 @@ async def test_a_person_who_may_no_longer_is_cut_off(monkeypatch, change):
 
     if change == "disabled":
         await User.objects.filter(pk=user.pk).aupdate(is_active=False)
+    elif change == "idle":
+        await idled(cookie)
     elif change == "new_password":
         await User.objects.filter(pk=user.pk).aupdate(password="another")
     else:

@@ -31,6 +31,12 @@ PROMISES: dict[tuple[str, str], str] = {
     ("accounts/users.html", "shown this once"): (
         "accounts/test_enrolment.py::test_an_admin_makes_an_account_and_sees_its_link_once"
     ),
+    ("accounts/codes.html", "shown this once"): (
+        "accounts/test_factors.py::test_a_recovery_code_counts_once"
+    ),
+    ("accounts/locked.html", "15 minutes at most"): (
+        "accounts/test_doors.py::test_the_wait_doubles_to_a_quarter_of_an_hour_and_trying_does_not_lengthen_it"
+    ),
     ("oversight/_after.html", "The run resumes by itself"): (
         "engine/test_drain.py::test_an_approved_step_resumes_by_itself_and_uses_its_approval_up"
     ),

@@ -21,6 +21,10 @@ HINDRANCES = {
     Standing.ACTIVE: "",
 }
 
+NEEDS_SECOND_FACTOR = (
+    "Add a second factor (a passkey or an authenticator app) under You → Security before you act."
+)
+
 
 def standing(*, is_active: bool, is_enrolled: bool, is_vouched_for: bool) -> Standing:
     """Where an account stands; ``is_vouched_for`` is false of an admin's that another admin has to

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.accounts.services.enrolment import check_password, confirm, enrol
+from apps.accounts.services.enrolment import confirm, enrol
 from apps.accounts.services.people import (
     change_role,
     create_first_logins,
@@ -23,7 +23,6 @@ from apps.accounts.services.tokens import (
 
 __all__ = [
     "change_role",
-    "check_password",
     "confirm",
     "create_account",
     "create_first_logins",

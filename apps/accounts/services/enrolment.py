@@ -7,15 +7,16 @@ import secrets
 from datetime import timedelta
 
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.db.models.functions import Now
 
 from apps.accounts.domain import enrolment
 from apps.accounts.domain.roles import Role
 from apps.accounts.domain.standing import confirming
 from apps.accounts.models import Enrolment, User
+from apps.accounts.services.doors import forget
+from apps.accounts.services.factors import take_away
 from apps.accounts.services.rows import actor_of, other, record
+from apps.accounts.services.sessions import check_password, end_all
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.transactions import command, participant
 
@@ -24,8 +25,12 @@ NO_CODE = "This code was used, replaced or has run out. Ask an admin for a new o
 
 @participant
 def invite(by: User | None, user: User) -> str:
-    """Take the account from whoever has it (its password and sessions end) until its person enrols
-    with the code that is returned; an admin's then waits for another admin as well."""
+    """Take the account from whoever has it (its password, second factors and sessions end) until
+    its person enrols with the code that is returned; an admin's then waits for another admin as
+    well."""
+    end_all(user)
+    take_away(user)
+    forget(user.username)
     user.is_active = True
     user.enrolled_at = None
     user.set_unusable_password()
@@ -57,14 +62,6 @@ def enrol(*, code: str, password: str) -> User:
     user.refresh_from_db()
     record("user.enrolled", user.actor, user)
     return user
-
-
-def check_password(password: str, user: User) -> None:
-    """Refuse a password that others would guess, with every reason."""
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise InvalidInputError(" ".join(error.messages), field="password") from error
 
 
 @command

@@ -14,6 +14,7 @@ from apps.accounts.domain.roles import Role
 from apps.accounts.models import Enrolment, User
 from apps.accounts.services.enrolment import invite
 from apps.accounts.services.rows import actor_of, keep_an_admin, other, record
+from apps.accounts.services.sessions import end_all
 from apps.audit.domain.actors import SETUP
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.transactions import command
@@ -82,6 +83,7 @@ def disable_user(*, actor: User, user_id: int) -> User:
     user.set_unusable_password()
     user.save(update_fields=["is_active", "password"])
     Enrolment.objects.filter(user=user).delete()
+    end_all(user)
     keep_an_admin()
     record("user.disabled", actor.actor, user)
     return user

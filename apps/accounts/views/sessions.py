@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 from django.conf import settings
@@ -12,9 +13,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import REASON_BAD_ORIGIN, REASON_NO_CSRF_COOKIE
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts import forms
+from apps.accounts import forms, selectors
 from apps.accounts.authn import (
     ask_to_log_in,
     in_place,
@@ -25,7 +28,11 @@ from apps.accounts.authn import (
     unseal,
 )
 from apps.accounts.domain.keeping import KEPT, Kept
+from apps.accounts.domain.limits import SEEN
 from apps.accounts.models import User
+from apps.accounts.services import doors, sessions
+from apps.accounts.views.entering import address_of, enter, keep_at_the_door, site_of
+from apps.accounts.views.second import locked
 
 STALE = "Not done: this page is older than your log-in. Send it again; what you typed is kept."
 OLD_LOG_IN = "This log-in page was too old to be used. Please log in again."
@@ -33,36 +40,71 @@ NO_COOKIES = "Your browser sent no cookie. Allow cookies for this site, then log
 
 
 class LogIn(LoginView):
-    """The one page that is open to strangers. django-axes counts failures and locks."""
+    """The first step, open to strangers. Tries are counted by account, and too many lock it."""
 
     template_name = "accounts/login.html"
     authentication_form = forms.LogInForm
     redirect_authenticated_user = True
+    tries = 0
 
+    @method_decorator(sensitive_post_parameters())
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user: Any = request.user
         if request.method == "POST" and user.is_authenticated:
             messages.info(request, f"You were logged in already, as {user.display_name}.")
         return super().dispatch(request, *args, **kwargs)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.POST.get("username") and request.POST.get("password"):
+            self.tries, wait = doors.spend(_name_in(request))
+            if wait:
+                return locked(request, wait)
+        return cast(HttpResponse, super().post(request, *args, **kwargs))
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         sealed = self.request.POST.get(KEPT, "")
-        return super().get_context_data(kept=unseal(sealed), sealed=sealed, **kwargs)
+        return super().get_context_data(
+            kept=unseal(sealed),
+            sealed=sealed,
+            has_name=site_of(self.request).has_a_name,
+            with_a_name=selectors.home_by_name(),
+            **kwargs,
+        )
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if self.tries:
+            told = {"name": _name_in(self.request), "address": address_of(self.request)}
+            doors.refused(user=None, tries=self.tries, how="password", **told)
+        return cast(HttpResponse, super().form_invalid(form))
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Log in; what a form before had to keep goes into the new session, and the person back to
-        that form."""
-        response = cast(HttpResponse, super().form_valid(form))
-        kept = unseal(self.request.POST.get(KEPT, ""))
-        if kept is None:
-            return response
-        self.request.session[KEPT] = kept.to_json()
-        return redirect(kept.page)
+        """Log in, or go on to the second factor of whoever has one."""
+        request, user = self.request, cast(User, form.get_user())
+        doors.forget(_name_in(request))
+        sealed = request.POST.get(KEPT, "")
+        way = {"how": "password", "following": self.get_redirect_url(), "sealed": sealed}
+        if user.mfa_since is not None:
+            keep_at_the_door(request, user, **way)
+            return redirect("accounts:second")
+        return redirect(enter(request, user, **way))
+
+
+def _name_in(request: HttpRequest) -> str:
+    return request.POST.get("username", "")[:150]
+
+
+@require_POST
+@requires("tower.view")
+def active(request: HttpRequest) -> HttpResponse:
+    """Somebody did something on a page that asked the server for nothing meanwhile."""
+    request.session[SEEN] = time.time()
+    return HttpResponse(status=204)
 
 
 @require_POST
 @requires("tower.view")
 def log_out(request: HttpRequest) -> HttpResponse:
+    sessions.forget(user=cast(User, request.user), key=str(request.session.session_key))
     logout(request)
     return redirect("accounts:login")
 

@@ -109,6 +109,7 @@ class Actor:
 
 # The tower's own parts.
 CATALOG = Actor.system("catalog")  # a pack that is applied
+DOOR = Actor.system("log-in")  # whoever stands before it is nobody yet
 ENGINE = Actor.system("engine")  # what the engine does by itself, whichever worker runs it
 GATE = Actor.system("gate")  # asks people, and takes their answers
 PACK = Actor.system("pack")
