@@ -1,7 +1,5 @@
 """Passkeys (WebAuthn level 2), verified by python-fido2. User verification is always required, so
 that one passkey is two factors: the device, and the finger, face or PIN that opens it.
-
-The library is imported when the first passkey is used: no worker ever needs it.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ import ipaddress
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ def begin_making(
     site: RelyingParty, *, handle: bytes, username: str, name: str, known: Sequence[bytes]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the browser is asked for, and what of it has to be kept until the answer."""
-    from fido2 import webauthn  # noqa: PLC0415  # see above
-
+    webauthn = _fido2("webauthn")
     options, state = _server(site).register_begin(
         webauthn.PublicKeyCredentialUserEntity(id=handle, name=username, display_name=name),
         credentials=_credentials(known),
@@ -75,8 +73,7 @@ def begin_asking(
     site: RelyingParty, known: Sequence[bytes] | None, *, challenge: bytes | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same for somebody who shows a passkey: one of ``known``, or any if that is ``None``."""
-    from fido2 import webauthn  # noqa: PLC0415  # see above
-
+    webauthn = _fido2("webauthn")
     options, state = _server(site).authenticate_begin(
         credentials=None if known is None else _credentials(known),
         user_verification=webauthn.UserVerificationRequirement.REQUIRED,
@@ -95,8 +92,7 @@ def finish_asking(site: RelyingParty, state: Any, data: bytes, answer: Any) -> i
     """Its count of signatures, once this passkey signed this challenge here. Raises
     ``RefusedPasskeyError``."""
     try:
-        from fido2 import webauthn  # noqa: PLC0415  # see above
-
+        webauthn = _fido2("webauthn")
         _server(site).authenticate_complete(state, _credentials([data]), answer)
         read = webauthn.AuthenticationResponse.from_dict(answer)
         return int(read.response.authenticator_data.counter)
@@ -104,23 +100,23 @@ def finish_asking(site: RelyingParty, state: Any, data: bytes, answer: Any) -> i
         raise _refused(error) from error
 
 
-def _server(site: RelyingParty) -> Any:
-    from fido2 import server, webauthn  # noqa: PLC0415  # see above
+def _fido2(module: str) -> Any:
+    """A module of the library, imported when it is first used: no worker ever needs it."""
+    return import_module(f"fido2.{module}")
 
-    entity = webauthn.PublicKeyCredentialRpEntity(id=site.host, name=NAME)
-    return server.Fido2Server(entity, verify_origin=lambda origin: origin in site.origins)
+
+def _server(site: RelyingParty) -> Any:
+    entity = _fido2("webauthn").PublicKeyCredentialRpEntity(id=site.host, name=NAME)
+    return _fido2("server").Fido2Server(entity, verify_origin=lambda origin: origin in site.origins)
 
 
 def _credentials(datas: Sequence[bytes]) -> list[Any]:
-    from fido2 import webauthn  # noqa: PLC0415  # see above
-
-    return [webauthn.AttestedCredentialData(bytes(data)) for data in datas]
+    read = _fido2("webauthn").AttestedCredentialData
+    return [read(bytes(data)) for data in datas]
 
 
 def _text(raw: bytes) -> str:
-    from fido2.utils import websafe_encode  # noqa: PLC0415  # see above
-
-    return str(websafe_encode(raw))
+    return str(_fido2("utils").websafe_encode(raw))
 
 
 def _refused(error: Exception) -> RefusedPasskeyError:
