@@ -128,6 +128,7 @@
     }));
   };
 
+  const checkSoon = () => { clearTimeout(checkTimer); checkTimer = setTimeout(check, CHECK_AFTER); };
   // Whether the server has said what it makes of what is on the page now.
   const check = async () => {
     clearTimeout(checkTimer);
@@ -139,7 +140,8 @@
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
       unchecked = false;
-      if (turn !== checks || source() !== sent) return null;
+      if (turn !== checks) return null;
+      if (source() !== sent) { checkSoon(); return null; } // typed on, or a save wrote the fields into it
       if (inJson() ? said.json !== jsonText.value : said.text !== text()) scheduleSave();
       if (!inJson()) setText(said.text);
       if (json) showJson(said);
@@ -253,8 +255,7 @@
   const changed = () => {
     if (replacing) return;
     if (dirty()) say("Unsaved changes");
-    clearTimeout(checkTimer);
-    checkTimer = setTimeout(check, CHECK_AFTER);
+    checkSoon();
     scheduleSave();
   };
 

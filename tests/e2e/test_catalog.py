@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from apps.catalog.models import ContractDraft, ContractVersion, Job
 from tests.factories.catalog import CONTRACT, policy_text, toys_job
@@ -159,6 +159,35 @@ def test_a_policy_is_checked_as_it_is_typed(job: Job, page_as: PageAs) -> None:
     limit.press("Tab")
     expect(page.locator("#findings")).to_contain_text("Limit refund_cents: 5,000 → 100,000")
     shot(page, "policy-draft-weaker")
+
+
+def test_a_save_that_overtakes_a_check_leaves_nothing_unchecked(job: Job, page_as: PageAs) -> None:
+    held: list[Route] = []
+    free = False
+
+    def check(route: Route) -> None:
+        if free:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page = page_as("admin")
+    page.goto("/policies/toys/draft/")
+    write(page, policy_text())
+    expect(page.locator("#findings")).not_to_have_attribute("aria-busy", "true")
+    page.route("**/draft/check/", check)
+
+    limit = page.get_by_label("refund cents")
+    limit.fill("100000")
+    with page.expect_response("**/draft/save/"):
+        limit.press("Tab")
+        page.keyboard.press("Control+s")
+    expect(page.locator("#ace")).to_contain_text("100000")
+    free = True
+    for route in held:
+        route.continue_()
+
+    expect(page.locator("#findings")).to_contain_text("Limit refund_cents: 5,000 → 100,000")
 
 
 def test_a_phone_edits_in_a_plain_field(job: Job, page_as: PageAs) -> None:
