@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.oversight import views
+from apps.oversight.views import sheet as views
 
 app_name = "approvals"
 urlpatterns: list[URLPattern | URLResolver] = [

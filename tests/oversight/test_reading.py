@@ -219,5 +219,5 @@ def test_only_a_replays_reviewer_answers_without_a_page() -> None:
             if {"approval_id", "approve", "nonce"} <= names:
                 (through if "page" in names else without).add(path.relative_to(root).as_posix())
 
-    assert through == {"apps/oversight/views.py"}
+    assert through == {"apps/oversight/views/sheet.py"}
     assert without == {"controltower/practice/replay/running.py"}, "nothing that HTTP reaches"

@@ -143,11 +143,11 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_terms.py::test_an_approval_waits_as_long_as_the_contract_lets_it_be_undone",
     ),
     "decisions.approve_reasons": Enforced(
-        "apps.oversight.views.detail",
+        "apps.oversight.views.sheet.detail",
         "engine/test_terms.py::test_the_reasons_of_the_contract_are_offered",
     ),
     "decisions.reject_reasons": Enforced(
-        "apps.oversight.views.detail",
+        "apps.oversight.views.sheet.detail",
         "engine/test_terms.py::test_the_reasons_of_the_contract_are_offered",
     ),
     "lane": Enforced(
