@@ -76,10 +76,12 @@ def _keys(rows: QuerySet[Approval]) -> list[StormKey]:
     asked, params = rows.order_by().values_list("job_slug", "created_at").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT job, min(asked) FROM (SELECT job, asked,"
-            " lead(asked, %s) OVER (PARTITION BY job ORDER BY asked) AS reached"
-            f" FROM ({asked}) AS waiting(job, asked)) AS timed"
-            " WHERE reached <= asked + %s GROUP BY job",  # noqa: S608  # the ORM's own SQL
+            f"""
+            SELECT job, min(asked) FROM (
+              SELECT job, asked, lead(asked, %s) OVER (PARTITION BY job ORDER BY asked) AS reached
+              FROM ({asked}) AS waiting(job, asked)
+            ) AS timed WHERE reached <= asked + %s GROUP BY job
+            """,  # noqa: S608  # the ORM's own SQL
             [MOST, *params, WITHIN],
         )
         return [StormKey(job, since) for job, since in cursor.fetchall()]
