@@ -47,6 +47,7 @@ GUARDS = (
     Guard("approvals_vote", deletes=True),  # one that nobody signed, while its question is open
     Guard("approvals_escalation"),
     Guard("approvals_reversal"),
+    Guard("approvals_edit"),
 )
 
 SIGNER = Signer("apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify")
@@ -87,4 +88,7 @@ class OversightConfig(AppConfig):
         sign_by(SIGNER)
         add_bundle_parts(IN_BUNDLES)
         add_entries(*PAGES)
-        add_parties("apps.oversight.services.parties.policy_author")
+        add_parties(
+            "apps.oversight.services.parties.policy_author",
+            "apps.oversight.services.parties.editors",
+        )

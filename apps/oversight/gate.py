@@ -5,6 +5,9 @@ approval is consumed in the same transaction that opens the intent it authorises
 serve twice; one that is void, expired or was given for other arguments counts as none. So does one
 that was given while other things were unknown, for other rules or another amount: people answered
 another question then.
+
+A call that a person edited is always put to a person, as what it is now: also one that policy
+permits, and one that policy denies. That one nobody can approve; it can be edited or rejected.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from uuid import UUID
 
 from apps.kernel.transactions import participant
 from apps.oversight import selectors, services
-from apps.oversight.domain import rules
+from apps.oversight.domain import editing, rules
 from apps.oversight.domain.binding import Grounds, asked_again, binding_digest, changed_fields
+from apps.oversight.domain.editing import EditedCall
+from apps.oversight.selectors import edits
 from apps.policy import services as policy
 from apps.policy.domain.decision import PolicyDecision
 from apps.policy.domain.request import Request
-from apps.policy.domain.unknown import Gap, bound
+from apps.policy.domain.unknown import bound
 
 ASKED_AGAIN = "asked-again"
 NOT_SIGNED = (
@@ -30,6 +35,7 @@ NOT_SIGNED = (
 )
 NOT_CHECKED = "Asked again, since nobody could check who had signed the answer. {why}"
 DOUBT_RISK = 3  # high: a reason is asked for
+EDIT_RISK = 2  # medium: what it changes has to be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Doubt:
 
     rule: str
     reason: str
+    risk: int = DOUBT_RISK
 
     def shown(self) -> dict[str, Any]:
         """The doubt as a rule of the question."""
@@ -61,11 +68,14 @@ class GateRequest:
     must_hold: Doubt | None = None
     doubts: Sequence[Doubt] = ()
     votes: int = 1  # that the contract wants for whatever is held
+    edited: EditedCall | None = None  # the gate itself finds out
 
     @property
     def all_doubts(self) -> list[Doubt]:
         """Every reason to ask that is not policy's."""
-        return [*([self.must_hold] if self.must_hold else []), *self.doubts]
+        edit = self.edited
+        first = [Doubt(editing.RULE, edit.words, EDIT_RISK)] if edit else []
+        return [*first, *([self.must_hold] if self.must_hold else []), *self.doubts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +92,10 @@ class GateDecision:
 @participant
 def gate_batch(asks: Sequence[GateRequest]) -> list[GateDecision]:
     """Decide each ask; open an approval for each that is held. Answers stand in the same order."""
+    asks = _with_edits(asks)
     given, again = _consume([a for a in asks if a.approval_id])
     decisions = policy.decide_batch([_asked(a, given.get(a.step_id, ())) for a in asks])
-    answers = [_answer(a, d.answer, given) for a, d in zip(asks, decisions, strict=True)]
+    answers = [_answer(a, d.verdict, given) for a, d in zip(asks, decisions, strict=True)]
     decided = list(zip(asks, decisions, answers, strict=True))
     held = [(a, d) for a, d, answer in decided if answer == "hold"]
     questions = [_question(a, d, again.get(a.step_id)) for a, d in held]
@@ -102,6 +113,12 @@ def gate_batch(asks: Sequence[GateRequest]) -> list[GateDecision]:
     ]
 
 
+def _with_edits(asks: Sequence[GateRequest]) -> list[GateRequest]:
+    """The asks, those of steps that people edited with how. Only a step that was held can be."""
+    edited = edits.edited_calls([a.step_id for a in asks if a.approval_id])
+    return [replace(a, edited=edited[a.step_id]) if a.step_id in edited else a for a in asks]
+
+
 def _asked(ask: GateRequest, approvals: Sequence[str]) -> policy.PolicyQuery:
     request = ask.request
     if approvals:
@@ -111,15 +128,28 @@ def _asked(ask: GateRequest, approvals: Sequence[str]) -> policy.PolicyQuery:
     )
 
 
-def _bound(ask: GateRequest, unknown: Sequence[Gap]) -> Mapping[str, Any]:
-    """What an approval of this is bound to: the action, and what nobody knew about it."""
+def _bound(ask: GateRequest, verdict: PolicyDecision) -> Mapping[str, Any]:
+    """What an approval of this is bound to: the action, what nobody knew about it, who edited it,
+    and that policy denies it, which no answer changes."""
+    unknown, edit = verdict.unknown, ask.edited
     bound_to = {**ask.binding(), **({"unknown": bound(unknown)} if unknown else {})}
+    if edit:
+        denied = {"denied": True} if _is_denied(ask, verdict) else {}
+        bound_to |= {"edited": edit.bound(), **denied}
     # A contract that wants one vote says no more than every question does.
     return {**bound_to, "votes": ask.votes} if ask.votes > 1 else bound_to
 
 
-def _answer(ask: GateRequest, answer: str, given: Mapping[UUID, Sequence[str]]) -> str:
-    return rules.with_doubt(answer, doubtful=bool(ask.all_doubts) and ask.step_id not in given)
+def _is_denied(ask: GateRequest, verdict: PolicyDecision) -> bool:
+    """Whether policy denies what a person edited: it is held, so that it can be edited again."""
+    return ask.edited is not None and verdict.answer == "deny"
+
+
+def _answer(ask: GateRequest, verdict: PolicyDecision, given: Mapping[UUID, Sequence[str]]) -> str:
+    if _is_denied(ask, verdict):
+        return "hold"
+    doubtful = bool(ask.all_doubts) and ask.step_id not in given
+    return rules.with_doubt(verdict.answer, doubtful=doubtful)
 
 
 def _consume(
@@ -133,7 +163,7 @@ def _consume(
         return {}, {}
     verdicts = policy.judge_batch([_asked(a, ()) for a in asks])
     asked = selectors.asked_about([a.approval_id for a in asks if a.approval_id])
-    bound_to = [(a, _bound(a, v.unknown)) for a, v in zip(asks, verdicts, strict=True)]
+    bound_to = [(a, _bound(a, v)) for a, v in zip(asks, verdicts, strict=True)]
     grounds = {a.step_id: _would_ask(a, v) for a, v in zip(asks, verdicts, strict=True)}
     pairs = [
         (a.approval_id, binding_digest(now))
@@ -177,8 +207,13 @@ def _rules(
     ask: GateRequest, verdict: PolicyDecision, again: Doubt | None = None
 ) -> Sequence[Mapping[str, Any]]:
     """What asks: a doubt first, then why it is asked again, then policy's rules."""
-    doubts = [doubt.shown() for doubt in (*ask.all_doubts, again) if doubt]
+    doubts = [doubt.shown() for doubt in (*_denials(ask, verdict), *ask.all_doubts, again) if doubt]
     return [*doubts, *verdict.rules]
+
+
+def _denials(ask: GateRequest, verdict: PolicyDecision) -> list[Doubt]:
+    denied = _is_denied(ask, verdict)
+    return [Doubt(editing.DENIED, rules.DENIED)] if denied else []
 
 
 def _changed(
@@ -194,7 +229,7 @@ def _changed(
             found[ask.step_id] = Doubt(ASKED_AGAIN, NOT_SIGNED)
             continue
         old = before.get(ask.approval_id) if ask.approval_id else None
-        if old is None:
+        if old is None or (ask.edited and ask.edited.replaced == ask.approval_id):
             continue
         fields, shown = changed_fields(old, now), others.get(ask.step_id, ())
         if fields or shown:
@@ -205,13 +240,13 @@ def _changed(
 def _question(
     ask: GateRequest, decided: policy.Decided, again: Doubt | None
 ) -> services.ApprovalRequest:
-    verdict, doubt = decided.verdict, ask.all_doubts
+    verdict = decided.verdict
     return services.ApprovalRequest(
         run_id=ask.run_id,
         step_id=ask.step_id,
         decision_id=decided.id,
-        binding=_bound(ask, verdict.unknown),
-        risk=max(verdict.risk, DOUBT_RISK) if doubt else verdict.risk,
+        binding=_bound(ask, verdict),
+        risk=max(verdict.risk, *(doubt.risk for doubt in ask.all_doubts), 1),
         rules=_rules(ask, verdict, again),
         roles=verdict.roles,
         votes_required=_votes(ask, verdict),

@@ -218,6 +218,30 @@ class Reversal(AppendOnly):
         ordering = ["at", "pk"]
 
 
+class Edit(AppendOnly):
+    """A person changed the arguments of a held call: the question ended, and the step was proposed
+    anew with ``after``, to be judged as any proposal. Of a step they are numbered from 1: the first
+    ``before`` is what the agent proposed, the last ``after`` what is asked or was carried out."""
+
+    # One edit ends one question: of two people who edit it at once the second finds it there.
+    approval = models.OneToOneField(Approval, on_delete=models.PROTECT, related_name="edit")
+    run_id = models.UUIDField()
+    step_id = models.UUIDField()
+    number = models.PositiveSmallIntegerField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+    reason = models.TextField()
+    before = JSONField()
+    after = JSONField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["step_id", "number"], name="approvals_edit_numbered")
+        ]
+        indexes = [models.Index(fields=["run_id"], name="approvals_edit_run")]
+
+
 class Reading(models.Model):
     """One person was given the sheet of one digest, and saw its parts: see ``domain/reading.py``.
     All times are the database's."""

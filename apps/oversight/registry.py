@@ -1,4 +1,5 @@
-"""Who is a party to what is decided: each app that knows of some names them when it is ready."""
+"""Who is a party to what is decided, and who proposes an edited call anew: each app that knows some
+names them when it is ready."""
 
 from __future__ import annotations
 
@@ -9,7 +10,24 @@ from django.utils.module_loading import import_string
 
 Parties = Callable[[Any], Mapping[str, str]]  # of an approval: user name → what they had in it
 
+Proposer = Callable[[Any, Mapping[str, Any]], None]  # an approval and the edited arguments
+
 _sources: dict[str, None] = {}
+_proposers: dict[str, None] = {}
+
+
+def propose_edits_by(path: str) -> None:
+    """Have this participant, given by dotted path, propose edited calls anew: it makes the step of
+    an approval propose these arguments and be judged as any proposal. It raises InvalidInputError
+    for what doesn't fit the tool, and ConflictError if the step waits for that answer no more."""
+    _proposers[path] = None
+
+
+def propose_anew(approval: Any, arguments: Mapping[str, Any]) -> None:
+    """Have the step of an approval propose these arguments instead."""
+    for path in _proposers:
+        proposer: Proposer = import_string(path)
+        proposer(approval, arguments)
 
 
 def add_parties(*paths: str) -> None:

@@ -10,7 +10,7 @@ from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import RUN, Stream
 from apps.audit.domain.subscriber import Subscriber
 from apps.audit.registry import add_duties, add_guards, add_streams, subscribe
-from apps.oversight.registry import add_parties
+from apps.oversight.registry import add_parties, propose_edits_by
 
 # The kinds are ``reactions.DECIDED``, which can't be imported before the models are there.
 DECISIONS = Subscriber(
@@ -77,4 +77,5 @@ class RunsConfig(AppConfig):
         subscribe(DECISIONS)
         add_duties(*DUTIES)
         add_guards(Guard("runs_receipt"), Guard("runs_finding"))
+        propose_edits_by("apps.runs.services.waking.propose_anew")
         add_parties("apps.runs.selectors.lineage.requesters")

@@ -17,11 +17,12 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import command
 from apps.runs import journal, services
 from apps.runs.domain.barrier import Barriers, blocked
-from apps.runs.domain.pausing import OPEN, WAITS_FOR_RESUME, may_pause
+from apps.runs.domain.pausing import OPEN, WAITS_FOR_RESUME
 from apps.runs.domain.states import TERMINAL, State
 from apps.runs.domain.suspicion import ALONE, GUILTY, WorkHorseEnd, verdict
 from apps.runs.journal import barriers, claiming, parking
 from apps.runs.models import PARKED_UNTIL, Run, Step
+from apps.runs.services.waking import queue_decided
 from apps.runs.work import Claimed
 from tests.factories.runs import RunFactory, StepFactory
 
@@ -51,9 +52,7 @@ def kinds(run: Run) -> list[str]:
 
 
 def test_what_may_be_paused_is_what_is_open() -> None:
-    assert {s for s in State if may_pause(s, is_paused=False)} == OPEN
     assert not OPEN & TERMINAL
-    assert not any(may_pause(s, is_paused=True) for s in State)
 
 
 def test_the_engines_barrier_says_what_the_pause_says() -> None:
@@ -143,7 +142,7 @@ def test_an_approval_of_a_paused_run_may_be_decided_but_the_step_waits_on() -> N
     step = StepFactory.create(run=run, state="waiting_approval", approval_id=approval_id)
     services.pause_run(run.id, actor=Actor.user("ida"), reason="x")
 
-    assert services.wake([approval_id]) == 1
+    assert command(lambda: queue_decided([approval_id]))() == 1
 
     step.refresh_from_db()
     assert (step.state, step.waits_for) == ("queued", WAITS_FOR_RESUME)

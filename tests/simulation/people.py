@@ -14,7 +14,7 @@ from apps.oversight.domain import rules
 from apps.runs.domain import barrier, undo
 from apps.runs.domain.barrier import StopInForce, StopScope
 from apps.runs.domain.finding import FindingVerdict, is_agreed
-from apps.runs.domain.pausing import may_pause
+from apps.runs.domain.pausing import OPEN
 from apps.runs.domain.states import CANCELLABLE, State
 from tests.simulation.engine import Engine
 from tests.simulation.rows import Approval, Run, Step
@@ -203,7 +203,7 @@ class People:
         self.world.log("person", f"cancels {run.name}")
 
     def pause(self, run: Run) -> None:
-        if may_pause(run.state, is_paused=run.paused):
+        if run.state in OPEN and not run.paused:
             run.paused = True
             self.store.park_run(run)
             self.world.log("person", f"pauses {run.name}")

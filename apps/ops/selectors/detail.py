@@ -27,7 +27,10 @@ from apps.ops.selectors.lineage import (
 )
 from apps.ops.selectors.runs import run_cost
 from apps.ops.selectors.undoing import kin_of, nested
-from apps.oversight.models import Approval
+from apps.oversight.domain.editing import differences
+from apps.oversight.domain.showing import ValueChange
+from apps.oversight.models import Approval, Edit
+from apps.oversight.selectors.edits import edits_of_step
 from apps.policy.models import Decision
 from apps.runs.domain import undo
 from apps.runs.domain.finding import people_needed
@@ -144,6 +147,12 @@ class StepView:
         return shown(self.step)
 
     @property
+    def edits(self) -> list[tuple[Edit, list[ValueChange]]]:
+        """How people edited it before it was decided, each with what it changed."""
+        found = edits_of_step(self.step.pk) if self.approvals else []
+        return [(e, differences(e.before, e.after)) for e in found]
+
+    @property
     def own_look_ups(self) -> OwnLookUps | None:
         """How far the tower's own look-ups have come, while nobody knows."""
         unknown = self.step.state == "confirmation_unknown" and self.look_up
@@ -167,6 +176,7 @@ class StepView:
             (f"gate: {step.gate}" if step.gate else "gate", step.gated_at),
             ("waiting for a person", last.created_at if last else None),
             (last.state if last else "", last.decided_at if last else None),
+            *((f"edited by {e.by.display_name}", e.at) for e, _ in self.edits),
             *((f"escalated to {e.words}", e.at) for a in self.approvals for e in _calls(a)),
             ("receipt", self.receipt.received_at if self.receipt else None),
             (self.word.replace("_", " "), step.finished_at),

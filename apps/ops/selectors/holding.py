@@ -6,15 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
+from apps.catalog.selectors.pinned import tool_document
 from apps.kernel.errors import NotFoundError
 from apps.ops.domain.sources import ArgumentSource, SeenAt, sources, texts_of
 from apps.ops.selectors import answers
 from apps.ops.selectors.runs import run_cost
 from apps.oversight import selectors as oversight
+from apps.oversight.domain.editing import changed_names
+from apps.oversight.models import Approval, Edit
+from apps.oversight.selectors import edits
 from apps.policy.domain.effects import Effect
 from apps.runs.domain.barrier import Barriers, Block, Shut, StopInForce, StopScope, blocked
 from apps.runs.models import Breaker, Message, Run, Step, Stop
@@ -69,9 +74,33 @@ def held_step(approval_id: UUID) -> HeldStep:
         step=step,
         block=_block(step, approval.agent_slug),
         reads=[_read(s) for s in read[-MOST_READS:]],
-        sources=sources(approval.arguments, _places(list(said), read)),
+        sources=sources(
+            approval.arguments, [*_places(list(said), read), *map(_typed, edits.edits_of(approval))]
+        ),
         now=timezone.now(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A question and what its call can be edited by: the arguments, and the tool's schema of the
+    version that the step pins."""
+
+    approval: Approval
+    arguments: Mapping[str, Any]
+    schema: Any
+
+
+def held_call(approval_id: UUID) -> HeldCall:
+    """The call that an approval is asked for. Raises NotFoundError."""
+    approval = oversight.one(approval_id)
+    step = Step.objects.filter(pk=approval.step_id).first() if approval else None
+    if approval is None or step is None:
+        raise NotFoundError("There is no such step.")
+    version = step.tool_version_id
+    schema = tool_document(version).get("input_schema") if version else None
+    arguments = approval.arguments if isinstance(approval.arguments, dict) else {}
+    return HeldCall(approval, arguments, schema)
 
 
 def _read(step: Step) -> EarlierRead:
@@ -91,6 +120,12 @@ def _places(said: Sequence[Message], read: Sequence[Step]) -> list[SeenAt]:
         for s in read
     ]
     return [place for _, place in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _typed(edit: Edit) -> SeenAt:
+    """What a person typed who edited the call."""
+    texts = texts_of({n: edit.after.get(n) for n in changed_names(edit.before, edit.after)})
+    return SeenAt(f"typed by {edit.by.display_name}, who edited it", texts)
 
 
 def _who(message: Message) -> str:

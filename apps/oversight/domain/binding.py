@@ -131,6 +131,8 @@ FIELD_WORDS = {
     "arguments": "the arguments changed",
     "branches": "a change of another branch came in between",
     "contract_digest": "the contract changed",
+    "denied": "policy denies it now, or denied it then",
+    "edited": "it was edited",
     "plan": "what it makes impossible is not the same",
     "policy_digest": "the policy changed",
     "server": "the tool would be called at another address",

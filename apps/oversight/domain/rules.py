@@ -12,6 +12,9 @@ LEASE = timedelta(minutes=5)
 HIGH = 3
 DECISIONS_AN_HOUR = 30
 REASON_MOST = 2000
+DENIED = (
+    "Policy denies this call as it was edited, so nobody can approve it. Edit it, or reject it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class ApprovalStatus:
     approved_by: tuple[int, ...] = ()
     # Who must not approve it, with what they had in it: "asked for this undo".
     parties: Mapping[int, str] = field(default_factory=dict)
+    denied: bool = False  # policy denies the call as it was edited
 
     @property
     def until(self) -> datetime:
@@ -82,7 +86,21 @@ def is_claimed_by_other(standing: ApprovalStatus, user_id: int, now: datetime) -
 
 
 def refusal(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Refusal | None:
-    """The first reason for which this answer can't count, or nothing.
+    """The first reason for which this answer can't count, or nothing."""
+    if refused := not_open_to(standing, answer, now):
+        return refused
+    if answer.approve and standing.denied:
+        return Refusal("denied", DENIED)
+    if refused := _is_no_second_person(standing, answer):
+        return refused
+    if needs_reason(approve=answer.approve, risk=standing.risk) and not answer.reason.strip():
+        word = "approve at this risk" if answer.approve else "reject"
+        return Refusal("reason", f"Say why: a reason is needed to {word}.")
+    return _says_too_little(standing, answer)
+
+
+def not_open_to(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Refusal | None:
+    """Why the question is not open to this person now, whatever they would say; nothing if it is.
 
     A question that is gone comes first: no other fault matters to somebody who was too late."""
     if standing.state == "expired" or (standing.state == "pending" and now >= standing.until):
@@ -99,11 +117,16 @@ def refusal(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Re
             "claimed",
             "Somebody else has claimed it. Take over the claim, with a reason, to decide.",
         )
-    if refused := _is_no_second_person(standing, answer):
+    return None
+
+
+def why_no_edit(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -> Refusal | None:
+    """Why this person can't edit the call now, with this reason; nothing if they can. Whoever can't
+    approve it may: an edit lets nothing run."""
+    if refused := not_open_to(standing, answer, now):
         return refused
-    if needs_reason(approve=answer.approve, risk=standing.risk) and not answer.reason.strip():
-        word = "approve at this risk" if answer.approve else "reject"
-        return Refusal("reason", f"Say why: a reason is needed to {word}.")
+    if not answer.reason.strip():
+        return Refusal("reason", "Say why you change it: the next person and the agent read it.")
     return _says_too_little(standing, answer)
 
 

@@ -7,6 +7,7 @@ any two who act at once exactly one succeeds and the other is told who and when.
 from __future__ import annotations
 
 from apps.oversight.selectors import bindings_of, decided_among, states_of
+from apps.oversight.selectors.edits import edits_told
 from apps.oversight.services.asking import (
     ApprovalRequest,
     Used,
@@ -17,6 +18,7 @@ from apps.oversight.services.asking import (
 )
 from apps.oversight.services.claiming import claim, release
 from apps.oversight.services.deciding import PageAnswer, challenge_of, decide
+from apps.oversight.services.editing import edit
 from apps.oversight.services.ending import (
     UNENDABLE,
     expire_due,
@@ -44,6 +46,8 @@ __all__ = [
     "consume_batch",
     "decide",
     "decided_among",
+    "edit",
+    "edits_told",
     "escalate",
     "escalate_due",
     "expire_due",

@@ -17,6 +17,7 @@ from apps.kernel.transactions import command
 from apps.oversight.domain import confirming, reading, rules
 from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
+from apps.oversight.selectors import edits
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.reading import sheet_read
@@ -215,15 +216,19 @@ def standing_of(
         claimed_until=approval.claimed_until,
         approved_by=tuple(v.user_id for v in votes if v.approve),
         parties=parties or {},
+        denied=bool(approval.bound_to.get("denied")),
     )
 
 
 def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerError:
     who = {"decided": approval.decided_by, "claimed": approval.claimed_by}.get(refused.code)
     when = {"decided": approval.decided_at, "expired": approval.until}.get(refused.code)
+    if refused.code == "decided" and (edit := edits.edit_that_ended(approval)):
+        said = f"{edit.by.display_name} edited it meanwhile, so it is another request now."
+        return ConflictError(said, code="edited", who=edit.by.display_name, when=edit.at)
     if refused.code == "reason":
         return InvalidInputError(refused.sentence, code="reason", field="reason")
-    if refused.code in ("role", "party"):
+    if refused.code in ("role", "party", "denied"):
         return NotPermittedError(refused.sentence)
     detail: dict[str, Any] = {"who": who.display_name if who else "", "when": when}
     if refused.code == "digest":

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from apps.accounts import selectors as accounts
 from apps.accounts.models import User
+from apps.oversight.domain import editing
 from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import parties_to
+from apps.oversight.selectors import edits
 from apps.policy import selectors as policies
 
 
@@ -24,6 +26,14 @@ def policy_author(approval: Approval) -> Mapping[str, str]:
     """Who wrote the version of the policy that held it."""
     author = policies.author_of_decision(approval.decision_id)
     return {author: "wrote this version of the policy"} if author else {}
+
+
+def editors(approval: Approval) -> Mapping[str, str]:
+    """Whoever edited the call, where an edited one needs another person's approval."""
+    had = editing.needs_another(risk=approval.risk, votes=approval.votes_required)
+    if not had:
+        return {}
+    return {edit.by.username: had for edit in edits.edits_of(approval)}
 
 
 def _tie(user: User, had: Mapping[str, str], votes: Sequence[Vote]) -> str:

@@ -20,9 +20,9 @@ from apps.audit.services.reading import read
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
-from apps.oversight.domain import ladder, reading, rules, showing, sorting
+from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
-from apps.oversight.selectors import storms
+from apps.oversight.selectors import edits
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
 
@@ -33,14 +33,11 @@ def queue(request: HttpRequest) -> HttpResponse:
     """The list; with ``open`` in the address, one question beside it."""
     user = cast(User, request.user)
     filters = forms.filters_from(request.GET)
-    folds = storms.storms(filters, user)
-    rows, next_key = selectors.queue(filters, user, but=storms.these([f.key for f in folds]))
+    rows, next_key = selectors.queue(filters, user)
     context = {
         "filters": filters,
         "tabs": forms.TABS,
         "rows": [{"approval": r, "flags": showing.flags(r.arguments, r.preview)} for r in rows],
-        "storms": [] if filters.after else folds,
-        "opened_storm": storms.one(filters, user),
         "next_key": forms.key_text(next_key),
         "drawn_at": timezone.now(),
         "page_size": selectors.PAGE,
@@ -77,8 +74,12 @@ def _opened(request: HttpRequest) -> Approval | None:
 @require_GET
 @requires("approvals.view")
 def detail(request: HttpRequest, approval_id: UUID) -> HttpResponse:
-    """One question: a page of its own, or the panel beside the list."""
-    return _drawn(request, _one(approval_id))
+    """One question: a page of its own, or the panel beside the list. Whoever has edited it just now
+    goes on to what is asked instead, once it is."""
+    approval = _one(approval_id)
+    if "edited" in request.GET and (now := _edited(approval)["asked_now"]):
+        return redirect("approvals:detail", now.pk)
+    return _drawn(request, approval)
 
 
 def _note_reading(request: HttpRequest, approval: Approval) -> None:
@@ -143,6 +144,8 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "flags": showing.flags(approval.arguments, approval.preview),
         "votes": votes,
         "reversals": selectors.reversals_of(approval),
+        "edits": [(e, editing.differences(e.before, e.after)) for e in edits.edits_of(approval)],
+        **_edited(approval),
         "can_undo": _can_undo(user, approval),
         "precedents": selectors.precedents(approval),
         "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
@@ -158,6 +161,12 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         **_escalation(user, approval),
         **more,
     }
+
+
+def _edited(approval: Approval) -> dict[str, Any]:
+    """What took a question's place that a person edited; see ``after``."""
+    ended = edits.edit_that_ended(approval)
+    return {"edited": ended, "asked_now": edits.asked_after(approval) if ended else None}
 
 
 def _can_undo(user: User, approval: Approval) -> bool:
@@ -179,8 +188,14 @@ def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str,
         "claim_is_anothers": is_claimed and approval.claimed_by_id != user.pk,
         "can_decide": may_decide and not has_voted,
         "has_voted": has_voted,
-        "why_not_approve": rules.party_words(had[user.pk]) if had else "",
+        "why_not_approve": _why_not_approve(approval, had.get(user.pk, "")),
     }
+
+
+def _why_not_approve(approval: Approval, had: str) -> str:
+    if approval.bound_to.get("denied"):
+        return rules.DENIED
+    return rules.party_words(had) if had else ""
 
 
 def _escalation(user: User, approval: Approval) -> dict[str, Any]:
@@ -334,7 +349,11 @@ def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """What became of an answer: the run takes it up by itself."""
     approval = _one(approval_id)
     can_undo = _can_undo(cast(User, request.user), approval)
-    return render(request, "oversight/_after.html", {"approval": approval, "can_undo": can_undo})
+    context = {"approval": approval, "can_undo": can_undo, **_edited(approval)}
+    response = render(request, "oversight/_after.html", context)
+    if now := context["asked_now"]:
+        response["HX-Redirect"] = reverse("approvals:detail", args=[now.pk])
+    return response
 
 
 @require_GET

@@ -19,6 +19,7 @@ from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import MAX_ANSWER, PastStep
 from apps.kernel.canonical import digest
 from apps.oversight.gate import GateDecision
+from apps.oversight.services import edits_told
 from apps.runs import journal
 from apps.runs.domain import ends, forking
 from apps.runs.domain.forking import Repeat
@@ -274,9 +275,12 @@ def past(step: Settled) -> PastStep:
     return PastStep(work.seq, work.tool_name, work.effect, step.disposition, work.arguments, short)
 
 
-def notes(ended: Iterable[Settled]) -> dict[UUID, list[str]]:
+def notes(ended: Sequence[Settled]) -> dict[UUID, list[str]]:
+    edited = edits_told([s.work.step_id for s in ended if s.work.approval_id])
     notes: dict[UUID, list[str]] = defaultdict(list)
     for step in ended:
+        if words := edited.get(step.work.step_id):
+            notes[step.work.run_id].append(words)
         if template := NOTE_OF.get(step.disposition):
             text = template.format(tool=step.work.tool_name, error=step.error)
             notes[step.work.run_id].append(text)

@@ -10,8 +10,6 @@ from django.db import connection
 
 from apps.calls.domain.caps import Who
 from apps.catalog.selectors import pinned
-from apps.oversight import selectors as approvals
-from apps.oversight.selectors import Asked
 from apps.runs.domain.admission import Class
 
 SAMPLES_KEPT_S = 3600.0
@@ -47,11 +45,6 @@ def waiting() -> WaitingRuns:
             else:
                 queued[Class(cls), job] = n
     return WaitingRuns(queued, deferred)
-
-
-def asked() -> list[Asked]:
-    """The people's queues."""
-    return approvals.asked_by_roles()
 
 
 def begun_per_s() -> float | None:

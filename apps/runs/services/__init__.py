@@ -1,5 +1,4 @@
-"""The commands of people and events: start, fork, pause or cancel a run, wake a
-step."""
+"""The commands of people and events: start, fork, pause or cancel a run."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from apps.runs.services.undoing import (
     try_undoing_again,
     undo_run,
 )
-from apps.runs.services.waking import wake
 from apps.runs.services.workers import beat, forget_drains, renew_leases
 
 __all__ = [
@@ -37,5 +35,4 @@ __all__ = [
     "try_undoing_again",
     "undo_run",
     "unpark_resumed",
-    "wake",
 ]

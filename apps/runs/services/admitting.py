@@ -22,7 +22,7 @@ from apps.audit.services import Fact, record_many
 from apps.catalog import selectors as catalog
 from apps.kernel import trouble
 from apps.kernel.transactions import command, is_of_a_row
-from apps.oversight.selectors import Asked
+from apps.oversight.selectors import Asked, asked_by_roles
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.admission import (
     Accept,
@@ -130,7 +130,7 @@ def reading() -> PressureReading:
     if _reading is None or time.monotonic() - _reading.at >= _reading.kept_s:
         waiting = load.waiting()
         _reading = PressureReading(
-            time.monotonic(), waiting.queued, waiting.deferred, load.begun_per_s(), load.asked()
+            time.monotonic(), waiting.queued, waiting.deferred, load.begun_per_s(), asked_by_roles()
         )
     return _reading
 

@@ -3,7 +3,7 @@ import { step, takeAnswers } from "./answering.js";
 import { renewClaims } from "./claims.js";
 import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
-import { ensure, load, move, open, openOnClick } from "./opening.js";
+import { ensure, load, move, openOnClick } from "./opening.js";
 import { gate, measureSeeing, panelReady } from "./panel.js";
 import { rememberUndo, undo } from "./undoing.js";
 import { area, current, focusRow, isBeside, onRow, rowOf, rows, shownId } from "./rows.js";
@@ -17,6 +17,13 @@ const claimOrRelease = async () => {
   else refuse("There is nothing to claim here.");
 };
 
+const edit = async () => {
+  await ensure();
+  const link = $("#edit");
+  if (link) location.href = link.href;
+  else refuse("There is nothing to edit here.");
+};
+
 const bindKeys = () => {
   window.tower.keys(area, {
     j: () => move(1),
@@ -25,6 +32,7 @@ const bindKeys = () => {
     r: () => step("reject"),
     c: () => hold(claimOrRelease()),
     "!": () => hold(ensure().then(openNote)),
+    e: () => hold(edit()),
     z: () => undo(),
     ".": () => showNew(),
     "/": () => $("#q")?.focus(),
@@ -34,8 +42,8 @@ const bindKeys = () => {
     ArrowUp: () => move(-1),
     Home: () => focusRow(rows()[0]),
     End: () => focusRow(rows().at(-1)),
-    Enter: () => open(current()),
-    " ": () => open(current()),
+    Enter: () => load(current()),
+    " ": () => load(current()),
   };
   const isPlain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
   area.addEventListener("keydown", (event) => {
