@@ -11,7 +11,7 @@ from uuid import UUID
 from django import forms
 
 from apps.kernel.moments import moment
-from apps.oversight.domain import sorting
+from apps.oversight.domain import sorting, storms
 from apps.oversight.domain.ladder import NOTE_MOST
 from apps.oversight.domain.reading import PARTS
 from apps.oversight.domain.rules import REASON_MOST
@@ -67,6 +67,7 @@ def filters_from(query: Mapping[str, Any]) -> Filters:
         job=str(query.get("job", ""))[:60],
         agent=str(query.get("agent", ""))[:80],
         q=str(query.get("q", "")).strip()[:200].replace("\x00", ""),
+        storm=storms.key_of(str(query.get("storm", ""))[:120]) if known == "waiting" else None,
     )
     return replace(found, after=_key(str(query.get("after", "")), found))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from apps.oversight.views import sheet as views
+from apps.oversight.views import storms
 
 app_name = "approvals"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -10,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("count/", views.count, name="count"),
     path("counts/", views.counts, name="counts"),
     path("changes/", views.changes, name="changes"),
+    path("storm/", storms.figures, name="storm"),
     path("<uuid:approval_id>/", views.detail, name="detail"),
     path("<uuid:approval_id>/arguments.json", views.arguments, name="arguments"),
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),

@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     "after agent as before by chart code compare contract domain escalated from ids job "
     "kind actor left limit mine name newest next note offset open part plan q range "
-    "refresh right risk run scale seq since slugs sort source step stream streams subject_id "
-    "subject_type tab to tool unclaimed upto version what "
+    "refresh right risk run scale seq since slugs sort source step storm stream streams "
+    "subject_id subject_type tab to tool unclaimed upto version what "
 )
 PARAMETERS = sorted({*RunFilterForm.base_fields, *NAMES.split()})
 # Percent-encoded, as a browser or somebody with a grudge sends them.
@@ -50,7 +50,7 @@ HOSTILE = [
     f"rest~2024-01-01T00:00Z~{'9' * 20}~2024-01-01T00:00Z~{NOBODY}",
     f"{EARLY}~{NOBODY}",
     *("any", "waiting", "decided", "mine", "expired", f"run:{NOBODY}", "run:%00", "run:"),
-    *("tower", "tower,%00", ",,,,", "airline%40v1"),
+    *("tower", "tower,%00", ",,,,", "airline%40v1", f"job~{EARLY}", f"job~{LATE}", "job~24:00"),
 ]
 PATHS = [
     *("%00", "a%00b", "%ff", "%2F", "..", "0", "-1", "9" * 20, "9" * 60, "9223372036854775808"),

@@ -33,6 +33,10 @@ def bound(run_id: UUID, arguments: dict[str, Any] | None = None) -> dict[str, An
     )
 
 
+# Questions of as many jobs: none of them stands for others in the list.
+EACH_ITS_JOB = factory.Sequence(lambda n: f"job-{n}")
+
+
 class ApprovalFactory(factory.django.DjangoModelFactory[Approval]):
     class Meta:
         model = Approval

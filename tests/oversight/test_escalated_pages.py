@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.oversight import services
 from apps.oversight.domain.ladder import BEYOND
 from apps.oversight.models import Approval
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import EACH_ITS_JOB, ApprovalFactory
 from tests.oversight.test_escalating import HOUR, waiting
 from tests.oversight.test_views import HTMX, post, sentences, text
 
@@ -115,7 +115,7 @@ class TestTheList:
 
 def test_pages_by_key_lose_nothing_where_both_parts_meet(client_as: ClientAs) -> None:
     due = timezone.now() + HOUR
-    made = ApprovalFactory.create_batch(110, expires_at=due)
+    made = ApprovalFactory.create_batch(110, expires_at=due, job_slug=EACH_ITS_JOB)
     for approval in made[::2]:
         approval.escalations.create(rung=0, to="lead", role="admin", share=0.5, comes_first=True)
     client, link, ids = client_as("admin"), "/approvals/", []

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.oversight.models import Approval
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import EACH_ITS_JOB, ApprovalFactory
 
 ClientAs = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
@@ -41,6 +41,7 @@ def many(number: int) -> list[Approval]:
     with transaction.atomic():
         return [
             ApprovalFactory.create(
+                job_slug=EACH_ITS_JOB,
                 risk=rng.choice([1, 2, 3, 4]),
                 amount_cents=rng.choice([None, 0, 100, -500, 500, 70_000]),
                 expires_at=now + timedelta(minutes=rng.choice([5, 5, 9, 60])),

@@ -21,6 +21,7 @@ from apps.oversight.domain.binding import Grounds
 from apps.oversight.domain.searching import SearchTerm, terms
 from apps.oversight.domain.sorting import DECIDED as LATEST
 from apps.oversight.domain.sorting import SORTS, SortField
+from apps.oversight.domain.storms import StormKey
 from apps.oversight.models import Approval, Escalation, Reversal, Vote
 
 PAGE = 50
@@ -45,6 +46,7 @@ class Filters:
     agent: str = ""
     q: str = ""
     sort: str = "due"  # of those that wait
+    storm: StormKey | None = None  # that is opened: its requests, each in a row of its own
     after: tuple[str, ...] = ()
 
     @property
@@ -130,7 +132,7 @@ class Waiting:
 def waiting_now(role: str) -> Waiting:
     """The numbers on the navigation. One query."""
     rows = Approval.objects.filter(state=State.PENDING)
-    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=_called(role)))
+    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=is_called(role)))
     return Waiting(**found)
 
 
@@ -152,7 +154,7 @@ class Called:
 
 def called_now(role: str) -> Called:
     """What needs people of this role because the clock or a colleague says so."""
-    rows = Approval.objects.filter(_called(role), state=State.PENDING)
+    rows = Approval.objects.filter(is_called(role), state=State.PENDING)
     found = rows.aggregate(n=Count("pk"), overdue=Count("pk", filter=Q(expires_at__lte=Now())))
     if not found["n"]:
         return Called(0, 0, None, None)
@@ -161,7 +163,8 @@ def called_now(role: str) -> Called:
     return Called(found["n"], found["overdue"], calls.aggregate(at=Min("at"))["at"], latest)
 
 
-def _called(role: str, **more: Any) -> Exists:
+def is_called(role: str, **more: Any) -> Exists:
+    """Whether people of this role were called about a question."""
     return Exists(Escalation.objects.filter(approval=OuterRef("pk"), role=role, **more))
 
 
@@ -173,11 +176,11 @@ def waiting(limit: int = 10) -> list[Approval]:
 def counts(user: User, filters: Filters) -> dict[str, Any]:
     """How many of those that wait fit the filters (whatever tab they are of), by risk, how many are
     overdue, to how many people of the reader's role were called; and how many wait in all."""
-    waiting = _filtered(replace(filters, tab="waiting"), user)
+    waiting = filtered(replace(filters, tab="waiting"), user)
     found = waiting.aggregate(
         total=Count("pk"),
         overdue=Count("pk", filter=Q(expires_at__lte=Now())),
-        called=Count("pk", filter=_called(user.role)),
+        called=Count("pk", filter=is_called(user.role)),
         **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
     )
     return {
@@ -189,9 +192,13 @@ def counts(user: User, filters: Filters) -> dict[str, Any]:
     }
 
 
-def queue(filters: Filters, user: User) -> tuple[list[Approval], tuple[str, ...] | None]:
-    """One page of the list and the key after which the next page starts, if there is one."""
-    rows = _ordered(_filtered(filters, user), filters.order)
+def queue(
+    filters: Filters, user: User, *, but: Q | None = None
+) -> tuple[list[Approval], tuple[str, ...] | None]:
+    """One page of the list and the key after which the next page starts, if there is one. ``but``:
+    what stands in it otherwise."""
+    rows = filtered(filters, user)
+    rows = _ordered(rows.exclude(but) if but else rows, filters.order)
     if filters.has_called_first:
         found = _called_first(rows, filters, user)
     else:
@@ -210,7 +217,7 @@ def _after(rows: QuerySet[Approval], filters: Filters, after: tuple[str, ...]) -
 
 def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> list[Approval]:
     """Those that go to the top for this person's role, then the rest: each part by its index."""
-    first, found = _called(user.role, comes_first=True), []
+    first, found = is_called(user.role, comes_first=True), []
     part, after = filters.after[:1], filters.after[1:]
     if part != (REST,):
         found = _after(rows.filter(first), filters, after)
@@ -221,14 +228,15 @@ def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> lis
     return found[: PAGE + 1]
 
 
-def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
+def filtered(filters: Filters, user: User) -> QuerySet[Approval]:
+    """What fits the filters, in no order."""
     rows = _of_tab(filters.tab, user)
     if filters.mine:
         rows = rows.filter(claimed_by=user, claimed_until__gt=Now())
     if filters.unclaimed:
         rows = rows.filter(Q(claimed_by=None) | Q(claimed_until__lte=Now()))
     if filters.escalated == "me":
-        rows = rows.filter(_called(user.role))
+        rows = rows.filter(is_called(user.role))
     elif filters.escalated:
         rows = rows.filter(Exists(Escalation.objects.filter(approval=OuterRef("pk"))))
     if filters.risk:
@@ -239,6 +247,8 @@ def _filtered(filters: Filters, user: User) -> QuerySet[Approval]:
         ("agent_slug", filters.agent),
     ):
         rows = rows.filter(**{column: value}) if value else rows
+    if filters.storm:
+        rows = rows.filter(job_slug=filters.storm.job, created_at__gte=filters.storm.since)
     return _searched(rows, terms(filters.q))
 
 
@@ -418,13 +428,13 @@ class Changes:
 
 def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datetime) -> Changes:
     """Rows of this list that are new since it was drawn, and how the shown ones stand now."""
-    fresh = _filtered(filters, user).filter(created_at__gt=since)
+    fresh = filtered(filters, user).filter(created_at__gt=since)
     risks = list(fresh.values_list("risk", flat=True)[: 10 * PAGE])
     rows = Approval.objects.filter(pk__in=shown).select_related("claimed_by", "decided_by")
     found = list(rows)
     _count_votes(found)
     _add_escalations(found)
-    called = _filtered(filters, user).filter(_called(user.role, at__gt=since)).count()
+    called = filtered(filters, user).filter(is_called(user.role, at__gt=since)).count()
     critical = sum(r >= 4 for r in risks)
     return Changes(new=len(risks), critical=critical, called=called, rows=found)
 

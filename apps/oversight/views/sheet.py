@@ -22,7 +22,7 @@ from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
 from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
-from apps.oversight.selectors import edits
+from apps.oversight.selectors import edits, storms
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
 
@@ -33,11 +33,14 @@ def queue(request: HttpRequest) -> HttpResponse:
     """The list; with ``open`` in the address, one question beside it."""
     user = cast(User, request.user)
     filters = forms.filters_from(request.GET)
-    rows, next_key = selectors.queue(filters, user)
+    folds = storms.storms(filters, user)
+    rows, next_key = selectors.queue(filters, user, but=storms.these([f.key for f in folds]))
     context = {
         "filters": filters,
         "tabs": forms.TABS,
         "rows": [{"approval": r, "flags": showing.flags(r.arguments, r.preview)} for r in rows],
+        "storms": [] if filters.after else folds,
+        "opened_storm": storms.one(filters, user),
         "next_key": forms.key_text(next_key),
         "drawn_at": timezone.now(),
         "page_size": selectors.PAGE,

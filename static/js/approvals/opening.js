@@ -1,5 +1,5 @@
 // Opening a row's question: beside the list, or on its own page where there is no room.
-import { area, current, focusRow, isBeside, onRow, rows, select, shownId } from "./rows.js";
+import { area, current, focusRow, isBeside, isFold, onRow, review, rows, select, shownId } from "./rows.js";
 
 const { $ } = window.tower;
 const FOLLOW_MS = 180;
@@ -9,6 +9,10 @@ let following = 0;
 
 export const load = (row) => {
   clearTimeout(following);
+  if (isFold(row)) {
+    showFold(row);
+    return Promise.resolve();
+  }
   if (!isBeside()) {
     location.href = row.dataset.url;
     return Promise.resolve();
@@ -21,6 +25,20 @@ export const load = (row) => {
     if (loading === mine) loading = null;
   });
   return mine.done;
+};
+
+// Whatever was shown beside the list is not what the focus is on: no key may act on it.
+const showFold = (row) => {
+  if (!isBeside()) return;
+  loading = null;
+  review.replaceChildren(row.querySelector("template").content.cloneNode(true));
+  select(null);
+};
+
+export const open = (row) => {
+  if (!isFold(row)) return load(row);
+  location.href = row.dataset.url;
+  return Promise.resolve();
 };
 
 const fetchRow = async (row) => {
@@ -60,7 +78,8 @@ export const ensure = async () => {
 export const openOnClick = () => {
   area.addEventListener("click", (event) => {
     const row = event.target.closest("#grid tbody tr");
-    if (!row || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    if (isFold(row) && !event.target.closest("a")) open(row);
+    if (!row || isFold(row) || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     if (!isBeside()) {
       if (!event.target.closest("a")) location.href = row.dataset.url;
       return;

@@ -3,7 +3,7 @@ import { step, takeAnswers } from "./answering.js";
 import { renewClaims } from "./claims.js";
 import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
-import { ensure, load, move, openOnClick } from "./opening.js";
+import { ensure, load, move, open, openOnClick } from "./opening.js";
 import { gate, measureSeeing, panelReady } from "./panel.js";
 import { rememberUndo, undo } from "./undoing.js";
 import { area, current, focusRow, isBeside, onRow, rowOf, rows, shownId } from "./rows.js";
@@ -42,8 +42,8 @@ const bindKeys = () => {
     ArrowUp: () => move(-1),
     Home: () => focusRow(rows()[0]),
     End: () => focusRow(rows().at(-1)),
-    Enter: () => load(current()),
-    " ": () => load(current()),
+    Enter: () => open(current()),
+    " ": () => open(current()),
   };
   const isPlain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
   area.addEventListener("keydown", (event) => {

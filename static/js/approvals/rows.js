@@ -7,6 +7,8 @@ export const review = $("#review");
 export const rows = () => $$("#grid tbody tr");
 export const current = () => $("#grid tbody tr[tabindex='0']") || rows()[0];
 export const rowOf = (id) => rows().find((row) => row.dataset.id === id);
+// One row that stands for many requests: it is opened, and nothing is decided on it.
+export const isFold = (row) => Boolean(row) && "storm" in row.dataset;
 export const onRow = () => rows().includes(document.activeElement);
 export const shownId = () => $("#panel")?.dataset.id;
 
