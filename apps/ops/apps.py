@@ -7,6 +7,7 @@ from apps.accounts.domain.roles import Permission, Role
 from apps.accounts.registry import add_entries, add_notices, add_permissions
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_streams
+from apps.oversight.registry import add_outcomes
 
 PERMISSIONS = (Permission("audit.view", frozenset({Role.ADMIN, Role.AUDITOR})),)
 STREAMS = (Stream("audit", "audit.view"),)
@@ -29,3 +30,4 @@ class OpsConfig(AppConfig):
         add_streams(*STREAMS)
         add_entries(*PAGES)
         add_notices(*NOTICES)
+        add_outcomes("apps.ops.selectors.decided.outcomes_of")

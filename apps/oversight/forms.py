@@ -40,6 +40,16 @@ class SeenForm(forms.Form):
     parts = forms.MultipleChoiceField(choices=[*PARTS.items()])
 
 
+class LookForm(forms.Form):
+    """``told``: the other requests for the same, and how they stood on the page."""
+
+    digest = forms.RegexField(r"^[0-9a-f]{64}$")
+    told = forms.RegexField(r"^[0-9a-f:,a-z-]{1,2000}$")
+
+    def clean_told(self) -> list[str]:
+        return str(self.cleaned_data["told"]).split(",")
+
+
 class ClaimForm(forms.Form):
     reason = forms.CharField(required=False, max_length=REASON_MOST)
 

@@ -17,6 +17,20 @@ from apps.oversight.domain.ladder import OVERDUE, words_of
 
 NO_RUNGS = models.Value([], output_field=JSONField())
 NO_REASONS = models.Value({}, output_field=JSONField())
+NOTHING = models.Value([], output_field=JSONField())
+# What a request is found again by, in whichever run: its very call, and what its preview changes.
+# jsonb has one text for each value.
+CALL = models.Func(
+    "binding",
+    template="md5((%(expressions)s ->> 'tool') || ' ' || (%(expressions)s -> 'arguments')::text"
+    " || coalesce((%(expressions)s -> 'context')::text, ''))",
+    output_field=models.TextField(),
+)
+CHANGES = models.Func(
+    "preview",
+    template="md5((%(expressions)s -> 'changes')::text)",
+    output_field=models.TextField(),
+)
 
 
 class Approval(models.Model):
@@ -132,6 +146,13 @@ class Approval(models.Model):
                 condition=models.Q(state__in=["approved", "rejected"]),
                 name="approvals_precedent",
             ),
+            models.Index(
+                fields=["customer", "-decided_at"],
+                condition=models.Q(state__in=["approved", "rejected"]),
+                name="approvals_of_customer",
+            ),
+            models.Index(CALL, name="approvals_same_call"),
+            models.Index(CHANGES, name="approvals_same_changes"),
         ]
 
     def __str__(self) -> str:
@@ -253,6 +274,9 @@ class Reading(models.Model):
     arguments_at = models.DateTimeField(null=True)
     changes_at = models.DateTimeField(null=True)
     why_at = models.DateTimeField(null=True)
+    # Requests for the same, as they stood when this person said that it is meant once more.
+    looked = JSONField(default=list, db_default=NOTHING)
+    looked_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -1,19 +1,21 @@
-"""Who is a party to what is decided, and who proposes an edited call anew: each app that knows some
-names them when it is ready."""
+"""What apps on higher floors know or do of what is decided: who is a party to it, what became of
+it, and who proposes an edited call anew. Each names its functions when it is ready."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from uuid import UUID
 
 from django.utils.module_loading import import_string
 
 Parties = Callable[[Any], Mapping[str, str]]  # of an approval: user name → what they had in it
-
+Outcomes = Callable[[Collection[UUID]], Mapping[UUID, str]]  # of steps: a state's name
 Proposer = Callable[[Any, Mapping[str, Any]], None]  # an approval and the edited arguments
 
 _sources: dict[str, None] = {}
 _proposers: dict[str, None] = {}
+_outcomes: dict[str, None] = {}
 
 
 def propose_edits_by(path: str) -> None:
@@ -43,4 +45,19 @@ def parties_to(approval: Any) -> dict[str, str]:
         source: Parties = import_string(path)
         for name, had in source(approval).items():
             found.setdefault(name, had)
+    return found
+
+
+def add_outcomes(*paths: str) -> None:
+    """Ask these functions, given by dotted path, what became of steps that people decided about: a
+    state that pages know (``web.domain.words``)."""
+    _outcomes.update(dict.fromkeys(paths))
+
+
+def outcomes_of(step_ids: Collection[UUID]) -> dict[UUID, str]:
+    """What became of these steps, as far as anybody knows."""
+    found: dict[UUID, str] = {}
+    for path in _outcomes if step_ids else ():
+        source: Outcomes = import_string(path)
+        found |= source(step_ids)
     return found

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from apps.oversight.views import second_look, storms
 from apps.oversight.views import sheet as views
-from apps.oversight.views import storms
 
 app_name = "approvals"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),
     path("<uuid:approval_id>/undo/", views.undo, name="undo"),
     path("<uuid:approval_id>/seen/", views.seen, name="seen"),
+    path("<uuid:approval_id>/look-again/", second_look.look_again, name="look_again"),
     path("<uuid:approval_id>/claim/", views.claim, name="claim"),
     path("<uuid:approval_id>/release/", views.release, name="release"),
     path("<uuid:approval_id>/escalate/", views.escalate, name="escalate"),

@@ -89,6 +89,12 @@ def test_the_larger_number_of_votes_of_policy_and_contract_counts(tower: Tower) 
     assert held(tower).votes_required == 3
 
 
+def test_an_approval_is_bound_to_what_tool_servers_are_told_of_the_run(tower: Tower) -> None:
+    asked = held(tower)
+
+    assert asked.binding["context"] == Run.objects.get(pk=asked.run_id).context != {}
+
+
 def test_an_approval_for_fewer_votes_serves_nothing_once_more_are_wanted(tower: Tower) -> None:
     """Whoever lowers the number in the row gains nothing: it is compared with what is wanted now,
     and the digest holds what was asked."""

@@ -13,14 +13,18 @@ from apps.accounts.models import User
 from apps.kernel.ids import new_id
 from apps.oversight.domain.binding import binding, binding_digest
 from apps.oversight.models import Approval, Reading
+from apps.oversight.selectors import past
 from apps.oversight.services import challenge_of
 
 USUAL_LADDER = [{"at": 0.5, "to": "operators"}, {"at": 0.8, "to": "lead"}]
 ARGUMENTS = {"reservation_id": "Q69X3R", "reason": "change of plan"}
 
 
-def bound(run_id: UUID, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What an approval of this run's cancellation is bound to."""
+def bound(
+    run_id: UUID, arguments: dict[str, Any] | None = None, *, shop: str | None = None
+) -> dict[str, Any]:
+    """What an approval of this run's cancellation is bound to; unless it says in which shop, in one
+    of its own, so that no two of them are about the same reservation."""
     return binding(
         tool="airline/cancel_reservation",
         tool_fingerprint="f" * 64,
@@ -30,11 +34,20 @@ def bound(run_id: UUID, arguments: dict[str, Any] | None = None) -> dict[str, An
         subject="sofia_kim_7287",
         arguments=ARGUMENTS if arguments is None else arguments,
         run_id=str(run_id),
+        context={"shop": str(run_id) if shop is None else shop},
     )
 
 
 # Questions of as many jobs: none of them stands for others in the list.
 EACH_ITS_JOB = factory.Sequence(lambda n: f"job-{n}")
+
+
+def same_again(**changes: Any) -> Approval:
+    """One of several requests to cancel the very same reservation."""
+    run_id = new_id()
+    arguments = changes.get("arguments", ARGUMENTS)
+    given = {"binding": bound(run_id, arguments, shop="main")}
+    return ApprovalFactory.create(**{"run_id": run_id, **given, **changes})
 
 
 class ApprovalFactory(factory.django.DjangoModelFactory[Approval]):
@@ -85,9 +98,13 @@ class ApprovalFactory(factory.django.DjangoModelFactory[Approval]):
 
 
 def has_read(approval: Approval, user: User, **changes: Any) -> Reading:
-    """This person was given the sheet a minute ago and saw all of it."""
+    """This person was given the sheet a minute ago and saw all of it, and looked at what was asked
+    for the same."""
     since = timezone.now() - timedelta(minutes=1)
-    times = dict.fromkeys(("opened_at", "arguments_at", "changes_at", "why_at"), since)
+    times: dict[str, Any] = dict.fromkeys(
+        ("opened_at", "arguments_at", "changes_at", "why_at"), since
+    )
+    times["looked"] = sorted(past.repeats_of(approval).marks)
     key = {"approval": approval, "user": user, "digest": approval.digest}
     return Reading.objects.update_or_create(**key, defaults={**times, **changes})[0]
 

@@ -33,8 +33,10 @@ def binding(
     subject: str,
     arguments: Mapping[str, Any],
     run_id: str,
+    context: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The full context of one action, as JSON that PostgreSQL gives back unchanged."""
+    """All that one action is, as JSON that PostgreSQL gives back unchanged. ``context``: what tool
+    servers are told of the run beside."""
     return {
         "v": VERSION,
         "tool": tool,
@@ -45,6 +47,7 @@ def binding(
         "subject": subject,
         "arguments": exact(arguments),
         "run_id": str(run_id),
+        **({"context": dict(context)} if context else {}),
     }
 
 
@@ -130,6 +133,7 @@ FIELD_WORDS = {
     "agent": "the agent is another one",
     "arguments": "the arguments changed",
     "branches": "a change of another branch came in between",
+    "context": "tool servers are told something else of the run",
     "contract_digest": "the contract changed",
     "denied": "policy denies it now, or denied it then",
     "edited": "it was edited",

@@ -25,10 +25,12 @@ LEAST_S: Mapping[int, int] = {2: 2, 3: 4, 4: 8}
 
 @dataclass(frozen=True, slots=True)
 class SheetRead:
-    """When a person was given a sheet, and which parts of it they have seen."""
+    """When a person was given a sheet, which parts of it they have seen, and which other requests
+    for the same they have looked at (``repeats.mark``)."""
 
     opened_at: datetime
     seen: frozenset[str]
+    looked: frozenset[str] = frozenset()
 
 
 def least(risk: int) -> timedelta:

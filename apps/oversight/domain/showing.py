@@ -78,6 +78,12 @@ def listing(arguments: Any) -> ArgumentList:
     return ArgumentList(tuple(found), is_whole=not any(v.more for v in found))
 
 
+def places(arguments: Any, *, most: int) -> frozenset[tuple[str, str]] | None:
+    """Where each value of ``arguments`` stands, and its text; ``None`` if they are more."""
+    leaves = list(islice(_leaves(arguments), most + 1))
+    return None if len(leaves) > most else frozenset((x.path, text_of(x.value)) for x in leaves)
+
+
 @dataclass(frozen=True, slots=True)
 class _Leaf:
     """A value that holds no other, and where it stands."""

@@ -386,14 +386,6 @@ def reversals_of(approval: Approval) -> list[Reversal]:
     return list(approval.reversals.select_related("by", "decided_by"))
 
 
-def precedents(approval: Approval, limit: int = 5) -> list[Approval]:
-    """The last decisions about the same tool and customer, or the same tool if there are none."""
-    rows = Approval.objects.filter(tool_name=approval.tool_name, state__in=SETTLED)
-    rows = rows.exclude(pk=approval.pk).select_related("decided_by").order_by("-decided_at")
-    same = list(rows.filter(customer=approval.customer)[:limit]) if approval.customer else []
-    return same or list(rows[:limit])
-
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast one person decides."""

@@ -30,6 +30,7 @@ from apps.oversight.services.escalating import escalate, escalate_due
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
 from apps.oversight.services.reading import open_sheet, read_of, see
+from apps.oversight.services.second_look import look_again
 from apps.oversight.services.undoing import UNRELEASED, release_due, undo
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "escalate_due",
     "expire_due",
     "is_signed",
+    "look_again",
     "open_sheet",
     "parties_for",
     "read_of",

@@ -22,6 +22,7 @@ from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.reading import sheet_read
 from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
+from apps.oversight.services.second_look import require_second_look
 
 # How long an answer given in time may wait for a worker before it has to be asked again.
 GRACE = timedelta(minutes=15)
@@ -48,8 +49,9 @@ def decide(
 ) -> Approval:
     """Record one person's answer. The same nonce again gives the same answer. Whoever comes too
     late gets a ConflictError with who and when; a missing reason is an InvalidInputError, and so is
-    an approval from a ``page`` that has not shown enough, or that was not confirmed. Without a page
-    it is a scripted reviewer's, to whom nothing is shown."""
+    an approval from a ``page`` that has not shown enough, that repeats what was asked before unless
+    its person has looked at that, or that was not confirmed. Without a page it is a scripted
+    reviewer's, to whom nothing is shown."""
     answer = rules.ProposedVote(user.pk, user.role, approve, reason, digest)
     approval = _decide(approval_id, user, answer, _Sent(nonce, dwell_ms, page))
     approval.refresh_from_db()  # once the run has been told: it waits for nobody's reading
@@ -115,6 +117,7 @@ def _check_page(
     """Refuse an approval from a page that can't have been read, or that was not confirmed."""
     if why := reading.unread(read, approval.risk, now):
         raise InvalidInputError(why, code="unread")
+    require_second_look(approval, read)
     asked = challenge_of(approval)
     if asked and (why := asked.why_not(page.confirm)):
         raise InvalidInputError(why, code="confirm", field="confirm")

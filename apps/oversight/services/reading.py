@@ -49,4 +49,5 @@ def sheet_read(approval: Approval, user: User) -> reading.SheetRead | None:
 def read_of(row: Reading) -> reading.SheetRead:
     """A stored reading as it is judged by."""
     seen = frozenset(part for part in reading.PARTS if getattr(row, f"{part}_at"))
-    return reading.SheetRead(row.opened_at, seen)
+    looked = row.looked if isinstance(row.looked, list) else ()
+    return reading.SheetRead(row.opened_at, seen, frozenset(map(str, looked)))

@@ -23,6 +23,7 @@ from apps.oversight import forms, selectors, services
 from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
 from apps.oversight.selectors import edits, storms
+from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
 
@@ -125,12 +126,14 @@ def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, A
     found = _review(request, approval, **more)
     if not (found["is_open"] and found["can_decide"]):
         return found
-    read = services.read_of(services.open_sheet(approval, cast(User, request.user)))
+    row = services.open_sheet(approval, cast(User, request.user))
+    read = services.read_of(row)
     ready_at = read.opened_at + reading.least(approval.risk)
     return found | {
         "parts": [*reading.PARTS],
         "parts_seen": sorted(read.seen),
         "ready_at": ready_at,
+        **looked_at(found["repeats"], row),
     }
 
 
@@ -150,7 +153,7 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "edits": [(e, editing.differences(e.before, e.after)) for e in edits.edits_of(approval)],
         **_edited(approval),
         "can_undo": _can_undo(user, approval),
-        "precedents": selectors.precedents(approval),
+        **asked_before(approval),
         "needs_reason": rules.needs_reason(approve=True, risk=approval.risk),
         "offered": [(a, r) for a in ("approve", "reject") for r in approval.reasons_for(a)],
         "challenge": services.challenge_of(approval),

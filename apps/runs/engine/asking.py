@@ -228,6 +228,7 @@ def _binding(work: Claimed, policy_digest: str, drifts: _Drifts) -> Mapping[str,
         subject=work.customer,
         arguments=work.arguments,
         run_id=str(work.run_id),
+        context=work.context,
     )
     if kept := _clashes_of(work):
         bound = bound | {"plan": plan.bound(kept)}
@@ -240,10 +241,9 @@ def _binding(work: Claimed, policy_digest: str, drifts: _Drifts) -> Mapping[str,
 def _server_of(tool_version_id: int) -> str:
     """Where a call would go."""
     try:
-        address = servers.look_up(catalog.tool_server(tool_version_id))
+        return servers.look_up(catalog.tool_server(tool_version_id)).identity
     except UnavailableError:
         return "unknown"
-    return address.identity
 
 
 def _question(

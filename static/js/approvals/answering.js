@@ -25,6 +25,16 @@ const open = async (answer) => {
   gate();
 };
 
+// The button that says that what was asked before is meant once more, until it is pressed.
+const lookAgain = () => $("[data-look-again]");
+
+// It is gone once it was pressed: on to where it was missing, or to the answer of who pressed it.
+export const lookedAgain = () => {
+  gate();
+  if (document.activeElement !== document.body) return;
+  (lookAgain() || ($("#decide")?.dataset.step ? $("#reason") : $("#same")))?.focus({ preventScroll: true });
+};
+
 const commit = () => {
   const form = $("#decide");
   const answer = form?.dataset.step;
@@ -40,7 +50,8 @@ const commit = () => {
     return;
   }
   // The keys alone lead through everything that was not on the screen yet.
-  if (answer === "approve" && hasUnseen()) showUnseen();
+  if (answer === "approve" && lookAgain()) lookAgain().focus();
+  else if (answer === "approve" && hasUnseen()) showUnseen();
   else if (/^Type/.test(why)) $("#confirm").focus({ preventScroll: true });
   sayAgain();
   announce(why);

@@ -1,5 +1,5 @@
 // The queue of approvals: puts its parts together and gives them their keys.
-import { step, takeAnswers } from "./answering.js";
+import { lookedAgain, step, takeAnswers } from "./answering.js";
 import { renewClaims } from "./claims.js";
 import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
@@ -76,6 +76,7 @@ const afterSettle = (event) => {
     if ($("#decide-error")) $("#reason")?.focus();
   }
   if (is("claim")) gate();
+  if (is("same")) lookedAgain();
   if (is("escalation")) escalated();
 };
 
