@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.catalog.adapters.hosts import permitted
-from apps.catalog.adapters.keys import MAX_SECRET_FILE, KeyTroubleError, read_key
+from apps.catalog.adapters.keys import KeyTroubleError, read_key, read_secret
 from apps.catalog.adapters.snapshot import Snapshot
 from apps.catalog.domain.keys import OF_SERVERS, KeyPlace
 from apps.catalog.domain.servers import (
@@ -278,16 +278,9 @@ def _variable(slug: str, variable: str, key: str) -> str:
 
 def _secret_file(slug: str, name: str) -> str:
     try:
-        with open(name, "rb") as file:
-            value = file.read(MAX_SECRET_FILE).decode("ascii").strip()
-    except OSError as error:
-        why = f"can't be read ({error.strerror})"
+        return read_secret(name)
+    except KeyTroubleError as why:
         raise _no_credentials(slug, f"“token_file” names {name}, which {why}") from None
-    except UnicodeDecodeError:
-        raise _no_credentials(slug, f"“token_file” names {name}, which is not text") from None
-    if why := secret_problem(value):
-        raise _no_credentials(slug, f"“token_file” names {name}, which {why}")
-    return value
 
 
 def _no_credentials(slug: str, what: str) -> UnavailableError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from apps.catalog.domain.keys import KEY_FILE, KeyPlace, KeyRules
@@ -40,25 +41,44 @@ def _file(name: str, rules: KeyRules, folder: str) -> str:
     if not folder:
         raise KeyTroubleError(f"its key is read from a file, and {rules.folder} names no folder")
     where = f"its key is read from the file {name} in {folder}, which"
-    if not re.fullmatch(KEY_FILE, name):  # looked at again, as with variables
-        raise KeyTroubleError(f"{where} lies outside that folder")
     try:
-        value = _inside(Path(folder), name, where)
-    except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or "it leads nowhere"
-        raise KeyTroubleError(f"{where} can't be read ({why})") from None
+        if not re.fullmatch(KEY_FILE, name):  # looked at again, as with variables
+            raise KeyTroubleError("lies outside that folder")
+        return read_secret(_inside(Path(folder), name))
+    except KeyTroubleError as why:
+        raise KeyTroubleError(f"{where} {why}") from None
+
+
+def _inside(folder: Path, name: str) -> Path:
+    try:
+        path = (folder / name).resolve()
+    except (OSError, RuntimeError):  # links that go round
+        raise KeyTroubleError("can't be read (it leads nowhere)") from None
+    if not path.is_relative_to(folder.resolve()):  # a link may lead anywhere
+        raise KeyTroubleError("lies outside that folder")
+    return path
+
+
+def read_secret(path: Path | str) -> str:
+    """The secret that a file holds. Raises ``KeyTroubleError``, whose text ends “…, which”. Never
+    waits: whoever asks may be in an event loop."""
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise KeyTroubleError("is a pipe or a device, no ordinary file")
+            value = file.read(MAX_SECRET_FILE).decode("ascii").strip()
+    except KeyTroubleError:
+        raise
     except UnicodeDecodeError:
-        raise KeyTroubleError(f"{where} is not text") from None
+        raise KeyTroubleError("is not text") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no file has such a name"
+        raise KeyTroubleError(f"can't be read ({why})") from None
     if why := secret_problem(value):
-        raise KeyTroubleError(f"{where} {why}")
+        raise KeyTroubleError(why)
     return value
 
 
-def _inside(folder: Path, name: str, where: str) -> str:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):  # a link may lead anywhere
-        raise KeyTroubleError(f"{where} lies outside that folder")
-    if path.is_fifo():  # reading would wait for whoever writes
-        raise KeyTroubleError(f"{where} is a pipe")
-    with open(path, "rb") as file:
-        return file.read(MAX_SECRET_FILE).decode("ascii").strip()
+def _at_once(path: str, flags: int) -> int:
+    # To open a pipe waits for whoever writes into it, unless one asks not to.
+    return os.open(path, flags | os.O_NONBLOCK)

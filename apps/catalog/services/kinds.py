@@ -4,8 +4,8 @@ How a draft becomes a version is in ``documents``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from apps.catalog import selectors
 from apps.catalog.adapters.addresses import is_configured, trouble_of_server
@@ -63,6 +63,7 @@ from apps.kernel.errors import InvalidInputError
 from apps.kernel.fields import Section
 from apps.kernel.transactions import participant
 
+V = TypeVar("V", LanguageModelVersion, ToolServerVersion)
 HELPERS = ("preview", "lookup", "preview_then")
 MOST_OF_PROMPT = 100_000  # characters
 
@@ -293,13 +294,8 @@ class ModelKind(_Kind):
     @participant
     def publish(self, subject: LanguageModel, edition: Edition) -> LanguageModelVersion:
         hold_catalog()
-        entry, problems = parse_model(edition.text, slug=subject.slug)
-        if entry is None:
-            raise InvalidInputError("The draft has problems.", problems=problems)
         said = self._said(edition)
-        LanguageModel.objects.filter(pk=subject.pk).update(name=entry["name"])
-        subject.name = entry["name"]
-        version = write_model(subject, document=entry, written=edition.text, said=said)
+        version = _publish_entry(subject, edition, parse_model, write_model, said)
         follow_model(subject, version, said)
         return version
 
@@ -345,16 +341,28 @@ class ServerKind(_Kind):
     @participant
     def publish(self, subject: ToolServer, edition: Edition) -> ToolServerVersion:
         hold_catalog()
-        entry, problems = parse_server(edition.text, slug=subject.slug)
-        if entry is None:
-            raise InvalidInputError("The draft has problems.", problems=problems)
         before = self.current(subject)
-        ToolServer.objects.filter(pk=subject.pk).update(name=entry["name"])
-        subject.name = entry["name"]
         said = self._said(edition)
-        version = write_server(subject, document=entry, written=edition.text, said=said)
+        version = _publish_entry(subject, edition, parse_server, write_server, said)
         follow_server(subject, before, version)
         return version
+
+
+@participant
+def _publish_entry(
+    subject: Any,
+    edition: Edition,
+    parse_entry: Callable[..., tuple[dict[str, Any] | None, list[Problem]]],
+    write: Callable[..., V],
+    said: Byline,
+) -> V:
+    """The next version of an entry that is its text and no more; its name is known by the row."""
+    entry, problems = parse_entry(edition.text, slug=subject.slug)
+    if entry is None:
+        raise InvalidInputError("The draft has problems.", problems=problems)
+    type(subject).objects.filter(pk=subject.pk).update(name=entry["name"])
+    subject.name = entry["name"]
+    return write(subject, document=entry, written=edition.text, said=said)
 
 
 def _overruled(server: ToolServer, url: str) -> str:

@@ -152,6 +152,18 @@ def test_a_secret_that_is_missing_or_broken_stops_its_server_only(
     assert CANARY not in whole
 
 
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero", "folder", "a\ud800b"])
+def test_a_token_is_read_of_an_ordinary_file_only(what: str, tmp_path: Path, settings: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    settings.TOOL_SERVERS = {
+        "a": {"url": "https://t.example/mcp", "token_file": str(tmp_path / what)}
+    }
+
+    with pytest.raises(UnavailableError, match=r"which (is a pipe or a device|can't be read)"):
+        adapters.resolve("a")
+
+
 def test_what_is_known_of_a_file_costs_a_look_at_its_date(file: Path) -> None:
     file.write_text(json.dumps({f"s{i}": "http://127.0.0.1:2/mcp" for i in range(2000)}))
     adapters.look_up("s1")

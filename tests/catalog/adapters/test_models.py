@@ -91,7 +91,7 @@ def test_a_key_file_is_read_in_its_folder_only(tmp_path: Path, settings: Any) ->
         "below/it": "lies outside",
         "care\0ful": "lies outside",
         "careful\n": "lies outside",
-        "pipe": "is a pipe",
+        "pipe": "is a pipe or a device",
         "gone": "can't be read",
         "binary": "is not text",
         "empty": "is empty",
