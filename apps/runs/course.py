@@ -26,7 +26,7 @@ from apps.kernel.statements import fetch, from_json
 from apps.policy.domain.effects import MUTATING, Effect
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
 from apps.runs.domain.result import last_given, problem
-from apps.runs.domain.rows import NewStep
+from apps.runs.domain.rows import GivenResult, MovedRun, NewMessage, NewStep
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
 from apps.runs.models import Run
@@ -41,10 +41,10 @@ TURN = "agent turn"  # what a turn of a live agent has instead of a tool's name
 class Course:
     """The rows that carry some runs on."""
 
-    messages: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[NewMessage] = field(default_factory=list)
     steps: list[NewStep] = field(default_factory=list)
-    results: list[dict[str, Any]] = field(default_factory=list)  # of runs that end
-    runs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    results: list[GivenResult] = field(default_factory=list)  # of runs that end
+    runs: dict[UUID, MovedRun] = field(default_factory=dict)
 
 
 class RunCache:
@@ -125,7 +125,7 @@ def _advance_run(course: Course, carried: Carried, notes: Sequence[str]) -> None
         logger.exception("run %s can't go on", carried.run.id)
         end = RunEnd(State.FAILED, "error", STUCK)
         words = f"The run could not go on: {trouble.words(error)}."
-        course.runs[carried.run.id] = _moved(carried.run, end, words)
+        course.runs[carried.run.id] = moved(carried.run, end, words)
 
 
 def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
@@ -134,7 +134,7 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
     turn = follow(carried.items, run.cursor)
     said = [*(("tower", note) for note in notes), *turn.messages]
     for seq, (role, content) in enumerate(said, start=carried.top + 1):
-        course.messages.append({"run_id": run.id, "seq": seq, "role": role, "content": content})
+        course.messages.append(NewMessage(run.id, seq, role, content))
         carried.messages.append((seq, role, content))
     run.cursor = turn.cursor
     live = run.agent_kind == "model"
@@ -148,7 +148,7 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
     move = next_move(turn, live=live, limit=reached)
     if move is Move.STOP:
         end = RunEnd(State.FAILED, "limit_reached", reached)
-        course.runs[run.id] = _moved(run, end, f"Stopped: {limits.LIMIT_WORDS[reached]}.")
+        course.runs[run.id] = moved(run, end, f"Stopped: {limits.LIMIT_WORDS[reached]}.")
     elif turn.call:
         course.steps.append(_tool_step(run, turn.call, carried.top, contract))
         course.runs[run.id] = _going(run)
@@ -170,9 +170,9 @@ def _end(course: Course, carried: Carried, contract: Contract, *, said: str) -> 
         end = RunEnd(State.FAILED, "not_resolved", BAD_RESULT)
         wrong = f"The result doesn't fit the contract's output: {wrong}"
     elif output and given and end.state is State.SUCCEEDED:
-        course.results.append({"run_id": run.id, "value": given.value})
+        course.results.append(GivenResult(run.id, given.value))
     told = summary(end, ends, said, hand_over=hand_over, why=wrong)
-    course.runs[run.id] = _moved(run, end, told)
+    course.runs[run.id] = moved(run, end, told)
 
 
 def judged(ends: Sequence[StepEnd], contract: Contract, *, answered: bool) -> RunEnd:
@@ -268,36 +268,17 @@ def _agent_step(run: Run, top: int) -> NewStep:
     )
 
 
-def _going(run: Run) -> dict[str, Any]:
+def _going(run: Run) -> MovedRun:
     state = "queued" if run.state == State.ACCEPTED else run.state
     run.steps_total += 1
-    return run_row(run, state=state)
-
-
-def _moved(run: Run, end: RunEnd, summary: str) -> dict[str, Any]:
-    return run_row(
-        run,
-        state=end.state.value,
-        outcome=end.outcome,
-        error_class=end.error_class,
-        summary=summary,
+    return MovedRun(
+        run.id, state, run.outcome, run.error_class, run.summary, run.steps_total, run.cursor
     )
 
 
-def run_row(run: Run, **changes: Any) -> dict[str, Any]:
-    """A row for ``journal.update_runs``: the run as it is, with ``changes``."""
-    row: dict[str, Any] = {
-        "run_id": run.id,
-        "state": run.state,
-        "outcome": run.outcome,
-        "error_class": run.error_class,
-        "summary": run.summary,
-        "steps_total": run.steps_total,
-        "cursor": run.cursor,
-        "has_violation": False,
-        "degraded": False,
-        "tokens_in": 0,
-        "tokens_out": 0,
-        "cost_microusd": None,
-    }
-    return row | changes
+def moved(run: Run, end: RunEnd, summary: str) -> MovedRun:
+    """The run as it stands now."""
+    state = end.state.value
+    return MovedRun(
+        run.id, state, end.outcome, end.error_class, summary, run.steps_total, run.cursor
+    )

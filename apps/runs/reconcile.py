@@ -28,6 +28,7 @@ from apps.policy.selectors import risk_of
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.results import Disposition, Proof
+from apps.runs.domain.rows import NewReceipt
 from apps.runs.domain.states import UNDOABLE
 from apps.runs.journal import bodies, results, tickets, undoing, unknown
 from apps.runs.models import Finding
@@ -150,7 +151,7 @@ def _succeed(
     step: unknown.Unknown,
     result: Mapping[str, Any],
     evidence: str,
-    receipt: Mapping[str, Any] | None = None,
+    receipt: NewReceipt | None = None,
 ) -> None:
     _settle_happened(step, result, evidence, receipt)
     _go_on(step, [])
@@ -161,7 +162,7 @@ def _settle_happened(
     step: unknown.Unknown,
     result: Mapping[str, Any],
     evidence: str,
-    receipt: Mapping[str, Any] | None = None,
+    receipt: NewReceipt | None = None,
 ) -> None:
     unknown.settle(
         step.step_id,
@@ -171,14 +172,15 @@ def _settle_happened(
         error_class="",
         error="",
     )
-    proof = {
-        "run_id": step.run_id,
-        "idempotency_key": step.key,
-        "provider_ref": "",
-        "response_digest": digest(result["content"], purpose=PROOF_PURPOSE),
-        "evidence": evidence,
-    }
-    journal.add_receipts([{"step_id": step.step_id, **(receipt or proof)}])
+    proof = NewReceipt(
+        step.step_id,
+        step.run_id,
+        step.key,
+        provider_ref="",
+        response_digest=digest(result["content"], purpose=PROOF_PURPOSE),
+        evidence=evidence,
+    )
+    journal.add_receipt(receipt or proof)
 
 
 @participant
@@ -193,12 +195,12 @@ def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     run = carried[step.run_id].run
     path = course.advance_runs(carried.values(), notes={run.pk: notes})
     moved = journal.update_runs(list(path.runs.values()))
-    journal.add_messages([m for m in path.messages if m["run_id"] in moved])
-    results.keep([r for r in path.results if r["run_id"] in moved])
+    journal.add_messages([m for m in path.messages if m.run_id in moved])
+    results.keep([r for r in path.results if r.run_id in moved])
     journal.add_steps([s for s in path.steps if s.run_id in moved], owner="", lease_s=None)
     row = path.runs[run.pk]
-    fact = {"outcome": row["outcome"], "step": step.seq}
-    record_many([Fact(f"run.{row['state']}", TOWER, "run", str(run.pk), run.pk, fact)])
+    fact = {"outcome": row.outcome, "step": step.seq}
+    record_many([Fact(f"run.{row.state}", TOWER, "run", str(run.pk), run.pk, fact)])
     after_commit(partial(dispatch.ring, step.lane))
 
 

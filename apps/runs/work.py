@@ -13,7 +13,7 @@ from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import PastStep
 from apps.policy.domain.effects import MUTATING
-from apps.runs.domain.rows import NewStep
+from apps.runs.domain.rows import EndedAttempt, EndedStep, NewReceipt, NewStep
 from apps.runs.models import Run
 
 
@@ -139,21 +139,18 @@ class Settled:
     deduplicated_from: UUID | None = None
     inherited_from: UUID | None = None  # the step of another branch that did it
     thought: Thought | None = None
-    attempt: Mapping[str, Any] = field(default_factory=dict)  # how it ended, if it was the last
-    receipt: Mapping[str, Any] = field(default_factory=dict)
+    attempt: EndedAttempt | None = None  # how it ended, if it was the last
+    receipt: NewReceipt | None = None
     bodies: Mapping[str, bytes] = field(default_factory=dict)  # files of its answer, by SHA-256
 
-    def row(self) -> dict[str, Any]:
-        """As ``journal.settle`` takes it: columns of the step, of its attempt and its receipt."""
-        return {
-            "step_id": self.work.step_id,
-            "lease_token": self.work.lease_token,
-            "state": self.state,
-            "disposition": self.disposition,
-            "result": self.result,
-            "error_class": self.error_class[:40],
-            "error": self.error[:4000],
-            "deduplicated_from": self.deduplicated_from,
-            **self.attempt,
-            **self.receipt,
-        }
+    def row(self) -> EndedStep:
+        return EndedStep(
+            self.work.step_id,
+            self.work.lease_token,
+            self.state,
+            self.disposition,
+            self.result,
+            self.error_class[:40],
+            self.error[:4000],
+            self.deduplicated_from,
+        )

@@ -37,6 +37,7 @@ KERNEL = {
     "models",
     "moments",
     "patching",
+    "patience",
     "patterns",
     "rewriting",
     "schemagraph",

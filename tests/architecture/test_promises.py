@@ -98,7 +98,7 @@ PROMISES: dict[tuple[str, str], str] = {
         "catalog/test_drafts.py::test_a_running_contract_keeps_its_version"
     ),
     ("ops/_load.html", "never shed"): (
-        "runs/domain/test_admission.py::test_undoing_and_approved_work_is_always_taken_in"
+        "calls/domain/test_admission.py::test_undoing_and_approved_work_is_always_taken_in"
     ),
     ("ops/_load_tools.html", "at most what the contract says"): (
         "engine/test_terms.py::test_no_more_calls_are_made_at_once_than_the_contract_allows"

@@ -9,7 +9,7 @@ from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
 MOST_SHARE = 0.30
-RUNS_MOST = 10_970  # see decision 0042; lower it whenever something leaves
+RUNS_MOST = 10_850  # see decision 0042; lower it whenever something leaves
 APPS = sorted(path.parent for path in (ROOT / "apps").glob("*/__init__.py"))
 
 

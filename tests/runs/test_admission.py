@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
+from apps.calls.domain.admission import Accept, Class, Defer, Shed
 from apps.oversight.models import Approval
-from apps.runs.domain.admission import Accept, Class, Defer, Shed
 from apps.runs.models import LoadSample, Message, Run, Step
 from apps.runs.selectors import load
 from apps.runs.services import NewRun, admit_runs, admitting, start_runs, tend_queue

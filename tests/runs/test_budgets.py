@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from apps.kernel.ids import new_id
 from apps.runs import journal
+from apps.runs.domain.rows import Retry
 from apps.runs.journal import budgets, claiming
 from apps.runs.models import Budget, Step
 from tests.runs.conftest import Scene
@@ -25,18 +27,8 @@ def fresh() -> Iterator[None]:
     budgets.forget_low()
 
 
-def retry(**changes: Any) -> dict[str, Any]:
-    row = {
-        "step_id": new_id(),
-        "lease_token": 1,
-        "delay_s": 0.3,
-        "error_class": "unavailable",
-        "error": "503",
-        "tool": TOOL,
-        "cost": 5.0,
-        "cap_s": 30.0,
-    }
-    return row | changes
+def retry(**changes: Any) -> Retry:
+    return replace(Retry(new_id(), 1, 0.3, "unavailable", "503", TOOL, 5.0, 30.0), **changes)
 
 
 def test_where_nothing_fails_nothing_is_written(django_assert_num_queries: Any) -> None:
@@ -49,9 +41,9 @@ def test_where_nothing_fails_nothing_is_written(django_assert_num_queries: Any) 
 def test_retries_beyond_the_budget_wait_long_and_say_why() -> None:
     rows = budgets.ration([retry() for _ in range(22)], [])
 
-    assert [r["delay_s"] for r in rows[:20]] == [0.3] * 20
-    assert all(30 <= r["delay_s"] < 60 for r in rows[20:])
-    assert {r.get("waits_for") for r in rows[20:]} == {"retry budget of shop/refund is used up"}
+    assert [r.delay_s for r in rows[:20]] == [0.3] * 20
+    assert all(30 <= r.delay_s < 60 for r in rows[20:])
+    assert {r.waits_for for r in rows[20:]} == {"retry budget of shop/refund is used up"}
     kept = Budget.objects.get()
     assert (kept.tool_name, kept.tokens, kept.refused) == (TOOL, 0.0, 2)
 
@@ -67,8 +59,8 @@ def test_calls_that_go_well_fill_the_budget_again() -> None:
 
 def test_one_tools_storm_leaves_other_tools_their_retries() -> None:
     rows = budgets.ration([*(retry() for _ in range(30)), retry(tool="shop/look")], [])
-    [other] = [r for r in rows if r["tool"] == "shop/look"]
-    assert other["delay_s"] == 0.3
+    [other] = [r for r in rows if r.tool == "shop/look"]
+    assert other.delay_s == 0.3
 
 
 def test_a_retry_whose_time_was_told_costs_nothing() -> None:

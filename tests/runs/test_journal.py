@@ -10,11 +10,22 @@ import pytest
 
 from apps.kernel.ids import new_id
 from apps.runs import journal
-from apps.runs.domain.rows import NewStep
+from apps.runs.domain.rows import (
+    AskedStep,
+    EndedAttempt,
+    LongerScript,
+    MovedRun,
+    NewAttempt,
+    NewIntent,
+    NewMessage,
+    NewReceipt,
+    NewStep,
+    Retry,
+)
 from apps.runs.domain.suspicion import ALONE, FEW, MANY, MOST_LOSSES, ClaimGroup
 from apps.runs.journal import claiming, lost
 from apps.runs.models import Attempt, Intent, Message, Receipt, Run, RunScript, Step
-from apps.runs.work import Claimed
+from apps.runs.work import Claimed, Settled
 from tests.runs.conftest import Scene
 
 pytestmark = pytest.mark.django_db
@@ -51,39 +62,17 @@ def claim_one() -> Claimed:
     return work
 
 
-def settle_row(work: Claimed, **changes: Any) -> dict[str, Any]:
-    row = {
-        "step_id": work.step_id,
-        "lease_token": work.lease_token,
-        "state": "succeeded",
-        "disposition": "executed",
-        "result": {"content": "ok"},
-        "error_class": "",
-        "error": "",
-        "deduplicated_from": None,
-    }
-    return row | changes
+def settled(work: Claimed, **changes: Any) -> Settled:
+    row = Settled(work, "executed", "succeeded", {"content": "ok"})
+    return replace(row, **changes)
 
 
-def attempt_row(work: Claimed, number: int = 1) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "step_id": work.step_id,
-        "run_id": work.run_id,
-        "number": number,
-        "lease_token": work.lease_token,
-        "worker": "w1",
-    }
+def attempt_row(work: Claimed, number: int = 1) -> NewAttempt:
+    return NewAttempt(new_id(), work.step_id, work.run_id, number, work.lease_token, "w1")
 
 
-def intent_row(work: Claimed, key: str = "k") -> dict[str, Any]:
-    return {
-        "step_id": work.step_id,
-        "run_id": work.run_id,
-        "key": key,
-        "lease_token": work.lease_token,
-        "approval_id": None,
-    }
+def intent_row(work: Claimed, key: str = "k") -> NewIntent:
+    return NewIntent(work.step_id, key, work.lease_token)
 
 
 def test_a_claimed_step_carries_its_runs_pins_and_starts_the_run(scene: Scene) -> None:
@@ -117,8 +106,8 @@ def test_a_late_write_is_fenced_off(scene: Scene) -> None:
     assert [row.state for row in lost.expire_leases(most_losses=3)] == ["queued"]
     successor = claim_one()
 
-    assert journal.settle([settle_row(sleeper)]) == set()
-    assert journal.settle([settle_row(successor)]) == {successor.step_id}
+    assert journal.settle([settled(sleeper)]) == set()
+    assert journal.settle([settled(successor)]) == {successor.step_id}
 
 
 def test_one_step_of_a_run_owns_a_mutation(scene: Scene) -> None:
@@ -144,13 +133,9 @@ def test_attempts_receipts_and_ends_are_recorded(scene: Scene) -> None:
     attempt = attempt_row(work)
     journal.open_attempts([attempt])
     journal.count_attempts([attempt])
-    ended = {"duration_ms": 1.5, "outcome": "ok", "attempt_error_class": "", "attempt_error": ""}
-    journal.close_attempts([{"attempt_id": attempt["id"], "http_status": 200, **ended}])
-    receipt = {"idempotency_key": "k", "provider_ref": "", "response_digest": "r"}
-    journal.add_receipts(
-        [{"step_id": work.step_id, "run_id": run.id, "evidence": "answer", **receipt}]
-    )
-    journal.settle([settle_row(work)])
+    journal.close_attempts([EndedAttempt(attempt.id, 1.5, "ok", "", "", 200)])
+    journal.add_receipt(NewReceipt(work.step_id, run.id, "k", "", "r", "answer"))
+    journal.settle([settled(work)])
 
     row = Attempt.objects.get()
     assert (row.number, row.outcome, row.http_status) == (1, "ok", 200)
@@ -159,12 +144,37 @@ def test_attempts_receipts_and_ends_are_recorded(scene: Scene) -> None:
     assert (step.state, step.attempts_made, step.result) == ("succeeded", 1, {"content": "ok"})
 
 
+def test_an_attempt_ends_and_a_receipt_is_kept_with_the_step_that_is_still_ours(
+    scene: Scene,
+) -> None:
+    run = scene.run()
+    journal.add_steps([step_row(run, 1), step_row(run, 2)], owner="", lease_s=None)
+    ours, theirs = claim(limit=2, owner="w1", lease_s=30)
+    attempts = {w.step_id: attempt_row(w) for w in (ours, theirs)}
+    journal.open_attempts(list(attempts.values()))
+    theirs.lease_token = -1  # taken back meanwhile
+    ends = [
+        settled(
+            w,
+            attempt=EndedAttempt(attempts[w.step_id].id, 1.5, "ok", "", "", 200),
+            receipt=NewReceipt(w.step_id, run.id, "k", "ref", "r", "answer", "odd"),
+        )
+        for w in (ours, theirs)
+    ]
+
+    assert journal.settle(ends) == {ours.step_id}
+    assert journal.settle(ends) == set()  # a commit whose reply was lost is repeated
+
+    assert [a.outcome for a in Attempt.objects.all()] == ["ok", "ok"]
+    [kept] = Receipt.objects.all()
+    assert (kept.step_id, kept.provider_ref, kept.note) == (ours.step_id, "ref", "odd")
+
+
 def test_a_held_step_keeps_no_lease_and_wakes_ahead_of_others(scene: Scene) -> None:
     run, approval = scene.run(), new_id()
     journal.add_steps([step_row(run)], owner="", lease_s=None)
     work = claim_one()
-    held = {"step_id": work.step_id, "run_id": run.id, "lease_token": work.lease_token}
-    assert journal.hold([{**held, "approval_id": approval}]) == {work.step_id}
+    assert journal.hold([AskedStep(work.step_id, work.lease_token, approval)]) == {work.step_id}
     run.refresh_from_db()
     assert (run.state, run.had_hold) == ("waiting_approval", True)
     assert lost.waiting_approvals() == [approval]
@@ -178,8 +188,8 @@ def test_a_requeued_step_waits_and_counts_as_a_retry(scene: Scene) -> None:
     run = scene.run()
     journal.add_steps([step_row(run)], owner="", lease_s=None)
     work = claim_one()
-    row = {"step_id": work.step_id, "lease_token": work.lease_token, "delay_s": 60}
-    assert journal.requeue([{**row, "error_class": "http_503", "error": "later"}])
+    retry = Retry(work.step_id, work.lease_token, 60, "http_503", "later", "shop/refund", 1.0, 60)
+    assert journal.requeue([retry])
 
     assert claim(limit=1, owner="w", lease_s=30) == []
     run.refresh_from_db()
@@ -188,8 +198,8 @@ def test_a_requeued_step_waits_and_counts_as_a_retry(scene: Scene) -> None:
 
 def test_going_on_writes_messages_script_and_run(scene: Scene) -> None:
     run = scene.run([{"say": "a"}])
-    journal.add_messages([{"run_id": run.id, "seq": 1, "role": "agent", "content": "“a”\u0000"}])
-    journal.lengthen_scripts([{"run_id": run.id, "more": [{"done": "x"}]}])
+    journal.add_messages([NewMessage(run.id, 1, "agent", "“a”\u0000")])
+    journal.lengthen_scripts([LongerScript(run.id, [{"done": "x"}])])
     moved = journal.update_runs([run_row(run.id, state="running", cursor=1)])
 
     assert moved == {run.id}
@@ -204,20 +214,8 @@ def test_a_cancelled_run_is_left_alone(scene: Scene) -> None:
     assert journal.update_runs([run_row(run.id, state="succeeded")]) == set()
 
 
-def run_row(run_id: UUID, **changes: Any) -> dict[str, Any]:
-    row = {
-        "run_id": run_id,
-        "state": "queued",
-        "outcome": "",
-        "error_class": "",
-        "summary": "",
-        "steps_total": 1,
-        "has_violation": False,
-        "tokens_in": 0,
-        "tokens_out": 0,
-        "cost_microusd": None,
-    }
-    return row | changes
+def run_row(run_id: UUID, *, state: str, cursor: int = 0) -> MovedRun:
+    return MovedRun(run_id, state, "", "", "", 1, cursor)
 
 
 def test_an_unkeyed_mutation_of_a_lost_worker_is_unknown(scene: Scene) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+
 import pytest
 from django.db import connection, models
 
 from apps.kernel.statements import columns
-from apps.runs.domain.rows import NewStep
+from apps.runs.domain import rows
+from apps.runs.domain.rows import Owner
 from apps.runs.journal.claiming import columns_read
-from apps.runs.models import Run, Step
+from apps.runs.models import (
+    Attempt,
+    Intent,
+    Message,
+    Receipt,
+    Run,
+    RunResult,
+    RunScript,
+    Step,
+)
 from apps.runs.work import Claimed
 
 ALIKE = {
@@ -18,7 +30,35 @@ ALIKE = {
     "varchar": "text",
     "timestamp with time zone": "timestamptz",
 }
-ROWS = [(NewStep, Step, {"wait_s": "float"})]
+STEP, RUN = {"step_id": "uuid"}, {"run_id": "uuid"}
+PAID = {"delay_s": "float", "tool": "text", "cost": "float", "cap_s": "float"}
+ROWS = [  # row, table, and what is no column of it
+    (rows.NewStep, Step, {"wait_s": "float"}),
+    (rows.Gated, Step, STEP),
+    (rows.AskedStep, Step, STEP),
+    (rows.NewIntent, Intent, {"lease_token": "bigint", "root_id": "uuid"}),
+    (rows.NewAttempt, Attempt, {}),
+    (rows.EndedAttempt, Attempt, {}),
+    (rows.NewReceipt, Receipt, {}),
+    (rows.EndedStep, Step, STEP),
+    (rows.Retry, Step, STEP | PAID),
+    (rows.NewMessage, Message, {}),
+    (rows.GivenResult, RunResult, {}),
+    (rows.LongerScript, RunScript, {"more": "jsonb"}),
+    (rows.TurnCost, Run, RUN),
+    (rows.MovedRun, Run, RUN),
+    (
+        rows.TakenIn,
+        Run,
+        {"deadline_s": "float", "begins_in_s": "float", "is_over": "boolean", "items": "jsonb"},
+    ),
+]
+
+
+def test_every_row_is_held_against_its_table() -> None:
+    named = {one for one in vars(rows).values() if is_dataclass(one)}
+
+    assert {row for row, _, _ in ROWS} == named - {Owner}  # which is read
 
 
 def as_told(field: models.Field) -> str:

@@ -15,6 +15,7 @@ from apps.audit.domain.actors import Actor
 from apps.audit.models import Event
 from apps.kernel.transactions import command
 from apps.runs import journal
+from apps.runs.domain.rows import NewIntent
 from apps.runs.journal import claiming, lost, unsent
 from apps.runs.models import Intent, Run, Step
 from tests.factories.runs import AttemptFactory, RunFactory, StepFactory
@@ -160,11 +161,9 @@ def test_of_two_who_propose_it_while_it_is_given_up_one_makes_it() -> None:
     def take(step: Step) -> set:
         both.wait(10)
         begun.set()
-        row = {"step_id": step.pk, "run_id": step.run_id, "key": step.idempotency_key}
+        row = NewIntent(step.pk, step.idempotency_key, step.lease_token or 0)
         try:
-            return command(journal.open_intents)(
-                [{**row, "lease_token": step.lease_token, "approval_id": None}]
-            )
+            return command(journal.open_intents)([row])
         finally:
             connection.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.calls.domain import keys, limits
+from apps.calls.domain.admission import Class
 from apps.calls.domain.retry import (
     DOUBTFUL,
     RetryDecision,
@@ -23,7 +24,6 @@ from apps.calls.domain.script import Move, follow, next_move
 from apps.catalog.domain.contract import Limits
 from apps.oversight.domain import rules
 from apps.runs.domain import ends, forking, undo
-from apps.runs.domain.admission import Class
 from apps.runs.domain.forking import Repeat
 from apps.runs.domain.outcome import StepEnd, judge
 from apps.runs.domain.results import Disposition

@@ -118,7 +118,7 @@ FAULTS: dict[str, Fault] = {
         f"{CALLS}.lookup:read_answer", "if same else", "if True else", "I3"
     ),
     "C0 is not taken in": Fault(
-        f"{RUNS}.admission:decide",
+        "apps.calls.domain.admission:decide",
         "Class.C0:\n        return Accept()",
         "Class.C0:\n        return Shed('', 1.0)",
         "C0",

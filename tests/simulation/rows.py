@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain.admission import Class
 from apps.calls.domain.retry import did_nothing
 from apps.catalog.domain.contract import ToolUse
 from apps.policy.domain.effects import MUTATING
-from apps.runs.domain.admission import Class
 from apps.runs.domain.results import AttemptOutcome
 from apps.runs.domain.states import State
 

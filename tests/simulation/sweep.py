@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.runs.domain import admission
-from apps.runs.domain.admission import Accept, AdmissionRequest, Defer, Queues
+from apps.calls.domain import admission
+from apps.calls.domain.admission import Accept, AdmissionRequest, Defer, Queues
 from apps.runs.domain.finding import look_again_s
 from apps.runs.domain.states import UNSETTLED, State
 from apps.runs.domain.suspicion import MANY, Evidence

@@ -12,12 +12,12 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from apps.calls.domain.admission import Class
+from apps.kernel import patience
 from apps.kernel.statements import fetch
 from apps.kernel.transactions import command
 from apps.runs import course
-from apps.runs.domain.admission import Class
 from apps.runs.domain.suspicion import MOST_LOSSES, fate, is_poison
-from apps.runs.engine import patience
 from apps.runs.journal import forking, lost, undoing, unsent
 from apps.runs.models import Step
 from apps.runs.work import Carried

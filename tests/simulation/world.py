@@ -14,11 +14,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from apps.calls.domain.admission import Accept, Class, Defer
 from apps.calls.domain.caps import CapLimits
 from apps.calls.domain.limiter import LEAST, Limiter
 from apps.catalog.domain.contract import NO_RATE, Compensation, Limits, RetryPolicy, ToolUse
 from apps.oversight.domain.binding import binding, binding_digest
-from apps.runs.domain.admission import Accept, Class, Defer
 from apps.runs.domain.barrier import StopScope
 from apps.runs.domain.states import State
 from tests.simulation import sweep as sweeping

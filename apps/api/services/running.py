@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.api.domain.problems import input_problems, problem
 from apps.api.selectors import run_document
 from apps.api.services.idempotency import KeyedRequest, KeyedResponse, answer_once
+from apps.calls.domain.admission import Class
 from apps.calls.domain.naming import given_label, live_label
 from apps.catalog import selectors as catalog
 from apps.catalog.adapters import reach_first
@@ -23,7 +24,6 @@ from apps.catalog.selectors import pinned
 from apps.catalog.selectors.pinned import Beginning
 from apps.kernel.errors import InvalidInputError, NotFoundError, UnavailableError
 from apps.ops.selectors.detail import run_by_id
-from apps.runs.domain.admission import Class
 from apps.runs.domain.results import RunSource
 from apps.runs.services import NewRun, cancel_run, start_run
 

@@ -159,8 +159,8 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_terms.py::test_a_run_is_worked_on_in_the_lane_and_order_of_its_contract",
     ),
     "criticality": Enforced(
-        "apps.runs.domain.admission.class_of",
-        "runs/domain/test_admission.py::test_a_criticality_names_a_class_that_can_only_be_lowered",
+        "apps.calls.domain.admission.class_of",
+        "calls/domain/test_admission.py::test_a_criticality_names_a_class_that_can_only_be_lowered",
     ),
     "signals": Enforced(
         "apps.evidence.domain.evidence.hearing",

@@ -11,8 +11,8 @@ from django.db import connection
 from django.db.models import Count, F, Q, Value
 from django.db.models.functions import Concat, Now
 
+from apps.calls.domain.admission import Class
 from apps.calls.domain.budget import CAPACITY
-from apps.runs.domain.admission import Class
 from apps.runs.domain.states import State
 from apps.runs.models import Breaker, Budget, Cap, LoadSample, Run, Step, Worker
 

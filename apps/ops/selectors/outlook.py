@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apps.catalog import selectors as catalog
-from apps.kernel.errors import NotFoundError
-from apps.runs.domain.admission import (
+from apps.calls.domain.admission import (
     NEEDED_BY,
     WORDS,
     Admission,
@@ -17,6 +15,8 @@ from apps.runs.domain.admission import (
     Shed,
     decide,
 )
+from apps.catalog import selectors as catalog
+from apps.kernel.errors import NotFoundError
 from apps.runs.services.admitting import PressureReading, bounds, reading
 from apps.web.domain.quantities import coarse_words
 

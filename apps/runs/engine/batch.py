@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from apps.audit.domain.actors import Actor
@@ -22,7 +21,7 @@ from apps.oversight.gate import GateDecision, gate_batch
 from apps.runs import course, journal, reconcile
 from apps.runs.course import RunCache
 from apps.runs.domain.results import Disposition
-from apps.runs.domain.rows import Owner
+from apps.runs.domain.rows import AskedStep, LongerScript, MovedRun, NewAttempt, NewIntent, Owner
 from apps.runs.domain.states import LIVE, UNDER_WAY, State
 from apps.runs.engine import asking, deciding, ending, inspecting, progress
 from apps.runs.journal import (
@@ -61,8 +60,8 @@ class Batch:
         self.go_on = go_on
         self.actions: list[Action] = []
         self.facts: list[Fact] = []
-        self._attempts: list[dict[str, Any]] = []
-        self._counted: list[dict[str, Any]] = []
+        self._attempts: list[NewAttempt] = []
+        self._counted: list[NewAttempt] = []
         self._is_bounded = False  # caps and rates were asked for in this transaction already
 
     # --- record -------------------------------------------------------------------------------
@@ -112,7 +111,7 @@ class Batch:
 
     def settle(self, settled: Sequence[Settled]) -> list[Settled]:
         """End steps. One that was fenced off meanwhile is dropped: its new owner speaks for it."""
-        ours = journal.settle([s.row() for s in settled])
+        ours = journal.settle(settled)
         kept = [s for s in settled if s.work.step_id in ours]
         if len(kept) < len(settled):
             self._fenced([s for s in settled if s.work.step_id not in ours])
@@ -148,15 +147,14 @@ class Batch:
         )
         for carried in live:
             if carried.run.id in stuck:
-                row = course.run_row(carried.run, **stuck[carried.run.id])
-                path.runs[carried.run.id] = row
+                path.runs[carried.run.id] = course.moved(carried.run, *stuck[carried.run.id])
         self._count(path.runs, ended)
         moved = journal.update_runs(list(path.runs.values()))
         marked = degrading.note(ended)
         self.facts += [Fact("run.degraded", self.actor, "run", str(i), i, p) for i, p in marked]
         runs = {run_id: carried.run for run_id, carried in mine.items()}
         self.facts += ending.run_facts(path.runs, runs, moved, self.actor)
-        going = {i for i in moved if path.runs[i]["state"] in UNDER_WAY}
+        going = {i for i in moved if path.runs[i].state in UNDER_WAY}
         self.cache.drop(i for i in mine if i not in going)
         follows = {s.work.run_id: s.work.follows or s.work.step_id for s in ended}
         return self._begin(path, moved, follows)
@@ -171,26 +169,26 @@ class Batch:
             carried.items.extend(thought.items)
             carried.run.tokens_in += thought.tokens_in
             carried.run.tokens_out += thought.tokens_out
-            rows.append({"run_id": carried.run.id, "more": thought.items})
+            rows.append(LongerScript(carried.run.id, thought.items))
         journal.lengthen_scripts(rows)
 
-    def _count(self, rows: Mapping[UUID, dict[str, Any]], ended: Sequence[Settled]) -> None:
+    def _count(self, rows: Mapping[UUID, MovedRun], ended: Sequence[Settled]) -> None:
         for step in ended:
             row = rows.get(step.work.run_id)
             if row is None:
                 continue
-            row["has_violation"] |= step.disposition == Disposition.DENIED
+            row.has_violation |= step.disposition == Disposition.DENIED
             if step.thought:
-                row["degraded"] |= step.thought.degraded
-                row["tokens_in"] += step.thought.tokens_in
-                row["tokens_out"] += step.thought.tokens_out
-                row["cost_microusd"] = step.thought.cost_microusd
+                row.degraded |= step.thought.degraded
+                row.tokens_in += step.thought.tokens_in
+                row.tokens_out += step.thought.tokens_out
+                row.cost_microusd = step.thought.cost_microusd
 
     def _begin(
         self, path: course.Course, moved: set[UUID], follows: Mapping[UUID, UUID]
     ) -> list[Claimed]:
-        journal.add_messages([m for m in path.messages if m["run_id"] in moved])
-        results.keep([r for r in path.results if r["run_id"] in moved])
+        journal.add_messages([m for m in path.messages if m.run_id in moved])
+        results.keep([r for r in path.results if r.run_id in moved])
         rows = [s for s in path.steps if s.run_id in moved]
         if not self.go_on:
             journal.add_steps(rows, owner="", lease_s=None)
@@ -336,12 +334,12 @@ class Batch:
         reads, and mutations that nobody else owns. The unique (run, key) decides."""
         pending = [w for w in permitted if w.pending is not None]
         wanted = [
-            {
-                "step_id": w.step_id,
-                "root_id": self.cache[w.run_id].run.root_id or w.run_id,
-                "key": w.idempotency_key,
-                "approval_id": None,
-            }
+            NewIntent(
+                w.step_id,
+                w.idempotency_key,
+                w.lease_token,
+                root_id=self.cache[w.run_id].run.root_id or w.run_id,
+            )
             for w in pending
             if w.mutates
         ]
@@ -354,15 +352,7 @@ class Batch:
     def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, GateDecision]) -> None:
         if not works:
             return
-        rows = [
-            {
-                "step_id": w.step_id,
-                "run_id": w.run_id,
-                "lease_token": w.lease_token,
-                "approval_id": answers[w.step_id].approval_id,
-            }
-            for w in works
-        ]
+        rows = [AskedStep(w.step_id, w.lease_token, answers[w.step_id].approval_id) for w in works]
         held = journal.hold(rows)
         self.facts += [ending.held_fact(w, self.actor) for w in works if w.step_id in held]
         self.cache.drop(w.run_id for w in works)
@@ -373,13 +363,9 @@ class Batch:
         mutations = [w for w in works if w.mutates]
         owned = journal.open_intents(
             [
-                {
-                    "step_id": w.step_id,
-                    "run_id": w.run_id,
-                    "key": w.idempotency_key,
-                    "lease_token": w.lease_token,
-                    "approval_id": answers[w.step_id].approval_id,
-                }
+                NewIntent(
+                    w.step_id, w.idempotency_key, w.lease_token, answers[w.step_id].approval_id
+                )
                 for w in mutations
             ]
         )
@@ -392,14 +378,9 @@ class Batch:
     def _start(self, works: Sequence[Claimed]) -> None:
         for work in progress.each(works):
             attempt_id, number = new_id(), work.attempts_made + 1
-            row = {
-                "id": attempt_id,
-                "step_id": work.step_id,
-                "run_id": work.run_id,
-                "number": number,
-                "lease_token": work.lease_token,
-                "worker": self.owner,
-            }
+            row = NewAttempt(
+                attempt_id, work.step_id, work.run_id, number, work.lease_token, self.owner
+            )
             self._attempts.append(row)
             if work.pending is None:
                 self._counted.append(row)

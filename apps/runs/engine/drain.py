@@ -25,6 +25,7 @@ from apps.calls.executor import CallResult, ToolClient
 from apps.calls.executor.slots import Slot, Slots, told
 from apps.kernel import trouble
 from apps.kernel.failpoints import reach
+from apps.kernel.patience import patiently
 from apps.kernel.transactions import is_of_a_row
 from apps.oversight.domain import preview
 from apps.runs.course import RunCache
@@ -32,7 +33,6 @@ from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine import calling, inspecting, progress, sizes
 from apps.runs.engine.doorbell import Doorbell, pause_s
 from apps.runs.engine.isolating import Isolation
-from apps.runs.engine.patience import patiently
 from apps.runs.journal import claiming, pressure
 from apps.runs.journal.withholding import WITHHELD
 from apps.runs.services.workers import beat, give_back, notice, renew_leases, worker_name

@@ -23,8 +23,18 @@ from apps.oversight.services import edits_told
 from apps.runs import journal
 from apps.runs.domain import ends, forking
 from apps.runs.domain.forking import Repeat
+from apps.runs.domain.outcome import RunEnd
 from apps.runs.domain.results import Disposition, Proof, RunOutcome
-from apps.runs.domain.rows import NewStep, Owner
+from apps.runs.domain.rows import (
+    EndedAttempt,
+    Gated,
+    MovedRun,
+    NewReceipt,
+    NewStep,
+    Owner,
+    Retry,
+    TurnCost,
+)
 from apps.runs.domain.states import State
 from apps.runs.engine import asking
 from apps.runs.journal import breakers, lost, unsent
@@ -47,21 +57,16 @@ NOTE_OF = {
 }
 
 
-def stuck(step: Settled) -> dict[str, str]:
-    """How a run stops that can't go on from this step: nobody knows whether a mutation happened,
-    or its agent can't be asked. Empty when the run goes on."""
+def stuck(step: Settled) -> tuple[RunEnd, str] | None:
+    """How a run stops that can't go on from this step, and its summary: nobody knows whether a
+    mutation happened, or its agent can't be asked. ``None`` when the run goes on."""
+    error_class = step.error_class[:40]
     if step.state == State.CONFIRMATION_UNKNOWN:
-        return {"state": "confirmation_unknown", "error_class": step.error_class[:40]}
+        return RunEnd(State.CONFIRMATION_UNKNOWN, "", error_class), ""
     if step.work.kind == "agent" and step.state == State.FAILED:
-        error_class = step.error_class[:40]
         summary = f"{_why_no_turn(error_class)}: {step.error}"[:500]
-        return {
-            "state": "failed",
-            "outcome": RunOutcome.ERROR,
-            "error_class": error_class,
-            "summary": summary,
-        }
-    return {}
+        return RunEnd(State.FAILED, RunOutcome.ERROR, error_class), summary
+    return None
 
 
 def _why_no_turn(error_class: str) -> str:
@@ -70,44 +75,40 @@ def _why_no_turn(error_class: str) -> str:
     return "The agent could not be asked"
 
 
-def attempt_row(done: Finished, verdict: RetryVerdict) -> dict[str, Any]:
+def attempt_row(done: Finished, verdict: RetryVerdict) -> EndedAttempt:
     result, timed_out = done.result, done.result.error_class == "timeout"
-    return {
-        "attempt_id": done.action.attempt_id,
-        "duration_ms": result.duration_ms,
-        "outcome": ends.attempt_outcome(verdict, result.ending, timed_out=timed_out),
-        "attempt_error_class": result.error_class[:40],
-        "attempt_error": result.error[:2000],
-        "http_status": result.http_status,
-    }
+    return EndedAttempt(
+        done.action.attempt_id,
+        result.duration_ms,
+        ends.attempt_outcome(verdict, result.ending, timed_out=timed_out),
+        result.error_class[:40],
+        result.error[:2000],
+        result.http_status,
+    )
 
 
-def requeue_row(done: Finished, delay_s: float) -> dict[str, Any]:
-    work = done.action.work
-    return {
-        "step_id": work.step_id,
-        "lease_token": work.lease_token,
-        "delay_s": delay_s,
-        "error_class": done.result.error_class[:40],
-        "error": done.result.error[:2000],
-        "tool": f"{work.domain_slug}/{work.tool_name}",
-        "cost": budget.cost(
-            timed_out=done.result.error_class == "timeout",
-            told_when=done.result.retry_after_s is not None,
+def requeue_row(done: Finished, delay_s: float) -> Retry:
+    work, result = done.action.work, done.result
+    return Retry(
+        step_id=work.step_id,
+        lease_token=work.lease_token,
+        delay_s=delay_s,
+        error_class=result.error_class[:40],
+        error=result.error[:2000],
+        tool=f"{work.domain_slug}/{work.tool_name}",
+        cost=budget.cost(
+            timed_out=result.error_class == "timeout",
+            told_when=result.retry_after_s is not None,
         ),
-        "cap_s": asking.tool_terms(work).retry.cap_s,
-    }
+        cap_s=asking.tool_terms(work).retry.cap_s,
+    )
 
 
-def spent_row(done: Finished) -> dict[str, Any]:
-    """What a turn cost that came to nothing, for ``journal.add_spent``."""
-    thought = done.thought
-    return {
-        "run_id": done.action.work.run_id,
-        "tokens_in": thought.tokens_in if thought else 0,
-        "tokens_out": thought.tokens_out if thought else 0,
-        "cost_microusd": thought.cost_microusd if thought else None,
-    }
+def spent_row(done: Finished) -> TurnCost:
+    run_id, thought = done.action.work.run_id, done.thought
+    if thought is None:
+        return TurnCost(run_id, 0, 0, None)
+    return TurnCost(run_id, thought.tokens_in, thought.tokens_out, thought.cost_microusd)
 
 
 def is_spent(done: Finished, run: Run) -> bool:
@@ -142,7 +143,7 @@ def settled(done: Finished, verdict: RetryVerdict) -> Settled:
         attempt=attempt_row(done, verdict),
         receipt=receipt(done)
         if disposition is Disposition.EXECUTED and work.kind == "tool"
-        else {},
+        else None,
         bodies={p.sha256: p.body for p in result.parts if p.body is not None} if answered else {},
     )
 
@@ -158,18 +159,19 @@ def answer_row(result: CallResult) -> dict[str, Any]:
     return row
 
 
-def receipt(done: Finished) -> dict[str, Any]:
+def receipt(done: Finished) -> NewReceipt:
     work, result = done.action.work, done.result
     evidence = Proof.REPLAYED if result.replayed else Proof.ANSWER
     said = result.content if result.digested is None else result.digested
-    return {
-        "run_id": work.run_id,
-        "idempotency_key": work.idempotency_key,
-        "provider_ref": clean(str(result.meta.get("effect_id", "")))[:120],
-        "response_digest": digest(said, purpose=RESPONSE_PURPOSE),
-        "evidence": Proof.LOOKUP if result.looked_up else evidence,
-        "note": " ".join(result.notes)[:NOTE_CHARS],
-    }
+    return NewReceipt(
+        work.step_id,
+        work.run_id,
+        work.idempotency_key,
+        clean(str(result.meta.get("effect_id", "")))[:120],
+        digest(said, purpose=RESPONSE_PURPOSE),
+        Proof.LOOKUP if result.looked_up else evidence,
+        " ".join(result.notes)[:NOTE_CHARS],
+    )
 
 
 def end(work: Claimed, disposition: str, error_class: str, error: str) -> Settled:
@@ -257,15 +259,15 @@ def denied(work: Claimed, answer: GateDecision) -> Settled:
     return end(work, "denied", "policy", said)
 
 
-def gate_row(work: Claimed, answer: GateDecision) -> dict[str, Any]:
-    return {
-        "step_id": work.step_id,
-        "lease_token": work.lease_token,
-        "gate": answer.answer,
-        "decision_id": answer.decision_id,
-        "facts": work.facts,
-        "preview": work.preview,
-    }
+def gate_row(work: Claimed, answer: GateDecision) -> Gated:
+    return Gated(
+        work.step_id,
+        work.lease_token,
+        answer.answer,
+        answer.decision_id,
+        work.facts,
+        work.preview,
+    )
 
 
 def past(step: Settled) -> PastStep:
@@ -348,15 +350,12 @@ def fenced_facts(late: Sequence[Claimed], actor: Actor) -> list[Fact]:
 
 
 def run_facts(
-    rows: Mapping[UUID, Mapping[str, Any]],
-    runs: Mapping[UUID, Run],
-    moved: set[UUID],
-    actor: Actor,
+    rows: Mapping[UUID, MovedRun], runs: Mapping[UUID, Run], moved: set[UUID], actor: Actor
 ) -> list[Fact]:
     return [
-        Fact(f"run.{row['state']}", actor, "run", str(run_id), run_id, {"outcome": row["outcome"]})
+        Fact(f"run.{row.state}", actor, "run", str(run_id), run_id, {"outcome": row.outcome})
         for run_id, row in rows.items()
-        if run_id in moved and row["state"] != runs[run_id].state
+        if run_id in moved and row.state != runs[run_id].state
     ]
 
 

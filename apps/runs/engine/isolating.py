@@ -27,6 +27,7 @@ from apps.audit.services import Fact, record_many
 from apps.calls.domain.retry import NOTHING_DONE, Ending, plain_verdict
 from apps.kernel import trouble
 from apps.kernel.apart import in_halves
+from apps.kernel.patience import patiently
 from apps.kernel.transactions import is_of_a_row, single_command
 from apps.runs import journal
 from apps.runs.course import RunCache
@@ -36,7 +37,6 @@ from apps.runs.engine import commit as engine
 from apps.runs.engine import ending
 from apps.runs.engine.batch import Batch
 from apps.runs.engine.commit import Leased
-from apps.runs.engine.patience import patiently
 from apps.runs.journal import barriers, claiming, pressure, troubled, unsent
 from apps.runs.services.stops import withheld
 from apps.runs.work import Action, Claimed, Finished, Settled
@@ -257,7 +257,7 @@ class Isolation:
             batch.advance(batch.settle([step]))
             record_many(batch.facts)
             return
-        if step.work.step_id not in journal.settle([step.row()]):
+        if step.work.step_id not in journal.settle([step]):
             return  # fenced off meanwhile: its new owner speaks for it
         ending.free_intents([step])
         unknown = step.disposition == Disposition.UNKNOWN
@@ -295,7 +295,7 @@ def _as_far_as_known(step: Settled) -> Settled:
     it."""
     if not unsent.may_have_happened([step.work.step_id]):
         return step
-    attempt = step.attempt and {**step.attempt, "outcome": AttemptOutcome.UNKNOWN}
+    attempt = step.attempt and replace(step.attempt, outcome=AttemptOutcome.UNKNOWN)
     state = "confirmation_unknown"
     return replace(step, disposition=Disposition.UNKNOWN, state=state, attempt=attempt)
 

@@ -14,25 +14,31 @@ root of its lineage: of all branches of a run only one owns a mutation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from apps.kernel.statements import (
-    Row,
-    execute,
-    fetch,
-    names,
-    record,
-    to_json,
-)
+from apps.kernel.statements import execute, fetch, names, record, to_json
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
 from apps.runs.domain.pausing import WAITS_FOR_RESUME
-from apps.runs.domain.rows import NewStep
+from apps.runs.domain.rows import (
+    AskedStep,
+    EndedAttempt,
+    EndedStep,
+    Gated,
+    LongerScript,
+    MovedRun,
+    NewAttempt,
+    NewMessage,
+    NewReceipt,
+    NewStep,
+    Retry,
+    TurnCost,
+)
 from apps.runs.journal import unsent
 from apps.runs.journal.intents import free_intents, open_intents, owners_of, take_intents
 from apps.runs.journal.unsent import MAY_HAVE_HAPPENED
 from apps.runs.models import PARKED_UNTIL
+from apps.runs.work import Settled
 
 __all__ = [  # for the other modules of this room, and those that know the room only
     "execute",
@@ -62,73 +68,64 @@ def renew(tokens: Sequence[int], *, lease_s: float) -> int:
 
 
 @participant
-def note_gate(rows: Sequence[Row]) -> None:
-    """Write what the gate answered: rows of step_id, lease_token, gate, decision_id, facts,
-    preview."""
+def note_gate(rows: Sequence[Gated]) -> None:
+    """Write what the gate answered."""
     if rows:
         execute(
-            """
+            f"""
             UPDATE runs_step s SET gate = v.gate, decision_id = v.decision_id, facts = v.facts,
                 preview = v.preview, gated_at = clock_timestamp()
-            FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, gate text,
-                decision_id uuid, facts jsonb, preview jsonb)
+            FROM jsonb_to_recordset(%s::jsonb) AS {record(Gated)}
             WHERE s.id = v.step_id AND s.lease_token = v.lease_token
-            """,
+            """,  # noqa: S608  # the columns of a type, no input
             [_json(rows)],
         )
 
 
 @participant
-def open_attempts(rows: Sequence[Row]) -> None:
-    """Write down that calls are about to be made: rows of id, step_id, run_id, number,
-    lease_token, worker. Committed before anything is sent."""
+def open_attempts(rows: Sequence[NewAttempt]) -> None:
+    """Write down that calls are about to be made. Committed before anything is sent."""
     if rows:
         # A commit whose reply was lost is repeated: its attempt is there, and is not made twice.
         execute(
-            """
-            INSERT INTO runs_attempt (id, step_id, run_id, number, lease_token, worker, started_at,
-                outcome, error_class, error)
-            SELECT v.id, v.step_id, v.run_id, v.number, v.lease_token, v.worker, clock_timestamp(),
-                '', '', ''
-            FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, step_id uuid, run_id uuid,
-                number smallint, lease_token bigint, worker text)
+            f"""
+            INSERT INTO runs_attempt ({names(NewAttempt)}, started_at, outcome, error_class, error)
+            SELECT {names(NewAttempt, of="v.")}, clock_timestamp(), '', '', ''
+            FROM jsonb_to_recordset(%s::jsonb) AS {record(NewAttempt)}
             ON CONFLICT (step_id, number) DO NOTHING
-            """,
+            """,  # noqa: S608  # the columns of a type, no input
             [_json(rows)],
         )
 
 
 @participant
-def count_attempts(rows: Sequence[Row]) -> None:
-    """Keep the number of attempts with steps that exist already: rows of step_id, number,
-    lease_token."""
+def count_attempts(rows: Sequence[NewAttempt]) -> None:
+    """Keep the number of attempts with steps that exist already."""
     if rows:
         execute(
-            """
+            f"""
             UPDATE runs_step s SET attempts_made = v.number
-            FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, number smallint,
-                lease_token bigint)
+            FROM jsonb_to_recordset(%s::jsonb) AS {record(NewAttempt)}
             WHERE s.id = v.step_id AND s.lease_token = v.lease_token
-            """,
+            """,  # noqa: S608  # the columns of a type, no input
             [_json(rows)],
         )
 
 
 @participant
-def hold(rows: Sequence[Row]) -> set[UUID]:
-    """Put steps and their runs into waiting_approval: rows of step_id, run_id, lease_token,
-    approval_id. No lease, worker or connection is held while a person thinks."""
+def hold(rows: Sequence[AskedStep]) -> set[UUID]:
+    """Put steps and their runs into waiting_approval. No lease, worker or connection is held while
+    a person thinks."""
     if not rows:
         return set()
     held = fetch(
-        """
+        f"""
         UPDATE runs_step s SET state = 'waiting_approval', approval_id = v.approval_id,
             lease_token = NULL, lease_until = NULL, lease_owner = ''
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, lease_token bigint,
-            approval_id uuid)
+        FROM jsonb_to_recordset(%s::jsonb) AS {record(AskedStep)}
         WHERE s.id = v.step_id AND s.lease_token = v.lease_token
         RETURNING s.id, s.run_id
-        """,
+        """,  # noqa: S608  # the columns of a type, no input
         [_json(rows)],
     )
     execute(
@@ -142,90 +139,73 @@ def hold(rows: Sequence[Row]) -> set[UUID]:
 # --- recording ------------------------------------------------------------------------------------
 
 
+_END_ATTEMPTS = f"""
+    UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
+        outcome = v.outcome, error_class = v.error_class, error = v.error,
+        http_status = v.http_status
+    FROM jsonb_to_recordset(%(attempts)s::jsonb) AS {record(EndedAttempt)}
+    WHERE a.id = v.id AND a.ended_at IS NULL
+"""  # noqa: S608  # the columns of a type, no input
+_RECEIPTS = f"""
+    INSERT INTO runs_receipt ({names(NewReceipt)}, received_at)
+    SELECT {names(NewReceipt, of="v.")}, clock_timestamp()
+    FROM jsonb_to_recordset(%(receipts)s::jsonb) AS {record(NewReceipt)}
+"""  # noqa: S608  # the columns of a type, no input
+# The token is the guard: a step whose lease was taken back has another, and keeps its state.
+_SETTLE = f"""
+    WITH tried AS ({_END_ATTEMPTS}), done AS (
+        UPDATE runs_step s SET state = v.state, disposition = v.disposition,
+            result = v.result, error_class = v.error_class, error = v.error,
+            deduplicated_from = v.deduplicated_from, finished_at = clock_timestamp(),
+            intent_open = (v.state = 'confirmation_unknown'),
+            lease_token = NULL, lease_until = NULL, lease_owner = ''
+        FROM jsonb_to_recordset(%(steps)s::jsonb) AS {record(EndedStep)}
+        WHERE s.id = v.step_id AND s.lease_token = v.lease_token
+        RETURNING s.id
+    ), kept AS ({_RECEIPTS} JOIN done ON done.id = v.step_id ON CONFLICT (step_id) DO NOTHING)
+    SELECT id FROM done
+"""  # noqa: S608  # the columns of types, no input
+
+
 @participant
-def close_attempts(rows: Sequence[Row]) -> None:
-    """End attempts: rows of attempt_id, duration_ms, outcome, attempt_error_class, attempt_error,
-    http_status."""
+def close_attempts(rows: Sequence[EndedAttempt]) -> None:
+    """End attempts."""
     if rows:
-        execute(
-            """
-            UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
-                outcome = v.outcome, error_class = v.attempt_error_class,
-                error = v.attempt_error, http_status = v.http_status
-            FROM jsonb_to_recordset(%s::jsonb) AS v(attempt_id uuid, duration_ms float,
-                outcome text, attempt_error_class text, attempt_error text, http_status smallint)
-            WHERE a.id = v.attempt_id AND a.ended_at IS NULL
-            """,
-            [_json(rows)],
-        )
+        execute(_END_ATTEMPTS, {"attempts": _json(rows)})
 
 
 @participant
-def settle(rows: Sequence[Row]) -> set[UUID]:
-    """End steps, the attempts that they ended with, and keep the receipts: rows of step_id,
-    lease_token, state, disposition, result, error_class, error, deduplicated_from; where an attempt
-    ended, attempt_id, duration_ms, outcome, attempt_error_class, attempt_error, http_status; where
-    there is a receipt, run_id, idempotency_key, provider_ref, response_digest, evidence, note.
-    Returns the steps that were still ours; the rest were fenced off, but their attempts have ended
-    all the same."""
-    if not rows:
+def settle(ended: Sequence[Settled]) -> set[UUID]:
+    """End steps and the attempts that they ended with, and keep the receipts. Returns the steps
+    that were still ours; the rest were fenced off, but their attempts have ended all the same."""
+    if not ended:
         return set()
-    # The token is the guard: a step whose lease was taken back has another, and keeps its state.
     done = fetch(
-        """
-        WITH v AS MATERIALIZED (
-            SELECT * FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint,
-                state text, disposition text, result jsonb, error_class text, error text,
-                deduplicated_from uuid, attempt_id uuid, duration_ms float, outcome text,
-                attempt_error_class text, attempt_error text, http_status smallint,
-                run_id uuid, idempotency_key text, provider_ref text, response_digest text,
-                evidence text, note text)
-        ), tried AS (
-            UPDATE runs_attempt a SET ended_at = clock_timestamp(), duration_ms = v.duration_ms,
-                outcome = v.outcome, error_class = v.attempt_error_class,
-                error = v.attempt_error, http_status = v.http_status
-            FROM v WHERE a.id = v.attempt_id AND a.ended_at IS NULL
-        ), done AS (
-            UPDATE runs_step s SET state = v.state, disposition = v.disposition,
-                result = v.result, error_class = v.error_class, error = v.error,
-                deduplicated_from = v.deduplicated_from, finished_at = clock_timestamp(),
-                intent_open = (v.state = 'confirmation_unknown'),
-                lease_token = NULL, lease_until = NULL, lease_owner = ''
-            FROM v WHERE s.id = v.step_id AND s.lease_token = v.lease_token
-            RETURNING s.id, v.run_id, v.idempotency_key, v.provider_ref, v.response_digest,
-                v.evidence, v.note
-        ), kept AS (
-            INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
-                response_digest, evidence, note, received_at)
-            SELECT id, run_id, idempotency_key, provider_ref, response_digest, evidence,
-                coalesce(note, ''), clock_timestamp()
-            FROM done WHERE response_digest IS NOT NULL
-            ON CONFLICT (step_id) DO NOTHING
-        )
-        SELECT id FROM done
-        """,
-        [_json(rows)],
+        _SETTLE,
+        {
+            "steps": _json(s.row() for s in ended),
+            "attempts": _json(s.attempt for s in ended if s.attempt),
+            "receipts": _json(s.receipt for s in ended if s.receipt),
+        },
     )
     return {row[0] for row in done}
 
 
 @participant
-def requeue(rows: Sequence[Row]) -> set[UUID]:
-    """Give steps back to the queue for another try: rows of step_id, lease_token, delay_s,
-    error_class, error, and waits_for where more than the pause is waited for."""
+def requeue(rows: Sequence[Retry]) -> set[UUID]:
+    """Give steps back to the queue for another try. Returns those that were still ours."""
     if not rows:
         return set()
     back = fetch(
-        """
+        f"""
         UPDATE runs_step s SET state = 'queued',
             not_before = clock_timestamp() + make_interval(secs => v.delay_s),
-            error_class = v.error_class, error = v.error, waits_for = coalesce(v.waits_for, ''),
+            error_class = v.error_class, error = v.error, waits_for = v.waits_for,
             lease_token = NULL, lease_until = NULL, lease_owner = ''
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, lease_token bigint, delay_s float,
-            error_class text, error text, waits_for text)
+        FROM jsonb_to_recordset(%s::jsonb) AS {record(Retry)}
         WHERE s.id = v.step_id AND s.lease_token = v.lease_token
         RETURNING s.id, s.run_id
-        """,
+        """,  # noqa: S608  # the columns of a type, no input
         [_json(rows)],
     )
     execute(
@@ -236,38 +216,24 @@ def requeue(rows: Sequence[Row]) -> set[UUID]:
 
 
 @participant
-def add_receipts(rows: Sequence[Row]) -> None:
-    """Keep the evidence: rows of step_id, run_id, idempotency_key, provider_ref, response_digest,
-    evidence and, if anything was odd about the answer, note."""
-    if rows:
-        execute(
-            """
-            INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
-                response_digest, evidence, note, received_at)
-            SELECT v.step_id, v.run_id, v.idempotency_key, v.provider_ref, v.response_digest,
-                v.evidence, coalesce(v.note, ''), clock_timestamp()
-            FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid,
-                idempotency_key text, provider_ref text, response_digest text, evidence text,
-                note text)
-            ON CONFLICT (step_id) DO NOTHING
-            """,
-            [_json(rows)],
-        )
+def add_receipt(receipt: NewReceipt) -> None:
+    """Keep the evidence of one step; what is kept already stays."""
+    execute(f"{_RECEIPTS} ON CONFLICT (step_id) DO NOTHING", {"receipts": _json([receipt])})
 
 
 # --- going on -------------------------------------------------------------------------------------
 
 
 @participant
-def add_messages(rows: Sequence[Row]) -> None:
-    """Append to conversations: rows of run_id, seq, role, content."""
+def add_messages(rows: Sequence[NewMessage]) -> None:
+    """Append to conversations."""
     if rows:
         execute(
-            """
-            INSERT INTO runs_message (run_id, seq, role, content, at)
-            SELECT v.run_id, v.seq, v.role, v.content, clock_timestamp()
-            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, seq int, role text, content text)
-            """,
+            f"""
+            INSERT INTO runs_message ({names(NewMessage)}, at)
+            SELECT {names(NewMessage, of="v.")}, clock_timestamp()
+            FROM jsonb_to_recordset(%s::jsonb) AS {record(NewMessage)}
+            """,  # noqa: S608  # the columns of a type, no input
             [_json(rows)],
         )
 
@@ -321,67 +287,57 @@ def add_steps(rows: Sequence[NewStep], *, owner: str, lease_s: float | None) -> 
 
 
 @participant
-def lengthen_scripts(rows: Sequence[Row]) -> None:
-    """Append what live agents said to their scripts: rows of run_id, more."""
+def lengthen_scripts(rows: Sequence[LongerScript]) -> None:
+    """Append what live agents said to their scripts."""
     if rows:
         execute(
-            """
+            f"""
             UPDATE runs_runscript c SET items = c.items || v.more
-            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, more jsonb)
+            FROM jsonb_to_recordset(%s::jsonb) AS {record(LongerScript)}
             WHERE c.run_id = v.run_id
-            """,
+            """,  # noqa: S608  # the columns of a type, no input
             [_json(rows)],
         )
 
 
+_SPENT = """tokens_in = r.tokens_in + v.tokens_in, tokens_out = r.tokens_out + v.tokens_out,
+    cost_microusd = CASE WHEN v.cost_microusd IS NULL THEN r.cost_microusd
+        ELSE coalesce(r.cost_microusd, 0) + v.cost_microusd END"""
+
+
 @participant
-def add_spent(rows: Sequence[dict[str, Any]]) -> None:
-    """Add what turns cost that came to nothing to their runs: run_id, tokens_in, tokens_out,
-    cost_microusd."""
+def add_spent(rows: Sequence[TurnCost]) -> None:
+    """Add what turns cost that came to nothing to their runs."""
     if rows:
         execute(
-            """
-            UPDATE runs_run r SET tokens_in = r.tokens_in + v.tokens_in,
-                tokens_out = r.tokens_out + v.tokens_out,
-                cost_microusd = CASE WHEN v.cost_microusd IS NULL THEN r.cost_microusd
-                    ELSE coalesce(r.cost_microusd, 0) + v.cost_microusd END
-            FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, tokens_in bigint,
-                tokens_out bigint, cost_microusd bigint)
+            f"""
+            UPDATE runs_run r SET {_SPENT}
+            FROM jsonb_to_recordset(%s::jsonb) AS {record(TurnCost)}
             WHERE r.id = v.run_id
-            """,
+            """,  # noqa: S608  # the columns of a type, no input
             [_json(rows)],
         )
 
 
+_MOVE = f"""
+    UPDATE runs_run r SET state = v.state, outcome = v.outcome, error_class = v.error_class,
+        summary = v.summary, steps_total = v.steps_total, cursor = v.cursor,
+        has_violation = r.has_violation OR v.has_violation, degraded = r.degraded OR v.degraded,
+        {_SPENT},
+        finished_at = CASE WHEN v.state IN ('succeeded', 'failed', 'cancelled', 'shed')
+            THEN clock_timestamp() ELSE r.finished_at END
+    FROM jsonb_to_recordset(%s::jsonb) AS {record(MovedRun)}
+    WHERE r.id = v.run_id
+      AND r.state || '' IN ('accepted', 'queued', 'running', 'waiting_approval')
+    RETURNING r.id
+"""  # noqa: S608  # the columns of a type, no input
+
+
 @participant
-def update_runs(rows: Sequence[Row]) -> set[UUID]:
-    """Move runs on: rows of run_id, state, outcome, error_class, summary, steps_total, cursor,
-    has_violation, tokens_in, tokens_out, cost_microusd. A run that was cancelled meanwhile is left
-    alone. Returns the runs that were moved."""
-    if not rows:
-        return set()
-    moved = fetch(
-        """
-        UPDATE runs_run r SET state = v.state, outcome = v.outcome, error_class = v.error_class,
-            summary = v.summary, steps_total = v.steps_total, cursor = coalesce(v.cursor, r.cursor),
-            has_violation = r.has_violation OR v.has_violation,
-            degraded = r.degraded OR coalesce(v.degraded, false),
-            tokens_in = r.tokens_in + v.tokens_in, tokens_out = r.tokens_out + v.tokens_out,
-            cost_microusd = CASE WHEN v.cost_microusd IS NULL THEN r.cost_microusd
-                ELSE coalesce(r.cost_microusd, 0) + v.cost_microusd END,
-            finished_at = CASE WHEN v.state IN ('succeeded', 'failed', 'cancelled', 'shed')
-                THEN clock_timestamp() ELSE r.finished_at END
-        FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, state text, outcome text,
-            error_class text, summary text, steps_total int, cursor int, has_violation boolean,
-            degraded boolean,
-            tokens_in bigint, tokens_out bigint, cost_microusd bigint)
-        WHERE r.id = v.run_id
-          AND r.state || '' IN ('accepted', 'queued', 'running', 'waiting_approval')
-        RETURNING r.id
-        """,
-        [_json(rows)],
-    )
-    return {row[0] for row in moved}
+def update_runs(rows: Sequence[MovedRun]) -> set[UUID]:
+    """Move runs on. A run that was cancelled meanwhile is left alone. Returns the runs that were
+    moved."""
+    return {row[0] for row in fetch(_MOVE, [_json(rows)])} if rows else set()
 
 
 @participant

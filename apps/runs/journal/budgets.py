@@ -10,10 +10,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from apps.calls.domain import budget
 from apps.kernel.transactions import participant
+from apps.runs.domain.rows import Retry
 from apps.runs.journal import execute, fetch
 
 LOW_KEPT_S = 1.0
@@ -38,32 +39,31 @@ def _not_full() -> frozenset[str]:
 
 
 @participant
-def ration(requeues: Sequence[Mapping[str, Any]], succeeded: Iterable[str]) -> list[dict[str, Any]]:
-    """Pay for retries: rows of ``journal.requeue`` with ``tool``, ``cost`` and ``cap_s`` beside,
-    and the tools of the calls that went well. A retry that its tool's budget doesn't cover comes
-    back with a longer delay and with what it waits for."""
+def ration(requeues: Sequence[Retry], succeeded: Iterable[str]) -> list[Retry]:
+    """Pay for retries, and pay in for the tools of the calls that went well. A retry that its
+    tool's budget doesn't cover comes back with a longer delay and with what it waits for."""
     earned = Counter(succeeded)
-    names = {r["tool"] for r in requeues if r["cost"]} | (_not_full() & earned.keys())
+    names = {r.tool for r in requeues if r.cost} | (_not_full() & earned.keys())
     if not names:
-        return [dict(row) for row in requeues]
+        return list(requeues)
     tokens = _locked(sorted(names))
     rows, refused = [], Counter[str]()
     for name in names:
-        costs = [r["cost"] for r in requeues if r["tool"] == name]
+        mine = [r for r in requeues if r.tool == name]
+        costs = [r.cost for r in mine]
         left, allowed = budget.settle(tokens[name], costs=costs, successes=earned[name])
         tokens[name] = left
         refused[name] = allowed.count(False)
-        mine = (r for r in requeues if r["tool"] == name)
-        rows += [_put_off(r) if not ok else dict(r) for r, ok in zip(mine, allowed, strict=True)]
-    rows += [dict(r) for r in requeues if r["tool"] not in names]
+        rows += [r if ok else _put_off(r) for r, ok in zip(mine, allowed, strict=True)]
+    rows += [r for r in requeues if r.tool not in names]
     _write(tokens, refused)
     return rows
 
 
-def _put_off(row: Mapping[str, Any]) -> dict[str, Any]:
+def _put_off(row: Retry) -> Retry:
     jitter = random.random()  # noqa: S311  # spreads load, guards nothing
-    wait_s = max(row["delay_s"], budget.later_s(row["cap_s"], jitter))
-    return {**row, "delay_s": wait_s, "waits_for": budget.words(row["tool"])[:160]}
+    wait_s = max(row.delay_s, budget.later_s(row.cap_s, jitter))
+    return replace(row, delay_s=wait_s, waits_for=budget.words(row.tool)[:160])
 
 
 def _locked(names: Sequence[str]) -> dict[str, float]:

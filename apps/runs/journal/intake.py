@@ -1,7 +1,4 @@
-"""Take runs in: many rows of what arrives, a statement each kind.
-
-The columns are named here, so that a column added later needs a default in the database.
-"""
+"""Take runs in: many rows of what arrives, a statement each kind."""
 
 from __future__ import annotations
 
@@ -9,71 +6,33 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from apps.kernel.statements import names, record
 from apps.kernel.transactions import participant
-from apps.runs.journal import Row, execute, fetch, to_json
+from apps.runs.domain.rows import TakenIn
+from apps.runs.journal import execute, fetch, to_json
 
-_TYPES = {
-    "id": "uuid",
-    "domain_slug": "text",
-    "job_slug": "text",
-    "contract_number": "int",
-    "contract_version_id": "bigint",
-    "agent_version_id": "bigint",
-    "agent_kind": "text",
-    "agent_label": "text",
-    "source": "text",
-    "origin": "text",
-    "case_ref": "text",
-    "customer": "text",
-    "request": "text",
-    "input": "jsonb",
-    "context": "jsonb",
-    "state": "text",
-    "outcome": "text",
-    "error_class": "text",
-    "summary": "text",
-    "lane": "text",
-    "priority": "smallint",
-    "trace_id": "uuid",
-    "steps_total": "int",
-    "cursor": "int",
-    "tokens_in": "bigint",
-    "tokens_out": "bigint",
-    "cost_microusd": "bigint",
-    "criticality_class": "smallint",
-    "tenant": "text",
-    "engine_version": "smallint",
-    "admission_reason": "text",
-    "deadline_at": "timestamptz",
-}
-COLUMNS = tuple(_TYPES)
-_NAMES = ", ".join(f'"{name}"' for name in _TYPES)
 # The client's clock is not asked: a deadline is so many seconds from when the row is written.
-_DEADLINE = "coalesce(clock_timestamp() + make_interval(secs => deadline_s), deadline_at)"
-_VALUES = _NAMES.replace('"deadline_at"', _DEADLINE)
-_FIELDS = ", ".join(f'"{name}" {kind}' for name, kind in _TYPES.items())
+MADE = {"deadline_s", "items", "begins_in_s", "is_over"}  # these are made into others
 _ADD = f"""
     WITH v AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(%s::jsonb)
-            AS v({_FIELDS}, deadline_s float, begins_in_s float, is_over boolean, items jsonb)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS {record(TakenIn)}
     ), taken AS (
-        INSERT INTO runs_run ({_NAMES}, retries, degraded, has_violation, had_hold, created_at,
-            deferred_until, started_at, finished_at)
-        SELECT {_VALUES}, 0, false, false, false, clock_timestamp(),
+        INSERT INTO runs_run ({names(TakenIn, but=MADE)}, deadline_at, retries, degraded,
+            has_violation, had_hold, created_at, deferred_until, started_at, finished_at)
+        SELECT {names(TakenIn, but=MADE)}, clock_timestamp() + make_interval(secs => deadline_s),
+            0, false, false, false, clock_timestamp(),
             clock_timestamp() + make_interval(secs => begins_in_s),
             CASE WHEN is_over AND state <> 'shed' THEN clock_timestamp() END,
             CASE WHEN is_over THEN clock_timestamp() END
         FROM v
     )
     INSERT INTO runs_runscript (run_id, items) SELECT id, items FROM v
-"""  # noqa: S608  # constant names of columns, no input
+"""  # noqa: S608  # the columns of a type, no input
 
 
 @participant
-def add_runs(rows: Sequence[Row]) -> None:
-    """Insert runs with their scripts: rows of the columns above, and deadline_s (from now, by
-    the database's clock; without it deadline_at counts), begins_in_s (None, or when a deferred or
-    shed run may begin), is_over (it ended on the spot), and items of its script."""
+def add_runs(rows: Sequence[TakenIn]) -> None:
+    """Insert runs with their scripts."""
     if rows:
         execute(_ADD, [to_json(list(rows))])
 

@@ -6,63 +6,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from apps.kernel.statements import Row, execute, fetch, from_json
+from apps.kernel.statements import execute, fetch, from_json, record
 from apps.kernel.statements import rows_as_json as _json
 from apps.kernel.transactions import participant
-from apps.runs.domain.rows import Owner
+from apps.runs.domain.rows import NewIntent, Owner
 
 
 @participant
-def open_intents(rows: Sequence[Row]) -> set[UUID]:
-    """Take ownership of mutations: rows of step_id, run_id, key, lease_token, approval_id. Returns
-    the steps that own theirs, newly or from an earlier attempt; a step that is missing lost the
-    mutation to another step of its run or of another branch, or lost its lease."""
+def open_intents(rows: Sequence[NewIntent]) -> set[UUID]:
+    """Take ownership of mutations. Returns the steps that own theirs, newly or from an earlier
+    attempt; a step that is missing lost the mutation to another step of its run or of another
+    branch, or lost its lease."""
     if not rows:
         return set()
     payload = _json(rows)
     # Of two steps with one key the unique (run, key) lets one in, in this transaction or after it;
     # in one order, so that two batches can't wait for each other.
     execute(
-        """
+        f"""
         INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
         SELECT coalesce(r.root_id, r.id), v.key, v.step_id, v.approval_id, clock_timestamp()
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
-            lease_token bigint, approval_id uuid)
+        FROM jsonb_to_recordset(%s::jsonb) AS {record(NewIntent)}
         JOIN runs_step s ON s.id = v.step_id AND s.lease_token = v.lease_token
         JOIN runs_run r ON r.id = s.run_id
         ORDER BY 1, 2 ON CONFLICT DO NOTHING
-        """,
+        """,  # noqa: S608  # the columns of a type, no input
         [payload],
     )
     owned = fetch(
-        """
+        f"""
         UPDATE runs_step s SET intent_open = true, idempotency_key = v.key
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, run_id uuid, key text,
-            lease_token bigint, approval_id uuid)
+        FROM jsonb_to_recordset(%s::jsonb) AS {record(NewIntent)}
         JOIN runs_intent i ON i.step_id = v.step_id AND i.key = v.key
         WHERE s.id = v.step_id AND s.lease_token = v.lease_token
         RETURNING s.id
-        """,
+        """,  # noqa: S608  # the columns of a type, no input
         [payload],
     )
     return {row[0] for row in owned}
 
 
 @participant
-def take_intents(rows: Sequence[Row]) -> set[UUID]:
-    """``open_intents`` for steps that are inserted later in this transaction: rows of step_id,
-    root_id (of the run's lineage), key, approval_id. Returns the steps that own theirs now."""
+def take_intents(rows: Sequence[NewIntent]) -> set[UUID]:
+    """``open_intents`` for steps that are inserted later in this transaction, with the root of
+    their run's lineage. Returns the steps that own theirs now."""
     if not rows:
         return set()
     # As above: of two steps with one key the unique (run, key) lets one in.
     taken = fetch(
-        """
+        f"""
         INSERT INTO runs_intent (run_id, key, step_id, approval_id, created_at)
         SELECT v.root_id, v.key, v.step_id, v.approval_id, clock_timestamp()
-        FROM jsonb_to_recordset(%s::jsonb) AS v(step_id uuid, root_id uuid, key text,
-            approval_id uuid)
+        FROM jsonb_to_recordset(%s::jsonb) AS {record(NewIntent)}
         ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING step_id
-        """,
+        """,  # noqa: S608  # the columns of a type, no input
         [_json(rows)],
     )
     return {row[0] for row in taken}

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.calls.domain.admission import Class
 from apps.calls.domain.caps import Who
 from apps.catalog.selectors import pinned
-from apps.runs.domain.admission import Class
 
 SAMPLES_KEPT_S = 3600.0
 RECENT_RUNS = 1000

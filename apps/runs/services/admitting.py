@@ -19,12 +19,7 @@ from django.db import transaction
 
 from apps.audit.domain.actors import SWEEPER, Actor
 from apps.audit.services import Fact, record_many
-from apps.catalog import selectors as catalog
-from apps.kernel import trouble
-from apps.kernel.transactions import command, is_of_a_row
-from apps.oversight.selectors import Asked, asked_by_roles
-from apps.runs import course, dispatch, journal
-from apps.runs.domain.admission import (
+from apps.calls.domain.admission import (
     Accept,
     Admission,
     AdmissionRequest,
@@ -34,6 +29,12 @@ from apps.runs.domain.admission import (
     Queues,
     decide,
 )
+from apps.catalog import selectors as catalog
+from apps.kernel import trouble
+from apps.kernel.transactions import command, is_of_a_row
+from apps.oversight.selectors import Asked, asked_by_roles
+from apps.runs import course, dispatch, journal
+from apps.runs.domain.rows import MovedRun
 from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import intake, results
 from apps.runs.models import Run
@@ -221,7 +222,7 @@ def _begin(runs: Sequence[Run]) -> None:
     ids = [r.id for r in runs]
     intake.undefer(ids)
     path = course.advance_runs(course.load(ids).values(), notes={})
-    ended = [i for i, row in path.runs.items() if row["state"] not in UNDER_WAY]
+    ended = [i for i, row in path.runs.items() if row.state not in UNDER_WAY]
     intake.begin_at_once(ended)
     journal.update_runs(list(path.runs.values()))
     journal.add_messages(path.messages)
@@ -236,7 +237,7 @@ def _begun(run_id: UUID, job: str) -> Fact:
     return Fact("run.accepted", SWEEPER, "run", str(run_id), run_id, payload)
 
 
-def ended_fact(run_id: UUID, row: dict, actor: Actor) -> Fact:
+def ended_fact(run_id: UUID, row: MovedRun, actor: Actor) -> Fact:
     """That a run was answered on the spot."""
-    payload = {"outcome": row["outcome"]}
-    return Fact(f"run.{row['state']}", actor, "run", str(run_id), run_id, payload)
+    payload = {"outcome": row.outcome}
+    return Fact(f"run.{row.state}", actor, "run", str(run_id), run_id, payload)

@@ -150,10 +150,10 @@ def _begin(branch: Run) -> None:
     mine.filter(state="accepted").update(state="queued")
     path = course.advance_runs(course.load([branch.pk]).values(), notes={})
     row = path.runs[branch.pk]
-    if row["state"] not in UNDER_WAY:
+    if row.state not in UNDER_WAY:
         mine.filter(state="queued").update(state="running", started_at=Now())
-        told = {"outcome": row["outcome"]}
-        record_many([Fact(f"run.{row['state']}", TOWER, "run", str(branch.pk), branch.pk, told)])
+        told = {"outcome": row.outcome}
+        record_many([Fact(f"run.{row.state}", TOWER, "run", str(branch.pk), branch.pk, told)])
     journal.update_runs([row])
     journal.add_messages(path.messages)
     results.keep(path.results)

@@ -16,15 +16,17 @@ from django.utils import timezone
 from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.calls.domain import context
+from apps.calls.domain.admission import Accept, Admission, Class, Defer, Shed, class_of
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError
 from apps.kernel.ids import new_id
+from apps.kernel.statements import columns
 from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
-from apps.runs.domain.admission import Accept, Admission, Class, Defer, Shed, class_of
 from apps.runs.domain.origin import origin_of
 from apps.runs.domain.results import RunOutcome, RunSource
-from apps.runs.domain.states import UNDER_WAY
+from apps.runs.domain.rows import MovedRun, TakenIn
+from apps.runs.domain.states import UNDER_WAY, State
 from apps.runs.journal import intake, results
 from apps.runs.models import Run
 from apps.runs.services.admitting import ended_fact, reading
@@ -110,7 +112,7 @@ def _start(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
     path = course.advance_runs(now, notes={})
     intake.add_runs(
         [
-            {**_row(run, verdict), "items": _items(case, verdict)} | _moved(path.runs.get(run.id))
+            _row(run, verdict, case.items, path.runs.get(run.id))
             for case, run, verdict in zip(cases, runs, verdicts, strict=True)
         ]
     )
@@ -118,7 +120,7 @@ def _start(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
     results.keep(path.results)
     journal.add_steps(path.steps, owner="", lease_s=None)
     facts = [_fact(run, verdict, actor) for run, verdict in zip(runs, verdicts, strict=True)]
-    over = [ended_fact(i, row, actor) for i, row in path.runs.items() if _is_over(row)]
+    over = [ended_fact(i, row, actor) for i, row in path.runs.items() if row.state not in UNDER_WAY]
     for lane in {carried.run.lane for carried in now}:
         after_commit(partial(dispatch.ring, lane))  # before the ticks of what is recorded
     record_many([*facts, *over])
@@ -175,42 +177,30 @@ def _blank() -> list[tuple[str, Any]]:
     return [(f.attname, "" if isinstance(d, DatabaseDefault) else d) for f, d in fields]
 
 
-def _row(run: Run, verdict: Admission) -> dict[str, Any]:
-    """A run as it is stored before anything was done for it."""
-    row = {name: getattr(run, name) for name in intake.COLUMNS}
-    row["deadline_s"] = catalog.contract(run.contract_version_id).limits.deadline_s
-    if isinstance(verdict, Defer):
-        wait_s, reason = verdict.for_s, verdict.reason
-        return row | {"state": "accepted", "admission_reason": reason[:300], "begins_in_s": wait_s}
-    if isinstance(verdict, Shed):
+_OF_RUN = tuple(name for name in columns(TakenIn) if name not in intake.MADE)
+
+
+def _row(run: Run, verdict: Admission, items: Sequence[Any], moved: MovedRun | None) -> TakenIn:
+    """A run as it is stored, with what its first stretch has made of it."""
+    row = TakenIn(
+        **{name: getattr(run, name) for name in _OF_RUN},
+        deadline_s=catalog.contract(run.contract_version_id).limits.deadline_s,
+        items=list(items),
+    )
+    if moved is not None:
+        row.state, row.outcome, row.error_class = moved.state, moved.outcome, moved.error_class
+        row.summary, row.steps_total, row.cursor = moved.summary, moved.steps_total, moved.cursor
+        row.is_over = moved.state not in UNDER_WAY
+    elif isinstance(verdict, Defer):
+        row.state, row.begins_in_s = State.ACCEPTED, verdict.for_s
+        row.admission_reason = verdict.reason[:300]
+    elif isinstance(verdict, Shed):
         told = f"Rejected (overload): {verdict.reason}. Retry after {verdict.retry_after_s:.0f} s."
-        return row | {
-            "state": "shed",
-            "outcome": RunOutcome.SHED,
-            "error_class": "overload",
-            "summary": told,
-            "admission_reason": verdict.reason[:300],
-            "begins_in_s": verdict.retry_after_s,
-            "is_over": True,
-        }
+        row.state, row.outcome, row.error_class = State.SHED, RunOutcome.SHED, "overload"
+        row.summary, row.admission_reason = told, verdict.reason[:300]
+        row.begins_in_s, row.is_over = verdict.retry_after_s, True
+        row.items = ()  # its load is shed too: the conversation isn't kept
     return row
-
-
-def _items(case: NewRun, verdict: Admission) -> list[Any]:
-    """The conversation of a rejected run isn't kept: its load is shed too."""
-    return [] if isinstance(verdict, Shed) else list(case.items)
-
-
-def _moved(row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What its first stretch has made of a run."""
-    if row is None:
-        return {}
-    names = ("state", "outcome", "error_class", "summary", "steps_total", "cursor")
-    return {**{name: row[name] for name in names}, "is_over": _is_over(row)}
-
-
-def _is_over(row: Mapping[str, Any]) -> bool:
-    return row["state"] not in UNDER_WAY
 
 
 def _fact(run: Run, verdict: Admission, actor: Actor) -> Fact:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.runs.domain.admission import (
+from apps.calls.domain.admission import (
     Accept,
     Admission,
     AdmissionRequest,
