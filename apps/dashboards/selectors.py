@@ -14,7 +14,6 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import (
-    Aggregate,
     Count,
     ExpressionWrapper,
     F,
@@ -25,7 +24,7 @@ from django.db.models import (
     Sum,
     Value,
 )
-from django.db.models.fields import DurationField, FloatField
+from django.db.models.fields import DurationField
 from django.db.models.functions import Extract, Now
 from django.utils import timezone
 
@@ -41,7 +40,7 @@ from apps.catalog.models import (
 )
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.kpis import Human
-from apps.outcomes.selectors.counted import not_forked, sums, timed
+from apps.outcomes.selectors.counted import Percentile, not_forked, sums, timed
 from apps.outcomes.selectors.outcomes import RunsInScope
 from apps.oversight.models import Approval, Reversal, Vote
 from apps.oversight.selectors import DECIDED, GIVEN
@@ -50,18 +49,6 @@ from apps.runs.models import Run, Step
 
 HOLD, DENY = "hold", "deny"
 MOST_MARKS = 200
-
-
-class Percentile(Aggregate):
-    """PostgreSQL's percentile_cont."""
-
-    name = "percentile"
-    function = "percentile_cont"
-    template = "percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
-    output_field = FloatField()
-
-    def __init__(self, expression: Any, fraction: float, **extra: Any) -> None:
-        super().__init__(expression, fraction=float(fraction), **extra)
 
 
 def human(scope: RunsInScope) -> Human:

@@ -26,17 +26,6 @@ ALLOWED = {
 }
 
 
-# SQL that reads rows of an app below, where the ORM can't say it. The list only shrinks.
-READ_BY_SQL = {
-    # Whether a token's misuse was told lately: looked up under the lock of the token's row.
-    ("apps/accounts/services/tokens.py", "audit"),
-    ("apps/ops/selectors/health.py", "runs"),
-    ("apps/ops/selectors/load.py", "runs"),
-    ("apps/ops/selectors/probes.py", "runs"),
-    ("apps/ops/selectors/runs.py", "runs"),
-}
-
-
 def named(tree: ast.AST) -> Iterator[str]:
     """Apps whose models or tables are named in strings."""
     for node in ast.walk(tree):
@@ -83,7 +72,7 @@ def test_what_is_read_of_an_app_below_is_imported(path: Path) -> None:
     asked, tables = of_others(app, ast.parse(path.read_text()))
 
     assert asked == {other for name, other in ALLOWED if name == name_of(path)}
-    assert tables == {other for name, other in READ_BY_SQL if name == name_of(path)}
+    assert tables == set(), "SQL on their tables: use the ORM, or a selector of that app"
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from django.db.models.functions import Now
 from apps.accounts.domain import tokens
 from apps.accounts.domain.tokens import MISUSED, Principal, Refused, Scope
 from apps.accounts.models import ApiToken, ServiceAccount, User
+from apps.audit import selectors as log
 from apps.audit import services as audit
 from apps.audit.domain.actors import Actor
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
-from apps.kernel.statements import fetch
 from apps.kernel.transactions import command, participant
 
 ALARM_S = 60
@@ -131,12 +131,6 @@ def present(secret: str) -> Principal | Refused:
         return _refusal(cursor.fetchone())
 
 
-_ALARMED = """
-SELECT 1 FROM audit_event WHERE subject_type = 'service' AND subject_id = %s AND kind = %s
-AND payload ->> 'token' = %s AND at > clock_timestamp() - make_interval(secs => %s) LIMIT 1
-"""
-
-
 @command
 def misuse(secret: str, *, method: str, path: str) -> bool:
     """Whether this is a token of ours, ended or not, that was brought where only people go. The log
@@ -148,7 +142,8 @@ def misuse(secret: str, *, method: str, path: str) -> bool:
     row = mine.filter(digest=tokens.digest_of(secret)).first()
     if row is None:
         return False
-    if not fetch(_ALARMED, [str(row.account_id), MISUSED, row.shown, ALARM_S]):
+    told = {"token": row.shown}
+    if not log.is_told("service", row.account_id, MISUSED, within_s=ALARM_S, payload=told):
         audit.record(
             kind=MISUSED,
             actor=Actor.service(row.account.name),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, Q, QuerySet
 from django.db.models.fields.json import KT
+from django.db.models.functions import Now
 
 from apps.audit import registry
 from apps.audit.domain.actors import Actor, ActorKind
@@ -45,6 +46,21 @@ def events_about(
     ids = [str(one) for one in subject_ids]
     rows = Event.objects.filter(subject_type=subject_type, subject_id__in=ids, kind__in=kinds)
     return list(rows.filter(at__gte=since).order_by("id"))
+
+
+def is_told(
+    subject_type: str,
+    subject_id: object,
+    kind: str,
+    *,
+    within_s: float,
+    payload: Mapping[str, str],
+) -> bool:
+    """Whether an event of this kind about this thing, and with this in its payload, was recorded in
+    the last ``within_s`` seconds."""
+    rows = Event.objects.filter(subject_type=subject_type, subject_id=str(subject_id), kind=kind)
+    said = {f"payload__{name}": value for name, value in payload.items()}
+    return rows.filter(at__gt=Now() - timedelta(seconds=within_s), **said).exists()
 
 
 def people_of_run(run_id: UUID, kinds: Collection[str]) -> dict[str, str]:

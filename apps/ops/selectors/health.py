@@ -6,18 +6,29 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 from django.conf import settings
 from django.db import connection
+from django.db.models import (
+    Count,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Now
 
 from apps.audit.selectors import duties
 from apps.audit.selectors.duties import DutyHealth, Holder
 from apps.kernel.transactions import is_away
-from apps.runs.models import Breaker
+from apps.runs.domain.states import State
+from apps.runs.models import Breaker, LaneMark, Run, Step, Worker
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -101,6 +112,11 @@ class WorkerHealth:
         """How long its oldest call has been under way."""
         ages = [self.oldest_lease_s, *(d.oldest_lease_s for d in self.drains)]
         return max((a for a in ages if a is not None), default=None)
+
+
+_TOLD = tuple(
+    f.name for f in fields(WorkerHealth) if f.name not in {"silent_s", "oldest_lease_s", "drains"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +221,9 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Everything the system page, the home page and the readiness probe tell, in six queries and
-    one ping of Redis. A part that can't be read is told and left out; raises only when the database
-    is away."""
+    """Everything the system page, the home page and the readiness probe tell, in ten small queries
+    and one ping of Redis. A part that can't be read is told and left out; raises only when the
+    database is away."""
     started = time.perf_counter()
     at = _now()
     database_ms = (time.perf_counter() - started) * 1000
@@ -253,19 +269,13 @@ def _now() -> datetime:
 def _workers() -> list[WorkerHealth]:
     """Those heard of in the last hour, each drain under its worker; those that need a look first,
     then the latest. A drain of a worker that is gone stands by itself."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT w.name, w.kind, w.lane, w.host, w.pid, w.started_at, w.seen_at,"
-            " greatest(0, extract(epoch FROM clock_timestamp() - w.seen_at))::float8,"
-            " w.in_flight, w.steps_done,"
-            " (SELECT extract(epoch FROM clock_timestamp() - min(s.started_at))::float8"
-            "  FROM runs_step s WHERE s.state = 'running' AND s.lease_owner = w.name),"
-            " w.parent, w.release, w.engine_version, w.draining_at, w.draining_by, w.stopping_at"
-            " FROM runs_worker w WHERE w.seen_at > clock_timestamp() - %s"
-            " ORDER BY w.kind DESC, w.lane, w.started_at DESC, w.name",
-            [FORGET_AFTER],
-        )
-        rows = [WorkerHealth(*row) for row in cursor.fetchall()]
+    held = Step.objects.filter(state=State.RUNNING, lease_owner=OuterRef("name")).order_by()
+    begun = held.values("lease_owner").annotate(first=Min("started_at")).values("first")
+    found = Worker.objects.filter(seen_at__gt=Now() - FORGET_AFTER).annotate(
+        silent=Now() - F("seen_at"), oldest=Now() - Subquery(begun)
+    )
+    shown = found.order_by("-kind", "lane", "-started_at", "name")
+    rows = [WorkerHealth(**_row(worker)) for worker in shown.values(*_TOLD, "silent", "oldest")]
     names = {w.name for w in rows}
     under: dict[str, list[WorkerHealth]] = defaultdict(list)
     for row in rows:
@@ -274,6 +284,12 @@ def _workers() -> list[WorkerHealth]:
     tops = [replace(w, drains=tuple(under[w.name])) for w in rows if w.parent not in names]
     shown = [w for w in tops if w.standing != "ended" and not _is_replaced(w, tops)]
     return sorted(shown, key=lambda w: w.standing != "silent")
+
+
+def _row(worker: dict[str, Any]) -> dict[str, Any]:
+    silent, oldest = worker.pop("silent"), worker.pop("oldest")
+    oldest_s = None if oldest is None else oldest.total_seconds()
+    return {**worker, "silent_s": max(silent.total_seconds(), 0.0), "oldest_lease_s": oldest_s}
 
 
 def _is_replaced(one: WorkerHealth, others: Iterable[WorkerHealth]) -> bool:
@@ -288,57 +304,51 @@ def _is_replaced(one: WorkerHealth, others: Iterable[WorkerHealth]) -> bool:
 
 def held_by_draining() -> int:
     """Workers that drain and still have a work-horse that holds something."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM runs_worker w WHERE w.kind = 'worker'"
-            " AND w.draining_at IS NOT NULL AND w.seen_at > clock_timestamp() - %s"
-            " AND (w.seen_at < w.draining_at OR w.in_flight > 0)",
-            [SEEN_WITHIN],
-        )
-        return int(cursor.fetchone()[0])
+    draining = Worker.objects.filter(
+        kind="worker", draining_at__isnull=False, seen_at__gt=Now() - SEEN_WITHIN
+    )
+    return draining.filter(Q(seen_at__lt=F("draining_at")) | Q(in_flight__gt=0)).count()
 
 
 def _lanes() -> list[LaneHealth]:
     # One query a state, because each state has a partial index of its own.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT lane, sum(due), sum(later), sum(running), max(oldest) FROM ("
-            " SELECT lane, count(*) FILTER (WHERE not_before <= now()) AS due,"
-            "  count(*) FILTER (WHERE not_before > now()) AS later, 0 AS running,"
-            "  extract(epoch FROM now() - min(not_before)"
-            "   FILTER (WHERE not_before <= now()))::float8 AS oldest"
-            "  FROM runs_step WHERE state = 'queued' GROUP BY lane"
-            " UNION ALL SELECT lane, 0, 0, count(*), NULL"
-            "  FROM runs_step WHERE state = 'running' GROUP BY lane) parts GROUP BY lane"
-        )
-        found = {
-            lane: LaneHealth(lane, int(due), int(later), int(running), oldest)
-            for lane, due, later, running, oldest in cursor.fetchall()
-        }
-        cursor.execute(
-            "SELECT lane, extract(epoch FROM clock_timestamp() - moved_at)::float8"
-            " FROM runs_lanemark WHERE head IS NOT NULL"
-        )
-        still = dict(cursor.fetchall())
+    is_due, steps = Q(not_before__lte=Now()), Step.objects.order_by()
+    queued = steps.filter(state=State.QUEUED).values("lane")
+    waiting = queued.annotate(
+        due=Count(Value(1), filter=is_due),
+        queued=Count("*"),
+        oldest=Now() - Min("not_before", filter=is_due),
+    )
+    running = dict(
+        steps.filter(state=State.RUNNING).values_list("lane").annotate(running=Count("*"))
+    )
+    marks = LaneMark.objects.filter(head__isnull=False)
+    still = dict(marks.values_list("lane", Now() - F("moved_at")))
+    found = {lane: LaneHealth(lane, 0, 0, n, None) for lane, n in running.items()}
+    for row in waiting:
+        lane, due, oldest = row["lane"], row["due"], row["oldest"]
+        oldest_s = None if oldest is None else oldest.total_seconds()
+        later = row["queued"] - due
+        found[lane] = LaneHealth(lane, due, later, running.get(lane, 0), oldest_s)
     empty = {lane: LaneHealth(lane, 0, 0, 0, None) for lane in settings.LANES}
-    return [replace(x, still_s=still.get(x.lane, 0.0)) for x in (empty | found).values()]
+    return [
+        replace(x, still_s=still[x.lane].total_seconds()) if x.lane in still else x
+        for x in (empty | found).values()
+    ]
 
 
 def _counts() -> tuple[int, int, int]:
     """Steps that wait for a person, runs of which nobody knows how they ended, expired leases."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT count(*) FROM runs_step WHERE state = 'waiting_approval'),"
-            " (SELECT count(*) FROM runs_run WHERE state = 'confirmation_unknown'),"
-            " (SELECT count(*) FROM runs_step"
-            "  WHERE state = 'running' AND lease_until < clock_timestamp())"
-        )
-        return cursor.fetchone()
+    return (
+        Step.objects.filter(state=State.WAITING_APPROVAL).count(),
+        Run.objects.filter(state=State.CONFIRMATION_UNKNOWN).count(),
+        Step.objects.filter(state=State.RUNNING, lease_until__lt=Now()).count(),
+    )
 
 
 def _breakers() -> list[BreakerHealth]:
-    fields = BreakerHealth.__slots__
-    rows = Breaker.objects.order_by("tool_name", "host").values_list(*fields)
+    names = BreakerHealth.__slots__
+    rows = Breaker.objects.order_by("tool_name", "host").values_list(*names)
     found = [BreakerHealth(*row) for row in rows]
     return sorted(found, key=lambda b: (b.state == "closed", b.tool_name))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Q, Value
+from django.db.models import Count, F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Now
 
 from apps.calls.domain.admission import Class
@@ -60,29 +60,38 @@ class Held:
 
 def deferred() -> list[Held]:
     """Deferred runs by job and class."""
-    return _held("state = 'accepted'", [])
+    return _held(Run.objects.filter(state=State.ACCEPTED))
 
 
 def shed() -> list[Held]:
     """What was turned away in the last quarter of an hour, by job and class."""
-    return _held(
-        "state = 'shed' AND created_at > clock_timestamp() - make_interval(secs => %s)",
-        [SHED_WITHIN_S],
-    )
+    lately = Now() - timedelta(seconds=SHED_WITHIN_S)
+    return _held(Run.objects.filter(state=State.SHED, created_at__gt=lately))
 
 
 _HELD = """
     SELECT job_slug, criticality_class, count(*), min(created_at), max(created_at),
         max(deferred_until), (array_agg(admission_reason ORDER BY created_at DESC))[1]
-    FROM (SELECT * FROM runs_run WHERE {which} ORDER BY created_at DESC LIMIT %s) held
-    GROUP BY 1, 2 ORDER BY 2 DESC, 3 DESC, 1
+    FROM ({seen}) seen GROUP BY 1, 2 ORDER BY 2 DESC, 3 DESC, 1
+"""
+_PARKED = """
+    SELECT waits_for, count(*) FROM ({seen}) seen WHERE waits_for <> ''
+    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20
 """
 
 
-def _held(which: str, params: list[Any]) -> list[Held]:
+def _held(rows: QuerySet[Run]) -> list[Held]:
+    columns = ("job_slug", "criticality_class", "created_at", "deferred_until", "admission_reason")
+    latest = rows.order_by("-created_at").values(*columns)
+    return [Held(job, Class(cls), *rest) for job, cls, *rest in _grouped(latest, _HELD)]
+
+
+def _grouped(rows: QuerySet[Any, dict[str, Any]], statement: str) -> list[tuple[Any, ...]]:
+    """The first ``LOOKED_AT`` of some rows, grouped: the ORM groups nothing that it has cut off."""
+    seen, params = rows[:LOOKED_AT].query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(_HELD.format(which=which), [*params, LOOKED_AT])
-        return [Held(job, Class(cls), *rest) for job, cls, *rest in cursor.fetchall()]
+        cursor.execute(statement.format(seen=seen), params)
+        return cursor.fetchall()
 
 
 @dataclass(slots=True)
@@ -164,16 +173,10 @@ def _running() -> list[tuple[str, int]]:
     return list(at_work.values_list("tool").annotate(n=Count("*")))
 
 
-def parked() -> list[tuple[str, int]]:
-    """What queued steps wait for besides a worker, most first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT waits_for, count(*) FROM (SELECT waits_for FROM runs_step"
-            " WHERE state = 'queued' LIMIT %s) seen WHERE waits_for <> ''"
-            " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
-            [LOOKED_AT],
-        )
-        return cursor.fetchall()
+def parked() -> list[tuple[Any, ...]]:
+    """What queued steps wait for besides a worker, most first, and how many."""
+    queued = Step.objects.filter(state=State.QUEUED).order_by().values("waits_for")
+    return _grouped(queued, _PARKED)
 
 
 def caps() -> list[Cap]:

@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from apps.audit.fanout import CHANNEL
 from apps.runs.domain.bells import bell_of
+from apps.runs.services.workers import beat_nothing
 
 PROBE_SECONDS = 1.0
 NOTHING = b"[]"  # a message of no ticks: whoever hears it does nothing
@@ -141,10 +142,7 @@ def of_database(*, writes: bool = True) -> ServerRefusal | None:
                 detail = f"lacking: {', '.join(lacking)}"
                 return ServerRefusal(NO_RIGHTS, GRANT, detail)
             if writes:
-                cursor.execute(
-                    "UPDATE runs_worker SET seen_at = seen_at WHERE name ="
-                    " (SELECT name FROM runs_worker LIMIT 1 FOR UPDATE SKIP LOCKED)"
-                )
+                beat_nothing()
     except (DatabaseError, InterfaceError) as error:
         return _reading(error)
     return None

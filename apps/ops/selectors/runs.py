@@ -10,17 +10,19 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
 
 from apps.catalog.models import Domain, Job, Tool
 from apps.outcomes.domain.counting import CountsAs
 from apps.outcomes.domain.tally import Tally
-from apps.outcomes.selectors.counted import counted_as, not_forked, shown, sums
+from apps.outcomes.selectors.counted import Percentile, counted_as, not_forked, shown, sums
+from apps.outcomes.selectors.outcomes import DateBin
 from apps.oversight.models import Approval
 from apps.oversight.selectors import GIVEN
 from apps.policy.models import Decision
+from apps.runs.domain.results import AttemptOutcome
 from apps.runs.domain.states import NEEDS_A_PERSON, UNSETTLED, State
-from apps.runs.models import Run, Step
+from apps.runs.models import Attempt, Run, Step
 from apps.web.domain.quantities import MICRO, cost_words
 
 PAGE = 50
@@ -306,8 +308,7 @@ def histogram(wanted: RunFilter, *, now: datetime) -> list[Bucket]:
     while start < until:
         buckets[start] = Bucket(start, start + width)
         start += width
-    binned = RawSQL("date_bin(%s, runs_run.created_at, %s)", [width, origin])
-    rows = rows.annotate(bucket=binned, shown=shown())
+    rows = rows.annotate(bucket=DateBin("created_at", width, origin), shown=shown())
     for bucket, state, n in rows.values_list("bucket", "shown").annotate(n=Count("*")).order_by():
         if bucket in buckets:
             buckets[bucket].counts[state] = n
@@ -333,14 +334,12 @@ class Facets:
 
 def facets() -> Facets:
     """Four queries, independent of how many runs there are."""
+    columns = ("agent_label", "outcome", "error_class", "source", "contract_number")
+    latest = Run.objects.order_by("-created_at", "-id").values(*columns)[:FACET_WINDOW]
+    rows, params = latest.query.sql_with_params()
+    found = ", ".join(f"array_agg(DISTINCT {name})" for name in columns)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT array_agg(DISTINCT agent_label), array_agg(DISTINCT outcome),"
-            " array_agg(DISTINCT error_class), array_agg(DISTINCT source),"
-            " array_agg(DISTINCT contract_number) FROM (SELECT agent_label, outcome, error_class,"
-            " source, contract_number FROM runs_run ORDER BY created_at DESC, id DESC LIMIT %s) r",
-            [FACET_WINDOW],
-        )
+        cursor.execute(f"SELECT {found} FROM ({rows}) latest", params)  # noqa: S608  # the columns above
         seen = [[value for value in values or () if value] for values in cursor.fetchone()]
     return Facets(
         *seen,
@@ -377,19 +376,23 @@ class ToolHealth:
 
 def tool_health(domain: str, name: str) -> ToolHealth:
     """Calls, errors and latency of one tool over 24 hours, in one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(a.id), count(*) FILTER (WHERE a.outcome IN ('retryable', 'timeout')),"
-            " count(*) FILTER (WHERE a.outcome = 'unknown'),"
-            " count(*) FILTER (WHERE a.outcome = 'tool_error'),"
-            " percentile_cont(0.5) WITHIN GROUP (ORDER BY a.duration_ms),"
-            " percentile_cont(0.95) WITHIN GROUP (ORDER BY a.duration_ms)"
-            " FROM runs_step s JOIN runs_run r ON r.id = s.run_id AND r.domain_slug = %s"
-            " JOIN runs_attempt a ON a.step_id = s.id AND a.ended_at IS NOT NULL"
-            " WHERE s.tool_name = %s AND s.created_at > clock_timestamp() - interval '24 hours'",
-            [domain, name],
+    ended = Attempt.objects.filter(
+        ended_at__isnull=False,
+        step__tool_name=name,
+        step__created_at__gt=Now() - timedelta(hours=24),
+        step__run__domain_slug=domain,
+    )
+    failed = [AttemptOutcome.RETRYABLE, AttemptOutcome.TIMEOUT]
+    return ToolHealth(
+        **ended.aggregate(
+            calls=Count("*"),
+            failed=Count("pk", filter=Q(outcome__in=failed)),
+            unknown=Count("pk", filter=Q(outcome=AttemptOutcome.UNKNOWN)),
+            refused=Count("pk", filter=Q(outcome=AttemptOutcome.TOOL_ERROR)),
+            p50_ms=Percentile("duration_ms", 0.5),
+            p95_ms=Percentile("duration_ms", 0.95),
         )
-        return ToolHealth(*cursor.fetchone())
+    )
 
 
 def newest_at() -> datetime | None:

@@ -5,11 +5,34 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
-from django.db.models import BooleanField, Case, Count, ExpressionWrapper, F, Q, When
+from django.db.models import (
+    Aggregate,
+    BooleanField,
+    Case,
+    Count,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Q,
+    When,
+)
 
 from apps.outcomes.domain.counting import BY_OUTCOME, BY_STATE, FINISHED, TIMED, CountsAs
 from apps.runs.domain.results import RunSource
+
+
+class Percentile(Aggregate):
+    """PostgreSQL's percentile_cont."""
+
+    name = "percentile"
+    function = "percentile_cont"
+    template = "percentile_cont(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+    def __init__(self, expression: Any, fraction: float, **extra: Any) -> None:
+        super().__init__(expression, fraction=float(fraction), **extra)
 
 
 def counted_as(*kinds: CountsAs) -> Q:

@@ -110,8 +110,8 @@ class DateBin(Func):
     function = "date_bin"
     output_field = DateTimeField()
 
-    def __init__(self, column: str, width: timedelta) -> None:
-        super().__init__(Value(width), F(column), Value(ORIGIN))
+    def __init__(self, column: str, width: timedelta, origin: datetime = ORIGIN) -> None:
+        super().__init__(Value(width), F(column), Value(origin))
 
 
 def bucket_width(span: timedelta) -> timedelta:

@@ -67,6 +67,16 @@ def renew_leases(tokens: Sequence[int], *, lease_s: float) -> int:
     return journal.renew(tokens, lease_s=lease_s) if tokens else 0
 
 
+def beat_nothing() -> None:
+    """Write the row of a process as it is, which is what its sign of life does to the database.
+    One that is being written is passed over."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE runs_worker SET seen_at = seen_at WHERE name ="
+            " (SELECT name FROM runs_worker LIMIT 1 FOR UPDATE SKIP LOCKED)"
+        )
+
+
 @command
 def give_back(owner: str) -> int:
     """Let others take at once what ``owner`` holds and has caused nothing with; a mutation that was
