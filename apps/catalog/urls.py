@@ -6,6 +6,8 @@ from apps.catalog.views import beginning, drafts, entries, offers, pages, server
 
 app_name = "catalog"
 _DRAFT = "jobs/<slug:slug>/draft/"
+# Pages of floors below lead here by these names: they and what they take stay.
+OFFERED = frozenset({"catalog:new_policy"})
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.index, name="index"),
     path("new/job/", beginning.job, name="new_job"),

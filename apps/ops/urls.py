@@ -17,6 +17,20 @@ from apps.ops.views import (
 )
 
 app_name = "runs"
+# Pages of floors below lead here by these names: they and what they take stay.
+OFFERED = frozenset(
+    {
+        "runs:conversation",
+        "runs:detail",
+        "runs:edit_held",
+        "runs:for_job",
+        "runs:held",
+        "runs:job_stats",
+        "runs:model_turns",
+        "runs:tool_health",
+        "runs:undo",
+    }
+)
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", listing.index, name="list"),
     path("news/", listing.news, name="news"),

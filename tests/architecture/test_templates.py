@@ -7,9 +7,11 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.urls import URLResolver, get_resolver
 
 from apps.accounts import registry
 
@@ -61,6 +63,47 @@ def may_take(owner: str, part: str) -> bool:
     return owner not in NOBODYS and FLOORS[owner] < FLOORS[part]
 
 
+def apps_of_names(within: URLResolver | None = None, app: str = "") -> dict[str, str]:
+    """Namespace of addresses → the app whose ``urls`` they stand in, or else whose views answer."""
+    found = {}
+    for one in (within or get_resolver()).url_patterns:
+        if not isinstance(one, URLResolver):
+            continue
+        module = getattr(one.urlconf_name, "__name__", "") or _view(one) or f"apps.{app}"
+        above = module.split(".")[1] if module.startswith("apps.") else app
+        if one.namespace and above:
+            found[one.namespace] = above
+        found |= apps_of_names(one, above)
+    return found
+
+
+def _view(resolver: URLResolver) -> str:
+    first = resolver.url_patterns[0]
+    name = getattr(first, "lookup_str", "")
+    return name if name.startswith("apps.") else ""
+
+
+NAMESPACES = apps_of_names()
+
+
+def offered() -> set[str]:
+    """Addresses that apps offer to floors below, and those that the navigation leads to."""
+    modules = [import_module(f"apps.{app}.urls") for app in set(NAMESPACES.values())]
+    names = {name for module in modules for name in getattr(module, "OFFERED", ())}
+    return names | {entry.name for entry in registry.entries()}
+
+
+def leads_up(owner: str, name: str) -> bool:
+    """Whether a link of this folder's pages leads to a floor above, or anywhere at all from what
+    belongs to nobody but to its people's own pages."""
+    app = NAMESPACES[name.partition(":")[0]]
+    return app != "accounts" if owner in NOBODYS else FLOORS[app] < FLOORS[owner]
+
+
+def links(text: str) -> set[str]:
+    return set(re.findall(r"""{%\s*url\s+['"]([\w:-]+)['"]""", text))
+
+
 def pages() -> list[str]:
     return sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html"))
 
@@ -86,6 +129,43 @@ def test_a_template_takes_parts_from_nowhere_above(page: str) -> None:
     parts = taken((TEMPLATES / page).read_text())
 
     assert [part for part in parts if not may_take(folder(page), folder(part))] == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_link_leads_up_only_to_what_is_offered(page: str) -> None:
+    """To a page of its own floor or one below; further up to what that app offers in its ``urls``,
+    or has put into the navigation."""
+    found = {name for name in links((TEMPLATES / page).read_text()) if leads_up(folder(page), name)}
+
+    assert found - offered() == set()
+
+
+def test_what_is_offered_is_used() -> None:
+    used = {
+        name
+        for page in pages()
+        for name in links((TEMPLATES / page).read_text())
+        if leads_up(folder(page), name)
+    }
+
+    stated = offered() - {entry.name for entry in registry.entries()}
+    assert stated <= used, "take it off the list"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "up"),
+    [
+        ("catalog", "runs:detail", True),
+        ("catalog", "catalog:job", False),
+        ("ops", "approvals:detail", False),
+        ("ops", "rest:openapi-json", True),
+        ("components", "accounts:settings", False),
+        ("", "runs:list", True),
+    ],
+)
+def test_links_are_told_by_the_floor_that_they_lead_to(owner: str, name: str, up: bool) -> None:
+    assert leads_up(owner, name) is up
+    assert links(f"{{% url '{name}' pk as x %}}{{% url \"{name}\" %}}") == {name}
 
 
 def test_what_stands_on_every_page_is_named_by_its_app() -> None:
