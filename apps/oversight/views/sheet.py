@@ -48,17 +48,13 @@ def queue(request: HttpRequest) -> HttpResponse:
         "risk_levels": sorted(RISKS.items()),
         "is_filtered": _is_filtered(filters),
         "pace": selectors.pace_of(user),
+        "last": None if rows else selectors.last_decision(),
+        "counts": selectors.counts(user, filters),
     }
-    context["counts"] = selectors.counts(user, filters)
     if getattr(request, "htmx", False):
-        context |= {"is_part": True, "last": selectors.last_decision() if not rows else None}
-        return render(request, "oversight/_list.html", context)
-    context |= {
-        "sorts": sorting.WORDS,
-        "choices": selectors.choices(filters.tab),
-        "is_hurried": rules.is_hurried(context["pace"].last_hour),
-        "last": selectors.last_decision() if not rows else None,
-    }
+        return render(request, "oversight/_list.html", context | {"is_part": True})
+    context |= {"sorts": sorting.WORDS, "choices": selectors.choices(filters.tab)}
+    context["is_hurried"] = rules.is_hurried(context["pace"].last_hour)
     opened = _opened(request)
     context |= _sheet(request, opened) if opened else {}
     return render(request, "oversight/queue.html", context)
