@@ -48,6 +48,8 @@ GUARDS = (
     Guard("approvals_escalation"),
     Guard("approvals_reversal"),
     Guard("approvals_edit"),
+    Guard("approvals_table", fixed=("id", "user_id", "opened_at")),
+    Guard("approvals_tablerow", changes=("result", "words")),
 )
 
 SIGNER = Signer("apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from apps.oversight.domain import sorting, storms
 from apps.oversight.domain.ladder import NOTE_MOST
 from apps.oversight.domain.reading import PARTS
 from apps.oversight.domain.rules import REASON_MOST
+from apps.oversight.domain.together import MOST as TABLE_MOST
 from apps.oversight.selectors import FIRST, REST, Filters
 
 TABS = (
@@ -24,6 +26,7 @@ TABS = (
     ("expired", "Expired"),
 )
 CONFIRM_MOST = 100
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class DecideForm(forms.Form):
@@ -48,6 +51,22 @@ class LookForm(forms.Form):
 
     def clean_told(self) -> list[str]:
         return str(self.cleaned_data["told"]).split(",")
+
+
+class RowsForm(forms.Form):
+    rows = forms.TypedMultipleChoiceField(coerce=UUID)
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        # Any ids: whether they are rows of the table is asked of the table.
+        sent = data.getlist("rows") if data is not None else []
+        ids = [text for text in sent[: 4 * TABLE_MOST] if UUID_TEXT.fullmatch(text)]
+        self.fields["rows"].choices = [(text, text) for text in ids]  # type: ignore[attr-defined]
+
+
+class AnswerTableForm(RowsForm):
+    answer = forms.ChoiceField(choices=[("approve", "approve"), ("reject", "reject")])
+    reason = forms.CharField(required=False, max_length=REASON_MOST, strip=True)
 
 
 class ClaimForm(forms.Form):

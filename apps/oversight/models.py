@@ -287,6 +287,52 @@ class Reading(models.Model):
         ]
 
 
+class Table(models.Model):
+    """Alike requests that one person was given to decide at once: see ``domain/together.py``. It is
+    answered once; each row of it is an answer of its own, whose vote's nonce is the table's id."""
+
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    opened_at = models.DateTimeField(db_default=Now())
+    answer = models.CharField(max_length=10, blank=True)  # approve, reject
+    reason = models.TextField(blank=True)
+    answered_at = models.DateTimeField(null=True)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(answered_at=None, answer="")
+                | models.Q(answered_at__isnull=False, answer__in=["approve", "reject"]),
+                name="approvals_table_answered_once",
+            )
+        ]
+
+
+class TableRow(models.Model):
+    """One request of a table, as it was asked when the table was given."""
+
+    table = models.ForeignKey(Table, on_delete=models.PROTECT, related_name="rows")
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="+")
+    place = models.PositiveSmallIntegerField()
+    digest = models.CharField(max_length=64)
+    singly = models.TextField(blank=True)  # why it can't be decided here
+    # What became of it: the state that its answer led to, or why there is none; unchosen if empty.
+    result = models.CharField(max_length=20, blank=True)
+    words = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["place"]
+        constraints = [
+            models.UniqueConstraint(fields=["table", "approval"], name="approvals_table_row_once"),
+            # What has to be decided singly has no answer from a table.
+            models.CheckConstraint(
+                condition=models.Q(singly="") | models.Q(result=""),
+                name="approvals_table_row_singly",
+            ),
+        ]
+
+
 class Escalation(models.Model):
     """Somebody was called about a question: by the clock at a rung of its ladder, or by a person.
     Each rung is climbed once."""

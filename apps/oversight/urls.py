@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.oversight.views import second_look, storms
+from apps.oversight.views import second_look, storms, together
 from apps.oversight.views import sheet as views
 
 app_name = "approvals"
@@ -22,4 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:approval_id>/release/", views.release, name="release"),
     path("<uuid:approval_id>/escalate/", views.escalate, name="escalate"),
     path("<uuid:approval_id>/after/", views.after, name="after"),
+    path("<uuid:approval_id>/together/", together.begin, name="together"),
+    path("together/<uuid:table_id>/", together.table, name="table"),
+    path("together/<uuid:table_id>/seen/", together.seen, name="table_seen"),
+    path("together/<uuid:table_id>/answer/", together.answer, name="table_answer"),
+    path("together/<uuid:table_id>/undo/", together.undo, name="table_undo"),
 ]

@@ -13,7 +13,7 @@ from apps.audit import services as audit
 from apps.audit.domain.actors import GATE
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
 from apps.kernel.statements import database_now
-from apps.kernel.transactions import command
+from apps.kernel.transactions import command, participant
 from apps.oversight.domain import confirming, reading, rules
 from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
@@ -53,13 +53,13 @@ def decide(
     its person has looked at that, or that was not confirmed. Without a page it is a scripted
     reviewer's, to whom nothing is shown."""
     answer = rules.ProposedVote(user.pk, user.role, approve, reason, digest)
-    approval = _decide(approval_id, user, answer, _Sent(nonce, dwell_ms, page))
+    approval = _decide(approval_id, user, answer, Sent(nonce, dwell_ms, page))
     approval.refresh_from_db()  # once the run has been told: it waits for nobody's reading
     return approval
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class Sent:
     """How an answer came."""
 
     nonce: str
@@ -68,7 +68,13 @@ class _Sent:
 
 
 @command
-def _decide(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: _Sent) -> Approval:
+def _decide(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: Sent) -> Approval:
+    return take(approval_id, user, answer, sent)
+
+
+@participant
+def take(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: Sent) -> Approval:
+    """Record one answer within the transaction of whoever records several; see ``decide``."""
     # The row lock makes those who answer at once take turns, so that votes are counted exactly.
     require_able(user)
     approval = locked(approval_id)
@@ -183,7 +189,7 @@ def _vote(
     approval: Approval,
     user: User,
     answer: rules.ProposedVote,
-    sent: _Sent,
+    sent: Sent,
     *,
     read: reading.SheetRead | None,
     now: datetime,

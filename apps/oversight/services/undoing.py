@@ -17,7 +17,7 @@ from apps.audit import services as audit
 from apps.audit.domain.actors import SWEEPER
 from apps.kernel.apart import Aside, deal
 from apps.kernel.errors import ConflictError, NotPermittedError
-from apps.kernel.transactions import command
+from apps.kernel.transactions import command, participant
 from apps.oversight.domain import rules
 from apps.oversight.models import Approval, Reversal, Vote
 from apps.oversight.services.deciding import GRACE, require_able
@@ -31,6 +31,12 @@ TOO_LATE = "It is too late to take it back: the step goes on. What it does can b
 def undo(*, approval_id: UUID, user: User) -> Approval:
     """Take an approval back within its time: the question waits again, for everybody's answer.
     Whoever comes too late gets a ConflictError. Anybody who may decide can."""
+    return take_back(approval_id, user)
+
+
+@participant
+def take_back(approval_id: UUID, user: User) -> Approval:
+    """``undo`` within the transaction of whoever takes several back."""
     require_able(user)
     approval = locked(approval_id)
     if not rules.may_decide(user.role, approval.asked_roles):

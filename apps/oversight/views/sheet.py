@@ -23,6 +23,7 @@ from apps.oversight import forms, selectors, services
 from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
 from apps.oversight.selectors import edits, storms
+from apps.oversight.selectors import together as tables
 from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
@@ -32,8 +33,7 @@ from apps.web.domain.words import RISKS
 @requires("approvals.view")
 def queue(request: HttpRequest) -> HttpResponse:
     """The list; with ``open`` in the address, one question beside it."""
-    user = cast(User, request.user)
-    filters = forms.filters_from(request.GET)
+    user, filters = cast(User, request.user), forms.filters_from(request.GET)
     folds = storms.storms(filters, user)
     rows, next_key = selectors.queue(filters, user, but=storms.these([f.key for f in folds]))
     context = {
@@ -115,6 +115,11 @@ def _drawn(
     return render(request, name, _sheet(request, approval, **more), status=status)
 
 
+def drawn(request: HttpRequest, approval_id: UUID, **more: Any) -> HttpResponse:
+    """The sheet of a question, for pages that lead back to it."""
+    return _drawn(request, _one(approval_id), **more)
+
+
 def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
     """What the sheet is drawn from, for a person who is given it now: the server notes when, and
     who was given one whose evidence matters, whichever page it stands on."""
@@ -130,6 +135,7 @@ def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, A
         "parts_seen": sorted(read.seen),
         "ready_at": ready_at,
         **looked_at(found["repeats"], row),
+        "has_alike": tables.has_alike(approval),
     }
 
 

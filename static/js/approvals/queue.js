@@ -24,6 +24,12 @@ const edit = async () => {
   else refuse("There is nothing to edit here.");
 };
 
+const together = () => {
+  const button = $("#together");
+  if (button) button.click();
+  else refuse("Nothing like it waits that could be decided with it.");
+};
+
 const bindKeys = () => {
   window.tower.keys(area, {
     j: () => move(1),
@@ -34,6 +40,7 @@ const bindKeys = () => {
     "!": () => hold(ensure().then(openNote)),
     e: () => hold(edit()),
     z: () => undo(),
+    b: () => hold(ensure().then(together)),
     ".": () => showNew(),
     "/": () => $("#q")?.focus(),
   });

@@ -1,0 +1,78 @@
+"""Requests that can be decided in one table, and the tables that people were given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from apps.accounts.models import User
+from apps.oversight.domain.reading import MEDIUM
+from apps.oversight.domain.together import MOST, kind_of
+from apps.oversight.models import Approval, Reading, Table, TableRow
+
+LOOKED_AT = 200  # requests about the same tool that are compared with one
+
+
+def alike(approval: Approval) -> list[Approval]:
+    """The request, and those that wait with the same tool, contract, policy, rules and people, the
+    one that is due first before others; at most as many as a table holds. None where it can't be
+    decided in one."""
+    if approval.state != Approval.State.PENDING or approval.risk > MEDIUM:
+        return []
+    wanted = _kind(approval)
+    rows = _candidates(approval).select_related("claimed_by").order_by("expires_at", "pk")
+    others = [row for row in rows[:LOOKED_AT] if _kind(row) == wanted]
+    return [approval, *others][:MOST]
+
+
+def has_alike(approval: Approval) -> bool:
+    """Whether others wait that may be decided with it, as far as one look tells."""
+    return approval.risk <= MEDIUM and _candidates(approval).exists()
+
+
+def _candidates(approval: Approval) -> QuerySet[Approval]:
+    in_time = Q(expires_at__gt=Now()) | Q(ends_at__gt=Now())
+    return Approval.objects.filter(
+        in_time,
+        state=Approval.State.PENDING,
+        risk__lte=MEDIUM,
+        domain_slug=approval.domain_slug,
+        job_slug=approval.job_slug,
+        contract_number=approval.contract_number,
+        tool_name=approval.tool_name,
+        votes_required=approval.votes_required,
+    ).exclude(pk=approval.pk)
+
+
+def _kind(row: Approval) -> tuple[object, ...]:
+    return (*kind_of(row.bound_to, row.rules), frozenset(row.asked_roles))
+
+
+@dataclass(frozen=True, slots=True)
+class TableLine:
+    """One row of a table: what was asked, how it stands now, and which parts of it were seen."""
+
+    row: TableRow
+    approval: Approval
+    seen: Reading | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be chosen here."""
+        return not self.row.singly and self.approval.state == Approval.State.PENDING
+
+
+def table_of(table_id: UUID, user: User) -> Table | None:
+    """A table that this person was given; nothing for anybody else's."""
+    return Table.objects.select_related("user").filter(pk=table_id, user=user).first()
+
+
+def lines_of(table: Table) -> list[TableLine]:
+    """The rows of a table in its order. Two queries."""
+    rows = table.rows.select_related("approval__claimed_by", "approval__decided_by")
+    found = Reading.objects.filter(user=table.user, approval__in=rows.values("approval"))
+    seen = {(reading.approval_id, reading.digest): reading for reading in found}
+    return [TableLine(row, row.approval, seen.get((row.approval_id, row.digest))) for row in rows]
