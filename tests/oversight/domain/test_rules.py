@@ -95,3 +95,34 @@ def test_the_button_says_what_happens() -> None:
     assert label.startswith("Approve: Refund $1,240.00")
     assert label.endswith("…")
     assert len(label) <= len("Approve: ") + 40
+
+
+EDIT = replace(NO, reason="half of it was used")
+
+
+@pytest.mark.parametrize(
+    ("standing", "answer", "wanted"),
+    [
+        (PENDING, EDIT, None),
+        (replace(PENDING, parties={1: "asked for this run"}), EDIT, None),
+        (replace(PENDING, denied=True), EDIT, None),
+        (PENDING, replace(EDIT, reason=" "), "reason"),
+        (replace(PENDING, risk=3), replace(EDIT, reason="ok"), "reason"),
+        (PENDING, replace(EDIT, digest="other"), "digest"),
+        (PENDING, replace(EDIT, role="auditor"), "role"),
+        (replace(PENDING, state="granted"), EDIT, "decided"),
+        (replace(PENDING, expires_at=NOW), EDIT, "expired"),
+        (replace(PENDING, claimed_by=2, claimed_until=NOW + timedelta(1)), EDIT, "claimed"),
+    ],
+)
+def test_who_may_edit_and_when(
+    standing: ApprovalStatus, answer: ProposedVote, wanted: str | None
+) -> None:
+    refused = rules.why_no_edit(standing, answer, NOW)
+    assert (refused.code if refused else None) == wanted
+
+
+def test_what_policy_denies_can_be_rejected_and_not_approved() -> None:
+    denied = replace(PENDING, denied=True)
+    assert code(denied, YES) == "denied"
+    assert code(denied, NO) is None
