@@ -7,6 +7,7 @@ interface.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from django.db.models import (
     Min,
     Model,
     Q,
+    QuerySet,
     Sum,
     Value,
 )
@@ -39,16 +41,18 @@ from apps.catalog.models import (
     ToolServerDraft,
 )
 from apps.outcomes.domain.tally import Tally
-from apps.outcomes.kpis import Human
+from apps.outcomes.kpis import EditedField, Human
 from apps.outcomes.selectors.counted import Percentile, not_forked, sums, timed
 from apps.outcomes.selectors.outcomes import RunsInScope
-from apps.oversight.models import Approval, Reversal, Vote
+from apps.oversight.domain.editing import changed_names
+from apps.oversight.models import Approval, Edit, Reversal, Vote
 from apps.oversight.selectors import DECIDED, GIVEN
 from apps.policy.models import Decision, PolicyDraft, PolicyVersion
 from apps.runs.models import Run, Step
 
 HOLD, DENY = "hold", "deny"
 MOST_MARKS = 200
+MOST_EDITS = 5_000  # that are looked into, the latest of each call first
 
 
 def human(scope: RunsInScope) -> Human:
@@ -79,7 +83,30 @@ def human(scope: RunsInScope) -> Human:
         dwell_p50_s=None if dwell["p50"] is None else dwell["p50"] / 1000,
         dwell_total_s=dwell["total"] / 1000,
         dwell_n=dwell["n"],
+        **_edited(asked),
     )
+
+
+def _edited(asked: QuerySet[Approval]) -> dict[str, Any]:
+    """What people changed of the calls that they were asked about, by field: what is not as it was
+    proposed in the end."""
+    held = dict(asked.values_list("tool_name").annotate(Count("step_id", distinct=True)))
+    first: dict[Any, Edit] = {}
+    last: dict[Any, Edit] = {}
+    edits = Edit.objects.filter(step_id__in=asked.values("step_id")).select_related("approval")
+    for edit in edits.order_by("-number")[:MOST_EDITS]:
+        last.setdefault(edit.step_id, edit)
+        first[edit.step_id] = edit
+    counted = Counter(
+        (edit.approval.tool_name, name)
+        for step_id, edit in first.items()
+        for name in changed_names(edit.before, last[step_id].after)
+    )
+    fields = tuple(
+        EditedField(tool, name if name.isprintable() else ascii(name), n, held.get(tool, n))
+        for (tool, name), n in sorted(counted.items(), key=lambda f: (-f[1], f[0]))
+    )
+    return {"held": sum(held.values()), "edited": len(first), "edited_fields": fields}
 
 
 def _undone_steps() -> Any:

@@ -20,6 +20,16 @@ from apps.web.domain.quantities import DASH, MICRO, cost_words, measured_words
 
 
 @dataclass(frozen=True, slots=True)
+class EditedField:
+    """How many held calls of a tool people changed one argument of, of how many were held."""
+
+    tool: str
+    name: str
+    edited: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
 class Human:
     """What people gave to the scope: answers, visible seconds, waiting."""
 
@@ -36,6 +46,9 @@ class Human:
     dwell_n: int = 0
     taken_back: int = 0  # approvals, before anything was carried out
     undone: int = 0  # approved steps that were undone after
+    held: int = 0  # calls, however often people were asked about each
+    edited: int = 0  # of them, by people before they were decided
+    edited_fields: Sequence[EditedField] = ()  # the most often changed first
 
     @property
     def reversed(self) -> int:

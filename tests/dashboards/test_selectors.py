@@ -12,8 +12,9 @@ from apps.catalog.models import ContractVersion, Job
 from apps.dashboards import selectors
 from apps.dashboards.selectors import RuleCount
 from apps.documents import selectors as documents
-from apps.outcomes.kpis import Human
+from apps.outcomes.kpis import EditedField, Human
 from apps.outcomes.selectors.outcomes import RunsInScope
+from apps.oversight.models import Approval, Edit
 from tests.dashboards.rows import NOON, Shop, contract_document
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +56,39 @@ def test_human_counts_the_cohorts_questions(refunds: Shop, people: dict[str, Any
         dwell_p50_s=5.0,
         dwell_total_s=10.0,
         dwell_n=2,
+        held=5,
     )
+
+
+def test_edits_are_counted_by_argument_once_a_call(refunds: Shop, people: dict[str, Any]) -> None:
+    runs = refunds.runs(3, "refund")
+    for run in runs:
+        refunds.ask(run, "void")
+    first, second, _ = Approval.objects.order_by("pk")
+
+    def edit(approval: Approval, number: int, before: Any, after: Any) -> None:
+        Edit.objects.create(
+            approval=approval,
+            run_id=approval.run_id,
+            step_id=first.step_id if number == 2 else approval.step_id,
+            number=number,
+            by=people["operator"],
+            reason="x",
+            before=before,
+            after=after,
+        )
+
+    edit(first, 1, {"cents": 5, "note": "a", "to": 1}, {"cents": 4, "note": "a", "to": 2})
+    edit(second, 2, {"cents": 4, "note": "a", "to": 2}, {"cents": 4, "note": "b", "to": 1})
+
+    found = selectors.human(scope())
+
+    assert (found.held, found.edited) == (3, 1)
+    tool = first.tool_name
+    assert found.edited_fields == (
+        EditedField(tool, "cents", 1, 3),
+        EditedField(tool, "note", 1, 3),
+    ), "what was put back is not edited"
 
 
 def test_human_of_nothing_is_zero(db: None) -> None:

@@ -22,7 +22,7 @@ from apps.dashboards.forms import BY, address, iso
 from apps.dashboards.selectors import DENY, HOLD
 from apps.outcomes.domain.counting import FINISHED, TIMED, CountsAs, Share, percent, shown_as
 from apps.outcomes.domain.tally import DIMENSIONS, Cell, Key, Tally, tally_by, target_of
-from apps.outcomes.kpis import KPIS
+from apps.outcomes.kpis import KPIS, EditedField
 from apps.policy.domain.unknown import NAMES, SENTENCE
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
@@ -30,6 +30,7 @@ from apps.web.domain.quantities import DASH, MICRO, cost_words, measured_words
 from apps.web.domain.words import state_look
 
 log = logging.getLogger(__name__)
+MOST_FIELDS = 5  # of edited calls that are named
 
 # Four told apart by colour and pattern; what is rare is named where it occurs; the rest is "other".
 STACK: dict[str, tuple[str, str]] = {
@@ -454,8 +455,17 @@ def approvals(reading: ChartReading) -> Panel:
         ("Waiting, p95", measured_words(human.wait_p95_s)),
         ("Dwell, median", measured_words(human.dwell_p50_s)),
         ("Reversed", f"{human.reversed:,}: {human.taken_back:,} in time, {human.undone:,} after"),
+        ("Edited before", f"{human.edited:,} of {human.held:,} calls"),
+        *(
+            (f"Edited: {f.tool} {f.name}"[:80], _share(f))
+            for f in human.edited_fields[:MOST_FIELDS]
+        ),
     ]
     return panel
+
+
+def _share(field: EditedField) -> str:
+    return f"{field.edited:,} of {field.held:,} ({percent(field.edited / field.held)})"
 
 
 Builder = Callable[[ChartReading], Panel]
