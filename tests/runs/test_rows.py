@@ -41,6 +41,7 @@ ROWS = [  # row, table, and what is no column of it
     (rows.EndedAttempt, Attempt, {}),
     (rows.NewReceipt, Receipt, {}),
     (rows.EndedStep, Step, STEP),
+    (rows.TakenStep, Step, {"old": "uuid", "new": "uuid"}),
     (rows.Retry, Step, STEP | PAID),
     (rows.NewMessage, Message, {}),
     (rows.GivenResult, RunResult, {}),

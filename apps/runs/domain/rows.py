@@ -148,6 +148,15 @@ class EndedStep:
 
 
 @dataclass
+class TakenStep:
+    """A step that a branch takes over from another one."""
+
+    old: UUID
+    new: UUID
+    disposition: str
+
+
+@dataclass
 class Retry:
     """A step that goes back to the queue for another try after ``delay_s``, and what its tool's
     budget pays for that. ``waits_for``: what it waits for beside the pause; ``cap_s``: the longest

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from apps.evidence.domain import crossing
 from apps.evidence.domain.crossing import Mutation
-from apps.kernel.statements import from_json
+from apps.kernel.statements import from_json, names, record, rows_as_json
 from apps.kernel.transactions import participant
 from apps.runs.domain import forking
 from apps.runs.domain.forking import Repeat
-from apps.runs.domain.rows import Owner
-from apps.runs.journal import execute, fetch, to_json
+from apps.runs.domain.results import Disposition
+from apps.runs.domain.rows import NewReceipt, NewStep, Owner, TakenStep
+from apps.runs.journal import execute, fetch
 from apps.runs.work import Claimed, Settled
 
 WAIT_S = 2.0  # how long a branch waits before it looks again whether the other one is done
@@ -42,46 +42,41 @@ def root_of(run_id: UUID, parent_root: UUID | None) -> UUID:
     return root
 
 
+# Of a new step: what a branch's own step has of itself, and what is of a step that is tried.
+_OWN = {
+    *("id", "run_id", "attempts_made", "intent_open", "compensates_id"),
+    *("waits_for", "wait_s", "lease_token"),
+}
+_COPY = f"""
+    INSERT INTO runs_step ({names(NewStep, but=_OWN)}, id, run_id, state, not_before, lease_owner,
+        attempts_made, lease_losses, intent_open, disposition, deduplicated_from,
+        inherited_from, result, created_at, finished_at)
+    SELECT {names(NewStep, but=_OWN, of="s.")}, v.new, %s, s.state, clock_timestamp(), '',
+        0, 0, false, v.disposition,
+        (SELECT w.new FROM jsonb_to_recordset(%s::jsonb) AS w(old uuid, new uuid)
+            WHERE w.old = s.deduplicated_from),
+        s.id, s.result, clock_timestamp(), clock_timestamp()
+    FROM jsonb_to_recordset(%s::jsonb) AS {record(TakenStep)}
+    JOIN runs_step s ON s.id = v.old AND s.run_id = %s
+"""  # noqa: S608  # the columns of types, no input
+_PROOF = {"step_id", "run_id", "evidence"}  # of a receipt: a branch's own
+_COPY_RECEIPTS = f"""
+    INSERT INTO runs_receipt ({names(NewReceipt, but=_PROOF)}, step_id, run_id, evidence,
+        received_at)
+    SELECT {names(NewReceipt, but=_PROOF, of="c.")}, v.new, %s, 'inherited', c.received_at
+    FROM jsonb_to_recordset(%s::jsonb) AS {record(TakenStep)}
+    JOIN runs_receipt c ON c.step_id = v.old
+"""  # noqa: S608  # the columns of types, no input
+
+
 @participant
-def copy_past(parent_id: UUID, run_id: UUID, *, steps: Sequence[Mapping[str, Any]]) -> None:
-    """Give a branch its past: steps (rows of old, new, disposition) with their receipts, as
-    ended steps of its own that were never tried here. Keys stay, so that what is inherited is
-    known by them; attempts, decisions and approvals stay with whoever made them."""
-    payload = to_json(list(steps))
-    execute(
-        """
-        INSERT INTO runs_step (id, run_id, seq, after_message, kind, tool_version_id, tool_name,
-            effect, idempotency, arguments, arguments_digest, idempotency_key, ref, state,
-            gate, decision_id, facts, preview, lane, priority, not_before, lease_owner,
-            attempts_made, lease_losses, intent_open, disposition, deduplicated_from,
-            inherited_from, result, error_class, error, created_at, finished_at)
-        SELECT v.new, %s, s.seq, s.after_message, s.kind, s.tool_version_id, s.tool_name,
-            s.effect, s.idempotency, s.arguments, s.arguments_digest, s.idempotency_key,
-            s.ref, s.state, s.gate, s.decision_id, s.facts, s.preview, s.lane, s.priority,
-            clock_timestamp(), '', 0, 0, false, v.disposition,
-            (SELECT w.new FROM jsonb_to_recordset(%s::jsonb) AS w(old uuid, new uuid)
-                WHERE w.old = s.deduplicated_from),
-            s.id, s.result, s.error_class, s.error, clock_timestamp(), clock_timestamp()
-        FROM jsonb_to_recordset(%s::jsonb) AS v(old uuid, new uuid, disposition text)
-        JOIN runs_step s ON s.id = v.old AND s.run_id = %s
-        """,
-        [run_id, payload, payload, parent_id],
-    )
-    _copy_receipts(run_id, payload)
-
-
-def _copy_receipts(run_id: UUID, payload: str) -> None:
-    execute(
-        """
-        INSERT INTO runs_receipt (step_id, run_id, idempotency_key, provider_ref,
-            response_digest, evidence, note, received_at)
-        SELECT v.new, %s, c.idempotency_key, c.provider_ref, c.response_digest, 'inherited',
-            c.note, c.received_at
-        FROM jsonb_to_recordset(%s::jsonb) AS v(old uuid, new uuid)
-        JOIN runs_receipt c ON c.step_id = v.old
-        """,
-        [run_id, payload],
-    )
+def copy_past(parent_id: UUID, run_id: UUID, *, steps: Sequence[TakenStep]) -> None:
+    """Give a branch its past: steps with their receipts, as ended steps of its own that were never
+    tried here. Keys stay, so that what is inherited is known by them; attempts, decisions and
+    approvals stay with whoever made them."""
+    payload = rows_as_json(steps)
+    execute(_COPY, [run_id, payload, payload, parent_id])
+    execute(_COPY_RECEIPTS, [run_id, payload])
 
 
 @participant
@@ -100,20 +95,17 @@ def copy_messages(parent_id: UUID, run_id: UUID, *, upto: int) -> None:
 @participant
 def inherit(steps: Sequence[Settled]) -> None:
     """Give steps that were answered with another branch's work its receipt."""
-    rows = [
-        {"old": s.inherited_from, "new": s.work.step_id, "run_id": s.work.run_id}
-        for s in steps
-        if s.inherited_from
-    ]
-    if not rows:
+    found = [(s.work, s.inherited_from) for s in steps if s.inherited_from]
+    if not found:
         return
     execute(
         "UPDATE runs_step s SET inherited_from = v.old"
-        " FROM jsonb_to_recordset(%s::jsonb) AS v(old uuid, new uuid) WHERE s.id = v.new",
-        [to_json(rows)],
+        " FROM unnest(%s::uuid[], %s::uuid[]) AS v(old, new) WHERE s.id = v.new",
+        [[old for _, old in found], [work.step_id for work, _ in found]],
     )
-    for row in rows:  # seldom more than one
-        _copy_receipts(row["run_id"], to_json([row]))
+    for work, old in found:  # seldom more than one
+        taken = TakenStep(old, work.step_id, Disposition.INHERITED)
+        execute(_COPY_RECEIPTS, [work.run_id, rows_as_json([taken])])
 
 
 @participant
@@ -122,7 +114,8 @@ def await_others(
 ) -> list[Claimed]:
     """Put those steps back whose very mutation another branch is carrying out; each says what it
     waits for and is looked at again soon. Returns the rest."""
-    rows, rest = [], []
+    put_back: list[tuple[UUID, int, str]] = []
+    rest = []
     for work in works:
         owner = owners.get((work.run_id, work.idempotency_key)) if work.mutates else None
         met = forking.repeat(owner, step_id=work.step_id, run_id=work.run_id)
@@ -131,17 +124,17 @@ def await_others(
             continue
         run = str(owner.run_id)[-8:]
         words = f"another branch, which is making this very change: step {owner.seq}, run {run}"
-        rows.append({"id": work.step_id, "token": work.lease_token, "words": words})
-    if rows:
+        put_back.append((work.step_id, work.lease_token, words))
+    if put_back:
         execute(
             """
             UPDATE runs_step s SET state = 'queued', waits_for = v.words,
                 not_before = clock_timestamp() + make_interval(secs => %s),
                 lease_token = NULL, lease_until = NULL, lease_owner = ''
-            FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, token bigint, words text)
+            FROM unnest(%s::uuid[], %s::bigint[], %s::text[]) AS v(id, token, words)
             WHERE s.id = v.id AND s.lease_token = v.token AND s.state = 'running'
             """,
-            [WAIT_S, to_json(rows)],
+            [WAIT_S, *(list(column) for column in zip(*put_back, strict=True))],
         )
     return rest
 
@@ -200,18 +193,15 @@ def _clear_failed(works: Sequence[Claimed], roots: Mapping[UUID, UUID]) -> None:
     execute(
         """
         DELETE FROM runs_intent i
-        USING jsonb_to_recordset(%s::jsonb) AS v(root uuid, run_id uuid, key text), runs_step s
+        USING unnest(%s::uuid[], %s::uuid[], %s::text[]) AS v(root, run_id, key), runs_step s
         WHERE i.run_id = v.root AND i.key = v.key AND s.id = i.step_id
           AND s.run_id <> v.run_id AND s.state = ANY(%s)
           AND (s.idempotency = 'keyed' OR s.attempts_made = 0)
         """,
         [
-            to_json(
-                [
-                    {"root": roots[w.run_id], "run_id": w.run_id, "key": w.idempotency_key}
-                    for w in works
-                ]
-            ),
+            [roots[w.run_id] for w in works],
+            [w.run_id for w in works],
+            [w.idempotency_key for w in works],
             sorted(forking.ENDED_WITHOUT_EFFECT),
         ],
     )

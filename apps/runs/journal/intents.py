@@ -85,12 +85,12 @@ def owners_of(pairs: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Owner
                 FROM runs_step u WHERE u.compensates_id = s.id HAVING count(*) > 0), s.state),
             s.disposition, s.result,
             s.idempotency, s.attempts_made
-        FROM jsonb_to_recordset(%s::jsonb) AS v(run_id uuid, key text)
+        FROM unnest(%s::uuid[], %s::text[]) AS v(run_id, key)
         JOIN runs_run r ON r.id = v.run_id
         JOIN runs_intent i ON i.run_id = coalesce(r.root_id, r.id) AND i.key = v.key
         JOIN runs_step s ON s.id = i.step_id
         """,
-        [_json({"run_id": run, "key": key} for run, key in pairs)],
+        [[run for run, _ in pairs], [key for _, key in pairs]],
     )
     return {
         (row[0], row[1]): Owner(*row[2:7], from_json(row[7]), *row[8:])  # the fields' order

@@ -20,6 +20,7 @@ from apps.kernel.transactions import after_commit, command, participant
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.forking import taken_over
 from apps.runs.domain.results import RunSource
+from apps.runs.domain.rows import TakenStep
 from apps.runs.domain.states import UNDER_WAY
 from apps.runs.journal import forking, results, tickets
 from apps.runs.models import Run, RunScript
@@ -117,10 +118,7 @@ def _take_over(found: lineage.ForkPlan, branch: Run) -> None:
     Run.objects.bulk_create([branch])
     RunScript.objects.create(run_id=branch.id, items=list(found.script.items))
     forking.copy_messages(found.run.id, branch.id, upto=found.upto)
-    steps = [
-        {"old": s.id, "new": new_id(), "disposition": taken_over(s.disposition)}
-        for s in found.taken
-    ]
+    steps = [TakenStep(s.id, new_id(), taken_over(s.disposition)) for s in found.taken]
     forking.copy_past(found.run.id, branch.id, steps=steps)
 
 
