@@ -67,6 +67,12 @@ def fields_of(schema: Any, arguments: Mapping[str, Any]) -> list[ArgumentField]:
     ]
 
 
+def beside(fields: Sequence[ArgumentField], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that have no field, there being so many: they stay as they are."""
+    names = {field.name for field in fields}
+    return {name: value for name, value in arguments.items() if name not in names}
+
+
 def _field(
     name: str, wanted: Any, arguments: Mapping[str, Any], *, is_needed: bool
 ) -> ArgumentField:

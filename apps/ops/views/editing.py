@@ -26,6 +26,7 @@ def edit_held(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return _drawn(request, held, fields)
     found, fields = arguments.read(fields, request.POST.dict())
+    found = arguments.beside(fields, held.arguments) | found
     others: list[str] = []
     if not any(field.error for field in fields):
         fields, others = arguments.judged(held.schema, found, fields)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apps.kernel import exactjson
-from apps.ops.domain.arguments import ArgumentField, fields_of, judged, read
+from apps.ops.domain.arguments import ArgumentField, beside, fields_of, judged, read
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -136,6 +136,16 @@ def test_the_schema_finds_what_is_wrong_in_each_field() -> None:
         "to": "to.zip: 5 is not of type 'string'",
     }
     assert len(others) == 1
+
+
+def test_what_has_no_field_since_there_are_so_many_stays() -> None:
+    many = {f"a{n:03}": n for n in range(250)}
+    fields = fields_of({}, many)
+
+    found, _ = read(fields, sent(fields))
+
+    assert len(fields) == 200
+    assert beside(fields, many) | found == many
 
 
 @pytest.mark.parametrize("schema", [None, True, [], {"properties": 7}, {"properties": {"a": 7}}])
