@@ -11,6 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.catalog.models import ToolVersion
+from apps.kernel import exactjson
 from apps.oversight.models import Approval, Edit
 from apps.runs.models import Step
 from tests.factories.approvals import ApprovalFactory
@@ -155,6 +156,17 @@ def test_the_run_page_tells_proposed_edited_and_asked(
     assert "Exactly what was asked after that" in page
     assert "edited by operator2" in page
     assert "9007199254740993</del>" in page
+
+
+def test_the_exported_run_has_the_edits(client_as: As, held: Approval, people: People) -> None:
+    edit_of(held, people["operator2"], before=ARGUMENTS, after={**ARGUMENTS, "cents": 5})
+
+    answer = client_as("operator").get(f"/runs/{held.run_id}/export.json")
+
+    [step] = exactjson.loads(answer.content)["steps"]
+    [edit] = step["edits"]
+    assert (edit["before"], edit["after"]["cents"]) == (ARGUMENTS, 5)
+    assert (edit["number"], edit["by_id"]) == (1, people["operator2"].pk)
 
 
 def test_an_argument_that_was_typed_says_by_whom(

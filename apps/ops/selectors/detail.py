@@ -419,6 +419,7 @@ def as_document(detail: Detail) -> dict[str, Any]:
                     {**_values(a), "escalations": [_values(e) for e in _calls(a)]}
                     for a in view.approvals
                 ],
+                "edits": [_values(edit) for edit, _ in view.edits],
                 "findings": [_values(f) for f in view.findings],
                 "receipt": _values(view.receipt) if view.receipt else None,
             }
