@@ -10,6 +10,7 @@ from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import RUN, Stream
 from apps.audit.domain.subscriber import Subscriber
 from apps.audit.registry import add_duties, add_guards, add_streams, subscribe
+from apps.catalog.registry import count_open_runs_by
 from apps.oversight.registry import add_parties, propose_edits_by
 
 # The kinds are ``reactions.DECIDED``, which can't be imported before the models are there.
@@ -77,5 +78,6 @@ class RunsConfig(AppConfig):
         subscribe(DECISIONS)
         add_duties(*DUTIES)
         add_guards(Guard("runs_receipt"), Guard("runs_finding"))
+        count_open_runs_by("apps.runs.selectors.load.on_their_way")
         propose_edits_by("apps.runs.services.waking.propose_anew")
         add_parties("apps.runs.selectors.lineage.requesters")

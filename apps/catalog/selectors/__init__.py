@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.catalog.registry import open_runs
 from apps.catalog.selectors.contracts import (
     agent_slugs,
     agent_version,
@@ -13,7 +14,6 @@ from apps.catalog.selectors.contracts import (
     get_job,
     get_prompt,
     get_tool,
-    open_runs,
     pins,
     resolved,
     tool_documents,

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.apps import apps
-from django.db.models import Count, F
+from django.db.models import F
 
 from apps.catalog.domain.contract import Contract, build
 from apps.catalog.models import (
@@ -184,19 +183,3 @@ def get_prompt(slug: str) -> Prompt:
     if prompt is None:
         raise NotFoundError(f"There is no prompt “{slug}”.", prompt=slug)
     return prompt
-
-
-OPEN_STATES = ("accepted", "queued", "running", "waiting_approval", "confirmation_unknown")
-
-
-def open_runs(job_slug: str) -> dict[int, int]:
-    """``{contract version: runs on their way}``: these stay on their version whatever is
-    published. Runs live upstairs, so their table is asked for by name."""
-    rows = (
-        apps.get_model("runs", "Run")
-        .objects.filter(job_slug=job_slug, state__in=OPEN_STATES)
-        .values_list("contract_number")
-        .annotate(n=Count("pk"))
-        .order_by("contract_number")
-    )
-    return dict(rows)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Count
 
 from apps.calls.domain.admission import Class
 from apps.calls.domain.caps import Who
 from apps.catalog.selectors import pinned
+from apps.runs.domain.states import CANCELLABLE
+from apps.runs.models import Run
 
 SAMPLES_KEPT_S = 3600.0
 RECENT_RUNS = 1000
@@ -45,6 +48,12 @@ def waiting() -> WaitingRuns:
             else:
                 queued[Class(cls), job] = n
     return WaitingRuns(queued, deferred)
+
+
+def on_their_way(job_slug: str) -> dict[int, int]:
+    """``{contract version: runs}`` of a job that haven't ended."""
+    runs = Run.objects.filter(job_slug=job_slug, state__in=sorted(CANCELLABLE)).order_by()
+    return dict(runs.values_list("contract_number").annotate(n=Count("pk")))
 
 
 def begun_per_s() -> float | None:
