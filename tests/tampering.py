@@ -37,10 +37,11 @@ def _switch(tables: tuple[str, ...], how: str) -> None:
 def let_tests_empty_tables() -> None:
     """Tests that commit leave with all tables emptied, which triggers refuse to everybody.
 
-    Django truncates every table after each such test and tells the apps that they were made anew,
-    which takes longer than most of the tests. Here only those that hold something are emptied, row by
-    row where they are few, and what Django's own tables say of models stays. The constraints between
-    tables are deferred, so that the order doesn't matter; they are asked before triggers come back.
+    Django truncates every table after each such test and tells the apps that they were made
+    anew, which takes longer than most of the tests. Here only those that hold something are
+    emptied, row by row where they are few, and what Django's own tables say of models stays. The
+    constraints between tables are deferred, so the order doesn't matter; they are asked before
+    triggers are back.
     """
     truncate = DatabaseOperations.sql_flush
 

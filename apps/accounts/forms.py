@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.validators import UnicodeUsernameValidator
 
+from apps.accounts import registry
 from apps.accounts.domain.preferences import DENSITIES, THEMES
 from apps.accounts.domain.roles import Role
-from apps.accounts.domain.tokens import LONGEST_DAYS, RATES, SCOPE_WORDS
+from apps.accounts.domain.tokens import LONGEST_DAYS, MOST_STARTS, MOST_USD, RATES, SCOPE_WORDS
 
 ROLE_CHOICES = [(role.value, role.value.replace("_", " ").capitalize()) for role in Role]
 
@@ -117,3 +119,22 @@ class TokenForm(forms.Form):
         choices=[(r, f"{r} requests a minute") for r in RATES],
         label="At most",
     )
+    jobs = forms.MultipleChoiceField(
+        required=False,
+        label="Jobs that it may start",
+        widget=forms.CheckboxSelectMultiple,
+    )
+    starts = forms.IntegerField(
+        required=False, min_value=1, max_value=MOST_STARTS, label="Runs an hour"
+    )
+    usd = forms.DecimalField(
+        required=False,
+        min_value=Decimal("0.01"),
+        max_value=MOST_USD,
+        decimal_places=2,
+        label="Dollars a day for models",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast(forms.MultipleChoiceField, self.fields["jobs"]).choices = registry.jobs()

@@ -165,6 +165,11 @@ class ApiToken(models.Model):
     rate_per_minute = models.PositiveIntegerField(default=600)
     allowance = models.FloatField(default=600)  # requests left in the bucket at refilled_at
     refilled_at = models.DateTimeField(db_default=Now())
+    jobs = JSONField(default=list)  # names of those it may start; empty: every one
+    starts_per_hour = models.PositiveIntegerField(null=True)  # empty: no bound
+    starts_left = models.FloatField(default=0)  # at starts_filled_at
+    starts_filled_at = models.DateTimeField(db_default=Now())
+    usd_per_day = models.DecimalField(max_digits=12, decimal_places=2, null=True)  # empty: no bound
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"

@@ -3,12 +3,15 @@ names its own when it is ready."""
 
 from __future__ import annotations
 
+from django.utils.module_loading import import_string
+
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import Permission, Role
 
 _permissions: dict[str, Permission] = {}
 _entries: dict[str, NavigationEntry] = {}
 _notices: list[str] = []
+_jobs: list[str] = []
 
 
 def add_permissions(*some: Permission) -> None:
@@ -58,6 +61,18 @@ def add_entries(*some: NavigationEntry) -> None:
 def entries() -> list[NavigationEntry]:
     """All of them, in their order."""
     return sorted(_entries.values(), key=lambda entry: entry.place)
+
+
+def add_jobs(path: str) -> None:
+    """Have tokens choose among these jobs too. ``path`` leads to a function that gives (name, words
+    for people) of each; it is looked up when it is asked."""
+    if path not in _jobs:
+        _jobs.append(path)
+
+
+def jobs() -> list[tuple[str, str]]:
+    """What tokens can be for, by name."""
+    return sorted(job for path in _jobs for job in import_string(path)())
 
 
 def add_notices(*templates: str) -> None:

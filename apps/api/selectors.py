@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.ops.selectors.answers import result_of
+from apps.ops.selectors.runs import of_account
 from apps.outcomes.domain.counting import counts_as
 from apps.outcomes.domain.tally import Tally
 
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from apps.audit.models import Event
     from apps.ops.selectors.detail import StepView
     from apps.runs.models import Receipt, Run
+
+
+def of_tenant(events: Sequence[Event], tenant: str) -> list[Event]:
+    """Those of the events that are about runs of this account."""
+    mine = of_account(tenant, {event.run_id for event in events if event.run_id})
+    return [event for event in events if event.run_id in mine]
 
 
 def run_document(run: Run) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from apps.accounts.models import ApiToken, ServiceAccount
+from tests.factories.catalog import apply_toys
 
 ClientAs = Callable[[str], Client]
 pytestmark = pytest.mark.django_db
@@ -89,3 +91,25 @@ def test_what_is_missing_is_said_at_the_form(client_as: ClientAs) -> None:
     assert taken.status_code == 409
     assert "is taken" in text(taken)
     assert ApiToken.objects.count() == 1
+
+
+def test_a_token_can_be_for_some_jobs_and_a_budget(client_as: ClientAs, tmp_path: Path) -> None:
+    apply_toys(tmp_path)
+    client = client_as("admin")
+    client.post(f"{PAGE}create/", {"name": "erp", "purpose": ""})
+    make = f"{PAGE}{ServiceAccount.objects.get().pk}/token/"
+    given = {"scopes": ["runs:start"], "days": "30", "rate": "600"}
+
+    wrong = client.post(make, {**given, "jobs": ["no-job"], "starts": "0", "usd": "x"})
+
+    assert wrong.status_code == 422
+    for words in ("Jobs that it may start", "Runs an hour", "Dollars a day for models"):
+        assert f"{words}:" in text(wrong)
+    assert 'value="runs:start" checked' in text(wrong)
+    assert not ApiToken.objects.exists()
+
+    made = client.post(make, {**given, "jobs": ["toys-refund"], "starts": "20", "usd": "2.50"})
+
+    page = " ".join(text(made).split())
+    for words in ("Jobs: toys-refund", "20 runs an hour", "$2.50 a day for models"):
+        assert words in page

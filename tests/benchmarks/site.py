@@ -51,7 +51,7 @@ def token(rate_per_minute: int = 6000) -> str:
     _, secret = create_token(
         actor=admin,
         account_id=account.pk,
-        scopes=["runs:start"],
+        scopes=["runs:start", "runs:script"],
         days=1,
         rate_per_minute=rate_per_minute,
     )

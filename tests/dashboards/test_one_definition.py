@@ -106,7 +106,11 @@ def machine(people: dict[str, Any]) -> Machine:
     admin = people["admin"]
     account = create_account(actor=admin, name="reader", purpose="tests")
     _, token = create_token(
-        actor=admin, account_id=account.pk, scopes=[Scope.RUNS_READ], days=7, rate_per_minute=600
+        actor=admin,
+        account_id=account.pk,
+        scopes=[Scope.RUNS_READ, Scope.RUNS_ALL],
+        days=7,
+        rate_per_minute=600,
     )
     return Machine(account, token)
 

@@ -195,7 +195,7 @@ def test_an_admin_builds_a_job_from_nothing_and_it_runs(
 def _started(url: str, admin: User) -> str:
     """A run, asked for by a system of the company's."""
     account = create_account(actor=admin, name="order-system", purpose="")
-    told = {"scopes": ["runs:start", "runs:read"], "days": 1, "rate_per_minute": 60}
+    told = {"scopes": ["runs:start", "runs:script", "runs:read"], "days": 1, "rate_per_minute": 60}
     _, secret = create_token(actor=admin, account_id=account.pk, **told)
     script = [
         {"call": {"tool": "find_order", "args": {"order_id": "B2"}}},

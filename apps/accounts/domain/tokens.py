@@ -11,6 +11,7 @@ import hashlib
 import re
 import zlib
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from apps.audit.domain.actors import Actor
@@ -23,6 +24,8 @@ SHOWN_LENGTH = len(START) + 6  # what of it is shown afterwards
 LONGEST_DAYS = 90
 MISUSED = "token.misused"  # the event that one was brought where only people go
 RATES = (60, 600, 6000)  # requests a minute, of which as many may come at once
+MOST_STARTS = 1_000_000  # runs an hour
+MOST_USD = Decimal(1_000_000)
 
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(rf"{START}[0-9A-Za-z]{{{RANDOM_LENGTH + CHECK_LENGTH}}}")
@@ -34,12 +37,16 @@ class Scope(StrEnum):
     RUNS_START = "runs:start"
     RUNS_READ = "runs:read"
     RUNS_CANCEL = "runs:cancel"
+    RUNS_SCRIPT = "runs:script"
+    RUNS_ALL = "runs:all"
 
 
 SCOPE_WORDS = {
     Scope.RUNS_START: "Start runs",
-    Scope.RUNS_READ: "Read runs, steps, receipts and events",
-    Scope.RUNS_CANCEL: "Cancel runs",
+    Scope.RUNS_READ: "Read its account's runs, their steps, receipts and events",
+    Scope.RUNS_CANCEL: "Cancel its account's runs",
+    Scope.RUNS_SCRIPT: "Say every step itself, with a script (in which no customer agrees)",
+    Scope.RUNS_ALL: "Read and cancel everybody's runs, not only its account's",
 }
 
 
@@ -51,14 +58,40 @@ class Principal:
     name: str
     token_id: int
     scopes: frozenset[str]
+    jobs: tuple[str, ...] = ()  # which it may start; empty: every one
+    starts_per_hour: int | None = None
+    usd_per_day: Decimal | None = None  # what models may cost its account before it starts no more
 
     def may(self, scope: Scope) -> bool:
         return str(scope) in self.scopes
+
+    def may_start(self, job: str) -> bool:
+        return not self.jobs or job in self.jobs
+
+    def may_see(self, tenant: str) -> bool:
+        """Whether the runs of this tenant (the account that started them) are open to it."""
+        return tenant == self.name or self.may(Scope.RUNS_ALL)
+
+    @property
+    def tenant(self) -> str:
+        """Whose runs it sees; empty: everybody's."""
+        return "" if self.may(Scope.RUNS_ALL) else self.name
 
     @property
     def actor(self) -> Actor:
         """How the audit log names it."""
         return Actor.service(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What a token may not go beyond; empty fields bound nothing. ``starts_per_hour``: runs that it
+    starts, of which as many may come at once. ``usd_per_day``: what models have cost its account's
+    runs in the last 24 hours; from there on it starts none."""
+
+    jobs: tuple[str, ...] = ()
+    starts_per_hour: int | None = None
+    usd_per_day: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from apps.accounts.services.tokens import (
     misuse,
     present,
     revoke_token,
+    spend_start,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "reset_access",
     "revoke_token",
     "save_preferences",
+    "spend_start",
 ]

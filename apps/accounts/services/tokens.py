@@ -12,8 +12,17 @@ from typing import Any
 from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 
+from apps.accounts import registry
 from apps.accounts.domain import tokens
-from apps.accounts.domain.tokens import MISUSED, Principal, Refused, Scope
+from apps.accounts.domain.tokens import (
+    MISUSED,
+    MOST_STARTS,
+    MOST_USD,
+    Principal,
+    Refused,
+    Scope,
+    TokenLimits,
+)
 from apps.accounts.models import ApiToken, ServiceAccount, User
 from apps.audit import selectors as log
 from apps.audit import services as audit
@@ -41,7 +50,13 @@ def _create_account(actor: User, name: str, purpose: str) -> ServiceAccount:
 
 @command
 def create_token(
-    *, actor: User, account_id: int, scopes: Iterable[str], days: int, rate_per_minute: int
+    *,
+    actor: User,
+    account_id: int,
+    scopes: Iterable[str],
+    days: int,
+    rate_per_minute: int,
+    limits: TokenLimits = TokenLimits(),  # noqa: B008  # it never changes
 ) -> tuple[ApiToken, str]:
     """A token for an account, returned once in the clear. ``days`` is its life, 90 at most."""
     wanted = sorted({str(Scope(s)) for s in scopes})
@@ -51,6 +66,7 @@ def create_token(
         raise InvalidInputError(
             f"A token lives 1 to {tokens.LONGEST_DAYS} days, not {days}.", field="days"
         )
+    _examine(limits)
     account = _open_account(account_id)
     secret = tokens.mint(secrets.token_bytes(tokens.RANDOM_BYTES))
     row = ApiToken(
@@ -60,13 +76,37 @@ def create_token(
         scopes=wanted,
         rate_per_minute=rate_per_minute,
         allowance=rate_per_minute,
+        jobs=sorted(limits.jobs),
+        starts_per_hour=limits.starts_per_hour,
+        starts_left=limits.starts_per_hour or 0,
+        usd_per_day=limits.usd_per_day,
         created_by=actor,
         expires_at=Now() + timedelta(days=days),
     )
     row.save(force_insert=True)
     row.refresh_from_db()
-    _record("token.created", actor, account, token=row.shown, scopes=wanted, days=days)
+    _record(
+        "token.created", actor, account, token=row.shown, scopes=wanted, days=days, **_told(row)
+    )
     return row, secret
+
+
+def _examine(limits: TokenLimits) -> None:
+    """Refuse bounds that bound nothing, by name."""
+    known = {name for name, _ in registry.jobs()}
+    if strange := sorted(set(limits.jobs) - known):
+        raise InvalidInputError(f"There is no job {strange[0]}.", field="jobs")
+    if limits.starts_per_hour is not None and not 1 <= limits.starts_per_hour <= MOST_STARTS:
+        raise InvalidInputError(f"1 to {MOST_STARTS} runs an hour.", field="starts")
+    if limits.usd_per_day is not None and not 0 < limits.usd_per_day <= MOST_USD:
+        raise InvalidInputError(f"More than $0, and ${MOST_USD} at most.", field="usd")
+
+
+def _told(row: ApiToken) -> dict[str, Any]:
+    """Its bounds for the log."""
+    usd = None if row.usd_per_day is None else str(row.usd_per_day)
+    bounds = {"jobs": row.jobs, "starts_per_hour": row.starts_per_hour, "usd_per_day": usd}
+    return {name: value for name, value in bounds.items() if value}
 
 
 @command
@@ -108,7 +148,7 @@ UPDATE accounts_apitoken t
 SET allowance = {_FULL} - 1, refilled_at = clock_timestamp(), last_used_at = clock_timestamp()
 FROM accounts_serviceaccount a, set_config('synchronous_commit', 'off', true)
 WHERE t.digest = %s AND a.id = t.account_id AND {_VALID} AND {_FULL} >= 1
-RETURNING a.id, a.name, t.id, t.scopes
+RETURNING a.id, a.name, t.id, t.scopes, t.jobs, t.starts_per_hour, t.usd_per_day
 """  # noqa: S608  # constants only
 _WHY = f"""
 SELECT a.disabled_at IS NOT NULL, t.revoked_at IS NOT NULL, t.expires_at <= clock_timestamp(),
@@ -126,9 +166,36 @@ def present(secret: str) -> Principal | Refused:
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, [digest])
         if row := cursor.fetchone():
-            return Principal(row[0], row[1], row[2], frozenset(json.loads(row[3])))
+            scopes, jobs = frozenset(json.loads(row[3])), tuple(json.loads(row[4]))
+            return Principal(*row[:3], scopes, jobs, *row[5:])
         cursor.execute(_WHY, [digest])
         return _refusal(cursor.fetchone())
+
+
+# The bucket of runs, spent as that of requests is; without a bound there is none.
+_STARTS = (
+    "LEAST(starts_per_hour, starts_left + starts_per_hour / 3600.0 * GREATEST(0,"
+    " EXTRACT(EPOCH FROM clock_timestamp() - starts_filled_at)))"
+)
+_SPEND_START = f"""
+UPDATE accounts_apitoken SET starts_left = {_STARTS} - 1, starts_filled_at = clock_timestamp()
+WHERE id = %s AND {_STARTS} >= 1 RETURNING id
+"""  # noqa: S608  # constants only
+_NEXT_START = f"""
+SELECT starts_per_hour, (1 - {_STARTS}) * 3600.0 / starts_per_hour
+FROM accounts_apitoken WHERE id = %s AND starts_per_hour IS NOT NULL
+"""  # noqa: S608  # constants only
+
+
+@command
+def spend_start(token_id: int) -> Refused | None:
+    """Take one run off what this token may start an hour; or when it may again (``too_many_runs``).
+    Guarded, so that requests at once can't overspend it."""
+    if fetch(_SPEND_START, [token_id]) or not (found := fetch(_NEXT_START, [token_id])):
+        return None
+    [(bound, wait_s)] = found
+    words = f"This token may start {bound} {'run' if bound == 1 else 'runs'} an hour, and did."
+    return Refused("too_many_runs", words, retry_after=max(1, math.ceil(wait_s)))
 
 
 @command

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import forms, selectors, services
 from apps.accounts.authn import requires
 from apps.accounts.domain.preferences import chosen
+from apps.accounts.domain.tokens import TokenLimits
 from apps.accounts.models import User
 from apps.kernel.errors import ConflictError
 
@@ -85,6 +86,11 @@ def create_token(request: HttpRequest, account_id: int) -> HttpResponse:
         scopes=form.cleaned_data["scopes"],
         days=form.cleaned_data["days"],
         rate_per_minute=form.cleaned_data["rate"],
+        limits=TokenLimits(
+            jobs=tuple(form.cleaned_data["jobs"]),
+            starts_per_hour=form.cleaned_data["starts"],
+            usd_per_day=form.cleaned_data["usd"],
+        ),
     )
     return _services_page(request, shown_token=token, shown_secret=secret, status=201)
 

@@ -28,6 +28,24 @@ class ScopeMissing(Exception):  # noqa: N818  # it is an answer, not a fault
         self.principal = principal
 
 
+class JobNotIncluded(Exception):  # noqa: N818  # it is an answer, not a fault
+    """A good token that isn't for this job (403)."""
+
+    def __init__(self, job: str, principal: Principal) -> None:
+        super().__init__("This token may not start runs of this job.")
+        self.job = job
+        self.principal = principal
+
+
+def may_start(principal: Principal, job: str, *, is_scripted: bool) -> None:
+    """Raises ScopeMissing for a script without the scope for it, and JobNotIncluded for a job that
+    the token isn't for, whether there is such a job or not."""
+    if is_scripted and not principal.may(Scope.RUNS_SCRIPT):
+        raise ScopeMissing(Scope.RUNS_SCRIPT, principal)
+    if not principal.may_start(job):
+        raise JobNotIncluded(job, principal)
+
+
 class Bearer(HttpBearer):
     """``Authorization: Bearer twr_svc_…`` with this scope. Each request spends one of the token's
     bucket, whatever becomes of it."""

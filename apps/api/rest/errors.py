@@ -16,7 +16,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.api.domain.problems import CONTENT_TYPE, Wrong, pointer, problem
-from apps.api.rest.auth import REALM, ScopeMissing, TokenRefused
+from apps.api.rest.auth import REALM, JobNotIncluded, ScopeMissing, TokenRefused
 from apps.audit.domain.caller import incident
 from apps.kernel.errors import TowerError
 from apps.kernel.exactjson import NotCarriedError
@@ -48,6 +48,7 @@ def register(api: NinjaAPI) -> None:
     handlers: dict[type[Exception], Any] = {
         TokenRefused: _token_refused,
         ScopeMissing: _scope_missing,
+        JobNotIncluded: _job_not_included,
         AuthenticationError: _nobody,
         ValidationError: _invalid,
         TowerError: _tower_error,
@@ -85,6 +86,11 @@ def _scope_missing(request: HttpRequest, error: ScopeMissing) -> HttpResponse:
     body = problem(403, "scope_missing", str(error), fix=fix, scope=str(error.scope))
     challenge = f'{REALM}, error="insufficient_scope", scope="{error.scope}"'
     return told(body, **{"WWW-Authenticate": challenge})
+
+
+def _job_not_included(request: HttpRequest, error: JobNotIncluded) -> HttpResponse:
+    fix = f"Use a token that is for this job; it is for: {', '.join(error.principal.jobs)}."
+    return told(problem(403, "job_not_included", str(error), fix=fix, field="/job"))
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:

@@ -37,11 +37,14 @@ def events(
     limit: Annotated[int, Field(ge=1, le=500)] = 200,
 ) -> dict[str, Any]:
     """What happened to runs, steps and approvals after ``after``, oldest first; of one run with
-    ``run``. Nothing is ever inserted before a ``seq`` that was told: events are told once the log
-    has sealed them, some seconds after they happened."""
+    ``run``. Of other accounts' runs only a token with ``runs:all`` hears, so that a page may
+    hold less than ``limit``. Nothing is ever inserted before a ``seq`` that was told: events are
+    told once the log has sealed them, some seconds after they happened."""
     feed = log.feed(after, kinds=TOLD, run_id=run, limit=limit)
+    tenant = request.auth.tenant  # type: ignore[attr-defined]  # set by Bearer
+    rows = selectors.of_tenant(feed.rows, tenant) if tenant else feed.rows
     return {
-        "events": [selectors.event_document(row) for row in feed.rows],
+        "events": [selectors.event_document(row) for row in rows],
         "next_after": feed.next_after,
         "head": feed.head,
         "more": feed.next_after < feed.head,

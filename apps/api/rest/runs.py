@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,18 +12,21 @@ from django.urls import reverse
 from ninja import Query, Router
 from pydantic import Field
 
-from apps.accounts.domain.tokens import Scope
+from apps.accounts.domain.tokens import Principal, Scope
 from apps.api import selectors, services
 from apps.api.rest import schemas
-from apps.api.rest.auth import Bearer
+from apps.api.rest.auth import Bearer, may_start
 from apps.api.rest.idempotent import HEADER, keyed, respond
 from apps.kernel import exactjson
-from apps.kernel.errors import InvalidInputError
+from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.ops.selectors import detail
 from apps.ops.selectors import runs as listing
 from apps.outcomes.domain.counting import CountsAs
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
+
+if TYPE_CHECKING:
+    from apps.runs.models import Run
 
 router = Router(tags=["runs"])
 MOST_CONTRACT = 2**31 - 1
@@ -54,8 +57,9 @@ KEY: dict[str, Any] = {
 def start(request: HttpRequest, payload: schemas.RunIn) -> HttpResponse:
     """202: accepted (``deferred_until`` set when it begins later). 200: the same request came
     before, here is its answer. 429: the tower has too much to do; nothing was begun."""
-    principal = request.auth  # type: ignore[attr-defined]  # set by Bearer
+    principal = _caller(request)
     script = payload.script
+    may_start(principal, payload.job, is_scripted=script is not None)
     wanted = services.RunRequest(
         job=payload.job,
         input=payload.input,
@@ -66,7 +70,7 @@ def start(request: HttpRequest, payload: schemas.RunIn) -> HttpResponse:
         context=payload.context,
         batch=payload.batch,
     )
-    return respond(services.start(keyed(request), wanted, account=principal.name))
+    return respond(services.start(keyed(request), wanted, principal=principal))
 
 
 @router.get(
@@ -119,6 +123,7 @@ def runs(
         source=source,
         origin=origin or "",
         reference=reference,
+        tenant=_caller(request).tenant,
         since=since,
         until=until,
     )
@@ -135,6 +140,19 @@ def _next(request: HttpRequest, cursor: str) -> str:
     return f"{reverse('rest:runs')}?{urlencode([*asked, ('cursor', cursor)])}"
 
 
+def _caller(request: HttpRequest) -> Principal:
+    return cast(Principal, request.auth)  # type: ignore[attr-defined]  # set by Bearer
+
+
+def _open(request: HttpRequest, run_id: UUID) -> Run:
+    """The run, if it is open to this token: somebody else's is none, so that nobody can try which
+    ones there are. Raises NotFoundError."""
+    run = detail.run_by_id(run_id)
+    if not _caller(request).may_see(run.tenant):
+        raise NotFoundError("There is no such run.")
+    return run
+
+
 ONE = {**PROBLEMS, 404: schemas.ProblemOut}
 
 
@@ -147,7 +165,7 @@ ONE = {**PROBLEMS, 404: schemas.ProblemOut}
 )
 def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """How a run stands now, and what it gave back."""
-    document = selectors.with_result(detail.run_by_id(run_id))
+    document = selectors.with_result(_open(request, run_id))
     return HttpResponse(exactjson.dumps(document), content_type="application/json")
 
 
@@ -162,7 +180,9 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def cancel(request: HttpRequest, run_id: UUID, payload: schemas.CancelIn) -> HttpResponse:
     """Stop a run for good. What is on its way to a tool is finished and recorded; nothing further
     starts. 409 ``run_ended`` when the run had ended by itself."""
-    return respond(services.cancel(keyed(request), run_id, reason=payload.reason))
+    asked = keyed(request)
+    _open(request, run_id)
+    return respond(services.cancel(asked, run_id, reason=payload.reason))
 
 
 @router.get(
@@ -174,6 +194,7 @@ def cancel(request: HttpRequest, run_id: UUID, payload: schemas.CancelIn) -> Htt
 )
 def steps(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Every proposed call in order, and what became of it."""
+    _open(request, run_id)
     found = detail.run_detail(run_id)
     return {"run": run_id, "steps": [selectors.step_document(v) for v in found.steps]}
 
@@ -187,6 +208,7 @@ def steps(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 )
 def receipts(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """The evidence of every call that was answered."""
+    _open(request, run_id)
     found = detail.run_detail(run_id)
     return {
         "run": run_id,

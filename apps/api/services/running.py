@@ -12,6 +12,8 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.utils import timezone
 
+from apps.accounts.domain.tokens import Principal, Refused
+from apps.accounts.services import spend_start
 from apps.api.domain.problems import input_problems, problem
 from apps.api.selectors import run_document
 from apps.api.services.idempotency import KeyedRequest, KeyedResponse, answer_once
@@ -24,9 +26,11 @@ from apps.catalog.selectors import pinned
 from apps.catalog.selectors.pinned import Beginning
 from apps.kernel.errors import InvalidInputError, NotFoundError, UnavailableError
 from apps.ops.selectors.detail import run_by_id
+from apps.ops.selectors.runs import spent_usd
 from apps.runs.domain.results import RunSource
 from apps.runs.services import NewRun, cancel_run, start_run
 
+COSTLY_RETRY_S = 15 * 60
 SHED_RETRY_S = 60  # when a shed run doesn't say itself when to come back
 
 
@@ -45,14 +49,18 @@ class RunRequest:
     batch: bool = False  # may wait, and is turned away first
 
 
-def start(request: KeyedRequest, wanted: RunRequest, *, account: str) -> KeyedResponse:
-    """Start a run, or find the one that this request started before."""
+def start(request: KeyedRequest, wanted: RunRequest, *, principal: Principal) -> KeyedResponse:
+    """Start a run, or find the one that this request started before. 429, with nothing begun, once
+    the token has started as many as it may, or its account's have cost as much."""
 
     def work(run_id: UUID, is_first: bool) -> KeyedResponse:
         if not is_first and (known := _answer_of(run_id)):
             return known
+        new = new_run(wanted, account=principal.name)
+        if refused := _over_budget(principal):
+            return _come_back(refused)
         try:
-            start_run(replace(new_run(wanted, account=account), id=run_id), actor=request.actor)
+            start_run(replace(new, id=run_id), actor=request.actor)
         except IntegrityError:
             # The request whose place was taken over was quicker after all: the run is there.
             if known := _answer_of(run_id):
@@ -63,6 +71,28 @@ def start(request: KeyedRequest, wanted: RunRequest, *, account: str) -> KeyedRe
         return known
 
     return answer_once(request, work)
+
+
+def _over_budget(principal: Principal) -> Refused | None:
+    bound = principal.usd_per_day
+    if bound is not None and spent_usd(principal.name) >= bound:
+        words = f"The runs of {principal.name} have cost ${bound} or more in the last 24 hours."
+        return Refused("too_costly", words, retry_after=COSTLY_RETRY_S)
+    return spend_start(principal.token_id) if principal.starts_per_hour else None
+
+
+def _come_back(refused: Refused) -> KeyedResponse:
+    """Nothing was begun, so the same key may be sent again."""
+    told = problem(
+        429,
+        refused.code,
+        refused.sentence,
+        fix=f"Send the same request again after {refused.retry_after} s, or have an administrator"
+        " make a token with a larger budget.",
+        retry_after=refused.retry_after,
+    )
+    body = json.dumps(told)
+    return KeyedResponse(429, body, is_final=False, retry_after=refused.retry_after)
 
 
 def cancel(request: KeyedRequest, run_id: UUID, *, reason: str) -> KeyedResponse:

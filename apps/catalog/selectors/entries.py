@@ -13,6 +13,7 @@ from apps.catalog.models import (
     AgentVersion,
     ContractVersion,
     Domain,
+    Job,
     LanguageModel,
     LanguageModelVersion,
     Prompt,
@@ -205,3 +206,8 @@ def tool_names(domain_slug: str) -> frozenset[str]:
     """Every tool of a domain, published or begun."""
     found = Tool.objects.filter(domain__slug=domain_slug)
     return frozenset(found.values_list("name", flat=True))
+
+
+def jobs_for_tokens() -> list[tuple[str, str]]:
+    """(slug, name) of each job that has a contract."""
+    return list(Job.objects.filter(current_number__gt=0).values_list("slug", "name"))

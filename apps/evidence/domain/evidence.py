@@ -46,9 +46,11 @@ def conversation_facts(
     *,
     arguments: Mapping[str, Any],
     facts: Mapping[str, Any] | None = None,
+    is_attested: bool = True,
 ) -> dict[str, Any]:
     """What was said before a proposal with these ``arguments``. ``messages`` are (role, words),
-    oldest first; ``signals`` are the contract's names and patterns."""
+    oldest first; ``signals`` are the contract's names and patterns. The customer's words confirm
+    nothing unless they are ``is_attested``: whoever proposes the calls wrote them too."""
     last = _last_customer(messages)
     heard = [plain(words) for role, words in messages if role == CUSTOMER]
     offers = _offers(messages, last)
@@ -57,7 +59,7 @@ def conversation_facts(
     told = "\n".join(offers)
     missing = sorted(set(missing_values(told, arguments)))
     return {
-        "confirmed": asked and answer.agrees,
+        "confirmed": is_attested and asked and answer.agrees,
         "understood": answer.understood,
         "language": answer.language,
         "agent_asked": asked,

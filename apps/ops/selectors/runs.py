@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.catalog.models import Domain, Job, Tool
 from apps.outcomes.domain.counting import CountsAs
@@ -51,6 +53,7 @@ class RunFilter:
     origin: str = ""
     counted: bool = False  # only runs that KPIs count: no forks, unless a source is asked for
     reference: str = ""  # the caller's own name of the case
+    tenant: str = ""  # the service account that started them
     approval: str = ""  # any, or a state of an approval that the run asked for
     needs_me: bool = False
     violation: bool = False
@@ -90,6 +93,7 @@ class RunFilter:
             "source": self.source,
             "origin": self.origin,
             "case_ref": self.reference,
+            "tenant": self.tenant,
             "has_violation": self.violation,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
@@ -402,3 +406,14 @@ def newest_at() -> datetime | None:
         .values_list("created_at", flat=True)
         .first()
     )
+
+
+def of_account(account: str, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these runs the service account started."""
+    return set(Run.objects.filter(pk__in=ids, tenant=account).values_list("pk", flat=True))
+
+
+def spent_usd(account: str) -> Decimal:
+    """What models have cost the runs that the service account began in the last 24 hours."""
+    rows = Run.objects.filter(tenant=account, created_at__gt=timezone.now() - timedelta(days=1))
+    return Decimal(rows.aggregate(sum=Sum("cost_microusd"))["sum"] or 0) / MICRO

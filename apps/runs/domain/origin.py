@@ -37,3 +37,10 @@ _BY_SOURCE: dict[str, Origin] = {
 def origin_of(source: str) -> Origin:
     """The origin of a run that was started by this source."""
     return _BY_SOURCE.get(source, Origin.REAL)
+
+
+def is_self_told(origin: str, agent_kind: str) -> bool:
+    """Whether the customer's words in a run are of whoever proposes its calls: real work that
+    follows a script. In practice and replay the script is a case or a recording, which nobody
+    writes in order to be believed."""
+    return origin == Origin.REAL and agent_kind != "model"

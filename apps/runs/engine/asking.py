@@ -37,6 +37,7 @@ from apps.policy.domain.request import Request
 from apps.policy.domain.schema import FactDeclaration
 from apps.runs import course
 from apps.runs.course import RunCache
+from apps.runs.domain.origin import is_self_told
 from apps.runs.domain.outcome import StepEnd
 from apps.runs.domain.result import last_given, problem
 from apps.runs.engine import progress
@@ -147,7 +148,11 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         facts=_declared(work, document),
         preview_error=_preview_error(work, document),
         conversation=evidence.conversation_facts(
-            said, contract.signals, arguments=work.arguments, facts=work.facts
+            said,
+            contract.signals,
+            arguments=work.arguments,
+            facts=work.facts,
+            is_attested=not is_self_told(carried.run.origin, work.agent_kind),
         ),
         run=evidence.run_facts(
             [s for s in carried.steps if s.seq < work.seq],

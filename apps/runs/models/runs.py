@@ -109,6 +109,12 @@ class Run(models.Model):
 
     class Meta:
         indexes = [
+            # What a service account started, newest first; runs of people have no tenant.
+            models.Index(
+                fields=["tenant", "created_at"],
+                name="runs_run_tenant",
+                condition=~models.Q(tenant=""),
+            ),
             models.Index(fields=["-created_at", "-id"], name="runs_run_newest"),
             models.Index(fields=["state", "-created_at"], name="runs_run_state"),
             models.Index(fields=["job_slug", "-created_at"], name="runs_run_job"),

@@ -51,4 +51,10 @@ def test_too_little_randomness_is_an_error() -> None:
 
 def test_no_scope_decides_or_changes_rules() -> None:
     """Written out on purpose: a machine never approves what machines do."""
-    assert {str(s) for s in tokens.Scope} == {"runs:start", "runs:read", "runs:cancel"}
+    assert {str(s) for s in tokens.Scope} == {
+        "runs:start",
+        "runs:read",
+        "runs:cancel",
+        "runs:script",
+        "runs:all",
+    }

@@ -176,6 +176,16 @@ def test_a_yes_to_nothing_is_no_confirmation() -> None:
     assert not conversation_facts([], {}, arguments={})["confirmed"]
 
 
+def test_a_yes_that_nobody_vouches_for_confirms_nothing_and_is_read_all_the_same() -> None:
+    said = [("agent", "Cancel order W1 for $5? Please say yes."), ("customer", "Yes, go ahead.")]
+
+    vouched = conversation_facts(said, {}, arguments={})
+    alone = conversation_facts(said, {}, arguments={}, is_attested=False)
+
+    assert vouched["confirmed"]
+    assert alone == {**vouched, "confirmed": False}
+
+
 @pytest.mark.parametrize(
     "said",
     [
