@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from detect_secrets.core.scan import scan_file
+from detect_secrets.core.scan import get_plugins, scan_file
 from detect_secrets.settings import transient_settings
 from django.conf import settings
 
@@ -29,7 +31,15 @@ def found_in(path: Path) -> list[str]:
     """Kinds and lines of secrets in a file, never what they are."""
     text = path.read_text(errors="replace")
     ours = [f"token of ours: {word[:8]}" for word in tokens._SHAPE.findall(text)]
+    if not any(shape.search(text) for shape in shapes()):  # the scan asks each line many times
+        return ours
     return [f"{s.type}: line {s.line_number}" for s in scan_file(str(path))] + ours
+
+
+def shapes() -> Iterator[re.Pattern[str]]:
+    """What the scanner looks for in each line, to be looked for in a whole file."""
+    for detector in get_plugins():
+        yield from detector.denylist
 
 
 def test_no_file_of_the_tree_holds_a_secret() -> None:
