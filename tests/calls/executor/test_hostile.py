@@ -242,7 +242,7 @@ def test_no_other_call_on_the_connection_suffers(
             found = await bad
             return found, [*good, await ask(tools)], len(server.sessions)
 
-    patience_s = 3.0 if error_class == "timeout" else 20
+    patience_s = 2.0 if error_class == "timeout" else 20
     server = RawServer(calls, revision)
     with serving(server):
         settings.TOOL_SERVERS = {"raw": server.url}
