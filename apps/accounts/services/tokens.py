@@ -28,6 +28,7 @@ from apps.audit import selectors as log
 from apps.audit import services as audit
 from apps.audit.domain.actors import Actor
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from apps.kernel.statements import fetch
 from apps.kernel.transactions import command, participant
 
 ALARM_S = 60
