@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import apps
 from django.urls import include, path
 
-from apps.ops.urls import audit_patterns, load_patterns, stop_patterns
+from apps.ops.urls import audit_patterns, load_patterns, object_patterns, stop_patterns
 
 handler500 = "apps.api.views.outages.broken"
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("accounts/", include("apps.accounts.urls")),
     path("approvals/", include("apps.oversight.urls")),
     path("runs/", include("apps.ops.urls")),
+    path("objects/", include((object_patterns, "objects"))),
     path("stops/", include((stop_patterns, "stops"))),
     path("load/", include((load_patterns, "load"))),
     path("catalog/", include("apps.catalog.urls")),

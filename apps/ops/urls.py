@@ -10,6 +10,7 @@ from apps.ops.views import (
     forking,
     listing,
     load,
+    objects,
     pages,
     parts,
     stops,
@@ -20,6 +21,7 @@ app_name = "runs"
 # Pages of floors below lead here by these names: they and what they take stay.
 OFFERED = frozenset(
     {
+        "objects:show",
         "runs:conversation",
         "runs:detail",
         "runs:edit_held",
@@ -72,6 +74,12 @@ stop_patterns: list[URLPattern | URLResolver] = [
     path("<int:stop_id>/", stops.figures, name="figures"),
     path("<int:stop_id>/stage/", stops.stage, name="stage"),
     path("<int:stop_id>/lift/", stops.lift, name="lift"),
+]
+
+# Everything agents did to one object: /objects/, names "objects:…".
+object_patterns: list[URLPattern | URLResolver] = [
+    path("", objects.show, name="show"),
+    path("export.csv", objects.export_csv, name="export_csv"),
 ]
 
 # The load page: /load/, names "load:…".

@@ -87,6 +87,8 @@
     for (const [key, label] of [["r", "Runs"], ["c", "Catalog"], ["a", "Approvals"]]) {
       if (url(key)) found.push({ label: `Search ${label} for “${text.trim()}”`, url: `${url(key)}?q=${asked}`, note: "search" });
     }
+    const { objects } = $("#palette").dataset;
+    if (objects) found.push({ label: `Everything agents did to “${text.trim()}”`, url: `${objects}?id=${asked}`, note: "one object" });
     return found;
   };
   const draw = () => {

@@ -14,7 +14,9 @@ from django.utils import timezone
 from apps.catalog.selectors.pinned import tool_document
 from apps.kernel.errors import NotFoundError
 from apps.ops.domain.sources import ArgumentSource, SeenAt, sources, texts_of
+from apps.ops.models import ObjectReference
 from apps.ops.selectors import answers
+from apps.ops.selectors.objects import named_by
 from apps.ops.selectors.runs import run_cost
 from apps.oversight import selectors as oversight
 from apps.oversight.domain.editing import changed_names
@@ -48,6 +50,7 @@ class HeldStep:
     block: Block | None
     reads: Sequence[EarlierRead]
     sources: Sequence[ArgumentSource]
+    named: Sequence[ObjectReference]
     now: datetime
 
     @property
@@ -77,6 +80,7 @@ def held_step(approval_id: UUID) -> HeldStep:
         sources=sources(
             approval.arguments, [*_places(list(said), read), *map(_typed, edits.edits_of(approval))]
         ),
+        named=named_by(step.run_id, step.pk),
         now=timezone.now(),
     )
 

@@ -15,10 +15,13 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.catalog.models import Domain, Job, Tool
+from apps.ops.models import ObjectReference
+from apps.ops.selectors.objects import key_of
 from apps.outcomes.domain.counting import CountsAs
 from apps.outcomes.domain.tally import Tally
 from apps.outcomes.selectors.counted import Percentile, counted_as, not_forked, shown, sums
 from apps.outcomes.selectors.outcomes import DateBin
+from apps.oversight.domain.searching import terms
 from apps.oversight.models import Approval
 from apps.oversight.selectors import GIVEN
 from apps.policy.models import Decision
@@ -127,8 +130,16 @@ class RunFilter:
         return decisions.values("run_id")
 
 
-def _text(text: str) -> Q:
+def _text(typed: str) -> Q:
+    """Runs in which every word is found: in what they say, in their id, or among the ids of the
+    things that they or their steps name."""
+    return Q(*map(_word, (term.text for term in terms(typed))))
+
+
+def _word(text: str) -> Q:
     found = Q(customer__icontains=text) | Q(case_ref__icontains=text) | Q(request__icontains=text)
+    naming = ObjectReference.objects.filter(key=key_of(text))
+    found |= Q(pk__in=naming.values("run_id"))
     try:
         return found | Q(pk=UUID(text))
     except ValueError:

@@ -17,7 +17,7 @@ from apps.kernel.streaming import csv_lines, download
 from apps.ops import figures
 from apps.ops.forms import RunFilterForm
 from apps.ops.selectors import detail as details
-from apps.ops.selectors import runs
+from apps.ops.selectors import objects, runs
 from apps.outcomes.domain.counting import WORDS as COUNTED
 from apps.runs.domain.origin import Origin
 from apps.runs.domain.states import State
@@ -53,6 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
     page = runs.page(wanted, before=cursor)
     context = {
         "head": head,
+        "things": objects.known_among(wanted.text),
         "page": page,
         "form": form,
         "wanted": wanted,

@@ -15,7 +15,7 @@ from apps.audit.services import reading
 from apps.kernel import exactjson
 from apps.ops import figures
 from apps.ops.selectors import detail as details
-from apps.ops.selectors import holding
+from apps.ops.selectors import holding, objects
 from apps.runs.selectors import undo_plans
 
 TABS = {
@@ -57,6 +57,7 @@ def _head(detail: details.Detail) -> dict[str, Any]:
         "run": detail.run,
         "head": head,
         "plan": plan,
+        "named": objects.named_by(detail.run.id),
         "can_undo": undo_plans.can_begin(detail.run, plan),
     }
 
