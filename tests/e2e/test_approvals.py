@@ -352,6 +352,50 @@ def test_new_rows_wait_for_the_reader_and_decided_ones_are_struck(
     expect(page.locator("#nav-waiting")).to_contain_text("3")
 
 
+def test_no_row_is_skipped_when_rows_come_and_go(
+    page_as: PageAs, three: list[Approval], site_people: dict[str, User]
+) -> None:
+    """New ones move nothing under the reader; once they are shown, the keys go on where they
+    were, though the row that had the focus is gone."""
+    more = [
+        ApprovalFactory.create(expires_at=timezone.now() + timedelta(hours=hours), job_slug=f"j{n}")
+        for n, hours in enumerate((2, 3))
+    ]
+    page = page_as("operator")
+    page.goto("/approvals/")
+    expect(page.locator("#conn-text")).to_have_text("Live")
+    rows = page.locator("#grid tbody tr")
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_be_focused()
+    ApprovalFactory.create(
+        sentence="Sooner", job_slug="sooner", expires_at=timezone.now() + timedelta(minutes=1)
+    )
+    services.decide(
+        approval_id=three[1].pk,
+        user=site_people["operator2"],
+        approve=False,
+        reason="No ground for it",
+        digest=three[1].digest,
+        nonce="other",
+    )
+    expect(page.locator("#news-text")).to_contain_text("1 new")
+    expect(rows.nth(1)).to_contain_text("rejected by operator2")
+    order = [str(a.pk) for a in (*three, *more)]
+    shown = "els => els.map(e => e.dataset.id)"
+    assert rows.evaluate_all(shown) == order, "nothing moved"
+    expect(rows.nth(1)).to_be_focused()
+
+    page.keyboard.press(".")
+
+    expect(rows.first).to_contain_text("Sooner")
+    visited = []
+    for _ in range(3):
+        visited.append(page.evaluate("document.activeElement.dataset.id"))
+        page.keyboard.press("j")
+    assert visited == order[2:]
+    assert rows.evaluate_all(shown)[1:] == [order[0], *order[2:]]
+
+
 def test_a_key_opens_the_note_and_another_list_hears_of_it(
     page_as: PageAs, three: list[Approval], no_serious_violations: Check
 ) -> None:

@@ -99,15 +99,23 @@ const refresh = async () => {
   if (!rows().length && found.new) showNew();
 };
 
+// The row that had the focus; where it is gone, the next one down of those that are left, else up:
+// who goes on with J from there skips nothing.
+const stillThere = (ids, at) => {
+  const next = at < 0 ? [] : [...ids.slice(at), ...ids.slice(0, at).reverse()];
+  return rowOf(next.find((id) => rowOf(id)));
+};
+
 export const showNew = async () => {
-  const keep = current()?.dataset.id;
+  const before = rows().map((row) => row.dataset.id);
+  const at = before.indexOf(current()?.dataset.id);
   const had = onRow() || document.activeElement.closest("#news");
   const here = location.pathname + location.search;
   await window.htmx.ajax("GET", here, { target: "#list", swap: "outerHTML" });
   $("#news").hidden = true;
   waiting = 0;
   select(shownId());
-  if (had) focusRow(rowOf(keep) || rows()[0]);
+  if (had) focusRow(stillThere(before, at) || rows()[0]);
 };
 
 export const listen = () => {
