@@ -386,6 +386,28 @@ def test_a_fault_on_the_way_leaves_nothing_half_written(
 # --- the page -------------------------------------------------------------------------------------
 
 
+def test_the_sheet_says_that_it_was_answered_in_a_table(
+    client_as: ClientAs, people: People
+) -> None:
+    user, rows = people["operator"], asked(4)
+    table = given(rows, user)
+    answer(table, user, rows[:3])
+    alone = rows[3]
+    single.decide(
+        approval_id=alone.pk,
+        user=user,
+        approve=False,
+        reason="no",
+        digest=alone.digest,
+        nonce="by-itself",
+    )
+
+    client = client_as("auditor")
+
+    assert "Answered in one table of 3 requests." in text(client.get(f"/approvals/{rows[0].pk}/"))
+    assert "Answered in one table" not in text(client.get(f"/approvals/{alone.pk}/"))
+
+
 def test_from_the_sheet_to_the_table_and_back(client_as: ClientAs, people: People) -> None:
     rows, client = asked(3), client_as("operator")
     ApprovalFactory.create(tool_name="other")

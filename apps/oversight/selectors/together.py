@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,8 +13,9 @@ from django.db.models.functions import Now
 from apps.accounts.models import User
 from apps.oversight.domain.reading import MEDIUM
 from apps.oversight.domain.together import MOST, kind_of
-from apps.oversight.models import Approval, Reading, Table, TableRow
+from apps.oversight.models import Approval, Reading, Table, TableRow, Vote
 
+TABLE_NONCE = re.compile(r"[0-9a-f]{32}")  # of a vote from a table: its id
 LOOKED_AT = 200  # requests about the same tool that are compared with one
 
 
@@ -63,6 +66,14 @@ class TableLine:
     def is_open(self) -> bool:
         """Whether it can still be chosen here."""
         return not self.row.singly and self.approval.state == Approval.State.PENDING
+
+
+def answered_with(votes: Iterable[Vote]) -> int:
+    """How many requests were answered in the tables that these votes come from, this one among
+    them; 0 where each was given on a sheet. No query then."""
+    ids = [UUID(vote.nonce) for vote in votes if TABLE_NONCE.fullmatch(vote.nonce)]
+    rows = TableRow.objects.filter(table__in=ids).exclude(result="")
+    return rows.count() if ids else 0
 
 
 def table_of(table_id: UUID, user: User) -> Table | None:

@@ -196,6 +196,7 @@ def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str,
         "claim_is_anothers": is_claimed and approval.claimed_by_id != user.pk,
         "can_decide": may_decide and not has_voted,
         "has_voted": has_voted,
+        "answered_with": tables.answered_with(votes),
         "why_not_approve": _why_not_approve(approval, had.get(user.pk, "")),
     }
 
