@@ -13,7 +13,8 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import orjson
@@ -70,6 +71,8 @@ def columns(*rows: type) -> dict[str, str]:
 
 
 def _without_none(hint: object) -> object:
+    if get_origin(hint) not in {Union, UnionType}:  # list[str] is no str
+        return hint
     left = [one for one in get_args(hint) if one is not type(None)]
     return left[0] if len(left) == 1 else hint
 

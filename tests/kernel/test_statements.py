@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
@@ -48,3 +50,22 @@ def test_statements_share_djangos_transaction_and_its_errors() -> None:
             assert cursor.fetchone() == (2,)
         with pytest.raises(IntegrityError), transaction.atomic():
             statements.execute("INSERT INTO once VALUES (%s)", [1])
+
+
+@dataclass
+class Kept:
+    n: int
+    word: str | None
+    words: list[str]
+    more: Mapping[str, int]
+
+
+def test_a_rows_columns_are_typed_by_its_fields() -> None:
+    assert statements.columns(Kept) == {
+        "n": "bigint",
+        "word": "text",
+        "words": "jsonb",
+        "more": "jsonb",
+    }
+    assert statements.record(Kept) == "v(n bigint, word text, words jsonb, more jsonb)"
+    assert statements.names(Kept, but={"more"}, of="v.") == "v.n, v.word, v.words"

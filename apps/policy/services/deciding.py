@@ -12,7 +12,7 @@ import orjson
 
 from apps.kernel.errors import NotFoundError
 from apps.kernel.ids import new_id
-from apps.kernel.statements import execute, rows_as_json
+from apps.kernel.statements import execute, names, record, rows_as_json
 from apps.kernel.transactions import participant
 from apps.policy import selectors
 from apps.policy.domain.decision import PolicyDecision
@@ -81,31 +81,46 @@ def _judged(asks: Sequence[PolicyQuery]) -> list[tuple[int, PolicyDecision]]:
     return [judged[i] for i in range(len(asks))]
 
 
-_KEEP = """
-    INSERT INTO policy_decision (id, at, policy_version_id, run_id, step_id, action, answer, rules,
-        roles, votes, risk, errors, request, request_digest)
-    SELECT v.id, clock_timestamp(), v.policy_version_id, v.run_id, v.step_id, v.action, v.answer,
-        v.rules, v.roles, v.votes, v.risk, v.errors, v.request, v.request_digest
-    FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, policy_version_id bigint, run_id uuid,
-        step_id uuid, action text, answer text, rules jsonb, roles jsonb, votes smallint,
-        risk smallint, errors jsonb, request jsonb, request_digest text)
-"""
+@dataclass
+class NewDecision:
+    """An answer as it is kept. Without slots: see ``runs.domain.rows``."""
+
+    id: UUID
+    policy_version_id: int
+    run_id: UUID
+    step_id: UUID
+    action: str
+    answer: str
+    rules: Sequence[Any]
+    roles: Sequence[str]
+    votes: int
+    risk: int
+    errors: Sequence[Any]
+    request: orjson.Fragment
+    request_digest: str
 
 
-def _row(ask: PolicyQuery, version_id: int, decided: Decided) -> dict[str, Any]:
+_KEEP = f"""
+    INSERT INTO policy_decision ({names(NewDecision)}, at)
+    SELECT {names(NewDecision, of="v.")}, clock_timestamp()
+    FROM jsonb_to_recordset(%s::jsonb) AS {record(NewDecision)}
+"""  # noqa: S608  # the columns of a type, no input
+
+
+def _row(ask: PolicyQuery, version_id: int, decided: Decided) -> NewDecision:
     verdict, request = decided.verdict, ask.request.canonical()
-    return {
-        "id": decided.id,
-        "policy_version_id": version_id,
-        "run_id": ask.run_id,
-        "step_id": ask.step_id,
-        "action": ask.request.tool,
-        "answer": decided.answer,
-        "rules": verdict.rules,
-        "roles": verdict.roles,
-        "votes": verdict.votes,
-        "risk": verdict.risk,
-        "errors": verdict.errors,
-        "request": orjson.Fragment(request),
-        "request_digest": digest_of(request),
-    }
+    return NewDecision(
+        decided.id,
+        version_id,
+        ask.run_id,
+        ask.step_id,
+        ask.request.tool,
+        decided.answer,
+        verdict.rules,
+        verdict.roles,
+        verdict.votes,
+        verdict.risk,
+        verdict.errors,
+        orjson.Fragment(request),
+        digest_of(request),
+    )
