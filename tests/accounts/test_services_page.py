@@ -100,6 +100,7 @@ def test_a_token_can_be_for_some_jobs_and_a_budget(client_as: ClientAs, tmp_path
     make = f"{PAGE}{ServiceAccount.objects.get().pk}/token/"
     given = {"scopes": ["runs:start"], "days": "30", "rate": "600"}
 
+    assert "Refund a toy (Toy shop desk)" in text(client.get(PAGE))
     wrong = client.post(make, {**given, "jobs": ["no-job"], "starts": "0", "usd": "x"})
 
     assert wrong.status_code == 422

@@ -209,5 +209,6 @@ def tool_names(domain_slug: str) -> frozenset[str]:
 
 
 def jobs_for_tokens() -> list[tuple[str, str]]:
-    """(slug, name) of each job that has a contract."""
-    return list(Job.objects.filter(current_number__gt=0).values_list("slug", "name"))
+    """(slug, name and domain) of each job that has a contract: domains may name theirs alike."""
+    jobs = Job.objects.filter(current_number__gt=0).values_list("slug", "name", "domain__name")
+    return [(slug, f"{name} ({domain})") for slug, name, domain in jobs]
