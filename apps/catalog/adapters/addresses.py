@@ -8,7 +8,9 @@ read again when it changed; one that can't be read leaves what it last said in f
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -211,7 +213,7 @@ def _file() -> _Text:
         return _Text(())
     known = _read.get(name)
     try:
-        at = os.stat(name)
+        at = ordinary(name)
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             return _Text(())  # not written yet: the launcher does so before anything is called
@@ -221,6 +223,15 @@ def _file() -> _Text:
         return known
     _read[name] = _parsed(Path(name), stamp, known)
     return _read[name]
+
+
+def ordinary(name: str) -> os.stat_result:
+    """What the system knows of a file. Raises OSError for anything else that a name may lead to: to
+    open a pipe waits for whoever writes into it, and a device may never end."""
+    at = os.stat(name)
+    if not stat.S_ISREG(at.st_mode):
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    return at
 
 
 def _parsed(path: Path, stamp: tuple[int, ...], known: _Text | None) -> _Text:

@@ -4,7 +4,6 @@ without following it anywhere else."""
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from apps.catalog.adapters.addresses import ServerAccess
+from apps.catalog.adapters.addresses import ServerAccess, ordinary
 from apps.catalog.adapters.hosts import by_name
 from apps.catalog.domain.egress import IP, unwrapped
 from apps.catalog.domain.servers import ServerAddress, Source, listing_fix
@@ -155,7 +154,7 @@ def _trust(entry: ServerAddress) -> ssl.SSLContext | bool:
     if not entry.ca_file:
         return True
     try:
-        return _own_authority(entry.ca_file, os.stat(entry.ca_file).st_mtime_ns)
+        return _own_authority(entry.ca_file, ordinary(entry.ca_file).st_mtime_ns)
     except OSError as error:  # what OpenSSL can't read is one, too
         why = error.strerror or "it holds no certificate"
         raise UnavailableError(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from apps.catalog import adapters
+from apps.catalog.adapters.transport import _trust
 from apps.catalog.domain.servers import Source
 from apps.catalog.models import ToolServer, ToolServerDraft
 from apps.kernel.errors import UnavailableError
@@ -162,6 +163,26 @@ def test_a_token_is_read_of_an_ordinary_file_only(what: str, tmp_path: Path, set
 
     with pytest.raises(UnavailableError, match=r"which (is a pipe or a device|can't be read)"):
         adapters.resolve("a")
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "device"])
+def test_a_file_of_addresses_or_authorities_is_an_ordinary_one(
+    what: str, tmp_path: Path, settings: Any
+) -> None:
+    path = tmp_path / "odd"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/zero")
+    settings.TOOL_SERVERS, settings.TOOL_SERVERS_FILE = {}, str(path)
+
+    assert "it is no ordinary file" in adapters.problems()[0]
+    asked = {"url": "https://127.0.0.1:9/mcp", "ca_file": str(path)}
+    settings.TOOL_SERVERS, settings.TOOL_SERVERS_FILE = {"a": asked}, ""
+    with pytest.raises(UnavailableError, match="it is no ordinary file"):
+        _trust(adapters.look_up("a"))
 
 
 def test_what_is_known_of_a_file_costs_a_look_at_its_date(file: Path) -> None:
