@@ -6,7 +6,8 @@ from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import Permission, Role
 from apps.accounts.registry import add_entries, add_notices, add_permissions
 from apps.audit.domain.streams import Stream
-from apps.audit.registry import add_streams
+from apps.audit.domain.subscriber import Subscriber
+from apps.audit.registry import add_streams, subscribe
 from apps.oversight.registry import add_outcomes
 
 PERMISSIONS = (Permission("audit.view", frozenset({Role.ADMIN, Role.AUDITOR})),)
@@ -16,6 +17,13 @@ PAGES = (
     NavigationEntry("Stops", "stops:index", "stop", "x", "tower.view", 70),
     NavigationEntry("Load", "load:index", "load", "l", "runs.view", 90),
     NavigationEntry("Audit", "audit:list", "audit", "u", "audit.view", 100),
+)
+OBJECTS = Subscriber(
+    "ops.objects",
+    "pages of objects and the search by ids lack the newest steps",
+    # A run that waits: its step is noted before it ends. A branch begins with steps.
+    ("run.accepted", "run.deferred", "run.shed", "run.waiting_approval", "step."),
+    "apps.ops.reactions.note_objects",
 )
 NOTICES = ("ops/_stop_banner.html",)
 
@@ -30,4 +38,5 @@ class OpsConfig(AppConfig):
         add_streams(*STREAMS)
         add_entries(*PAGES)
         add_notices(*NOTICES)
+        subscribe(OBJECTS)
         add_outcomes("apps.ops.selectors.decided.outcomes_of")

@@ -6,10 +6,10 @@ from django.db import models
 
 
 class ObjectReference(models.Model):
-    """A step, or a run, that names a thing: an order, a flight, a customer. The database writes it
-    with the step or the run itself (triggers, see migration 0001), whoever records that; nothing
-    changes it. ``key`` is what the thing is found by (``ops_object_key`` of its id), ``value`` its
-    id as it came, ``field`` what it was called there."""
+    """A step, or a run, that names a thing: an order, a flight, a customer. It is written when the
+    events of the step or the run are delivered (``reactions``); nothing changes it. ``key`` is what
+    the thing is found by (``ops_object_key`` of its id), ``value`` its id as it came, ``field``
+    what it was called there."""
 
     key = models.CharField(max_length=120)
     value = models.CharField(max_length=120)

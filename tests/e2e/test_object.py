@@ -13,6 +13,7 @@ from apps.accounts.models import User
 from apps.runs.models import Run
 from tests.e2e.conftest import PageAs
 from tests.factories.approvals import ApprovalFactory
+from tests.factories.objects import noted_at_once as noted_at_once  # a fixture of its name
 from tests.factories.runs import RunFactory, StepFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -20,7 +21,7 @@ Check = Callable[[Page], None]
 
 
 @pytest.fixture
-def touched(site_people: dict[str, User]) -> Run:
+def touched(site_people: dict[str, User], noted_at_once: None) -> Run:
     """A run that read and changed a reservation, which a person was asked about."""
     run = RunFactory.create(customer="aarav_garcia_1177")
     arguments = {"reservation_id": "NQNU5R", "note": "x" * 60}

@@ -25,10 +25,11 @@ from apps.ops.models import ObjectReference
 from apps.ops.selectors import objects
 from apps.runs.models import Run, Step
 from tests.factories.approvals import ApprovalFactory
+from tests.factories.objects import noted_at_once as noted_at_once  # a fixture of its name
 from tests.factories.runs import RunFactory, StepFactory
 
 ClientAs = Callable[[str], Client]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("noted_at_once")]
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -119,40 +120,6 @@ def test_however_many_ids_a_call_names_few_are_noted() -> None:
 
     assert len(named(many)) == 24
     assert named(long).get("w1") == "order_id"
-
-
-def test_it_is_noted_with_the_step_and_with_the_run() -> None:
-    run = RunFactory.create(customer="Sofia_Kim_7287")
-    step = StepFactory.create(run=run, arguments={"reservation_id": "Q69X3R"}, effect="write")
-    StepFactory.create(run=run, kind="agent", arguments={"reservation_id": "AGENT1"})
-
-    noted = ObjectReference.objects.order_by("pk").values_list("key", "step_id", "effect", "field")
-    assert list(noted) == [
-        ("sofia_kim_7287", run.pk, "", "customer"),
-        ("q69x3r", step.pk, "write", "reservation_id"),
-    ]
-
-
-def test_what_its_preview_says_later_is_added_once() -> None:
-    step = StepFactory.create(arguments={"user_id": "ana"})
-    preview = {"changes": [{"path": "/reservations/NEW001/status"}, {"path": "/users/ana/n"}]}
-    for n in (1, 2):
-        step.preview = {**preview, "n": n}
-        step.save(update_fields=["preview"])
-    step.state = "queued"
-    step.save(update_fields=["state"])
-
-    keys = ObjectReference.objects.filter(step_id=step.pk).values_list("key", flat=True)
-    assert sorted(keys) == ["ana", "new001"]
-
-
-def test_what_an_edit_names_instead_is_added() -> None:
-    step = StepFactory.create(arguments={"order_id": "W1"})
-    step.arguments = {"order_id": "W2"}
-    step.save(update_fields=["arguments"])
-
-    keys = ObjectReference.objects.filter(step_id=step.pk).values_list("key", flat=True)
-    assert sorted(keys) == ["w1", "w2"]
 
 
 def test_what_was_recorded_before_is_filled_in_piece_by_piece(

@@ -1,4 +1,4 @@
-"""Which things steps and runs name, written by the database with the step or the run.
+"""Which things steps and runs name, noted when the events of the step or the run are delivered.
 
 An id is the text or number of an argument whose name says so (`order_id`, `reservationId`,
 `flight_number`, `item_ids` …), of a customer, or of a thing that a preview says would change
@@ -34,45 +34,24 @@ CREATE FUNCTION ops_objects_of(arguments jsonb, preview jsonb)
     ORDER BY ops_object_key(named.value), named.place, named.field
     LIMIT 24
 $$;
-CREATE FUNCTION ops_note_steps() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
+CREATE FUNCTION ops_note_steps(ids uuid[]) RETURNS void LANGUAGE sql AS $$
   INSERT INTO ops_objectreference (key, value, field, run_id, step_id, effect, at)
   SELECT o.key, o.value, o.field, s.run_id, s.id, s.effect, s.created_at
-  FROM noted s, ops_objects_of(s.arguments, s.preview) o WHERE s.kind = 'tool'
-  ON CONFLICT DO NOTHING;
-  RETURN NULL;
-END $$;
-CREATE FUNCTION ops_note_step_again() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  INSERT INTO ops_objectreference (key, value, field, run_id, step_id, effect, at)
-  SELECT o.key, o.value, o.field, NEW.run_id, NEW.id, NEW.effect, NEW.created_at
-  FROM ops_objects_of(NEW.arguments, NEW.preview) o WHERE NEW.kind = 'tool'
-  ON CONFLICT DO NOTHING;
-  RETURN NULL;
-END $$;
-CREATE FUNCTION ops_note_runs() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
+  FROM runs_step s, ops_objects_of(s.arguments, s.preview) o
+  WHERE s.id = ANY(ids) AND s.kind = 'tool'
+  ON CONFLICT DO NOTHING
+$$;
+CREATE FUNCTION ops_note_runs(ids uuid[]) RETURNS void LANGUAGE sql AS $$
   INSERT INTO ops_objectreference (key, value, field, run_id, step_id, effect, at)
   SELECT ops_object_key(r.customer), r.customer, 'customer', r.id, r.id, '', r.created_at
-  FROM noted r WHERE length(ops_object_key(r.customer)) > 1
+  FROM runs_run r WHERE r.id = ANY(ids) AND length(ops_object_key(r.customer)) > 1
   ON CONFLICT DO NOTHING;
-  RETURN NULL;
-END $$;
-CREATE TRIGGER runs_step_objects AFTER INSERT ON runs_step REFERENCING NEW TABLE AS noted
-  FOR EACH STATEMENT EXECUTE FUNCTION ops_note_steps();
-CREATE TRIGGER runs_step_objects_again AFTER UPDATE OF arguments, preview ON runs_step FOR EACH ROW
-  WHEN (NEW.arguments IS DISTINCT FROM OLD.arguments OR NEW.preview IS DISTINCT FROM OLD.preview)
-  EXECUTE FUNCTION ops_note_step_again();
-CREATE TRIGGER runs_run_objects AFTER INSERT ON runs_run REFERENCING NEW TABLE AS noted
-  FOR EACH STATEMENT EXECUTE FUNCTION ops_note_runs();
+  SELECT ops_note_steps(ARRAY(SELECT id FROM runs_step WHERE run_id = ANY(ids)))
+$$;
 """
 UNDO = """
-DROP TRIGGER runs_run_objects ON runs_run;
-DROP TRIGGER runs_step_objects_again ON runs_step;
-DROP TRIGGER runs_step_objects ON runs_step;
-DROP FUNCTION ops_note_runs();
-DROP FUNCTION ops_note_step_again();
-DROP FUNCTION ops_note_steps();
+DROP FUNCTION ops_note_runs(uuid[]);
+DROP FUNCTION ops_note_steps(uuid[]);
 DROP FUNCTION ops_objects_of(jsonb, jsonb);
 DROP FUNCTION ops_object_key(text);
 """

@@ -24,7 +24,16 @@ SELECT id FROM piece ORDER BY id DESC LIMIT 1
 """
 
 
+# First the place in the log, so that what happens meanwhile is heard by whoever starts next.
+PLACE = """
+INSERT INTO audit_subscription (name, position) SELECT 'ops.objects', coalesce(max(position), 0)
+FROM audit_event ON CONFLICT (name) DO NOTHING
+"""
+
+
 def fill(apps, schema_editor):
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(PLACE)
     for statement in (STEPS, RUNS):
         after, more = None, True
         while more:
@@ -37,5 +46,5 @@ def fill(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("ops", "0001_objects")]
+    dependencies = [("ops", "0001_objects"), ("audit", "0010_requests")]
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]
