@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis
 
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import User
+from apps.catalog.adapters import sdk
 from apps.runs.selectors import stops
 from tests.factories.accounts import UserFactory
 from tests.tampering import let_tests_empty_tables
@@ -56,6 +57,12 @@ def patience() -> None:
 def emptied() -> None:
     """Also tables that refuse it."""
     let_tests_empty_tables()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded() -> None:
+    """As in a worker, which loads it before it begins: no call of a test waits for it."""
+    sdk.load()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,16 +10,17 @@ import asyncio
 import contextvars
 import logging
 from dataclasses import dataclass, field
-from typing import Any
-
-import mcp
-from mcp.client.streamable_http import streamable_http_client
+from typing import TYPE_CHECKING, Any
 
 from apps.calls.executor.result import CallResult, ConnectingError, Trace, words_of
 from apps.calls.executor.wire import Wire
 from apps.catalog import adapters as servers
+from apps.catalog.adapters import sdk
 from apps.kernel import schemas
 from apps.kernel.errors import TowerError
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 logger = logging.getLogger(__name__)
 GREET_S = 20.0  # the SDK asks which revision is spoken first, and may wait ten seconds for that
@@ -32,7 +33,7 @@ GOODBYE_S = 5.0
 class Connection:
     """A client that is connected, and the tools of its server as far as they are known."""
 
-    client: mcp.Client
+    client: Client
     wire: Wire
     over: asyncio.Event = field(default_factory=asyncio.Event)
     users: int = 0
@@ -145,7 +146,7 @@ class Connections:
             wire = Wire(found)
             last = wire.last
             async with servers.http_client(found, wire, timeout_s=None) as http:
-                client = mcp.Client(streamable_http_client(found.url, http_client=http))
+                client = sdk.client(found.url, http)
                 async with asyncio.timeout(GREET_S) as patience:
                     await client.__aenter__()
                     patience.reschedule(None)

@@ -13,7 +13,6 @@ from math import isfinite
 from typing import Any
 
 import httpx2
-from mcp.shared.exceptions import MCPError
 
 from apps.calls.domain.content import Content, Part, of_text, read_result
 from apps.calls.domain.envelope import (
@@ -25,6 +24,7 @@ from apps.calls.domain.envelope import (
     is_legible,
 )
 from apps.calls.domain.retry import NOTHING_STATUSES, Ending
+from apps.catalog.adapters import sdk
 
 # Statuses by which whoever answered says that the request was not taken on: there is no such place,
 # not in this form, not from you. Others below 500 say nothing about what was done before.
@@ -243,8 +243,8 @@ class EndedCall:
 def words_of(error: BaseException) -> str:
     """What went wrong, in words: of a group the first that says something."""
     first = next(leaves(error))
-    if isinstance(first, MCPError):
-        return clean(first.error.message)[:500]
+    if (told := sdk.said(first)) is not None:
+        return clean(told)[:500]
     if isinstance(first, httpx2.ConnectTimeout):
         return "the tool server could not be connected to in time"
     if isinstance(first, httpx2.ConnectError):

@@ -7,17 +7,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
+from apps.catalog.adapters import sdk
 from apps.catalog.adapters.addresses import ServerAccess
 from apps.catalog.adapters.transport import EgressTransport, http_client, refused_credentials
 from apps.catalog.domain.served import TOOL_NAME, ServedTool, ServedTools, read_tool
 from apps.catalog.domain.sifting import Sieve
 from apps.kernel.errors import TowerError, UnavailableError
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 ASK_SECONDS = 15.0
 MAX_PAGES = 100
@@ -115,7 +117,7 @@ async def connected(
     """A client of the server, of whichever revision it speaks."""
     async with (
         http_client(connection, transport) as http,
-        Client(streamable_http_client(connection.url, http_client=http), mode=mode) as client,
+        sdk.client(connection.url, http, mode=mode) as client,
     ):
         yield client
 

@@ -7,10 +7,9 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from mcp import Client
 
 from apps.catalog.adapters.addresses import ServerAccess
 from apps.catalog.adapters.asking import (
@@ -25,6 +24,9 @@ from apps.catalog.domain import conformance
 from apps.catalog.domain.checks import takes_plan
 from apps.catalog.domain.conformance import ADVICE, OK, SERVER, SKIPPED, WRONG, Line
 from apps.catalog.domain.served import ServedTools
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 NOBODY = "tower-check.no-such-tool"
 SESSION = "mcp-session-id"

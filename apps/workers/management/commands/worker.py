@@ -34,6 +34,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
+from apps.catalog.adapters import sdk
 from apps.runs.domain.suspicion import Evidence
 from apps.runs.engine import progress
 from apps.runs.services import workers
@@ -318,6 +319,7 @@ class Command(BaseCommand):
         if not settings.POOLER:  # there it would be set for others, and not for this worker
             connection_created.connect(_look_up_by_key)
         refuse_a_wrong_clock()
+        sdk.load()  # each horse has it from its parent
         lane = options["lane"]
         queue = django_rq.get_queue(lane, serializer=JSONSerializer, job_class=Bell)
         Bell.lane = lane  # one process serves one lane
