@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -40,6 +41,7 @@ from apps.runs.engine import progress
 from apps.runs.services import workers
 from apps.runs.services.workers import process_name, worker_name
 from apps.workers.bells import UNREADABLE, Bell, Telling
+from apps.workers.domain.bells import TASK
 from apps.workers.recovery import take_back_from
 from apps.workers.services.clocks import refuse_a_wrong_clock
 from apps.workers.services.refusing import tell_of_refused
@@ -308,6 +310,13 @@ def _look_up_by_key(connection: BaseDatabaseWrapper, **_: Any) -> None:
         )
 
 
+def _load() -> None:
+    """What a work-horse needs is loaded once, by the parent that forks it: agents and the SDK take
+    more than a second, for which the first step of every horse would wait."""
+    import_module(TASK.rpartition(".")[0])
+    sdk.load()
+
+
 class Command(BaseCommand):
     help = "Drain one lane with an RQ worker until told to stop."
 
@@ -319,7 +328,7 @@ class Command(BaseCommand):
         if not settings.POOLER:  # there it would be set for others, and not for this worker
             connection_created.connect(_look_up_by_key)
         refuse_a_wrong_clock()
-        sdk.load()  # each horse has it from its parent
+        _load()
         lane = options["lane"]
         queue = django_rq.get_queue(lane, serializer=JSONSerializer, job_class=Bell)
         Bell.lane = lane  # one process serves one lane
