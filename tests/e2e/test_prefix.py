@@ -75,7 +75,7 @@ def log_in(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_label("User").fill("admin")
     page.get_by_label("Password").fill("correct horse battery")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
 
 def test_the_whole_site_lies_below_its_path(

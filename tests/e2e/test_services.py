@@ -26,7 +26,7 @@ def test_a_system_gets_its_token(
     page.get_by_role("button", name="Add", exact=True).click()
 
     page.get_by_label("Start runs").check()
-    page.get_by_label("Read runs").check()
+    page.get_by_label("Read its account").check()
     no_serious_violations(page)
     page.get_by_role("button", name="Make a token").click()
 

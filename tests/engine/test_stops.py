@@ -105,8 +105,8 @@ def test_a_stop_of_a_tool_in_mid_load_takes_effect_and_loses_nothing(tower: Towe
 
     found = entries(tower)
     assert len(found) == len({e["key"] for e in found}) == 4 * 8
-    kinds = list(Event.objects.filter(kind__startswith="stop.").values_list("kind", flat=True))
-    assert kinds == ["stop.placed", "stop.lifted"]
+    told = Event.objects.filter(kind__startswith="stop.").order_by("pk")
+    assert list(told.values_list("kind", flat=True)) == ["stop.placed", "stop.lifted"]
 
 
 def _rests() -> bool:
