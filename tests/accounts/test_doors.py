@@ -62,6 +62,16 @@ def test_a_name_typed_otherwise_is_the_same_account(nora: User) -> None:
     assert attempt(Client(), PASSWORD).status_code == 429
 
 
+@pytest.mark.parametrize("typed", [" nora", "NORA", "\uff4eora", f"{' ' * 148}nora", "nora\u2003"])
+def test_however_the_name_is_typed_it_is_counted_and_told(nora: User, typed: str) -> None:
+    for _ in range(5):
+        attempt(Client(), "wrong", typed)
+
+    assert attempt(Client(), PASSWORD).status_code == 429
+    assert len(said("user.login_refused")) == 5
+    assert [told["username"] for told in said("user.locked_out")] == ["nora"]
+
+
 def test_the_wait_doubles_to_a_quarter_of_an_hour_and_trying_does_not_lengthen_it(
     nora: User,
 ) -> None:

@@ -70,14 +70,13 @@ def forget(name: str) -> None:
 
 @command
 def refused(*, user: User | None, name: str, tries: int, address: str, how: str) -> None:
-    """Somebody didn't get in. Of names that nobody has the log says nothing: people type passwords
-    into the wrong field."""
-    known = user or User.objects.filter(username=name).first()
-    if known is None:
-        return
-    record("user.login_refused", DOOR, known, how=how, address=address)
-    if wait_after(tries):
-        record("user.locked_out", DOOR, known, tries=tries, seconds=wait_after(tries))
+    """Somebody didn't get in. It is told of each account whose tries were counted, however its name
+    was typed. Of names that nobody has the log says nothing: people type passwords into the wrong
+    field."""
+    for known in [user] if user else User.objects.filter(username__iexact=name):
+        record("user.login_refused", DOOR, known, how=how, address=address)
+        if wait_after(tries):
+            record("user.locked_out", DOOR, known, tries=tries, seconds=wait_after(tries))
 
 
 @command

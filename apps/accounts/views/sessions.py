@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import REASON_BAD_ORIGIN, REASON_NO_CSRF_COOKIE
 from django.shortcuts import redirect, render, resolve_url
@@ -55,8 +56,8 @@ class LogIn(LoginView):
         return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.POST.get("username") and request.POST.get("password"):
-            self.tries, wait = doors.spend(_name_in(request))
+        if (name := _name_in(request)) and request.POST.get("password"):
+            self.tries, wait = doors.spend(name)
             if wait:
                 return locked(request, wait)
         return cast(HttpResponse, super().post(request, *args, **kwargs))
@@ -90,7 +91,13 @@ class LogIn(LoginView):
 
 
 def _name_in(request: HttpRequest) -> str:
-    return request.POST.get("username", "")[:150]
+    """The name as the form reads it, so that what is counted and told is what is tried; nothing for
+    what the form refuses before it looks at a password."""
+    field = forms.LogInForm(request).fields["username"]
+    try:
+        return str(field.clean(request.POST.get("username", "")))[:150]
+    except ValidationError:
+        return ""
 
 
 @require_POST
