@@ -108,6 +108,15 @@ def test_guessing_codes_is_locked_too(nora: User) -> None:
     assert answers == [422, 422, 422, 422, 422, 429]
 
 
+def test_a_stranger_uses_up_no_tries_of_a_second_step(nora: User) -> None:
+    secret, _ = with_app(logged_in())
+    for typed in (f"second factor of {nora.pk}", f"\x00second factor of {nora.pk}"):
+        for _ in range(6):
+            Client().post(LOG_IN, {"username": typed, "password": "wrong"})
+
+    assert logged_in().post(SECOND, {"code": code_of(secret)}).status_code == 302
+
+
 @pytest.mark.parametrize("change", ["none", "late", "reset"])
 def test_the_second_step_is_of_somebody_who_just_gave_the_password(
     nora: User, people: dict[str, User], change: str, monkeypatch: pytest.MonkeyPatch

@@ -63,6 +63,12 @@ def spend(name: str) -> tuple[int, int]:
     return 0, max(1, int(waits[0][0])) if waits else 1
 
 
+def second_step_of(user: User) -> str:
+    """What tries of a person's second step are counted under: no name, since forms take no NUL, so
+    that only whoever gave the password can use them up."""
+    return f"\x00second factor of {user.pk}"
+
+
 def forget(name: str) -> None:
     """The account was logged in to: its tries begin anew."""
     LogInGuard.objects.filter(name=_key(name)).delete()

@@ -36,7 +36,7 @@ def second(request: HttpRequest) -> HttpResponse:
     form = forms.CodeForm(request.POST)
     if not form.is_valid():
         return _page(request, user, form, status=422)
-    name = f"second factor of {user.pk}"
+    name = doors.second_step_of(user)
     tries, wait = doors.spend(name)
     if wait:
         return locked(request, wait)
