@@ -10,6 +10,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
 from apps.accounts import services
@@ -18,7 +19,7 @@ from apps.accounts.models import RecoveryCode, Totp, User
 from apps.accounts.registry import permissions
 from apps.accounts.services import factors
 from apps.audit.models import Event
-from apps.kernel.errors import NotPermittedError
+from apps.kernel.errors import ConflictError, NotPermittedError
 from apps.oversight import services as oversight
 from tests.factories.accounts import PASSWORD, with_password
 from tests.factories.approvals import ApprovalFactory
@@ -155,6 +156,40 @@ def test_a_session_without_the_factor_ends_when_it_is_added(nora: User) -> None:
 
     assert elsewhere.get(SECURITY).status_code == 302
     assert here.get(SECURITY).status_code == 200
+
+
+def test_a_log_in_on_its_way_does_not_outlive_the_factor_either(
+    nora: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password was right while the account had no factor, and then it had one."""
+
+    def meanwhile(name: str) -> None:
+        User.objects.filter(pk=nora.pk).update(mfa_since=Now())
+
+    monkeypatch.setattr("apps.accounts.views.sessions.doors.forget", meanwhile)
+    client = Client()
+    answer = client.post(LOG_IN, {"username": "nora", "password": PASSWORD})
+
+    assert answer.status_code == 409
+    assert "Log in again" in text(answer)
+    assert client.get(SECURITY).status_code == 302
+    assert "user.logged_in" not in kinds()
+
+
+@pytest.mark.parametrize("taken", ["reset", "disabled"])
+def test_a_request_on_its_way_leaves_no_factor_on_an_account_taken_back(
+    nora: User, people: dict[str, User], taken: str
+) -> None:
+    """Else whoever held the account still got in after its person enrolled anew."""
+    as_it_was = User.objects.get(pk=nora.pk)
+    take = services.reset_access if taken == "reset" else services.disable_user
+    take(actor=people["admin"], user_id=nora.pk)
+    secret = totp.new_secret()
+
+    with pytest.raises(ConflictError):
+        factors.add_totp(user=as_it_was, secret=secret, code=code_of(secret), session_key="")
+
+    assert not Totp.objects.exists()
 
 
 def test_factors_are_changed_soon_after_a_log_in_only(

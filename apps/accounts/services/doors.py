@@ -21,6 +21,7 @@ from apps.accounts.domain.limits import (
 from apps.accounts.models import LogInGuard, OpenSession, User
 from apps.accounts.services.rows import record
 from apps.audit.domain.actors import DOOR, Actor
+from apps.kernel.errors import ConflictError
 from apps.kernel.statements import execute, fetch
 from apps.kernel.transactions import command, participant
 
@@ -87,7 +88,12 @@ def refused(*, user: User | None, name: str, tries: int, address: str, how: str)
 
 @command
 def entered(*, user: User, key: str, how: str, address: str, agent: str) -> None:
-    """Somebody got in: their session is listed as theirs."""
+    """Somebody got in: their session is listed as theirs. Raises ConflictError for who came without
+    a second factor to an account that has one by now."""
+    # Locked, as by whoever adds a factor: they end this session, or it is refused here.
+    held = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+    if user.mfa_since is None and held.mfa_since is not None:
+        raise ConflictError("A second factor was added to this account meanwhile. Log in again.")
     OpenSession.objects.update_or_create(
         key=key, defaults={"user": user, "how": how, "address": address, "agent": agent[:200]}
     )

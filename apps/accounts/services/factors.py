@@ -135,8 +135,13 @@ def has_factor(user: User) -> bool:
 
 @participant
 def _held(user: User) -> User:
-    """The account's row, locked: whether it has a factor is written by one at a time."""
-    return User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+    """The account's row, locked: whether it has a factor is written by one at a time. Whoever reset
+    or disabled the account was here before a request that was still on its way: it changes nothing
+    of what is its person's by now. Raises ConflictError."""
+    held = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+    if held.get_session_auth_hash() != user.get_session_auth_hash():
+        raise ConflictError("The password of this account was changed meanwhile. Log in again.")
+    return held
 
 
 @participant

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth import login
+from django.contrib.auth import login, logout
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -19,6 +19,7 @@ from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.limits import BEGAN, PROVED, SEEN, is_proved
 from apps.accounts.models import User
 from apps.accounts.services import doors
+from apps.kernel.errors import ConflictError
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 DOOR = "door"  # in the session of somebody who gave the password and not the second factor yet
@@ -46,13 +47,17 @@ def enter(request: HttpRequest, user: User, *, how: str, following: str, sealed:
     for name in (DOOR, ASKED):
         session.pop(name, None)
     session[BEGAN] = session[SEEN] = session[PROVED] = time.time()
-    doors.entered(
-        user=user,
-        key=str(session.session_key),
-        how=how,
-        address=address_of(request),
-        agent=request.headers.get("User-Agent", ""),
-    )
+    try:
+        doors.entered(
+            user=user,
+            key=str(session.session_key),
+            how=how,
+            address=address_of(request),
+            agent=request.headers.get("User-Agent", ""),
+        )
+    except ConflictError:
+        logout(request)
+        raise
     kept = unseal(sealed)
     if kept is not None:
         session[KEPT] = kept.to_json()
