@@ -19,7 +19,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
 
 from apps.accounts.domain import limits
 from apps.accounts.domain.keeping import KEPT, Kept, keep
@@ -137,7 +137,8 @@ def page_of(request: HttpRequest) -> str:
     if not url_has_allowed_host_and_scheme(said, {request.get_host()}, request.is_secure()):
         return resolve_url("/")
     parts = urlsplit(said)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    path = escape_leading_slashes(parts.path)  # two of them begin the name of another site
+    return f"{path}?{parts.query}" if parts.query else path
 
 
 def seal(kept: Kept | None) -> str:

@@ -104,6 +104,18 @@ def test_only_pages_of_this_site_are_gone_back_to(nora: dict[str, str], said: st
     assert inside["Location"] == "/"
 
 
+@pytest.mark.parametrize("said", [f"{HOME}//evil.example/x", f"{HOME}///evil.example/"])
+def test_no_page_of_this_site_is_read_as_another_site(nora: dict[str, str], said: str) -> None:
+    client = Client()
+    late = client.post("/load/caps/set/", TYPED, headers={"Referer": said})
+
+    inside = client.post("/accounts/login/", {**log_in_fields(late.content.decode()), **nora})
+    dropped = client.post("/accounts/kept/drop/", headers={"Referer": said})
+
+    assert inside["Location"].startswith("/%2F")
+    assert dropped["Location"].startswith("/%2F")
+
+
 def test_a_part_of_a_page_is_told_and_stays(people: dict[str, User]) -> None:
     for headers in ({"HX-Request": "true"}, {"Accept": "application/json"}):
         answer = Client(headers=headers).post("/load/caps/set/", TYPED)
