@@ -1,6 +1,6 @@
 """What was typed into a form that could not be sent, so that it is there again after the log-in.
 
-Words of the person are kept; passwords, tokens and other secrets never are.
+Words of the person are kept; passwords, tokens, codes of a second step and other secrets never are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 KEPT = "kept"  # in the session, and the name of the log-in form's sealed field
 MOST_CHARACTERS = 600_000
 MOST_FIELDS = 200
-_SECRET = re.compile(r"password|passwd|secret|token|credential", re.IGNORECASE)
+_SECRET = re.compile(r"password|passwd|secret|token|credential|^code$", re.IGNORECASE)
 _HIDDEN = {"digest", "nonce", "ticket", "dwell_ms", "revision", "round", "plan"}
 _OF_THE_FRAME = {"csrfmiddlewaretoken", "opened_by", KEPT, "next"}
 
