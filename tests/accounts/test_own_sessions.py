@@ -114,6 +114,16 @@ def test_one_sees_and_ends_ones_own_sessions(nora: User) -> None:
     assert here.post(f"{SECURITY}sessions/{row.pk}/end/").status_code == 404
 
 
+def test_logging_in_again_logs_out_first(nora: User) -> None:
+    client = logged_in()
+
+    assert SECURITY in client.post(f"{SECURITY}again/")["Location"]
+
+    assert not is_in(client)
+    assert not OpenSession.objects.exists()
+    assert Event.objects.filter(kind="user.logged_out").count() == 1
+
+
 def test_nobody_ends_another_persons_session(nora: User) -> None:
     mine = logged_in()
     with_password("ida")

@@ -91,6 +91,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @requires("tower.view")
 def log_in_again(request: HttpRequest) -> HttpResponse:
     """Log out, and come back here after the log-in."""
+    sessions.forget(user=_me(request), key=str(request.session.session_key))
     logout(request)
     return redirect(f"{reverse('accounts:login')}?next={reverse('accounts:security')}")
 
