@@ -297,6 +297,22 @@ def test_the_same_as_a_file_and_who_took_it_is_kept(client_as: ClientAs) -> None
     assert event.subject_id == "=W1"
 
 
+def test_what_was_practice_or_a_replay_is_told_from_real_work(client_as: ClientAs) -> None:
+    for origin in ("real", "practice", "replay"):
+        run = RunFactory.create(customer="", job_slug=f"job-of-{origin}", origin=origin)
+        StepFactory.create(run=run, arguments={"order_id": "W1"})
+    client = client_as("auditor")
+
+    page = text(client.get("/objects/", {"id": "W1"}))
+    found = b"".join(client.get("/objects/export.csv", {"id": "W1"}).streaming_content).decode()
+
+    assert "job-of-practice (practice)" in page
+    assert "job-of-replay (replay)" in page
+    assert "job-of-real (" not in page
+    rows = csv.DictReader(io.StringIO(found.removeprefix("\ufeff")))
+    assert [row["origin"] for row in rows] == ["replay", "practice", "real"]
+
+
 def test_it_goes_by_its_index_however_many_there_are() -> None:
     run = RunFactory.create(customer="")
     StepFactory.create(run=run, arguments={"order_id": "W1"})

@@ -18,7 +18,7 @@ from apps.ops.selectors import objects
 LONGEST_ID, WORD = 120, 60
 CSV_FIELDS = (
     *("at", "named_as", "id", "domain", "job", "run", "step", "tool", "effect", "state"),
-    *("amount_cents", "asked", "sentence", "by", "decided_at", "reason"),
+    *("amount_cents", "asked", "sentence", "by", "decided_at", "reason", "origin"),
 )
 
 
@@ -93,4 +93,5 @@ def _line(touch: objects.Touch) -> list[Any]:
         *(step.tool_name if step else "", reference.effect, touch.state),
         "" if touch.amount_cents is None else str(touch.amount_cents),
         *told,
+        run.origin if run else "",
     ]
