@@ -80,6 +80,15 @@ def test_a_password_alone_opens_nothing_that_has_a_second_factor(nora: User) -> 
     assert Event.objects.last().payload["how"] == "password, authenticator app"  # type: ignore[union-attr]
 
 
+def test_the_log_says_that_a_password_was_right_though_nobody_came_in(nora: User) -> None:
+    with_app(logged_in())
+    stranger = Client(REMOTE_ADDR="192.0.2.7")
+    stranger.post(LOG_IN, {"username": "nora", "password": PASSWORD})
+
+    told = Event.objects.get(kind="user.second_step_asked")
+    assert (told.subject_id, told.payload["address"]) == (str(nora.pk), "192.0.2.7")
+
+
 def test_a_code_of_the_app_counts_once(nora: User) -> None:
     secret, _ = with_app(logged_in())
     code = code_of(secret)

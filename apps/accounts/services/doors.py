@@ -87,6 +87,13 @@ def refused(*, user: User | None, name: str, tries: int, address: str, how: str)
 
 
 @command
+def half_way(*, user: User, address: str) -> None:
+    """Somebody gave the right password and was asked for the second factor: where no log-in
+    follows, it may be somebody else who knows the password."""
+    record("user.second_step_asked", DOOR, user, address=address)
+
+
+@command
 def entered(*, user: User, key: str, how: str, address: str, agent: str) -> None:
     """Somebody got in: their session is listed as theirs. Raises ConflictError for who came without
     a second factor to an account that has one by now."""

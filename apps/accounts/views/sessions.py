@@ -86,6 +86,7 @@ class LogIn(LoginView):
         way = {"how": "password", "following": self.get_redirect_url(), "sealed": sealed}
         if user.mfa_since is not None:
             keep_at_the_door(request, user, **way)
+            doors.half_way(user=user, address=address_of(request))
             return redirect("accounts:second")
         return redirect(enter(request, user, **way))
 
