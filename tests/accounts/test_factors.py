@@ -216,6 +216,24 @@ def test_factors_are_changed_soon_after_a_log_in_only(
     assert not Totp.objects.exists()
 
 
+def test_two_towers_of_one_host_do_not_replace_each_others_passkeys(
+    nora: User, settings: Any
+) -> None:
+    """A device keeps one passkey of each host and handle (WebAuthn, 6.3.2): the next replaces it.
+    Another tower has another key."""
+    client = logged_in()
+
+    def handle() -> str:
+        asked = client.post(f"{SECURITY}passkey/", headers={"Accept": "application/json"})
+        return str(asked.json()["publicKey"]["user"]["id"])
+
+    here = handle()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
+
+    assert len(here) == 43
+    assert handle() != here
+
+
 def test_removing_the_last_factor_takes_the_codes_with_it(nora: User) -> None:
     client = logged_in()
     with_app(client)

@@ -10,6 +10,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
@@ -149,6 +150,12 @@ def _totp_page(
     return render(request, "accounts/totp.html", context, status=status)
 
 
+def _handle_of(user: User) -> bytes:
+    """What a device keeps this person's passkey under. A device has one of each handle and host, so
+    that two towers of one host must not have the same for two people."""
+    return salted_hmac("tower.accounts.passkey", str(user.pk), algorithm="sha256").digest()
+
+
 @require_POST
 @requires("tower.view")
 def make_passkey(request: HttpRequest) -> HttpResponse:
@@ -161,7 +168,7 @@ def make_passkey(request: HttpRequest) -> HttpResponse:
     rows = Passkey.objects.filter(user=user, host=site.host).values_list("data", flat=True)
     options, state = passkeys.begin_making(
         site,
-        handle=str(user.pk).encode(),
+        handle=_handle_of(user),
         username=user.username,
         name=user.display_name,
         known=[bytes(data) for data in rows],
