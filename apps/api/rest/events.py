@@ -43,9 +43,12 @@ def events(
     feed = log.feed(after, kinds=TOLD, run_id=run, limit=limit)
     tenant = request.auth.tenant  # type: ignore[attr-defined]  # set by Bearer
     rows = selectors.of_tenant(feed.rows, tenant) if tenant else feed.rows
+    # Of another account's run the end of the page would tell that it is there: it is told as none.
+    is_hidden = run is not None and bool(feed.rows) and not rows
+    next_after = feed.head if is_hidden else feed.next_after
     return {
         "events": [selectors.event_document(row) for row in rows],
-        "next_after": feed.next_after,
+        "next_after": next_after,
         "head": feed.head,
-        "more": feed.next_after < feed.head,
+        "more": next_after < feed.head,
     }

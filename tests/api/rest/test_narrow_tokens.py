@@ -89,6 +89,18 @@ def test_events_are_of_its_own_runs(erp: Machine, other: Machine, of_run: bool) 
     assert heard["next_after"] == heard["head"]
 
 
+def test_events_of_anothers_run_are_those_of_no_run(erp: Machine, other: Machine) -> None:
+    theirs = erp.start().json()["id"]
+    other.start()
+    audit.seal()
+
+    of_theirs, of_none = (
+        other.get(f"/api/v1/events?limit=1&run={run}").json() for run in (theirs, uuid4())
+    )
+
+    assert of_theirs == of_none
+
+
 def test_a_token_for_some_jobs_starts_no_others(other: Machine) -> None:
     narrow = limited(other, jobs=("toys-refund",))
 
