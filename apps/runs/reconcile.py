@@ -24,6 +24,7 @@ from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
+from apps.oversight.services import edited_from
 from apps.policy.selectors import risk_of
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import FindingVerdict, is_agreed
@@ -126,7 +127,7 @@ def _act(step: unknown.Unknown, verdict: FindingVerdict, evidence: str, actor: A
     elif verdict is FindingVerdict.UNDO:
         _undo(step, evidence, actor)
     elif undoing.reopen(step.run_id, actor=actor) or unknown.reopen_run(step.run_id, "queued"):
-        unknown.queue_again(step.step_id)
+        unknown.queue_again(step.step_id, edited_from=edited_from(step.step_id))
         after_commit(partial(dispatch.ring, step.lane))
     else:
         raise ConflictError("The run has ended meanwhile: it can't be tried again.")

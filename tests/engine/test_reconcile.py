@@ -15,14 +15,16 @@ from apps.calls.domain.lookup import Looked
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult
 from apps.oversight.models import Approval
+from apps.oversight.services import edit
 from apps.policy.models import Decision
 from apps.runs import reconcile
 from apps.runs.course import RunCache
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.engine.commit import claim_and_commit, commit
-from apps.runs.models import Attempt, Finding, Receipt, Run, Step
+from apps.runs.models import Attempt, Finding, Message, Receipt, Run, Step
 from apps.runs.work import Finished
 from apps.workers.recovery import take_back_leases
+from tests.engine import shop
 from tests.engine.conftest import Tower
 from tests.engine.shop import address, busy_script, call
 from tests.engine.test_drain import RETURN, answer, drain, ledger
@@ -150,6 +152,46 @@ def test_what_a_person_had_approved_is_asked_of_a_person_again(
     answer(Approval.objects.get(state="pending"), approve=True)
     drain()
     assert len(ledger(tower, Run.objects.get())) == 1
+
+
+@pytest.fixture
+def card_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Returns to a card are asked of a person; others run by policy."""
+    when = 'when { context.arguments.contains("payment_method_id=card") }'
+    monkeypatch.setattr(shop, "POLICY", shop.POLICY.replace("  unless {", f"  {when} unless {{"))
+
+
+@pytest.mark.unkeyed
+def test_what_a_person_had_edited_is_asked_of_a_person_again_though_policy_permits_it(
+    card_only: None, tower: Tower, operator: User
+) -> None:
+    lose(tower, UNDONE, count=1, tool="return_delivered_order_items")
+    tower.start([[call("return_delivered_order_items", 0, **RETURN), {"done": "x"}]])
+    drain()
+    asked = Approval.objects.get()
+    edit(
+        approval_id=asked.pk,
+        user=operator,
+        arguments={**RETURN, "payment_method_id": "gift"},
+        reason="she has the card no more",
+        digest=asked.digest,
+    )
+    drain()
+    answer(Approval.objects.get(state="pending"), approve=True)
+    drain()
+    step = Step.objects.get(state="confirmation_unknown")
+
+    say(step, FindingVerdict.TRY_AGAIN, operator)
+    drain()
+
+    assert ledger(tower, Run.objects.get()) == [], "nothing runs that nobody approved"
+    again = Approval.objects.get(state="pending")
+    assert again.rules[0]["id"] == "edited"
+    assert again.bound_to["edited"]["by"] == [operator.username]
+    answer(again, approve=True)
+    drain()
+    assert len(ledger(tower, Run.objects.get())) == 1
+    assert Message.objects.filter(role="tower", content__contains="A person edited").exists()
 
 
 def test_a_keyed_call_is_looked_up_and_settled_by_its_own_answer(

@@ -24,7 +24,9 @@ from apps.runs.journal import barriers, claiming, parking
 from apps.runs.models import PARKED_UNTIL, Run, Step
 from apps.runs.services.waking import queue_decided
 from apps.runs.work import Claimed
+from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import RunFactory, StepFactory
+from tests.oversight.test_editing import edit_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -226,6 +228,18 @@ def test_a_person_has_a_poison_step_tried_again_alone() -> None:
     }
     with pytest.raises(ConflictError, match="isn't poison any more"):
         services.try_poison_again(step.run_id, step.seq, actor=Actor.user("ola"), reason="me too")
+
+
+def test_poison_that_a_person_edited_still_says_so_when_it_is_tried_again(people) -> None:
+    step = poison_step()
+    for number in (1, 2):
+        asked = ApprovalFactory.create(run_id=step.run_id, step_id=step.id)
+        edit_of(asked, people["operator"], number=number)
+
+    services.try_poison_again(step.run_id, step.seq, actor=Actor.user("ida"), reason="mended")
+
+    step.refresh_from_db()
+    assert step.approval_id == asked.pk, "by which the gate finds its edits"
 
 
 def test_poison_is_not_tried_again_after_the_deadline() -> None:

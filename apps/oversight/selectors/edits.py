@@ -29,6 +29,13 @@ def edited_calls(step_ids: Collection[UUID]) -> dict[UUID, EditedCall]:
     }
 
 
+def edited_from(step_id: UUID) -> UUID | None:
+    """The question that the last edit of a step ended, by which the gate knows the step as edited;
+    nothing for one that nobody edited."""
+    rows = Edit.objects.filter(step_id=step_id).order_by("-number")
+    return rows.values_list("approval_id", flat=True).first()
+
+
 def edits_told(step_ids: Collection[UUID]) -> dict[UUID, str]:
     """What the agents of these steps are told of how people edited them; nothing of the others. A
     query where there are steps."""

@@ -7,7 +7,7 @@ any two who act at once exactly one succeeds and the other is told who and when.
 from __future__ import annotations
 
 from apps.oversight.selectors import bindings_of, decided_among, states_of
-from apps.oversight.selectors.edits import edits_told
+from apps.oversight.selectors.edits import edited_from, edits_told
 from apps.oversight.services.asking import (
     ApprovalRequest,
     Used,
@@ -48,6 +48,7 @@ __all__ = [
     "decide",
     "decided_among",
     "edit",
+    "edited_from",
     "edits_told",
     "escalate",
     "escalate_due",

@@ -28,17 +28,18 @@ def lock(run_id: UUID, seq: int) -> tuple[UUID, int, str, bool] | None:
 
 
 @participant
-def queue_again(step_id: UUID) -> None:
+def queue_again(step_id: UUID, *, edited_from: UUID | None) -> None:
     """Put a poison step that we have locked back before the gate, with its run. It stays a suspect:
-    it is tried alone, and takes three more workers at most before it is poison again."""
+    it is tried alone, and takes three more workers at most before it is poison again. Of one that a
+    person edited the question that this ended stays: the gate still puts it to a person."""
     execute(
         """
         UPDATE runs_step SET state = 'queued', disposition = '', error_class = '', error = '',
-            gate = '', decision_id = NULL, approval_id = NULL, lease_losses = %s, blame = 0,
+            gate = '', decision_id = NULL, approval_id = %s, lease_losses = %s, blame = 0,
             finished_at = NULL, not_before = clock_timestamp(), waits_for = ''
         WHERE id = %s AND state = 'failed'
         """,
-        [ALONE.low, step_id],
+        [edited_from, ALONE.low, step_id],
     )
     execute(
         "UPDATE runs_run r SET state = 'queued', outcome = '', error_class = '', summary = '',"

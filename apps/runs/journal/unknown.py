@@ -71,19 +71,20 @@ def settle(
 
 
 @participant
-def queue_again(step_id: UUID) -> None:
+def queue_again(step_id: UUID, *, edited_from: UUID | None) -> None:
     """Put an unknown step that we have locked back before the gate, as if it were proposed now: no
-    decision, approval or ownership of its mutation is left. Its attempts and its key stay."""
+    decision, approval or ownership of its mutation is left. Its attempts and its key stay, and of
+    one that a person edited the question that this ended: the gate still puts it to a person."""
     execute("DELETE FROM runs_intent WHERE step_id = %s", [step_id])
     _hit_one(
         """
         UPDATE runs_step SET state = 'queued', disposition = '', error_class = '', error = '',
-            gate = '', decision_id = NULL, approval_id = NULL, intent_open = false,
+            gate = '', decision_id = NULL, approval_id = %s, intent_open = false,
             lease_losses = 0, blame = 0, finished_at = NULL, not_before = clock_timestamp(),
             priority = least(priority, 10)
         WHERE id = %s AND state = 'confirmation_unknown'
         """,
-        [step_id],
+        [edited_from, step_id],
     )
 
 

@@ -13,6 +13,7 @@ from apps.audit.services import record
 from apps.kernel.apart import Aside, deal
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from apps.kernel.transactions import after_commit, command
+from apps.oversight.services import edited_from
 from apps.runs import dispatch
 from apps.runs.domain.pausing import OPEN
 from apps.runs.journal import parking, poison
@@ -79,7 +80,7 @@ def try_poison_again(run_id: UUID, seq: int, *, actor: Actor, reason: str) -> No
     step_id, losses, lane, in_time = found
     if not in_time:
         raise ConflictError("The deadline of the run has passed; start a new one.", code="overdue")
-    poison.queue_again(step_id)
+    poison.queue_again(step_id, edited_from=edited_from(step_id))
     payload = {"seq": seq, "workers_lost": losses, "reason": said}
     record(
         kind="step.tried_again",
