@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from apps.accounts.models import User
 from apps.catalog.models import ToolVersion
 from apps.kernel import exactjson
 from apps.oversight.models import Approval, Edit
-from apps.runs.models import Step
+from apps.runs.journal import claiming
+from apps.runs.models import Run, Step
 from tests.factories.approvals import ApprovalFactory
 from tests.factories.catalog import PACK, toys_job
 from tests.factories.runs import RunFactory, StepFactory
@@ -100,6 +102,19 @@ def test_an_edit_is_kept_and_the_step_is_queued_with_it(client_as: As, held: App
     edit = Edit.objects.get()
     assert (edit.before, edit.after, edit.reason) == (ARGUMENTS, after, "half of it was used")
     assert Approval.objects.get().state == "void"
+
+
+def test_an_engine_of_before_edits_takes_the_run_no_more(
+    client_as: As, held: Approval, settings: Any
+) -> None:
+    settings.ENGINE_VERSION = 3
+
+    client_as("operator").post(f"/runs/held/{held.pk}/edit/", form(held, v0="5"))
+
+    assert Run.objects.get().engine_version == 3
+    with transaction.atomic():
+        assert claiming.due("normal", limit=9, engine_version=2) == []
+        assert len(claiming.due("normal", limit=9, engine_version=3)) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.calls.domain import keys
 from apps.catalog.selectors import contract, pinned
 from apps.kernel.errors import ConflictError, InvalidInputError
@@ -13,7 +15,7 @@ from apps.kernel.schemas import misfit
 from apps.kernel.transactions import after_commit, participant
 from apps.runs import dispatch, journal
 from apps.runs.domain.states import State
-from apps.runs.models import Step
+from apps.runs.models import Run, Step
 
 
 @participant
@@ -43,4 +45,7 @@ def propose_anew(approval: Any, arguments: Mapping[str, Any]) -> None:
     # Guarded by the state: a step that was cancelled or woken meanwhile stays what it is.
     if not mine.update(arguments=arguments, arguments_digest=digest, idempotency_key=key):
         raise ConflictError("The run went on meanwhile; reload to see how.", code="run_ended")
+    # An engine of before edits would carry it out as the agent's own: it takes this run no more.
+    engine = settings.ENGINE_VERSION
+    Run.objects.filter(pk=step.run_id, engine_version__lt=engine).update(engine_version=engine)
     queue_decided([approval.pk])
