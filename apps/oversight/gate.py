@@ -197,10 +197,13 @@ def _votes(ask: GateRequest, verdict: PolicyDecision) -> int:
 
 
 def _would_ask(ask: GateRequest, verdict: PolicyDecision) -> Grounds:
-    """What people would be asked now; nothing, where policy holds nothing."""
-    if verdict.answer != "hold":
-        return Grounds(frozenset())
-    return Grounds.of(_rules(ask, verdict), ask.question())
+    """What people would be asked now; nothing, where nothing holds it. What policy permits is held
+    by a doubt alone."""
+    if verdict.answer == "hold":
+        return Grounds.of(_rules(ask, verdict), ask.question())
+    doubts = ask.all_doubts if verdict.answer == "permit" else []
+    shown = [doubt.shown() for doubt in doubts]
+    return Grounds.of(shown, ask.question()) if shown else Grounds(frozenset())
 
 
 def _rules(

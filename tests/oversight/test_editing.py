@@ -64,6 +64,25 @@ def test_an_edited_call_is_put_to_a_person_though_policy_permits_it(
     assert (done.answer, done.approval_id) == ("permit", asked.pk)
 
 
+def test_what_an_edited_call_changes_is_what_was_shown_though_policy_permits_it(
+    toys: None, people: People
+) -> None:
+    step = Step()
+    held = step.at_the_gate(facts=KNOWN, conversation={})
+    edit_of(Approval.objects.get(pk=held.approval_id), people["operator"])
+    again = step.at_the_gate(facts=KNOWN, amount_cents=900, approval_id=held.approval_id)
+    approve(again.approval_id, people["operator"])
+
+    more = step.at_the_gate(facts=KNOWN, amount_cents=1_000, approval_id=again.approval_id)
+
+    assert more.answer == "hold"
+    said = [r["reason"] for r in Approval.objects.get(pk=more.approval_id).rules]
+    assert "the amount was $9.00 when it was approved, and is $10.00" in " ".join(said)
+    approve(more.approval_id, people["operator"])
+    done = step.at_the_gate(facts=KNOWN, amount_cents=1_000, approval_id=more.approval_id)
+    assert done.answer == "permit"
+
+
 def test_what_nobody_knows_of_an_edited_call_is_asked_too(toys: None, people: People) -> None:
     step = Step()
     held = step.at_the_gate(facts=KNOWN, conversation={})
