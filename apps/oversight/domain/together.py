@@ -34,12 +34,15 @@ def kind_of(bound: Mapping[str, Any], rules: Any) -> tuple[Any, ...]:
 
 
 def facts_of(amount_cents: int | None, listing: ArgumentList) -> dict[str, Fact]:
-    """What of a request is compared with the others: its amount and each argument."""
-    found: dict[str, Fact] = {}
-    if amount_cents is not None:
-        found[AMOUNT] = Decimal(amount_cents)
+    """What of a request is compared with the others: its amount and each argument. Of several at
+    places of one name each is compared, so that none hides another."""
+    found: dict[str, Fact] = {} if amount_cents is None else {AMOUNT: Decimal(amount_cents)}
     for value in listing.values:
-        found[value.path] = Decimal(value.text) if value.kind == "number" else value.text
+        name, number = value.path, 1
+        while name in found:
+            name, number = f"{value.path} ({number + 1})", number + 1
+        is_number = value.kind == "number" and not value.more  # one that was cut may be none
+        found[name] = Decimal(value.text) if is_number else value.text
     return found
 
 

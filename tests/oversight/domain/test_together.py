@@ -48,6 +48,22 @@ def test_facts_are_the_amount_and_each_value_by_its_place() -> None:
     assert "the amount" not in together.facts_of(None, listing)
 
 
+def test_no_argument_hides_the_amount_or_another_of_its_name() -> None:
+    listing = showing.listing({"the amount": 5, "to.id": 1, "to": {"id": 2}})
+    assert together.facts_of(90_000, listing) == {
+        "the amount": Decimal(90_000),
+        "the amount (2)": Decimal(5),
+        "to.id": Decimal(1),
+        "to.id (2)": Decimal(2),
+    }
+
+
+def test_a_number_that_was_cut_is_a_text() -> None:
+    room = showing.MOST_CHARACTERS - 1 - len('a""')
+    listing = showing.listing({"a": "x" * room, "b": -5})
+    assert together.facts_of(None, listing)["b"] == "-"
+
+
 @pytest.mark.parametrize(
     ("far", "words"),
     [
