@@ -109,6 +109,20 @@ def test_each_row_is_a_signed_answer_of_its_own(people: People) -> None:
     assert set(used) == {row.pk for row in rows[:3]}, "they are used as any answer is"
 
 
+def test_what_is_decided_singly_was_not_read_in_the_table(people: People) -> None:
+    user, rows = people["operator"], asked(5)
+    strange = ApprovalFactory.create(
+        arguments={"reservation_id": "Q9", "reason": "change of plan"}, amount_cents=900_000
+    )
+    table = services.give_table(approval_id=rows[0].pk, user=user)
+
+    noted = services.see_rows(table=table, user=user, approvals=[rows[1].pk, strange.pk])
+
+    assert noted == [rows[1].pk]
+    assert not Reading.objects.filter(approval=strange).exists(), "its sheet was not given"
+    assert Reading.objects.filter(user=user).count() == 5
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

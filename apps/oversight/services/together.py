@@ -53,9 +53,11 @@ def give_table(*, approval_id: UUID, user: User) -> Table:
             for n, row in enumerate(rows, 1)
         ]
     )
-    # The unique constraint keeps the first time, as for a sheet.
+    # The unique constraint keeps the first time, as for a sheet. Of what is decided singly only the
+    # sentence stands in the table: its sheet has to be given, and read, by itself.
+    here = [row for row in rows if row.pk not in why]
     Reading.objects.bulk_create(
-        [Reading(approval=row, user=user, digest=row.digest) for row in rows],
+        [Reading(approval=row, user=user, digest=row.digest) for row in here],
         ignore_conflicts=True,
     )
     table.refresh_from_db()
@@ -97,8 +99,9 @@ def _own_trouble(row: Approval, user: User) -> str:
 
 
 def see_rows(*, table: Table, user: User, approvals: Collection[UUID]) -> list[UUID]:
-    """Note that all of these rows of the table was on this person's screen; which were noted."""
-    rows = table.rows.filter(approval__in=approvals)
+    """Note that all of these rows of the table was on this person's screen; which were noted. Those
+    that are decided singly aren't."""
+    rows = table.rows.filter(approval__in=approvals, singly="")
     for row in rows:
         see(approval_id=row.approval_id, user=user, digest=row.digest, parts=[*reading.PARTS])
     return [row.approval_id for row in rows]
