@@ -9,11 +9,12 @@ from typing import Any
 from apps.kernel.canonical import digest
 from apps.kernel.exactjson import same
 from apps.oversight.domain.confirming import CRITICAL
-from apps.oversight.domain.showing import ValueChange, listing, text_of
+from apps.oversight.domain.showing import ValueChange, text_of, texts
 
 PURPOSE = "tower.edited.v1"
 RULE, DENIED = "edited", "edited-denied"
 MOST_TOLD, MOST_CHARACTERS = 20, 300  # of what an agent is told
+MOST_SHOWN, LONGEST_SHOWN = 1_000, 10_000  # changes of one edit on a page, characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,20 @@ def arguments_digest(arguments: Any) -> str:
 
 
 def differences(before: Any, after: Any) -> list[ValueChange]:
-    """Each value that an edit changed, added or left out, as far as a page can hold them."""
-    old, new = _texts(before), _texts(after)
+    """Each value that an edit changed, added or left out. Beyond ``MOST_SHOWN`` it says how many
+    more, and of what is long how much more there is."""
+    old, new = texts(before), texts(after)
     paths = [*old, *(path for path in new if path not in old)]
-    return [
-        ValueChange(path, old.get(path), new.get(path))
-        for path in paths
-        if old.get(path) != new.get(path)
-    ]
+    changed = [path for path in paths if old.get(path) != new.get(path)]
+    found = [ValueChange(p, _shown(old.get(p)), _shown(new.get(p))) for p in changed[:MOST_SHOWN]]
+    left = len(changed) - MOST_SHOWN
+    return [*found, ValueChange(f"and {left:,} more", None, "not shown")] if left > 0 else found
 
 
-def _texts(arguments: Any) -> dict[str, str]:
-    return {value.path: value.text for value in listing(arguments).values if arguments}
+def _shown(text: str | None) -> str | None:
+    if text is None or len(text) <= LONGEST_SHOWN:
+        return text
+    return f"{text[:LONGEST_SHOWN]}… ({len(text) - LONGEST_SHOWN:,} more characters)"
 
 
 def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -78,6 +78,16 @@ def listing(arguments: Any) -> ArgumentList:
     return ArgumentList(tuple(found), is_whole=not any(v.more for v in found))
 
 
+def texts(arguments: Any) -> dict[str, str]:
+    """The text of each place in ``arguments``, however many; those of several places of one name
+    stand behind each other."""
+    found: dict[str, str] = {}
+    for leaf in _leaves(arguments) if arguments else ():
+        text = text_of(leaf.value)
+        found[leaf.path] = f"{found[leaf.path]}, {text}" if leaf.path in found else text
+    return found
+
+
 def places(arguments: Any, *, most: int) -> frozenset[tuple[str, str]] | None:
     """Where each value of ``arguments`` stands, and its text; ``None`` if they are more."""
     leaves = list(islice(_leaves(arguments), most + 1))

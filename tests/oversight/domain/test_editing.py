@@ -23,6 +23,23 @@ def test_each_value_that_changed_came_or_went_is_a_difference() -> None:
     ]
 
 
+def test_no_difference_hides_behind_what_is_long_or_has_its_name() -> None:
+    before = {"a": "x" * 300_000, "b": 1, "to.id": 1, "to": {"id": 2}}
+    after = {"a": "y" * 300_000, "b": 2, "to.id": 3, "to": {"id": 2}}
+
+    found = {c.path: (c.before, c.after) for c in editing.differences(before, after)}
+
+    assert found.keys() == {"a", "b", "to.id"}
+    assert found["b"] == ("1", "2")
+    assert found["to.id"] == ("1, 2", "3, 2")
+    assert (found["a"][0] or "").endswith("… (290,002 more characters)")
+
+
+def test_of_very_many_differences_it_says_how_many_more() -> None:
+    before, after = dict.fromkeys(map(str, range(1_005)), 1), dict.fromkeys(map(str, range(1_005)))
+    assert editing.differences(before, after)[-1].path == "and 5 more"
+
+
 def test_a_number_is_its_value_and_a_text_is_none() -> None:
     assert editing.changed_names({"n": 5}, exactjson.loads('{"n": 5.0}')) == []
     assert editing.changed_names({"n": 5}, {"n": "5"}) == ["n"]
