@@ -460,6 +460,26 @@ def test_from_the_sheet_to_the_table_and_back(client_as: ClientAs, people: Peopl
     assert set(Approval.objects.values_list("state", flat=True)) == {"pending"}
 
 
+def test_the_page_counts_what_undo_takes_back(client_as: ClientAs, people: People) -> None:
+    rows = asked(3, votes_required=2)
+    single.decide(
+        approval_id=rows[0].pk,
+        user=people["operator2"],
+        approve=True,
+        reason="",
+        digest=rows[0].digest,
+        nonce="n-12345678",
+    )
+    table = given(rows, people["operator"])
+    answer(table, people["operator"], rows)
+
+    page = text(client_as("operator").get(f"/approvals/together/{table.pk}/"))
+
+    assert sorted(results(table).values()) == ["granted", "pending", "pending"]
+    assert "1 approval can be taken back for" in page
+    assert "nothing of it is carried out yet" in page
+
+
 @pytest.mark.parametrize(
     "form",
     [

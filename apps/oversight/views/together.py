@@ -52,6 +52,7 @@ def _page(request: HttpRequest, found: Table, *, status: int = 200, **more: Any)
     here = [line for line in lines if not line.row.singly]
     first = lines[0].approval
     least = together.least(line.approval.risk for line in here if line.is_open)
+    granted = [line.approval for line in here if _is_given(line)]
     context = {
         "table": found,
         "first": first,
@@ -61,17 +62,9 @@ def _page(request: HttpRequest, found: Table, *, status: int = 200, **more: Any)
         "ready_at": found.opened_at + least,
         "least_s": round(least.total_seconds()),
         "not_seen": sum(line.is_open and not _is_seen(line) for line in here),
-        "undo_left_s": max(
-            (line.approval.undo_left_s for line in here if _is_given(line)), default=0
-        ),
-        "undo_until": max(
-            (
-                line.approval.not_before
-                for line in here
-                if _is_given(line) and line.approval.not_before
-            ),
-            default=None,
-        ),
+        "undo_count": len(granted),
+        "undo_left_s": max((row.undo_left_s for row in granted), default=0),
+        "undo_until": max((row.not_before for row in granted if row.not_before), default=None),
         "drawn_at": timezone.now(),
         **more,
     }
