@@ -117,6 +117,23 @@ def test_an_engine_of_before_edits_takes_the_run_no_more(
         assert len(claiming.due("normal", limit=9, engine_version=3)) == 1
 
 
+def test_the_sheet_says_how_an_edited_step_ended_of_which_nobody_is_asked(
+    client_as: As, held: Approval, people: People
+) -> None:
+    edit_of(held, people["operator2"])
+    Step.objects.update(state="queued")
+    after = f"/approvals/{held.pk}/after/"
+    assert "Policy and the preview are asked" in text(client_as("operator").get(after))
+
+    Step.objects.update(state="running")
+    Step.objects.update(state="succeeded", disposition="deduplicated")
+
+    said = text(client_as("operator").get(after))
+    assert "Nobody is asked about the edited call. The step:" in said
+    assert "hx-get" not in said
+    assert "are asked about the edited call" not in said
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

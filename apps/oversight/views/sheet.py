@@ -22,11 +22,14 @@ from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
 from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
+from apps.oversight.registry import outcomes_of
 from apps.oversight.selectors import edits, storms
 from apps.oversight.selectors import together as tables
 from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
+
+BEING_JUDGED = ("queued", "running")  # an edited step
 
 
 @require_GET
@@ -172,9 +175,12 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
 
 
 def _edited(approval: Approval) -> dict[str, Any]:
-    """What took a question's place that a person edited; see ``after``."""
+    """What took a question's place that a person edited, and how the step ended where nothing did:
+    what was made already, say, is asked of nobody. See ``after``."""
     ended = edits.edit_that_ended(approval)
-    return {"edited": ended, "asked_now": edits.asked_after(approval) if ended else None}
+    word = outcomes_of([approval.step_id] if ended else ()).get(approval.step_id, "")
+    now = edits.asked_after(approval) if ended else None  # there, once the step waits for it
+    return {"edited": ended, "asked_now": now, "became": "" if word in BEING_JUDGED else word}
 
 
 def _can_undo(user: User, approval: Approval) -> bool:
