@@ -134,6 +134,19 @@ def test_the_sheet_says_how_an_edited_step_ended_of_which_nobody_is_asked(
     assert "are asked about the edited call" not in said
 
 
+def test_what_undoes_another_step_is_not_offered_to_be_edited(
+    client_as: As, held: Approval
+) -> None:
+    step = Step.objects.get()
+    done = StepFactory.create(run=step.run, seq=step.seq + 1, state="succeeded")
+    Step.objects.filter(pk=step.pk).update(compensates_id=done.pk)
+
+    page = text(client_as("operator").get(f"/runs/held/{held.pk}/edit/"))
+
+    assert "its arguments follow from what was done" in page
+    assert "Ask anew with these arguments" not in page
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

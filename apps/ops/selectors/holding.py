@@ -88,11 +88,12 @@ def held_step(approval_id: UUID) -> HeldStep:
 @dataclass(frozen=True, slots=True)
 class HeldCall:
     """A question and what its call can be edited by: the arguments, and the tool's schema of the
-    version that the step pins."""
+    version that the step pins. One ``is_undoing`` isn't edited."""
 
     approval: Approval
     arguments: Mapping[str, Any]
     schema: Any
+    is_undoing: bool
 
 
 def held_call(approval_id: UUID) -> HeldCall:
@@ -104,7 +105,7 @@ def held_call(approval_id: UUID) -> HeldCall:
     version = step.tool_version_id
     schema = tool_document(version).get("input_schema") if version else None
     arguments = approval.arguments if isinstance(approval.arguments, dict) else {}
-    return HeldCall(approval, arguments, schema)
+    return HeldCall(approval, arguments, schema, is_undoing=bool(step.compensates_id))
 
 
 def _read(step: Step) -> EarlierRead:

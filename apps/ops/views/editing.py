@@ -61,7 +61,8 @@ def _drawn(
     context = {
         "approval": held.approval,
         "fields": fields,
-        "is_open": held.approval.state == "pending",
+        "is_open": held.approval.state == "pending" and not held.is_undoing,
+        "is_undoing": held.is_undoing,
         "ended": edits.edit_that_ended(held.approval),
         "next": edits.asked_after(held.approval),
         **more,
