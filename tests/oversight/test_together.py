@@ -19,6 +19,7 @@ from apps.kernel.ids import new_id
 from apps.oversight import services as single
 from apps.oversight.domain.reading import PARTS
 from apps.oversight.models import Approval, Reading, Reversal, Table, TableRow, Vote
+from apps.oversight.selectors import together as tables
 from apps.oversight.services import together as services
 from tests.factories.approvals import ApprovalFactory, bound, same_again
 from tests.tampering import past_triggers
@@ -107,6 +108,22 @@ def test_each_row_is_a_signed_answer_of_its_own(people: People) -> None:
     with transaction.atomic():
         used = single.consume_batch([(row.pk, row.digest) for row in rows[:3]])
     assert set(used) == {row.pk for row in rows[:3]}, "they are used as any answer is"
+
+
+def test_only_requests_that_stand_in_the_table_are_read_whole(
+    people: People, django_assert_num_queries: Any
+) -> None:
+    rows = asked(3)
+    ApprovalFactory.create(rules=[{"id": "another"}], arguments={"letter": "x" * 9_000})
+
+    with django_assert_num_queries(2) as said:
+        found = tables.alike(rows[0])
+
+    assert {row.pk for row in found} == {row.pk for row in rows}
+    compared, whole = (query["sql"] for query in said.captured_queries)
+    assert "LIMIT 200" in compared
+    assert '"arguments"' not in compared
+    assert '"arguments"' in whole
 
 
 def test_what_is_decided_singly_was_not_read_in_the_table(people: People) -> None:

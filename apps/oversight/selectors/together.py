@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import JSONObject, Now
 
 from apps.accounts.models import User
 from apps.oversight.domain.reading import MEDIUM
-from apps.oversight.domain.together import MOST, kind_of
+from apps.oversight.domain.together import BOUND, MOST, kind_of
 from apps.oversight.models import Approval, Reading, Table, TableRow, Vote
 
 TABLE_NONCE = re.compile(r"[0-9a-f]{32}")  # of a vote from a table: its id
 LOOKED_AT = 200  # requests about the same tool that are compared with one
+BOUND_TO = JSONObject(**{name: KeyTransform(name, "binding") for name in BOUND})
 
 
 def alike(approval: Approval) -> list[Approval]:
@@ -25,10 +28,13 @@ def alike(approval: Approval) -> list[Approval]:
     decided in one."""
     if approval.state != Approval.State.PENDING or approval.risk > MEDIUM:
         return []
-    wanted = _kind(approval)
-    rows = _candidates(approval).select_related("claimed_by").order_by("expires_at", "pk")
-    others = [row for row in rows[:LOOKED_AT] if _kind(row) == wanted]
-    return [approval, *others][:MOST]
+    wanted = _kind(approval.bound_to, approval)
+    rows = _candidates(approval).order_by("expires_at", "pk").annotate(bound=BOUND_TO)
+    # Whole ones are read of those that stand in the table: what was asked may be long.
+    looked_at = rows.only("rules", "roles")[:LOOKED_AT]
+    alike = [row.pk for row in looked_at if _kind(row.bound, row) == wanted][: MOST - 1]
+    found = Approval.objects.select_related("claimed_by").in_bulk(alike)
+    return [approval, *(found[pk] for pk in alike if pk in found)]
 
 
 def has_alike(approval: Approval) -> bool:
@@ -50,8 +56,9 @@ def _candidates(approval: Approval) -> QuerySet[Approval]:
     ).exclude(pk=approval.pk)
 
 
-def _kind(row: Approval) -> tuple[object, ...]:
-    return (*kind_of(row.bound_to, row.rules), frozenset(row.asked_roles))
+def _kind(bound: Mapping[str, Any], row: Approval) -> tuple[object, ...]:
+    known = {name: value for name, value in bound.items() if value is not None}
+    return (*kind_of(known, row.rules), frozenset(row.asked_roles))
 
 
 @dataclass(frozen=True, slots=True)
