@@ -24,7 +24,7 @@ from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
-from apps.oversight.services import edited_from
+from apps.oversight.services import edited_from, edits_told
 from apps.policy.selectors import risk_of
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import FindingVerdict, is_agreed
@@ -187,14 +187,15 @@ def _settle_happened(
 @participant
 def _go_on(step: unknown.Unknown, notes: list[str]) -> None:
     """Carry the run on from the step that is known now, or its undoing from the undoing that is
-    known now. One that was cancelled stays so."""
+    known now. One that was cancelled stays so. The agent is told how people edited the step."""
     if undoing.resume(step.run_id, actor=TOWER):
         return
     if not unknown.reopen_run(step.run_id, "running"):
         return
     carried = course.load([step.run_id])
     run = carried[step.run_id].run
-    path = course.advance_runs(carried.values(), notes={run.pk: notes})
+    told = [*edits_told([step.step_id]).values(), *notes]
+    path = course.advance_runs(carried.values(), notes={run.pk: told})
     moved = journal.update_runs(list(path.runs.values()))
     journal.add_messages([m for m in path.messages if m.run_id in moved])
     results.keep([r for r in path.results if r.run_id in moved])

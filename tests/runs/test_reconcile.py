@@ -28,7 +28,9 @@ from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Intent, Message, Receipt, Run, Step
 from apps.runs.selectors import unknown
 from apps.runs.services import cancel_run
+from tests.factories.approvals import ApprovalFactory
 from tests.factories.runs import AttemptFactory, DecisionFactory, StepFactory
+from tests.oversight.test_editing import edit_of
 from tests.runs.conftest import Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +113,21 @@ def test_left_undone_frees_the_mutation_and_tells_the_conversation(
     assert not Receipt.objects.exists()
     assert "did not happen" in Message.objects.get(role="tower").content
     assert Step.objects.get(seq=2).state == "queued"
+
+
+@pytest.mark.parametrize("verdict", [FindingVerdict.HAPPENED, FindingVerdict.GIVE_UP])
+def test_the_agent_hears_that_a_person_had_edited_what_was_lost(
+    scene: Scene, people: dict[str, User], verdict: FindingVerdict
+) -> None:
+    step = lost_step(scene)
+    edit_of(ApprovalFactory.create(run_id=step.run_id, step_id=step.pk), people["operator2"])
+
+    say(step, people["operator"], verdict)
+
+    told = Message.objects.filter(role="tower").order_by("seq").first()
+    assert told
+    assert told.content.startswith("A person edited")
+    assert "as she wrote" in told.content
 
 
 def test_try_again_puts_it_before_the_gate_as_if_new(
