@@ -26,6 +26,7 @@ from apps.runs.journal.claiming import Parked
 from apps.runs.models import Attempt, Message, Receipt, Run, Step
 from apps.runs.services import cancel_run
 from apps.runs.work import Claimed
+from tests.engine import shop
 from tests.engine.conftest import Tower
 from tests.engine.shop import address, busy_script, call
 from tests.factories.accounts import UserFactory
@@ -156,6 +157,29 @@ def held(tower: Tower, *more: dict[str, Any]) -> Approval:
     assert run.state == "waiting_approval"
     assert ledger(tower, run) == []
     return Approval.objects.get()
+
+
+@pytest.fixture
+def reads_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule that holds returns holds a read."""
+    rule = shop.POLICY.replace("return_delivered_order_items", "get_user_details")
+    monkeypatch.setattr(shop, "POLICY", rule)
+
+
+def test_a_held_read_is_asked_with_all_that_it_is_and_approved_once(
+    reads_held: None, tower: Tower
+) -> None:
+    tower.start([[call("get_user_details", 0, user_id="ada_byron_1"), {"done": "x"}]])
+    drain()
+
+    asked = Approval.objects.get()
+    assert asked.arguments == {"user_id": "ada_byron_1"}
+    assert (asked.domain_slug, asked.job_slug) == ("retail", "retail-shop")
+    answer(asked, approve=True)
+    drain()
+
+    assert not Approval.objects.filter(state="pending").exists()
+    assert Step.objects.get().disposition == "executed"
 
 
 def answer(approval: Approval, *, approve: bool) -> None:

@@ -167,7 +167,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         policy_slug=slug,
         request=request,
         binding=lambda: _binding(work, digests[slug], drifts),
-        question=lambda: _question(work, document, said) if work.effect != Effect.READ else {},
+        question=lambda: _question(work, document, said),
         approval_id=work.approval_id,
         doubts=[*_unheard(untried, work), *_clashing(work)],
         votes=contract.decisions.votes,
