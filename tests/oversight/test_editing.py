@@ -216,6 +216,15 @@ def test_the_sheet_shows_who_changed_what_and_what_is_asked_now(
     assert client_as("operator").get(f"/approvals/{approval.pk}/?edited=1").status_code == 302
 
 
+def test_the_list_says_which_calls_people_edited(client_as: ClientAs) -> None:
+    run_id = new_id()
+    edited = {**bound(run_id, ARGUMENTS), "edited": {"number": 1, "by": ["ana"], "proposed": "x"}}
+    ApprovalFactory.create(run_id=run_id, binding=edited)
+    ApprovalFactory.create()
+
+    assert text(client_as("operator").get("/approvals/")).count('small" >edited</span>') == 1
+
+
 def test_what_policy_denies_is_not_offered_for_approval(client_as: ClientAs) -> None:
     binding = {**bound(new_id(), ARGUMENTS), "denied": True}
     denied = ApprovalFactory.create(binding=binding)

@@ -42,7 +42,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     context = {
         "filters": filters,
         "tabs": forms.TABS,
-        "rows": [{"approval": r, "flags": showing.flags(r.arguments, r.preview)} for r in rows],
+        "rows": [{"approval": r, "flags": _flags(r)} for r in rows],
         "storms": [] if filters.after else folds,
         "opened_storm": storms.one(filters, user),
         "next_key": forms.key_text(next_key),
@@ -61,6 +61,11 @@ def queue(request: HttpRequest) -> HttpResponse:
     opened = _opened(request)
     context |= _sheet(request, opened) if opened else {}
     return render(request, "oversight/queue.html", context)
+
+
+def _flags(row: Approval) -> list[str]:
+    edited = ["edited"] if row.bound_to.get("edited") else []
+    return [*edited, *showing.flags(row.arguments, row.preview)]
 
 
 def _is_filtered(filters: selectors.Filters) -> bool:
