@@ -417,6 +417,22 @@ def test_a_fault_on_the_way_leaves_nothing_half_written(
 # --- the page -------------------------------------------------------------------------------------
 
 
+def test_answers_that_did_not_count_are_none_of_the_table(
+    client_as: ClientAs, people: People
+) -> None:
+    user, rows = people["operator"], asked(3, votes_required=2)
+    first = given(rows, people["operator2"])
+    answer(first, people["operator2"], rows[:2])
+    table = given(rows, user)
+    Approval.objects.filter(pk=rows[2].pk).update(state="expired")
+    answer(table, user, rows)
+    assert sorted(results(table).values()) == ["expired", "granted", "granted"]
+
+    page = text(client_as("auditor").get(f"/approvals/{rows[0].pk}/"))
+
+    assert "Answered in one table of 2 requests." in page
+
+
 def test_the_sheet_says_that_it_was_answered_in_a_table(
     client_as: ClientAs, people: People
 ) -> None:

@@ -18,6 +18,8 @@ from apps.oversight.domain.together import BOUND, MOST, kind_of
 from apps.oversight.models import Approval, Reading, Table, TableRow, Vote
 
 TABLE_NONCE = re.compile(r"[0-9a-f]{32}")  # of a vote from a table: its id
+# Results of rows whose answer counted, be it that it was taken back, or too late for that.
+ANSWERED = ("granted", "approved", "rejected", "pending", "undone", "late")
 LOOKED_AT = 200  # requests about the same tool that are compared with one
 BOUND_TO = JSONObject(**{name: KeyTransform(name, "binding") for name in BOUND})
 
@@ -76,10 +78,10 @@ class TableLine:
 
 
 def answered_with(votes: Iterable[Vote]) -> int:
-    """How many requests were answered in the tables that these votes come from, this one among
-    them; 0 where each was given on a sheet. No query then."""
+    """How many requests were answered in the table that the last of these votes from one comes
+    from, this one among them; 0 where each was given on a sheet. No query then."""
     ids = [UUID(vote.nonce) for vote in votes if TABLE_NONCE.fullmatch(vote.nonce)]
-    rows = TableRow.objects.filter(table__in=ids).exclude(result="")
+    rows = TableRow.objects.filter(table__in=ids[-1:], result__in=ANSWERED)
     return rows.count() if ids else 0
 
 
