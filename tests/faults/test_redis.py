@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import redis
 
@@ -67,6 +68,24 @@ def test_08_killed_and_started_again(proved: Plant, workers: list[Child]) -> Non
 
     assert states([*runs, *more]) == {"succeeded"}
     assert all(w.is_alive for w in workers)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "blackhole"])
+def test_started_while_it_is_away(proved: Plant, fault: str) -> None:
+    """What starts then waits for it, and says so: nobody has to start it again."""
+    setattr(proved.redis_proxy.switches, fault, True)
+    proved.sweeper()
+    worker = proved.worker()
+    _, url = proved.web()
+    until(lambda: "waits for Redis" in worker.log.read_text(), "the worker waits", plant=proved)
+    runs = proved.start_runs([MOVE] * 3)
+    proved.redis_proxy.cut()
+    proved.redis_proxy.calm()
+    proved.wait(runs)
+
+    assert worker.is_alive
+    assert states(runs) == {"succeeded"}
+    assert httpx.get(f"{url}/healthz").status_code == 200
 
 
 @pytest.fixture

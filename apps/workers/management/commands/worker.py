@@ -146,6 +146,15 @@ class LaneWorker(Worker):
         except Exception:
             logger.exception("something in Redis can't be tidied up")
 
+    def register_birth(self) -> None:
+        """RQ's note that there is such a worker; nobody reads it here."""
+        with _redis_may_be_away():
+            super().register_birth()
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        with _redis_may_be_away():
+            super().set_state(state, pipeline)
+
     def subscribe(self) -> None:
         """Nobody commands workers through Redis: they are told by signals, and through
         PostgreSQL."""
@@ -317,6 +326,32 @@ def _load() -> None:
     sdk.load()
 
 
+def _worker(lane: str, *, waits: bool) -> LaneWorker:
+    """A worker of a lane. RQ asks Redis who it is as soon as it is made: one that starts while
+    Redis is away ``waits`` for it as one that runs does, instead of ending."""
+    queue = django_rq.get_queue(lane, serializer=JSONSerializer, job_class=Bell)
+    while True:
+        try:
+            worker = LaneWorker(
+                [queue],
+                job_class=Bell,
+                name=worker_name().replace(":", "-").replace(".", "-"),
+                connection=queue.connection,
+                serializer=JSONSerializer,
+                worker_ttl=60,
+                maintenance_interval=60,
+                job_monitoring_interval=BEAT_S,
+            )
+        except RedisError as error:
+            if not waits:
+                raise
+            logger.warning("the worker waits for Redis: %s", error)
+            time.sleep(BEAT_S / 2)
+            continue
+        worker.lane, worker._refused = lane, Telling()
+        return worker
+
+
 class Command(BaseCommand):
     help = "Drain one lane with an RQ worker until told to stop."
 
@@ -329,20 +364,8 @@ class Command(BaseCommand):
             connection_created.connect(_look_up_by_key)
         refuse_a_wrong_clock()
         _load()
-        lane = options["lane"]
-        queue = django_rq.get_queue(lane, serializer=JSONSerializer, job_class=Bell)
-        Bell.lane = lane  # one process serves one lane
-        worker = LaneWorker(
-            [queue],
-            job_class=Bell,
-            name=worker_name().replace(":", "-").replace(".", "-"),
-            connection=queue.connection,
-            serializer=JSONSerializer,
-            worker_ttl=60,
-            maintenance_interval=60,
-            job_monitoring_interval=BEAT_S,
-        )
-        worker.lane, worker._refused = lane, Telling()
+        Bell.lane = options["lane"]  # one process serves one lane
+        worker = _worker(options["lane"], waits=not options["burst"])
         worker.work(burst=options["burst"], logging_level="WARNING", with_scheduler=False)
         with _brief_connection():
             workers.leave(worker.name)
