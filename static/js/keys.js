@@ -128,10 +128,13 @@
   window.tower.keys = (within, map) => scopes.push({ within, map });
   Object.assign(window.tower, { typing, refuse, hold, hushed });
 
-  // Opening a fold that holds a field is asking to type into it: the letters belong there.
+  // Opening a fold that holds a field is asking to type into it: the letters belong there, the first
+  // one too, so it is opened here and now instead of by the browser in a while.
   document.addEventListener("click", (event) => {
     const details = event.target.closest?.("summary")?.parentElement;
-    if (!details?.matches("details:has(> form)")) return;
-    setTimeout(() => { if (details.open) $("textarea, input:not([type=hidden])", details)?.focus(); });
+    if (event.defaultPrevented || !details?.matches("details:has(> form)")) return;
+    event.preventDefault();
+    details.open = !details.open;
+    if (details.open) $("textarea, input:not([type=hidden])", details)?.focus();
   });
 })();

@@ -45,6 +45,10 @@ def asked(number: int) -> list[Approval]:
     return made
 
 
+# The button goes away by itself once all was seen, which may be while it is on its way to be clicked.
+SHOW_THE_NEXT = "() => { const next = document.querySelector('#table-unseen'); next.hidden || next.click() }"
+
+
 def test_by_keys_from_the_queue_to_the_answers_and_back(
     page_as: PageAs, no_serious_violations: Callable[[Page], None]
 ) -> None:
@@ -66,8 +70,7 @@ def test_by_keys_from_the_queue_to_the_answers_and_back(
     page.keyboard.press("Enter")  # too early: nothing is sent
     expect(page.locator("#table-hint")).not_to_be_empty()
     while page.locator("[data-row]:not([data-seen])").count():
-        page.locator("[data-row]:not([data-seen])").first.scroll_into_view_if_needed()
-        page.locator("#table-unseen").click()
+        page.evaluate(SHOW_THE_NEXT)
         page.wait_for_timeout(500)
     page.get_by_label("Choose Cancel reservation Q00002").focus()
     page.keyboard.press("Space")
