@@ -31,7 +31,9 @@ def found_in(path: Path) -> list[str]:
     """Kinds and lines of secrets in a file, never what they are."""
     text = path.read_text(errors="replace")
     ours = [f"token of ours: {word[:8]}" for word in tokens._SHAPE.findall(text)]
-    if not any(shape.search(text) for shape in shapes()):  # the scan asks each line many times
+    # The scan asks each line many times. It also quotes the values of YAML and the like, and knows
+    # a secret of AWS by its quotes.
+    if "aws" not in text.lower() and not any(shape.search(text) for shape in shapes()):
         return ours
     return [f"{s.type}: line {s.line_number}" for s in scan_file(str(path))] + ours
 
@@ -51,16 +53,17 @@ def test_no_file_of_the_tree_holds_a_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret",
+    ("name", "secret"),
     [
-        "-----BEGIN " + "PRIVATE KEY-----",
-        "aws = 'AKIA" + "Q7ZX2MNB4RTYUI3P'",
-        "ghp_" + "a1B2" * 9,
-        tokens.mint(bytes(range(20))),
+        ("settings.py", "-----BEGIN " + "PRIVATE KEY-----"),
+        ("settings.py", "aws = 'AKIA" + "Q7ZX2MNB4RTYUI3P'"),
+        ("settings.yaml", "aws_key: " + "a1B2c3D4e5" * 4),
+        ("settings.py", "ghp_" + "a1B2" * 9),
+        ("settings.py", tokens.mint(bytes(range(20)))),
     ],
 )
-def test_a_secret_would_be_found(secret: str, tmp_path: Path) -> None:
-    file = tmp_path / "settings.py"
+def test_a_secret_would_be_found(name: str, secret: str, tmp_path: Path) -> None:
+    file = tmp_path / name
     file.write_text(f"{secret}\n")
 
     with transient_settings(SETTINGS):

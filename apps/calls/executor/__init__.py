@@ -28,6 +28,7 @@ from apps.calls.executor.result import (
 )
 from apps.calls.executor.wire import CURRENT
 from apps.catalog import adapters as servers
+from apps.catalog.adapters import sdk
 from apps.kernel import exactjson
 
 __all__ = ["CallResult", "ToolClient"]
@@ -62,6 +63,7 @@ class ToolClient:
         ended. ``meta`` carries the idempotency key, the run and its context."""
         if module := self._module_of(server):
             return await inprocess.call(module, tool, arguments, meta=meta, timeout_s=timeout_s)
+        sdk.load()  # which takes a second once, that is not the server's
         started = time.monotonic()
         try:
             written = exactjson.dumps(exactjson.check(dict(arguments))).encode()

@@ -101,6 +101,7 @@ async def ask_now(connection: ServerAccess, *, timeout_s: float = ASK_SECONDS) -
             " tools. State input_schema for each.",
             server=address.slug,
         )
+    sdk.load()  # which takes a second once, that is not the server's
     transport = AskingTransport(connection)
     try:
         async with asyncio.timeout(timeout_s), connected(connection, transport) as client:

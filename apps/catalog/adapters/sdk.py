@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 def load() -> None:
-    """Load it now: whoever calls servers, or forks processes that do, is not kept waiting later."""
+    """Load it now: before a call's time begins to run, and before callers are forked."""
     import_module("mcp.client.streamable_http")
 
 
 def client(url: str, http: httpx2.AsyncClient, **options: Any) -> Client:
     """A client of the server at ``url`` over ``http``, not connected yet."""
-    load()
     over = import_module("mcp.client.streamable_http").streamable_http_client(url, http_client=http)
     made: Client = import_module("mcp").Client(over, **options)
     return made
