@@ -173,6 +173,25 @@ def test_who_edited_it_may_approve_it_alone_only_where_one_vote_is_enough(
         assert services.decide(user=people["operator2"], **said).state in {"approved", "pending"}
 
 
+@pytest.mark.parametrize(("risk", "counts"), [(3, True), (4, False)])
+def test_a_vote_that_a_site_of_before_edits_took_counts_only_where_the_editor_may(
+    people: People, monkeypatch: pytest.MonkeyPatch, risk: int, counts: bool
+) -> None:
+    approval = ApprovalFactory.create()
+    edit_of(approval, people["operator"])
+    again = ApprovalFactory.create(
+        run_id=approval.run_id, step_id=approval.step_id, arguments=AFTER, risk=risk
+    )
+    with monkeypatch.context() as before_edits:
+        knows_nobody = "apps.oversight.services.deciding.parties_for"
+        before_edits.setattr(knows_nobody, lambda *_: {})
+        approve(again.pk, people["operator"])
+
+    assert Approval.objects.get(pk=again.pk).state == "approved"
+    with transaction.atomic():
+        assert services.consume(again.pk, again.digest) == counts
+
+
 def test_one_that_was_approved_is_taken_back_first(people: People) -> None:
     approval = ApprovalFactory.create(state="granted", not_before="2100-01-01T00:00Z")
 

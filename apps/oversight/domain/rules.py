@@ -162,6 +162,12 @@ def is_enough(voters: Iterable[int], *, wanted: Iterable[int]) -> bool:
     return len(set(voters)) >= max(1, *wanted)
 
 
+def asks_parties_again(*, risk: int, votes: int) -> bool:
+    """Whether it is looked up once more, when an answer is used, who had a part in what was
+    decided: from High up, or where one person is not enough."""
+    return risk >= HIGH or votes > 1
+
+
 def with_doubt(answer: str, *, doubtful: bool) -> str:
     """Policy's answer, but a doubt that nobody has settled yet holds what policy permits. It never
     turns a denial into a question."""

@@ -20,6 +20,7 @@ from apps.oversight.adapters import KeyFileError
 from apps.oversight.domain import rules
 from apps.oversight.domain.binding import binding_digest
 from apps.oversight.models import Approval, Vote
+from apps.oversight.registry import parties_to
 from apps.oversight.services.proving import why_not_proved
 from apps.oversight.services.rows import OPEN, State, fact, make_void, set_next
 
@@ -125,7 +126,8 @@ def use_batch(
 ) -> Used:
     """Use up approvals, each once: ``(id, digest)`` in, the roles that approved out, for those
     that hold. Who approved must still be allowed to when the answer is used, not only when it was
-    given, and there must be as many of them as the question wanted and as ``votes`` says now.
+    given (from High up, or where several have to agree, without a part in it), and there must be as
+    many of them as the question wanted and as ``votes`` says now.
 
     The signatures of the answer and of each vote are verified here, over what is stored: an answer
     that people did not sign as it stands is refused, taken back and reported. Where the keys can't
@@ -182,11 +184,16 @@ def _locked_answers(digests: Mapping[UUID, str]) -> list[Approval]:
 
 
 def _agreed(approval: Approval, votes: Sequence[Vote]) -> list[Vote]:
-    """Votes for it of people who may decide it now: one a person (a unique constraint)."""
+    """Votes for it of people who may decide it now: one a person (a unique constraint). Where much
+    hangs on it they had no part in it either: a site of an earlier release, that takes votes while
+    another is rolled out, doesn't know of every part."""
+    again = rules.asks_parties_again(risk=approval.risk, votes=approval.votes_required)
+    had = parties_to(approval) if again else {}
     return [
         vote
         for vote in votes
         if vote.approve
+        and vote.user.username not in had
         and vote.digest == approval.digest
         and vote.user.standing == Standing.ACTIVE
         and vote.user.role in approval.asked_roles

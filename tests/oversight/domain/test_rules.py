@@ -126,3 +126,12 @@ def test_what_policy_denies_can_be_rejected_and_not_approved() -> None:
     denied = replace(PENDING, denied=True)
     assert code(denied, YES) == "denied"
     assert code(denied, NO) is None
+
+
+@pytest.mark.parametrize(
+    ("risk", "votes", "again"), [(2, 1, False), (1, 2, True), (3, 1, True), (4, 2, True)]
+)
+def test_who_had_a_part_is_looked_up_again_where_much_hangs_on_it(
+    risk: int, votes: int, again: bool
+) -> None:
+    assert rules.asks_parties_again(risk=risk, votes=votes) == again
