@@ -128,8 +128,6 @@ def test_without_script_a_button_says_what_was_read(page_as: PageAs) -> None:
     plain.wait_for_timeout(6000)  # as long as the sheets of these rows
     plain.get_by_role("button", name="Approve the chosen").click()
 
-    expect(plain.locator('[data-s="granted"]')).to_have_count(
-        Approval.objects.filter(state="granted").count()
-    )
+    expect(plain.locator('[data-s="granted"]')).to_have_count(2)
     assert Vote.objects.count() == 2
     context.close()

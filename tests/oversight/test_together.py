@@ -21,6 +21,7 @@ from apps.oversight.domain.reading import PARTS
 from apps.oversight.models import Approval, Reading, Reversal, Table, TableRow, Vote
 from apps.oversight.selectors import together as tables
 from apps.oversight.services import together as services
+from apps.web.domain.quantities import money_words
 from tests.factories.approvals import ApprovalFactory, bound, same_again
 from tests.tampering import past_triggers
 
@@ -417,6 +418,12 @@ def test_a_fault_on_the_way_leaves_nothing_half_written(
 # --- the page -------------------------------------------------------------------------------------
 
 
+def chosen(*rows: Approval) -> str:
+    """What the page says of the choice."""
+    cents = sum(row.amount_cents or 0 for row in rows)
+    return f'{len(rows)} chosen, <span class="num nowrap">{money_words(cents)}</span>'
+
+
 def test_answers_that_did_not_count_are_none_of_the_table(
     client_as: ClientAs, people: People
 ) -> None:
@@ -561,3 +568,15 @@ def test_what_was_decided_meanwhile_can_not_be_chosen(client_as: ClientAs, peopl
     page = text(client_as("operator").get(f"/approvals/together/{table.pk}/"))
     assert f"Rejected by {people['operator2'].display_name} meanwhile" in page
     assert page.count(" disabled>") == 1
+    assert chosen(rows[0], rows[2]) in page, "without script nobody counts anew"
+
+
+def test_where_the_page_comes_back_what_was_chosen_is(client_as: ClientAs, people: People) -> None:
+    rows = asked(3)
+    table = given(rows, people["operator"], read=False)
+    form = {"rows": [str(rows[1].pk)], "answer": "approve"}
+
+    page = text(client_as("operator").post(f"/approvals/together/{table.pk}/answer/", form))
+
+    assert page.count(" checked>") == 1
+    assert chosen(rows[1]) in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 from uuid import UUID
 
@@ -47,21 +48,31 @@ def _mine(request: HttpRequest, table_id: UUID) -> Table:
     return found
 
 
-def _page(request: HttpRequest, found: Table, *, status: int = 200, **more: Any) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    found: Table,
+    *,
+    status: int = 200,
+    chosen: Collection[str] | None = None,
+    **more: Any,
+) -> HttpResponse:
+    """``chosen``: what was ticked where the page comes back; all that can be, to begin with."""
     lines = tables.lines_of(found)
     here = [line for line in lines if not line.row.singly]
     first = lines[0].approval
     least = together.least(line.approval.risk for line in here if line.is_open)
+    rows = [_row(line, chosen) for line in here]
+    ticked = [row["approval"] for row in rows if row["is_chosen"]]
     granted = [line.approval for line in here if _is_given(line)]
     context = {
         "table": found,
         "first": first,
-        "rows": [_row(line) for line in here],
+        "rows": rows,
         "singly": [line for line in lines if line.row.singly],
-        "total_cents": sum(line.approval.amount_cents or 0 for line in here),
+        "chosen_count": len(ticked),
+        "chosen_cents": sum(approval.amount_cents or 0 for approval in ticked),
         "ready_at": found.opened_at + least,
         "least_s": round(least.total_seconds()),
-        "not_seen": sum(line.is_open and not _is_seen(line) for line in here),
         "undo_count": len(granted),
         "undo_left_s": max((row.undo_left_s for row in granted), default=0),
         "undo_until": max((row.not_before for row in granted if row.not_before), default=None),
@@ -71,7 +82,7 @@ def _page(request: HttpRequest, found: Table, *, status: int = 200, **more: Any)
     return render(request, "oversight/table.html", context, status=status)
 
 
-def _row(line: tables.TableLine) -> dict[str, Any]:
+def _row(line: tables.TableLine, chosen: Collection[str] | None) -> dict[str, Any]:
     approval = line.approval
     return {
         "line": line,
@@ -79,6 +90,7 @@ def _row(line: tables.TableLine) -> dict[str, Any]:
         "listing": showing.listing(approval.arguments),
         "preview": showing.preview(approval.preview),
         "is_seen": _is_seen(line),
+        "is_chosen": line.is_open and (chosen is None or str(approval.pk) in chosen),
     }
 
 
