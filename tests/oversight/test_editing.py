@@ -228,10 +228,12 @@ def test_the_sheet_shows_who_changed_what_and_what_is_asked_now(
     assert '<span class="vh">after </span>&quot;illness&quot;</ins>' in page
     assert "“as she wrote”" in page
 
-    polled = client_as("operator").get(
-        f"/approvals/{approval.pk}/after/", headers={"HX-Request": "true"}
-    )
+    after = f"/approvals/{approval.pk}/after/"
+    polled = client_as("operator2").get(after, headers={"HX-Request": "true"})
     assert polled["HX-Redirect"] == f"/approvals/{again.pk}/"
+    beside = client_as("operator").get(after, headers={"HX-Request": "true"})
+    assert "HX-Redirect" not in beside, "nobody else is led away from what they type"
+    assert "Open what is asked now" in text(beside)
     assert client_as("operator").get(f"/approvals/{approval.pk}/?edited=1").status_code == 302
 
 

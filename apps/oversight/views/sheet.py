@@ -366,12 +366,13 @@ def escalate(request: HttpRequest, approval_id: UUID) -> HttpResponse:
 @require_GET
 @requires("approvals.view")
 def after(request: HttpRequest, approval_id: UUID) -> HttpResponse:
-    """What became of an answer: the run takes it up by itself."""
-    approval = _one(approval_id)
-    can_undo = _can_undo(cast(User, request.user), approval)
-    context = {"approval": approval, "can_undo": can_undo, **_edited(approval)}
+    """What became of an answer: the run takes it up by itself. Whoever edited it goes on to what is
+    asked instead; for others, who may be typing beside it, that is a link."""
+    approval, user = _one(approval_id), cast(User, request.user)
+    found = _edited(approval)
+    context = {"approval": approval, "can_undo": _can_undo(user, approval), **found}
     response = render(request, "oversight/_after.html", context)
-    if now := context["asked_now"]:
+    if (now := found["asked_now"]) and found["edited"].by_id == user.pk:
         response["HX-Redirect"] = reverse("approvals:detail", args=[now.pk])
     return response
 
