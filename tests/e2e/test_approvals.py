@@ -326,6 +326,34 @@ def test_who_is_second_keeps_the_reason_and_sees_who_was_first(
     expect(page.locator("#kept")).to_have_value("My carefully typed reason")
 
 
+def test_nothing_leads_away_from_what_was_typed_unasked(
+    page_as: PageAs, three: list[Approval]
+) -> None:
+    page = page_as("operator")
+    page.goto(f"/approvals/{three[0].pk}/")
+    page.locator("#reason").fill("My carefully typed reason")
+    page.keyboard.press("Escape")
+
+    for key in "ebb":
+        stays_when_asked(page, lambda key=key: page.keyboard.press(key))  # type: ignore[misc]
+
+    expect(page.locator("#reason")).to_have_value("My carefully typed reason")
+    page.locator("#reason").fill("")
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    page.locator("#table-reason").fill("Another one")
+    stays_when_asked(page, page.get_by_role("link", name="Q69X3R").click)
+    page.locator("#reject-table").click()
+    expect(page.locator("#done")).to_contain_text("Another one")
+
+
+def stays_when_asked(page: Page, act: Callable[[], None]) -> None:
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:
+        act()
+    assert asked.value.type == "beforeunload"
+
+
 def test_new_rows_wait_for_the_reader_and_decided_ones_are_struck(
     page_as: PageAs, three: list[Approval], site_people: dict[str, User]
 ) -> None:

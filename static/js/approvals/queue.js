@@ -4,11 +4,11 @@ import { renewClaims } from "./claims.js";
 import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
 import { ensure, load, move, open, openOnClick } from "./opening.js";
-import { gate, measureSeeing, panelReady } from "./panel.js";
+import { gate, measureSeeing, panelReady, typed } from "./panel.js";
 import { rememberUndo, undo } from "./undoing.js";
-import { area, current, focusRow, isBeside, onRow, rowOf, rows, shownId } from "./rows.js";
+import { area, current, focusRow, isBeside, onRow, review, rowOf, rows, shownId } from "./rows.js";
 
-const { $, hold, hushed, now, refuse } = window.tower;
+const { $, $$, hold, hushed, now, refuse } = window.tower;
 
 const claimOrRelease = async () => {
   await ensure();
@@ -97,6 +97,20 @@ const focusFirst = () => {
   }
 };
 
+const isTyped = () =>
+  [...typed.values()].some((words) => words.trim()) ||
+  (review && $$("textarea, input", review).some((field) => field.value !== field.defaultValue));
+
+// Whatever leads away (a key, a link, a form) asks first where something typed would be lost. For
+// who stays, what they sent counts as not sent.
+const onLeave = (event) => {
+  if (!isTyped()) return;
+  event.preventDefault();
+  setTimeout(() => {
+    for (const form of $$("form[data-sent]")) delete form.dataset.sent;
+  });
+};
+
 if (area) {
   openOnClick();
   measureSeeing();
@@ -106,6 +120,7 @@ if (area) {
   listen();
   bindKeys();
   document.body.addEventListener("htmx:afterSettle", afterSettle);
+  addEventListener("beforeunload", onLeave);
   const help = $("#page-keys");
   if (help) $("#help-keys")?.append(help.content.cloneNode(true));
   panelReady();

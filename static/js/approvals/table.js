@@ -103,6 +103,9 @@ if (form && $(".answer-bar")) {
   setInterval(gate, TICK_MS);
   form.addEventListener("change", gate);
   form.addEventListener("submit", onSubmit);
+  addEventListener("beforeunload", (event) => {
+    if (!form.dataset.sent && $("#table-reason").value.trim()) event.preventDefault();
+  });
   form.addEventListener("keydown", (event) => {
     // A key that is held down answers nothing, and Enter in a row answers nothing either.
     if (event.key === "Enter" && (event.repeat || event.target.name === "rows")) event.preventDefault();
