@@ -5,13 +5,20 @@ from __future__ import annotations
 from django.apps import apps
 from django.urls import include, path
 
-from apps.ops.urls import audit_patterns, load_patterns, object_patterns, stop_patterns
+from apps.ops.urls import (
+    audit_patterns,
+    held_patterns,
+    load_patterns,
+    object_patterns,
+    stop_patterns,
+)
 
 handler500 = "apps.api.views.outages.broken"
 urlpatterns = [
     path("", include("apps.dashboards.urls")),
     path("accounts/", include("apps.accounts.urls")),
     path("approvals/", include("apps.oversight.urls")),
+    path("approvals/", include((held_patterns, "held"))),
     path("runs/", include("apps.ops.urls")),
     path("objects/", include((object_patterns, "objects"))),
     path("stops/", include((stop_patterns, "stops"))),

@@ -21,10 +21,10 @@ app_name = "runs"
 # Pages of floors below lead here by these names: they and what they take stay.
 OFFERED = frozenset(
     {
+        "held:edit",
         "objects:show",
         "runs:conversation",
         "runs:detail",
-        "runs:edit_held",
         "runs:for_job",
         "runs:held",
         "runs:job_stats",
@@ -45,7 +45,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("breaker/<slug:domain>/<str:name>/", stops.breaker, name="breaker"),
     path("breaker/<slug:domain>/<str:name>/move/", stops.move_breaker, name="move_breaker"),
     path("held/<uuid:approval_id>/", pages.held, name="held"),
-    path("held/<uuid:approval_id>/edit/", editing.edit_held, name="edit_held"),
     path("<uuid:run_id>/", pages.show, name="detail"),
     path("<uuid:run_id>/state/", pages.state, name="state"),
     path("<uuid:run_id>/conversation/", pages.conversation, name="conversation"),
@@ -65,6 +64,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:run_id>/pause/", control.pause, name="pause"),
     path("<uuid:run_id>/resume/", control.resume, name="resume"),
     path("<uuid:run_id>/steps/<int:seq>/try-again/", control.try_again, name="try_again"),
+]
+
+# A held call is edited below the queue that it stands in: /approvals/, names "held:…".
+held_patterns: list[URLPattern | URLResolver] = [
+    path("<uuid:approval_id>/edit/", editing.edit_held, name="edit"),
 ]
 
 # Stops have an address of their own beside the runs: /stops/, names "stops:…".

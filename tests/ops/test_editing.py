@@ -74,7 +74,7 @@ def form(approval: Approval, **changes: str) -> dict[str, str]:
 
 
 def test_the_form_is_made_of_the_tools_schema(client_as: As, held: Approval) -> None:
-    page = text(client_as("operator").get(f"/runs/held/{held.pk}/edit/"))
+    page = text(client_as("operator").get(f"/approvals/{held.pk}/edit/"))
 
     assert 'name="v1" value="#A17"' in page
     assert 'name="v0" value="9007199254740993"' in page
@@ -82,6 +82,9 @@ def test_the_form_is_made_of_the_tools_schema(client_as: As, held: Approval) -> 
     assert '<select id="v2" name="v2"' in page
     assert 'name="g2" id="g2">' in page, "what is left out is not given"
     assert "Nothing is carried out by this." in page
+    marked = page.split('aria-label="Pages"')[1].split('aria-current="page"')[0]
+    there = marked.rsplit("href=", 1)[1]
+    assert there.startswith('"/approvals/"'), "it belongs to the queue that it is reached from"
 
 
 def test_an_edit_is_kept_and_the_step_is_queued_with_it(client_as: As, held: Approval) -> None:
@@ -89,7 +92,7 @@ def test_an_edit_is_kept_and_the_step_is_queued_with_it(client_as: As, held: App
     key = Step.objects.get().idempotency_key
 
     answer = client.post(
-        f"/runs/held/{held.pk}/edit/",
+        f"/approvals/{held.pk}/edit/",
         form(held, v0="9007199254740992", v2="true", g2="on"),
     )
 
@@ -109,7 +112,7 @@ def test_an_engine_of_before_edits_takes_the_run_no_more(
 ) -> None:
     settings.ENGINE_VERSION = 3
 
-    client_as("operator").post(f"/runs/held/{held.pk}/edit/", form(held, v0="5"))
+    client_as("operator").post(f"/approvals/{held.pk}/edit/", form(held, v0="5"))
 
     assert Run.objects.get().engine_version == 3
     with transaction.atomic():
@@ -141,7 +144,7 @@ def test_what_undoes_another_step_is_not_offered_to_be_edited(
     done = StepFactory.create(run=step.run, seq=step.seq + 1, state="succeeded")
     Step.objects.filter(pk=step.pk).update(compensates_id=done.pk)
 
-    page = text(client_as("operator").get(f"/runs/held/{held.pk}/edit/"))
+    page = text(client_as("operator").get(f"/approvals/{held.pk}/edit/"))
 
     assert "its arguments follow from what was done" in page
     assert "Ask anew with these arguments" not in page
@@ -162,7 +165,7 @@ def test_what_undoes_another_step_is_not_offered_to_be_edited(
 def test_an_error_names_the_field_and_what_was_typed_is_kept(
     client_as: As, held: Approval, changes: dict[str, str], said: str
 ) -> None:
-    answer = client_as("operator").post(f"/runs/held/{held.pk}/edit/", form(held, **changes))
+    answer = client_as("operator").post(f"/approvals/{held.pk}/edit/", form(held, **changes))
 
     page = text(answer)
     assert answer.status_code == 422
@@ -178,7 +181,7 @@ def test_whoever_comes_second_keeps_what_they_typed(
 ) -> None:
     edit_of(held, people["operator2"])
 
-    answer = client_as("operator").post(f"/runs/held/{held.pk}/edit/", form(held, v0="77"))
+    answer = client_as("operator").post(f"/approvals/{held.pk}/edit/", form(held, v0="77"))
 
     page = text(answer)
     assert answer.status_code == 409

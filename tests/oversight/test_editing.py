@@ -209,7 +209,7 @@ def test_the_sheet_shows_who_changed_what_and_what_is_asked_now(
     client_as: ClientAs, people: People
 ) -> None:
     approval = ApprovalFactory.create()
-    assert f'href="/runs/held/{approval.pk}/edit/"' in text(
+    assert f'href="/approvals/{approval.pk}/edit/"' in text(
         client_as("operator").get(f"/approvals/{approval.pk}/")
     )
     edit_of(approval, people["operator2"])
