@@ -82,6 +82,7 @@ def test_the_form_is_made_of_the_tools_schema(client_as: As, held: Approval) -> 
     assert '<select id="v2" name="v2"' in page
     assert 'name="g2" id="g2">' in page, "what is left out is not given"
     assert "Nothing is carried out by this." in page
+    assert "Where that is critical then, or takes more than one person, whoever edited" in page
     marked = page.split('aria-label="Pages"')[1].split('aria-current="page"')[0]
     there = marked.rsplit("href=", 1)[1]
     assert there.startswith('"/approvals/"'), "it belongs to the queue that it is reached from"
