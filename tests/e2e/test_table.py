@@ -45,8 +45,11 @@ def asked(number: int) -> list[Approval]:
     return made
 
 
-# The button goes away by itself once all was seen, which may be while it is on its way to be clicked.
-SHOW_THE_NEXT = "() => { const next = document.querySelector('#table-unseen'); next.hidden || next.click() }"
+# The button goes away by itself once all was seen: a click that waits for it may come too late.
+SHOW_THE_NEXT = """() => {
+  const next = document.querySelector('#table-unseen');
+  next.hidden || next.click();
+}"""
 
 
 def test_by_keys_from_the_queue_to_the_answers_and_back(

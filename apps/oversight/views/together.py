@@ -63,7 +63,6 @@ def _page(
     least = together.least(line.approval.risk for line in here if line.is_open)
     rows = [_row(line, chosen) for line in here]
     ticked = [row["approval"] for row in rows if row["is_chosen"]]
-    granted = [line.approval for line in here if _is_given(line)]
     context = {
         "table": found,
         "first": first,
@@ -73,13 +72,19 @@ def _page(
         "chosen_cents": sum(approval.amount_cents or 0 for approval in ticked),
         "ready_at": found.opened_at + least,
         "least_s": round(least.total_seconds()),
-        "undo_count": len(granted),
-        "undo_left_s": max((row.undo_left_s for row in granted), default=0),
-        "undo_until": max((row.not_before for row in granted if row.not_before), default=None),
+        **_undoing([line.approval for line in here if _is_given(line)]),
         "drawn_at": timezone.now(),
         **more,
     }
     return render(request, "oversight/table.html", context, status=status)
+
+
+def _undoing(granted: Collection[Approval]) -> dict[str, Any]:
+    return {
+        "undo_count": len(granted),
+        "undo_left_s": max((row.undo_left_s for row in granted), default=0),
+        "undo_until": max((row.not_before for row in granted if row.not_before), default=None),
+    }
 
 
 def _row(line: tables.TableLine, chosen: Collection[str] | None) -> dict[str, Any]:

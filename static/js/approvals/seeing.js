@@ -4,6 +4,7 @@ const { $, $$, now, token } = window.tower;
 const THERE_MS = 300;
 const TOGETHER_MS = 80;
 const AGAIN_MS = 2000;
+const PATIENCE_MS = 5000; // a note that hangs is sent again
 const WORDS = { arguments: "Exactly what will run", changes: "What changes", why: "Why it needs you" };
 
 let parts = new Map(); // part → its ends that were not on the screen yet
@@ -21,7 +22,7 @@ const tell = async () => {
   body.set("digest", mine.elements.digest.value);
   body.set("opened_by", document.body.dataset.user);
   const headers = { Accept: "application/json", "X-CSRFToken": token() ?? mine.elements.csrfmiddlewaretoken.value };
-  const answer = await fetch(mine.dataset.seenUrl, { method: "POST", body, headers }).catch(() => null);
+  const answer = await fetch(mine.dataset.seenUrl, { method: "POST", body, headers, signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => null);
   if (mine !== form) return;
   if (answer?.ok && !answer.redirected) {
     for (const part of (await answer.json()).seen) known.add(part);

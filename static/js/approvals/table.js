@@ -5,6 +5,7 @@ const form = $("#table");
 const THERE_MS = 300;
 const TOGETHER_MS = 120;
 const AGAIN_MS = 2000;
+const PATIENCE_MS = 5000; // a note that hangs is sent again
 const TICK_MS = 500;
 
 const ends = new Map($$("[data-row]").map((row) => [row, new Set($$("[data-end]", row))]));
@@ -21,7 +22,7 @@ const tell = async () => {
   for (const row of rows) body.append("rows", row.dataset.row);
   body.set("opened_by", document.body.dataset.user);
   const headers = { Accept: "application/json", "X-CSRFToken": token() ?? form.elements.csrfmiddlewaretoken.value };
-  const answer = await fetch(form.dataset.seenUrl, { method: "POST", body, headers }).catch(() => null);
+  const answer = await fetch(form.dataset.seenUrl, { method: "POST", body, headers, signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => null);
   if (!answer?.ok || answer.redirected) {
     tellSoon(AGAIN_MS);
     return;
