@@ -7,7 +7,6 @@ writes PNGs to ``docs/figures/`` (or another folder given as the first argument)
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests import browser
 
 ROOT = Path(__file__).resolve().parents[1]
 VAR = ROOT / "var"
@@ -99,13 +100,13 @@ def main() -> None:
         sys.exit("The tower doesn't run: start it with `make up` first.")
     url, people = json.loads(state.read_text())["url"], logins()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+        chromium = playwright.chromium.launch(
+            executable_path=browser.executable(),
             args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
         )
         for shot in SHOTS:
-            sys.stdout.write(f"{take(browser, url, people, shot)}\n")
-        browser.close()
+            sys.stdout.write(f"{take(chromium, url, people, shot)}\n")
+        chromium.close()
 
 
 if __name__ == "__main__":

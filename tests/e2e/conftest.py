@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from apps.accounts.models import User
+from tests import browser
 from tests.conftest import BACKEND, ROLES
 from tests.factories.accounts import UserFactory
 
@@ -49,16 +49,15 @@ def chromium(browser_engine: Playwright) -> Iterator[Browser]:
     """Debian's Chromium, without the windows and menus that it would draw for nobody where that is
     installed. Without one the browser tests are skipped by name, or fail where
     ``TOWER_REQUIRE_BROWSER=1`` says that there has to be one."""
-    found = (shutil.which(name) for name in ("chromium-headless-shell", "chromium"))
-    executable = os.environ.get("TOWER_CHROMIUM") or next(filter(None, found), None)
+    executable = browser.executable()
     if executable is None:
         if os.environ.get("TOWER_REQUIRE_BROWSER") == "1":
             pytest.fail("No Chromium found, and TOWER_REQUIRE_BROWSER=1 asks for one.")
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     options = ["--no-sandbox", "--force-color-profile=srgb", "--font-render-hinting=none"]
-    browser = browser_engine.chromium.launch(executable_path=executable, args=options)
-    yield browser
-    browser.close()
+    started = browser_engine.chromium.launch(executable_path=executable, args=options)
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

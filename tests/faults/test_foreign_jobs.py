@@ -56,6 +56,7 @@ def test_nothing_foreign_is_run(proved: Plant, tmp_path: Path) -> None:
     proved.wait(runs)
     told = Event.objects.filter(kind="bell.refused", subject_id="normal")
     until(told.exists, "it is told", plant=proved)
+    until(lambda: not queue.connection.llen(queue.key), "all of it is off the queue", plant=proved)
 
     assert [mark for mark in marks if mark.exists()] == []
     assert told[0].payload["times"] >= 1
