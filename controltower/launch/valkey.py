@@ -96,6 +96,7 @@ class EmbeddedValkey:
         """
         files.private_dir(self.data_dir)
         evict(self.data_dir, executable="valkey-server", polite=signal.SIGTERM)
+        self.poll()  # one that was started before and ended just now is no child any more
         config = self.data_dir / "valkey.conf"
         files.write_private(config, self._config())
         begun = size(self.log)
