@@ -3,9 +3,13 @@ lives. ``controltower.settings`` takes them over as they are."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from apps.kernel.environment import count, flag
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.accounts.domain.provider import issuer_of, roles_of
+from apps.kernel.environment import count, flag, listed, parsed, secret
 
 DAYS_30 = 30 * 24
 
@@ -16,6 +20,7 @@ def people_settings(*, production: bool) -> dict[str, Any]:
     return {
         **_logging_in(),
         **_sessions(),
+        **_provider(),
         # Whoever acts has a second factor; elsewhere than in production it is offered.
         "REQUIRE_MFA": flag("TOWER_REQUIRE_MFA", default=production),
     }
@@ -55,3 +60,38 @@ def _sessions() -> dict[str, Any]:
         "CSRF_COOKIE_SAMESITE": "Lax",
         "CSRF_FAILURE_VIEW": "apps.accounts.views.sessions.csrf_failed",
     }
+
+
+def _provider() -> dict[str, Any]:
+    """The company's identity provider. What it needs is needed as a whole, and told at the start:
+    nobody finds out at the log-in that half of it was set."""
+    found: dict[str, Any] = {
+        "OIDC_ISSUER": parsed("TOWER_OIDC_ISSUER", issuer_of),
+        "OIDC_CLIENT": os.environ.get("TOWER_OIDC_CLIENT", ""),
+        "OIDC_SECRET": secret("TOWER_OIDC_SECRET", "TOWER_OIDC_SECRET_FILE"),
+        "OIDC_NAME": os.environ.get("TOWER_OIDC_NAME") or "single sign-on",
+        "OIDC_SCOPES": os.environ.get("TOWER_OIDC_SCOPES") or "profile",
+        "OIDC_ROLE_CLAIM": os.environ.get("TOWER_OIDC_ROLE_CLAIM") or "roles",
+        "OIDC_ROLES": parsed("TOWER_OIDC_ROLES", roles_of),
+        "OIDC_USERNAME": os.environ.get("TOWER_OIDC_USERNAME") or "preferred_username",
+        "OIDC_MFA": listed("TOWER_OIDC_MFA"),
+        "PASSWORDS": flag("TOWER_PASSWORDS", default=True),
+    }
+    _require_whole(found)
+    return found
+
+
+def _require_whole(found: dict[str, Any]) -> None:
+    if not found["OIDC_ISSUER"]:
+        if not found["PASSWORDS"]:
+            raise ImproperlyConfigured(
+                "TOWER_PASSWORDS is 0 and there is no TOWER_OIDC_ISSUER: nobody could log in. It"
+                " must be 1, or an identity provider has to be set."
+            )
+        return
+    for name in ("CLIENT", "SECRET", "ROLES"):
+        if not found[f"OIDC_{name}"]:
+            raise ImproperlyConfigured(
+                f"TOWER_OIDC_ISSUER needs TOWER_OIDC_{name}: it must be what your identity provider"
+                " gave you for the tower (docs/people.md#single-sign-on)."
+            )

@@ -13,6 +13,7 @@ from apps.accounts import registry
 from apps.accounts.domain.preferences import DENSITIES, THEMES
 from apps.accounts.domain.roles import Role
 from apps.accounts.domain.tokens import LONGEST_DAYS, MOST_STARTS, MOST_USD, RATES, SCOPE_WORDS
+from apps.accounts.selectors import is_of_provider
 
 ROLE_CHOICES = [(role.value, role.value.replace("_", " ").capitalize()) for role in Role]
 
@@ -24,6 +25,13 @@ class LogInForm(AuthenticationForm):
         "invalid_login": "Wrong user name or password.",
         "inactive": "This account is disabled. An administrator can enable it.",
     }
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """No password opens an account whose person the identity provider knows: whoever is locked
+        out there is locked out here."""
+        super().confirm_login_allowed(user)
+        if is_of_provider(user):
+            raise self.get_invalid_login_error()
 
 
 class EnrolForm(forms.Form):

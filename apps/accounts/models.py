@@ -31,7 +31,10 @@ class User(AbstractUser):
     preferences = JSONField(default=dict, blank=True)
     enrolled_at = models.DateTimeField(null=True)  # when this person set the password themselves
     mfa_since = models.DateTimeField(null=True)  # has an authenticator app or a passkey since then
-    # The admin whose change made or keeps this person one, until another admin has confirmed it.
+    # Logged in last at the identity provider, with a second factor there.
+    provider_mfa = models.BooleanField(default=False, db_default=False)
+    # The admin whose change made or keeps this person one, until another admin has confirmed it;
+    # themselves, of one whom the identity provider made an admin.
     granted_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
@@ -60,10 +63,22 @@ class User(AbstractUser):
         )
 
     @property
+    def has_second_factor(self) -> bool:
+        """Whether this person's sessions were begun with two factors: one of them here, or both at
+        the identity provider where its word counts (``TOWER_OIDC_MFA``)."""
+        return self.mfa_since is not None or self.provider_mfa_counts
+
+    @property
+    def provider_mfa_counts(self) -> bool:
+        """Whether the last log-in at the identity provider was with a second factor there, and its
+        word counts."""
+        return self.provider_mfa and bool(settings.OIDC_MFA)
+
+    @property
     def hindrance(self) -> str:
         """Why this person can't act (decide, publish, change anything) now, as a sentence; empty if
         nothing hinders them."""
-        lacks = settings.REQUIRE_MFA and self.mfa_since is None
+        lacks = settings.REQUIRE_MFA and not self.has_second_factor
         return HINDRANCES[self.standing] or (NEEDS_SECOND_FACTOR if lacks else "")
 
     def may(self, permission: str) -> bool:
@@ -72,6 +87,21 @@ class User(AbstractUser):
         if not self.is_active or not allows(self.role, permission):
             return False
         return not (known(permission).acts and self.hindrance)
+
+
+class Identity(models.Model):
+    """Who the person of an account is at an identity provider: what the issuer calls the subject,
+    which is given to nobody else. An account has it from its first log-in there, and for good."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="identity")
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="accounts_identity_once")
+        ]
 
 
 class Enrolment(models.Model):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db.models import Prefetch
+from django.db.models import Exists, OuterRef, Prefetch
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.limits import SEEN, is_over
 from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
-from apps.accounts.models import ApiToken, OpenSession, ServiceAccount, User
+from apps.accounts.models import ApiToken, Identity, OpenSession, ServiceAccount, User
 from apps.accounts.registry import entries, notices, permissions
 from apps.audit import selectors as audit
 from apps.audit.domain.actors import Actor, ActorKind
@@ -93,6 +93,8 @@ def _frame(request: HttpRequest, user: User | None) -> dict[str, Any]:
         "prefix": settings.TOWER_PREFIX,
         "origins": " ".join(settings.LIVE_ORIGINS),
         "home": home(),
+        "provider": provider_name(),
+        "passwords": settings.PASSWORDS,
         "navigation": navigation(user, request.path) if user else [],
         "notices": notices() if user else (),
     }
@@ -109,9 +111,24 @@ def people_by_name(names: Collection[str]) -> list[User]:
 
 
 def people() -> list[User]:
-    """Everybody who has, or had, a log-in, with who vouched for them so far."""
-    rows = User.objects.select_related("granted_by")
+    """Everybody who has, or had, a log-in, with who vouched for them so far, and whether the
+    identity provider says who they are (``is_of_provider``)."""
+    mine = Identity.objects.filter(user=OuterRef("pk"), issuer=settings.OIDC_ISSUER)
+    rows = User.objects.select_related("granted_by").annotate(is_of_provider=Exists(mine))
     return list(rows.order_by("-is_active", "role", "username"))
+
+
+def provider_name() -> str:
+    """What people call the identity provider; nothing where there is none."""
+    return settings.OIDC_NAME if settings.OIDC_ISSUER else ""
+
+
+def is_of_provider(user: User) -> bool:
+    """Whether the identity provider that is set says who this person is, and which role they have:
+    they log in there alone, so that whoever is locked out there is locked out here."""
+    if not settings.OIDC_ISSUER:
+        return False
+    return Identity.objects.filter(user=user, issuer=settings.OIDC_ISSUER).exists()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.accounts.views import enrolment, people, second, security, sessions
+from apps.accounts.views import enrolment, people, provider, second, security, sessions
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -10,6 +10,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("logout/", sessions.log_out, name="logout"),
     path("enrol/", enrolment.enrol, name="enrol"),
     path("second/", second.second, name="second"),
+    path("provider/", provider.leave, name="provider"),
+    path("provider/back/", provider.come_back, name="provider_back"),
     path("passkey/ask/", second.ask_passkey, name="passkey_ask"),
     path("passkey/show/", second.show_passkey, name="passkey_show"),
     path("active/", sessions.active, name="active"),

@@ -28,7 +28,7 @@ from tests.factories.runs import JOB, eventful_run
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "after agent as before by chart code compare contract domain escalated from ids job "
+    "after agent as before by chart code compare contract domain error escalated from ids iss job "
     "kind actor left limit mine name newest next note offset open part plan q range "
     "refresh right risk run scale seq since slugs sort source step storm stream streams "
     "subject_id subject_type tab to tool unclaimed upto version what "

@@ -32,6 +32,8 @@ OPEN_TO_STRANGERS = {
     "accounts:second",
     "accounts:passkey_ask",
     "accounts:passkey_show",
+    "accounts:provider",
+    "accounts:provider_back",
     "api:health",
     "api:ready",
     # the description of the API, and the answers that there is nothing

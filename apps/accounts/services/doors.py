@@ -99,7 +99,7 @@ def entered(*, user: User, key: str, how: str, address: str, agent: str) -> None
     a second factor to an account that has one by now."""
     # Locked, as by whoever adds a factor: they end this session, or it is refused here.
     held = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
-    if user.mfa_since is None and held.mfa_since is not None:
+    if not user.has_second_factor and held.has_second_factor:
         raise ConflictError("A second factor was added to this account meanwhile. Log in again.")
     OpenSession.objects.update_or_create(
         key=key, defaults={"user": user, "how": how, "address": address, "agent": agent[:200]}

@@ -91,8 +91,8 @@ def take_away(user: User) -> bool:
     had = user.mfa_since is not None
     for model in (Totp, Passkey, RecoveryCode):
         model.objects.filter(user=user).delete()
-    user.mfa_since = None
-    user.save(update_fields=["mfa_since"])
+    user.mfa_since, user.provider_mfa = None, False
+    user.save(update_fields=["mfa_since", "provider_mfa"])
     return had
 
 

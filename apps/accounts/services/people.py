@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import Enrolment, User
+from apps.accounts.selectors import is_of_provider, provider_name
 from apps.accounts.services.enrolment import invite
 from apps.accounts.services.rows import actor_of, keep_an_admin, other, record
 from apps.accounts.services.sessions import end_all
@@ -61,11 +62,14 @@ def _create(by: User | None, username: str, role: str, full_name: str) -> tuple[
 @command
 def change_role(*, actor: User, user_id: int, role: str) -> User:
     """Give a person another role. It counts from their next request on; who becomes an admin acts
-    once another admin has confirmed."""
+    once another admin has confirmed. ConflictError where the identity provider gives it."""
     _require_role(role)
     user = other(actor, user_id)
     if role == user.role:
         return user
+    if is_of_provider(user):
+        name = provider_name()
+        raise ConflictError(f"{name} says which role {user.username} has: change it there.")
     old, user.role = user.role, role
     user.granted_by = actor if role == Role.ADMIN else None
     user.save(update_fields=["role", "granted_by"])

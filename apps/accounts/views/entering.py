@@ -24,6 +24,7 @@ from apps.kernel.errors import ConflictError
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 DOOR = "door"  # in the session of somebody who gave the password and not the second factor yet
 DOOR_S = 5 * 60
+AWAY = "away"  # in the session of somebody who is at the identity provider
 ASKED = "asked"  # in the session while a passkey is asked for or made
 
 
@@ -39,14 +40,24 @@ def site_of(request: HttpRequest) -> RelyingParty:
     return RelyingParty(host, tuple(settings.LIVE_ORIGINS))
 
 
-def enter(request: HttpRequest, user: User, *, how: str, following: str, sealed: str = "") -> str:
+def enter(
+    request: HttpRequest,
+    user: User,
+    *,
+    how: str,
+    following: str,
+    sealed: str = "",
+    proved: float | None = None,
+) -> str:
     """Log ``user`` in, in a session of their own, and say where to go. What a form before had to
-    keep goes into the new session, and the person back to that form."""
+    keep goes into the new session, and the person back to that form. ``proved``: when they proved
+    who they are, if that was not just now."""
     login(request, user, backend=BACKEND)
     session = request.session
-    for name in (DOOR, ASKED):
+    for name in (DOOR, ASKED, AWAY):
         session.pop(name, None)
-    session[BEGAN] = session[SEEN] = session[PROVED] = time.time()
+    session[BEGAN] = session[SEEN] = now = time.time()
+    session[PROVED] = now if proved is None else proved
     try:
         doors.entered(
             user=user,
@@ -58,11 +69,16 @@ def enter(request: HttpRequest, user: User, *, how: str, following: str, sealed:
     except ConflictError:
         logout(request)
         raise
+    return _page_of(request, sealed) or safe(request, following)
+
+
+def _page_of(request: HttpRequest, sealed: str) -> str:
+    """The page of a form whose content is kept; it stands in the session from now on."""
     kept = unseal(sealed)
-    if kept is not None:
-        session[KEPT] = kept.to_json()
-        return kept.page
-    return safe(request, following)
+    if kept is None:
+        return ""
+    request.session[KEPT] = kept.to_json()
+    return kept.page
 
 
 def safe(request: HttpRequest, following: str) -> str:

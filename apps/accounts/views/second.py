@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts import forms
+from apps.accounts import forms, selectors
 from apps.accounts.adapters import passkeys
 from apps.accounts.adapters.passkeys import RefusedPasskeyError
 from apps.accounts.domain.keeping import KEPT
@@ -68,6 +68,7 @@ def _page(
         "has_passkey": site.has_a_name and site.host in hosts,
         "elsewhere": sorted(hosts - {site.host}),
         "person": user,
+        "by_provider": selectors.is_of_provider(user),
     }
     return render(request, "accounts/second.html", context, status=status)
 
@@ -118,6 +119,9 @@ def _shown(request: HttpRequest, asked: User | None) -> User:
     user = factors.prove_passkey(site=site_of(request), state=state, answer=answer, user=asked)
     if not user.is_active or user.enrolled_at is None:
         raise RefusedPasskeyError("This account is disabled, or not enrolled.")
+    if asked is None and selectors.is_of_provider(user):
+        name = selectors.provider_name()
+        raise RefusedPasskeyError(f"Log in with {name}: your passkey is your second step there.")
     return user
 
 

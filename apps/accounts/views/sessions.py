@@ -32,8 +32,10 @@ from apps.accounts.domain.keeping import KEPT, Kept
 from apps.accounts.domain.limits import SEEN
 from apps.accounts.models import User
 from apps.accounts.services import doors, sessions
+from apps.accounts.services.enrolment import NO_PASSWORDS
 from apps.accounts.views.entering import address_of, enter, keep_at_the_door, site_of
 from apps.accounts.views.second import locked
+from apps.kernel.errors import NotPermittedError
 
 STALE = "Not done: this page is older than your log-in. Send it again; what you typed is kept."
 OLD_LOG_IN = "This log-in page was too old to be used. Please log in again."
@@ -56,6 +58,8 @@ class LogIn(LoginView):
         return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not settings.PASSWORDS:
+            raise NotPermittedError(NO_PASSWORDS.format(selectors.provider_name()))
         if (name := _name_in(request)) and request.POST.get("password"):
             self.tries, wait = doors.spend(name)
             if wait:
@@ -146,7 +150,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     log-in; a form of another site is refused and nothing of it is kept."""
     user: Any = getattr(request, "user", None)
     known = bool(user and user.is_authenticated)
-    if request.path == reverse("accounts:login"):
+    if request.path in {reverse("accounts:login"), reverse("accounts:provider")}:
         return _log_in_anew(request, known=known, reason=reason)
     if _is_foreign(request, reason):
         return render(

@@ -113,6 +113,7 @@ DOOR = Actor.system("log-in")  # whoever stands before it is nobody yet
 ENGINE = Actor.system("engine")  # what the engine does by itself, whichever worker runs it
 GATE = Actor.system("gate")  # asks people, and takes their answers
 PACK = Actor.system("pack")
+PROVIDER = Actor.system("identity-provider")  # what it says of people when they log in there
 SETUP = Actor.system("setup")  # the first start
 SWEEPER = Actor.system("sweeper")  # the duties
 TOWER = Actor.system("tower")  # what follows from another event

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import reverse
 
 from apps.accounts import selectors, services
+from apps.accounts.adapters import oidc
+from apps.accounts.domain.provider import LogInError
 from apps.accounts.domain.roles import Role
 from apps.accounts.models import User
+from apps.accounts.selectors import provider_name
 from apps.kernel.errors import TowerError
 
 
 class Command(BaseCommand):
     help = (
         "invite NAME --role ROLE: make an account, or take one back, and print its enrolment link;"
-        " confirm NAME: vouch for an admin; list. Whoever runs this has the database anyway, so it"
-        " needs no second admin."
+        " confirm NAME: vouch for an admin; provider: ask the identity provider; list. Whoever"
+        " runs this has the database anyway, so it needs no second admin."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,6 +32,7 @@ class Command(BaseCommand):
         invite.add_argument("--full-name", default="")
         confirm = acts.add_parser("confirm", help="vouch for an admin as the second admin would")
         confirm.add_argument("name")
+        acts.add_parser("provider", help="ask the identity provider what a log-in would ask it")
         acts.add_parser("list", help="everybody, with role and standing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,6 +54,9 @@ class Command(BaseCommand):
             )
         else:
             user, code = services.reset_access(actor=None, user_id=known.pk)
+        if not code:
+            self.stdout.write(f"{user.username} ({user.role}) logs in with {provider_name()}.")
+            return
         self.stdout.write(f"{user.username} ({user.role}) enrols once, soon, with this link:")
         self.stdout.write(selectors.enrolment_link(code))
 
@@ -57,6 +66,17 @@ class Command(BaseCommand):
             raise CommandError(f"There is no {options['name']}.")
         services.confirm(actor=None, user_id=user.pk)
         self.stdout.write(f"{user.username} is confirmed.")
+
+    def _provider(self, options: dict[str, Any]) -> None:
+        if not settings.OIDC_ISSUER:
+            raise CommandError("No identity provider is set (TOWER_OIDC_ISSUER).")
+        try:
+            found = oidc.keys(oidc.published())
+        except LogInError as error:
+            raise CommandError(f"{settings.OIDC_ISSUER}: {error}") from error
+        back = f"{settings.TOWER_ORIGIN}{reverse('accounts:provider_back')}"
+        self.stdout.write(f"{settings.OIDC_ISSUER} answers, with {len(found)} keys that sign.")
+        self.stdout.write(f"It has to know {settings.OIDC_CLIENT} and send people back to {back}")
 
     def _list(self, options: dict[str, Any]) -> None:
         for person in selectors.people():
