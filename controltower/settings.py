@@ -263,6 +263,8 @@ MODEL_KEY = os.environ.get("TOWER_MODEL_KEY", "")
 MODEL_OUTPUT = choice(
     "TOWER_MODEL_OUTPUT", *(("json", "tools") if MODEL == "local" else ("tools", "json"))
 )
+COOL_DOWN_MINUTES = count("TOWER_COOL_DOWN_MINUTES", 60, most=10_080)  # after a rejection
+QUESTIONS_PER_MINUTE = count("TOWER_QUESTIONS_PER_MINUTE", 60, most=100_000)  # of an agent
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
 AUDIT_CHECKPOINTS = os.environ.get("TOWER_AUDIT_CHECKPOINTS", str(VAR_DIR / "audit.checkpoints"))
 AUDIT_SHIP_TO = os.environ.get("TOWER_AUDIT_SHIP_TO", "")

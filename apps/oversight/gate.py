@@ -22,6 +22,7 @@ from apps.oversight import selectors, services
 from apps.oversight.domain import editing, rules
 from apps.oversight.domain.binding import Grounds, asked_again, binding_digest, changed_fields
 from apps.oversight.domain.editing import EditedCall
+from apps.oversight.domain.turns import PutOff
 from apps.oversight.selectors import edits
 from apps.policy import services as policy
 from apps.policy.domain.decision import PolicyDecision
@@ -68,6 +69,7 @@ class GateRequest:
     must_hold: Doubt | None = None
     doubts: Sequence[Doubt] = ()
     votes: int = 1  # that the contract wants for whatever is held
+    is_undoing: Callable[[], bool] = lambda: False  # a step that undoes: it waits for no turn
     edited: EditedCall | None = None  # the gate itself finds out
 
     @property
@@ -80,24 +82,28 @@ class GateRequest:
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """What the gate says. ``approval_id``: the one consumed (permit) or opened (hold)."""
+    """What the gate says. ``approval_id``: the one consumed (permit) or opened (hold). ``later``:
+    it is held, and people aren't asked yet, since its agent asks too much; it has to come again."""
 
     answer: str
     decision_id: UUID
     approval_id: UUID | None
     rules: Sequence[Mapping[str, Any]]
     errors: Sequence[str] = ()
+    later: PutOff | None = None
 
 
 @participant
 def gate_batch(asks: Sequence[GateRequest]) -> list[GateDecision]:
-    """Decide each ask; open an approval for each that is held. Answers stand in the same order."""
+    """Decide each ask; open an approval for each that is held, unless it has to wait for its turn.
+    Answers stand in the same order."""
     asks = _with_edits(asks)
     given, again = _consume([a for a in asks if a.approval_id])
     decisions = policy.decide_batch([_asked(a, given.get(a.step_id, ())) for a in asks])
     answers = [_answer(a, d.verdict, given) for a, d in zip(asks, decisions, strict=True)]
     decided = list(zip(asks, decisions, answers, strict=True))
-    held = [(a, d) for a, d, answer in decided if answer == "hold"]
+    later = _wait_their_turn([a for a, _, answer in decided if answer == "hold"])
+    held = [(a, d) for a, d, answer in decided if answer == "hold" and a.step_id not in later]
     questions = [_question(a, d, again.get(a.step_id)) for a, d in held]
     opened = dict(zip((a.step_id for a, _ in held), services.request_batch(questions), strict=True))
     return [
@@ -108,9 +114,17 @@ def gate_batch(asks: Sequence[GateRequest]) -> list[GateDecision]:
             or (a.approval_id if a.step_id in given and answer == "permit" else None),
             rules=d.verdict.rules,
             errors=d.verdict.errors,
+            later=later.get(a.step_id),
         )
         for a, d, answer in decided
     ]
+
+
+def _wait_their_turn(held: Sequence[GateRequest]) -> dict[UUID, PutOff]:
+    """Which of the held steps people aren't asked about yet. What they were asked about before
+    waits for nothing, nor does what undoes: that is theirs, not the agent's."""
+    fresh = [ask for ask in held if ask.approval_id is None and not ask.is_undoing()]
+    return services.give_turns([services.Asker(a.request.agent, a.step_id) for a in fresh])
 
 
 def _with_edits(asks: Sequence[GateRequest]) -> list[GateRequest]:

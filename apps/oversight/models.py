@@ -20,17 +20,13 @@ NO_REASONS = models.Value({}, output_field=JSONField())
 NOTHING = models.Value([], output_field=JSONField())
 # What a request is found again by, in whichever run: its very call, and what its preview changes.
 # jsonb has one text for each value.
-CALL = models.Func(
-    "binding",
-    template="md5((%(expressions)s ->> 'tool') || ' ' || (%(expressions)s -> 'arguments')::text"
-    " || coalesce((%(expressions)s -> 'context')::text, ''))",
-    output_field=models.TextField(),
+CALL_SQL = (
+    "md5((%(expressions)s ->> 'tool') || ' ' || (%(expressions)s -> 'arguments')::text"
+    " || coalesce((%(expressions)s -> 'context')::text, ''))"
 )
-CHANGES = models.Func(
-    "preview",
-    template="md5((%(expressions)s -> 'changes')::text)",
-    output_field=models.TextField(),
-)
+CHANGES_SQL = "md5((%(expressions)s -> 'changes')::text)"
+CALL = models.Func("binding", template=CALL_SQL, output_field=models.TextField())
+CHANGES = models.Func("preview", template=CHANGES_SQL, output_field=models.TextField())
 
 
 class Approval(models.Model):
@@ -153,6 +149,18 @@ class Approval(models.Model):
             ),
             models.Index(CALL, name="approvals_same_call"),
             models.Index(CHANGES, name="approvals_same_changes"),
+            models.Index(
+                CALL,
+                models.F("decided_at"),
+                condition=models.Q(state="rejected"),
+                name="approvals_rejected_call",
+            ),
+            models.Index(
+                CHANGES,
+                models.F("decided_at"),
+                condition=models.Q(state="rejected"),
+                name="approvals_rejected_changes",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -192,6 +200,23 @@ class Approval(models.Model):
         if self.state != self.State.GRANTED or self.not_before is None:
             return 0
         return max(0, ceil((self.not_before - timezone.now()).total_seconds()))
+
+
+class AskingTurn(models.Model):
+    """When people may be asked about a held step that they were not asked about yet: see
+    ``domain/turns.py``. Those that have passed are kept for an hour. All times are the
+    database's."""
+
+    step_id = models.UUIDField(primary_key=True)
+    agent_slug = models.CharField(max_length=80)
+    given_at = models.DateTimeField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["agent_slug", "-at"], name="approvals_turn_of_agent"),
+            models.Index(fields=["at"], name="approvals_turn_at"),
+        ]
 
 
 class Vote(models.Model):

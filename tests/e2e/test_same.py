@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -72,3 +73,32 @@ def test_it_can_be_read_by_everybody(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     expect(page.locator("#similar li")).to_have_count(5)
     no_serious_violations(page)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_was_just_rejected_is_said_first_in_the_queue_and_on_the_sheet(
+    page_as: PageAs, repeated: Approval, no_serious_violations: Check, phone: bool, theme: str
+) -> None:
+    """And one yes to it is not enough."""
+    no = Approval.objects.filter(state="approved").values("decided_by")
+    at = timezone.now() - timedelta(minutes=12)
+    words = "This trip is another customer's: " + "the name in the letter differs. " * 3
+    same_again(state="rejected", reason=words, decided_by_id=no[0]["decided_by"], decided_at=at)
+    page = page_as("operator", phone=phone, theme=theme)
+    page.goto("/approvals/")
+    expect(page.locator("#grid .rejected")).to_have_count(2)  # the one, and the other that waits
+    expect(page.locator("#grid .rejected").first).to_contain_text("rejected 12 min ago by")
+    _shoot(page, f"rejected-queue-{phone}-{theme}")
+    page.goto(f"/approvals/{repeated.pk}/")
+    expect(page.locator("#rejected-before")).to_contain_text(
+        "so 2 different people have to approve it"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    no_serious_violations(page)
+    _shoot(page, f"rejected-sheet-{phone}-{theme}")
+
+
+def _shoot(page: Page, name: str) -> None:
+    if folder := os.environ.get("TOWER_SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")

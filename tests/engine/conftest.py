@@ -85,7 +85,7 @@ class Tower:
     def start(self, scripts: Sequence[list[dict[str, Any]]], **changes: Any) -> list[UUID]:
         """Accept one run a script, each in a world of its own."""
         contract = pinned.current_contract("retail-shop")
-        kind = changes.pop("agent_kind", "reference")
+        kind, context = changes.pop("agent_kind", "reference"), changes.pop("context", None)
         agent = pinned.agent_of_kind("retail", kind)
         cases = [
             NewRun(
@@ -98,7 +98,7 @@ class Tower:
                 domain_slug="retail",
                 contract_number=contract.number,
                 customer="ada_byron_1",
-                context={"world": f"test/{new_id()}"},
+                context=context or {"world": f"test/{new_id()}"},
                 **changes,
             )
             for items in scripts

@@ -23,6 +23,7 @@ from apps.oversight.domain.sorting import DECIDED as LATEST
 from apps.oversight.domain.sorting import SORTS, SortField
 from apps.oversight.domain.storms import StormKey
 from apps.oversight.models import Approval, Escalation, Reversal, Vote
+from apps.oversight.selectors.cooling import add_rejections
 
 PAGE = 50
 FIRST, REST = "first", "rest"  # parts of the list of waiting questions
@@ -206,6 +207,7 @@ def queue(
     next_key = _key(found[PAGE - 1], filters) if len(found) > PAGE else None
     page = found[:PAGE]
     _count_votes(page)
+    add_rejections(page)
     _add_escalations(page)
     return page, next_key
 
@@ -362,6 +364,7 @@ def one(approval_id: UUID) -> Approval | None:
     found = rows.filter(pk=approval_id).first()
     if found is not None:
         _count_votes([found])
+        add_rejections([found])
     return found
 
 
@@ -425,6 +428,7 @@ def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datet
     rows = Approval.objects.filter(pk__in=shown).select_related("claimed_by", "decided_by")
     found = list(rows)
     _count_votes(found)
+    add_rejections(found)
     _add_escalations(found)
     called = filtered(filters, user).filter(is_called(user.role, at__gt=since)).count()
     critical = sum(r >= 4 for r in risks)

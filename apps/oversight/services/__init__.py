@@ -31,12 +31,14 @@ from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
 from apps.oversight.services.reading import open_sheet, read_of, see
 from apps.oversight.services.second_look import look_again
+from apps.oversight.services.turns import Asker, give_turns
 from apps.oversight.services.undoing import UNRELEASED, release_due, undo
 
 __all__ = [
     "UNENDABLE",
     "UNRELEASED",
     "ApprovalRequest",
+    "Asker",
     "PageAnswer",
     "Seal",
     "Used",
@@ -53,6 +55,7 @@ __all__ = [
     "escalate",
     "escalate_due",
     "expire_due",
+    "give_turns",
     "is_signed",
     "look_again",
     "open_sheet",

@@ -19,8 +19,10 @@ from apps.kernel.transactions import participant
 from apps.oversight.adapters import KeyFileError
 from apps.oversight.domain import rules
 from apps.oversight.domain.binding import binding_digest
+from apps.oversight.domain.cooling import votes_wanted
 from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import parties_to
+from apps.oversight.selectors.cooling import rejected_lately
 from apps.oversight.services.proving import why_not_proved
 from apps.oversight.services.rows import OPEN, State, fact, make_void, set_next
 
@@ -127,7 +129,8 @@ def use_batch(
     """Use up approvals, each once: ``(id, digest)`` in, the roles that approved out, for those
     that hold. Who approved must still be allowed to when the answer is used, not only when it was
     given (from High up, or where several have to agree, without a part in it), and there must be as
-    many of them as the question wanted and as ``votes`` says now.
+    many of them as the question wanted and as ``votes`` says now, and one more where the same had
+    been rejected shortly before (``domain.cooling``).
 
     The signatures of the answer and of each vote are verified here, over what is stored: an answer
     that people did not sign as it stands is refused, taken back and reported. Where the keys can't
@@ -142,12 +145,20 @@ def use_batch(
     _refuse(forged)
     _take_back(unread)
     refused = {row.pk for row, _ in (*forged, *unread)}
-    agreed = {row.pk: _agreed(row, cast[row.pk]) for row in held if row.pk not in refused}
-    wanted = {row.pk: (row.votes_required, (votes or {}).get(row.pk, 1)) for row in held}
+    cooling = rejected_lately([row.pk for row in held])
+    wanted = {
+        row.pk: votes_wanted(
+            max(row.votes_required, (votes or {}).get(row.pk, 1)), is_cooling=row.pk in cooling
+        )
+        for row in held
+    }
+    agreed = {
+        row.pk: _agreed(row, cast[row.pk], wanted[row.pk]) for row in held if row.pk not in refused
+    }
     enough = [
         pk
         for pk, voters in agreed.items()
-        if rules.is_enough((v.user_id for v in voters), wanted=wanted[pk])
+        if rules.is_enough((v.user_id for v in voters), wanted=(wanted[pk],))
     ]
     used = {pk: sorted({v.user.role for v in agreed[pk]}) for pk in _use_up(enough)}
     audit.record_many([fact("consumed", row, GATE) for row in held if row.pk in used])
@@ -183,11 +194,11 @@ def _locked_answers(digests: Mapping[UUID, str]) -> list[Approval]:
     return found
 
 
-def _agreed(approval: Approval, votes: Sequence[Vote]) -> list[Vote]:
+def _agreed(approval: Approval, votes: Sequence[Vote], wanted: int) -> list[Vote]:
     """Votes for it of people who may decide it now: one a person (a unique constraint). Where much
     hangs on it they had no part in it either: a site of an earlier release, that takes votes while
     another is rolled out, doesn't know of every part."""
-    again = rules.asks_parties_again(risk=approval.risk, votes=approval.votes_required)
+    again = rules.asks_parties_again(risk=approval.risk, votes=wanted)
     had = parties_to(approval) if again else {}
     return [
         vote

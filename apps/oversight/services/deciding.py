@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,11 +18,12 @@ from apps.oversight.domain import confirming, reading, rules
 from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
 from apps.oversight.selectors import edits
+from apps.oversight.selectors.cooling import votes_wanted_of
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.reading import sheet_read
 from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
-from apps.oversight.services.second_look import require_second_look
+from apps.oversight.services.second_look import require_second_look, take_turns
 
 # How long an answer given in time may wait for a worker before it has to be asked again.
 GRACE = timedelta(minutes=15)
@@ -83,8 +84,14 @@ def take(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: Sent) 
     if mine is not None and mine.approve == answer.approve:
         return approval
     _refuse_late_copy(approval, sent.nonce)
+    # Of two people who answer requests for the same at once, the second sees the first's answer:
+    # an approval is counted after every rejection that came before it.
+    take_turns(approval)
     now = database_now()
-    standing = standing_of(approval, votes, parties_for(approval, user, votes))
+    standing = replace(
+        standing_of(approval, votes, parties_for(approval, user, votes)),
+        votes_required=votes_wanted_of(approval),
+    )
     if refused := rules.refusal(standing, answer, now):
         raise error_of(refused, approval, answer.digest)
     read = sheet_read(approval, user) if sent.page else None

@@ -11,6 +11,7 @@ from apps.oversight.domain import editing
 from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import parties_to
 from apps.oversight.selectors import edits
+from apps.oversight.selectors.cooling import votes_wanted_of
 from apps.policy import selectors as policies
 
 
@@ -30,10 +31,11 @@ def policy_author(approval: Approval) -> Mapping[str, str]:
 
 def editors(approval: Approval) -> Mapping[str, str]:
     """Whoever edited the call, where an edited one needs another person's approval."""
-    had = editing.needs_another(risk=approval.risk, votes=approval.votes_required)
-    if not had:
+    found = edits.edits_of(approval)
+    if not found:
         return {}
-    return {edit.by.username: had for edit in edits.edits_of(approval)}
+    had = editing.needs_another(risk=approval.risk, votes=votes_wanted_of(approval))
+    return {edit.by.username: had for edit in found} if had else {}
 
 
 def _tie(user: User, had: Mapping[str, str], votes: Sequence[Vote]) -> str:

@@ -16,7 +16,7 @@ from apps.oversight.models import Approval, Reading
 from apps.oversight.selectors import past
 from apps.oversight.services.rows import fact
 
-# Whoever approves one of several requests for the same holds this until the answer is committed.
+# Whoever answers one of several requests for the same holds this until the answer is committed.
 TAKE_TURNS = (
     "SELECT pg_advisory_xact_lock(hashtextextended(key, 60))"
     " FROM (SELECT key FROM unnest(%s::text[]) AS key ORDER BY 1) AS keys"
@@ -47,13 +47,18 @@ def look_again(
 
 
 @participant
+def take_turns(approval: Approval) -> None:
+    """Wait until nobody else is answering a request for the same, and keep others from it until
+    this transaction ends."""
+    if keys := past.effect_of(approval).keys:
+        execute(TAKE_TURNS, [keys])
+
+
+@participant
 def require_second_look(approval: Approval, read: SheetRead | None) -> None:
     """Refuse an approval by somebody who has not looked at what became of other requests for the
-    same. Two that are approved at once take turns, so that the second is told of the first."""
-    effect = past.effect_of(approval)
-    if not past.repeats_of(approval, effect).rows:
-        return
-    execute(TAKE_TURNS, [effect.keys])
-    found = past.repeats_of(approval, effect)
+    same. Its turn has to have been taken, so that of two that are approved at once the second is
+    told of the first."""
+    found = past.repeats_of(approval)
     if repeats.unlooked(found.marks, read.looked if read else ()):
         raise InvalidInputError(repeats.NOT_LOOKED_AT.format(told=found.told), code="same")

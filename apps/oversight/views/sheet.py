@@ -23,7 +23,7 @@ from apps.oversight import forms, selectors, services
 from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
 from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import outcomes_of
-from apps.oversight.selectors import edits, storms
+from apps.oversight.selectors import edits, storms, turns
 from apps.oversight.selectors import together as tables
 from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
@@ -45,6 +45,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "rows": [{"approval": r, "flags": _flags(r)} for r in rows],
         "storms": [] if filters.after else folds,
         "opened_storm": storms.one(filters, user),
+        "turns": turns.waiting_turns() if filters.tab == "waiting" else (),
         "next_key": forms.key_text(next_key),
         "drawn_at": timezone.now(),
         "page_size": selectors.PAGE,
@@ -408,7 +409,7 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
         "calls": row.calls,  # type: ignore[attr-defined]
         "escalated": told,
         "claimed": claimed_words,
-        "votes": f"{row.votes_given}/{row.votes_required}",  # type: ignore[attr-defined]
+        "votes": f"{row.votes_given}/{row.votes_wanted}",  # type: ignore[attr-defined]
         "by": "you" if row.decided_by == user else decided_by,
         "at": row.decided_at.isoformat() if row.decided_at else "",
     }

@@ -171,6 +171,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         approval_id=work.approval_id,
         doubts=[*_unheard(untried, work), *_clashing(work)],
         votes=contract.decisions.votes,
+        is_undoing=lambda: undone_seq(work.step_id) is not None,
     )
 
 

@@ -350,9 +350,15 @@ class Batch:
         return [w for w in pending if not w.mutates or w.step_id in taken]
 
     def _hold(self, works: Sequence[Claimed], answers: Mapping[UUID, GateDecision]) -> None:
-        if not works:
-            return
-        rows = [AskedStep(w.step_id, w.lease_token, answers[w.step_id].approval_id) for w in works]
+        later = {w.step_id: wait for w in works if (wait := answers[w.step_id].later)}
+        barriers.give_back(
+            works, [claiming.Parked(i, wait.waits_for, wait.wait_s) for i, wait in later.items()]
+        )
+        rows = [
+            AskedStep(w.step_id, w.lease_token, answers[w.step_id].approval_id)
+            for w in works
+            if w.step_id not in later
+        ]
         held = journal.hold(rows)
         self.facts += [ending.held_fact(w, self.actor) for w in works if w.step_id in held]
         self.cache.drop(w.run_id for w in works)

@@ -130,6 +130,13 @@ def keep(works: Sequence[Claimed]) -> list[Claimed]:
     """Of steps that this worker holds and that have caused nothing yet, those that may begin; the
     others are given back to the queue with the reason."""
     kept, parked = part(works)
+    give_back(works, parked)
+    return kept
+
+
+@participant
+def give_back(works: Sequence[Claimed], parked: Sequence[Parked]) -> None:
+    """Give those of the steps that this worker holds which can't begin back to the queue."""
     if parked:
         tokens = {w.step_id: w.lease_token for w in works}
         execute(
@@ -145,11 +152,10 @@ def keep(works: Sequence[Claimed]) -> list[Claimed]:
                 PARKED_UNTIL,
                 [p.step_id for p in parked],
                 [tokens[p.step_id] for p in parked],
-                [p.waits_for for p in parked],
+                [p.waits_for[:160] for p in parked],
                 [p.retry_in_s for p in parked],
             ],
         )
-    return kept
 
 
 def subjects(works: Sequence[Claimed]) -> list[Subject]:
