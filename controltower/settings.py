@@ -131,6 +131,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.api.views.addresses.AddressMiddleware",
+    "apps.accounts.views.sending.SendingMiddleware",
     "apps.accounts.authn.PageMiddleware",
 ]
 ROOT_URLCONF = "controltower.urls"

@@ -21,6 +21,7 @@ def people_settings(*, production: bool) -> dict[str, Any]:
         **_logging_in(),
         **_sessions(),
         **_provider(),
+        "FORMS_PER_MINUTE": count("TOWER_FORMS_PER_MINUTE", 120, most=100_000),  # of a person
         # Whoever acts has a second factor; elsewhere than in production it is offered.
         "REQUIRE_MFA": flag("TOWER_REQUIRE_MFA", default=production),
     }

@@ -184,6 +184,14 @@ class ServiceAccount(models.Model):
         return self.name
 
 
+class Sending(models.Model):
+    """The bucket that bounds what a person sends: see ``services.sending``."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    allowance = models.FloatField()  # what was in it at filled_at
+    filled_at = models.DateTimeField()
+
+
 class ApiToken(models.Model):
     """One key of a service account. The token itself is shown once; here is its digest, and the
     bucket that bounds how often it may be used."""

@@ -260,7 +260,7 @@
     kept.dataset.done = "1";
     fill(form, fields);
     const words = $("#kept-banner span");
-    if (words) words.textContent = "What you typed before you were logged out is back in its form. It was not sent.";
+    if (words) words.textContent = "What you typed is back in its form. It was not sent.";
   };
   restore();
   body.addEventListener("htmx:afterSettle", restore);

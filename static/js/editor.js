@@ -186,6 +186,7 @@
       if (answer.status === 409) { showConflict({ who: "", when: "", ...(await answer.json()) }); return; }
       if (answer.headers.get("X-Tower-Login")) { window.tower.loggedOut(); say("Not saved: you are logged out. Your text is kept here.", "bad"); return; }
       if (answer.status === 403 || answer.status === 422) { say(`Not saved: ${(await answer.json()).message} Your text is kept here.`, "bad"); return; }
+      if (answer.status === 429) { say(`Not saved yet. ${(await answer.json()).message}`, "bad"); saveTimer = setTimeout(save, RETRY_AFTER); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       const said = await answer.json();
       keepRevision(said.revision);

@@ -45,7 +45,7 @@ def test_a_form_of_an_ended_session_is_back_after_the_log_in(nora: dict[str, str
     assert "You are logged out" in page
     assert "Fare rules &lt;b&gt;allow" in page
     assert inside["Location"] == "/load/?x=1"
-    assert "What you typed before you were logged out is kept" in form
+    assert "What you typed is kept. It was not sent" in form
     assert '"reason", "Fare rules \\u003Cb\\u003Eallow' in form
     assert client.session["kept"]["action"] == "/load/caps/set/"
     assert "hunter2" not in page + form

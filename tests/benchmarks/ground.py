@@ -127,8 +127,9 @@ def environment(ground: Ground, *, database_url: str) -> dict[str, str]:
         "TOWER_TOOL_SERVERS": '{"bench": "python:tests.benchmarks.tools"}',
         "TOWER_BENCH_WITNESS": str(HOME / "data" / "witness.jsonl"),
         "TOWER_LOG_LEVEL": "WARNING",
-        # What an agent is kept to is not what is measured.
+        # What one person or agent is kept to is not what is measured.
         "TOWER_QUESTIONS_PER_MINUTE": "100000",
+        "TOWER_FORMS_PER_MINUTE": "100000",
         "PYTHONPATH": str(ROOT),
     }
 

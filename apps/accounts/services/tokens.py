@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from apps.accounts import registry
 from apps.accounts.domain import tokens
+from apps.accounts.domain.buckets import filled
 from apps.accounts.domain.tokens import (
     MISUSED,
     MOST_STARTS,
@@ -139,9 +140,8 @@ def disable_account(*, actor: User, account_id: int) -> ServiceAccount:
 # One guarded statement spends the bucket, so that requests in several processes can't overspend it:
 # they take turns on the row, and the last ones hit none. The database's clock fills the bucket.
 # Nobody waits for the disk: what a crash loses is that the bucket was a little emptier.
-_FULL = (
-    "LEAST(t.rate_per_minute, t.allowance + t.rate_per_minute / 60.0 * GREATEST(0,"
-    " EXTRACT(EPOCH FROM clock_timestamp() - t.refilled_at)))"
+_FULL = filled(
+    "t.allowance", "t.refilled_at", a_second="t.rate_per_minute / 60.0", most="t.rate_per_minute"
 )
 _VALID = "t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AND a.disabled_at IS NULL"
 _SPEND = f"""
@@ -174,9 +174,11 @@ def present(secret: str) -> Principal | Refused:
 
 
 # The bucket of runs, spent as that of requests is; without a bound there is none.
-_STARTS = (
-    "LEAST(starts_per_hour, starts_left + starts_per_hour / 3600.0 * GREATEST(0,"
-    " EXTRACT(EPOCH FROM clock_timestamp() - starts_filled_at)))"
+_STARTS = filled(
+    "starts_left",
+    "starts_filled_at",
+    a_second="starts_per_hour / 3600.0",
+    most="starts_per_hour",
 )
 _SPEND_START = f"""
 UPDATE accounts_apitoken SET starts_left = {_STARTS} - 1, starts_filled_at = clock_timestamp()

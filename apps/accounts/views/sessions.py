@@ -26,6 +26,7 @@ from apps.accounts.authn import (
     page_of,
     requires,
     say_in_place,
+    told_by_itself,
     unseal,
 )
 from apps.accounts.domain.keeping import KEPT, Kept
@@ -107,6 +108,7 @@ def _name_in(request: HttpRequest) -> str:
 
 @require_POST
 @requires("tower.view")
+@told_by_itself
 def active(request: HttpRequest) -> HttpResponse:
     """Somebody did something on a page that asked the server for nothing meanwhile."""
     request.session[SEEN] = time.time()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts.authn import requires
+from apps.accounts.authn import requires, told_by_itself
 from apps.catalog.selectors import get_job as get
 from apps.catalog.services import CONTRACTS
 from apps.documents.views.editor import Editor
@@ -27,12 +27,14 @@ def download(request: HttpRequest, slug: str, number: int | None = None) -> Http
 
 @require_POST
 @requires("catalog.edit")
+@told_by_itself
 def save(request: HttpRequest, slug: str) -> HttpResponse:
     return editor.save(request, get(slug))
 
 
 @require_POST
 @requires("catalog.edit")
+@told_by_itself
 def check(request: HttpRequest, slug: str) -> HttpResponse:
     return editor.check(request, get(slug))
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
-from apps.accounts.authn import requires
+from apps.accounts.authn import requires, told_by_itself
 from apps.accounts.models import User
 from apps.audit.services.reading import read
 from apps.kernel import exactjson
@@ -295,6 +295,7 @@ def undo(request: HttpRequest, approval_id: UUID) -> HttpResponse:
 
 @require_POST
 @requires("approvals.decide")
+@told_by_itself
 def seen(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """Parts of the sheet were on this person's screen. Without script it is said with a button."""
     form = forms.SeenForm(request.POST)

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts.authn import requires
+from apps.accounts.authn import requires, told_by_itself
 from apps.accounts.models import User
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms
@@ -109,6 +109,7 @@ def _is_given(line: tables.TableLine) -> bool:
 
 @require_POST
 @requires("approvals.decide")
+@told_by_itself
 def seen(request: HttpRequest, table_id: UUID) -> HttpResponse:
     """Rows were on this person's screen. Without script it is said with a button."""
     form = forms.RowsForm(request.POST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts.authn import requires
+from apps.accounts.authn import requires, told_by_itself
 from apps.documents.views.editor import Editor
 from apps.policy.services import POLICIES
 from apps.policy.views.pages import get_set as get
@@ -27,12 +27,14 @@ def download(request: HttpRequest, slug: str, number: int | None = None) -> Http
 
 @require_POST
 @requires("policy.edit")
+@told_by_itself
 def save(request: HttpRequest, slug: str) -> HttpResponse:
     return editor.save(request, get(slug))
 
 
 @require_POST
 @requires("policy.edit")
+@told_by_itself
 def check(request: HttpRequest, slug: str) -> HttpResponse:
     return editor.check(request, get(slug))
 
