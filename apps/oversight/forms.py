@@ -26,6 +26,7 @@ TABS = (
     ("expired", "Expired"),
 )
 CONFIRM_MOST = 100
+PASSKEY_MOST = 20_000  # what a browser makes of a device's answer is a tenth of it
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -36,6 +37,12 @@ class DecideForm(forms.Form):
     nonce = forms.CharField(min_length=8, max_length=64)
     dwell_ms = forms.IntegerField(required=False, min_value=0, max_value=2_000_000_000)
     confirm = forms.CharField(required=False, max_length=CONFIRM_MOST, strip=True)
+    passkey = forms.CharField(required=False, max_length=PASSKEY_MOST)
+
+
+class SignForm(forms.Form):
+    digest = forms.RegexField(r"^[0-9a-f]{64}$")
+    nonce = forms.CharField(min_length=8, max_length=64)
 
 
 class SeenForm(forms.Form):

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.kernel.models import AppendOnly, JSONField
+from apps.oversight.domain import passkey
 from apps.oversight.domain.ladder import OVERDUE, words_of
 
 NO_RUNGS = models.Value([], output_field=JSONField())
@@ -183,6 +184,11 @@ class Approval(models.Model):
         return tuple(r for r in stored if isinstance(r, str)) if isinstance(stored, list) else ()
 
     @property
+    def wants_passkey(self) -> bool:
+        """Whether each who approves it has to sign with a passkey."""
+        return passkey.is_wanted(self.rules)
+
+    @property
     def until(self) -> datetime:
         """The last moment at which an answer counts."""
         return self.ends_at or self.expires_at
@@ -235,6 +241,8 @@ class Vote(models.Model):
     at = models.DateTimeField(db_default=Now())
     signature = models.TextField(blank=True, default="", db_default="")
     key_id = models.CharField(max_length=32, blank=True, default="", db_default="")
+    # What proves that its person's passkey signed it, where the policy asks for one.
+    passkey = JSONField(null=True)
 
     class Meta:
         constraints = [

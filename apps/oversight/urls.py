@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.oversight.views import second_look, storms, together
+from apps.oversight.views import passkey, second_look, storms, together
 from apps.oversight.views import sheet as views
 
 app_name = "approvals"
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:approval_id>/", views.detail, name="detail"),
     path("<uuid:approval_id>/arguments.json", views.arguments, name="arguments"),
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),
+    path("<uuid:approval_id>/passkey/", passkey.ask, name="passkey"),
     path("<uuid:approval_id>/undo/", views.undo, name="undo"),
     path("<uuid:approval_id>/seen/", views.seen, name="seen"),
     path("<uuid:approval_id>/look-again/", second_look.look_again, name="look_again"),

@@ -43,6 +43,12 @@ PROMISES: dict[tuple[str, str], str] = {
     ("oversight/_review.html", "the signature fits this answer"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),
+    ("oversight/_review.html", "signed with a passkey"): (
+        "oversight/test_passkeys.py::test_the_sheet_says_that_it_is_signed_and_by_whom_it_was"
+    ),
+    ("oversight/_review.html", "the answer signed by your own device"): (
+        "oversight/test_passkeys.py::test_without_it_nothing_is_recorded"
+    ),
     ("oversight/_review.html", "the signature was not checked"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),

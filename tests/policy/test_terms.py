@@ -23,6 +23,8 @@ def with_annotation(name: str, value: str | None) -> str:
     """The rules, this annotation of “large” replaced, or taken out."""
     written = "" if value is None else f'@{name}("{value}")'
     head, rest = RULES[:LARGE_RULE], RULES[LARGE_RULE:]
+    if f"@{name}(" not in rest:
+        return f"{head}{written} {rest}"
     return head + re.sub(rf'@{name}\("[^"]*"\)', written, rest, count=1)
 
 
@@ -36,6 +38,7 @@ def judged(rules: str, limits: dict[str, int] = LIMITS) -> dict[str, Any]:
         "require_approval": verdict.roles,
         "votes": verdict.votes,
         "risk": verdict.risk,
+        "passkey": last.get("passkey", False),
     }
 
 
@@ -45,6 +48,7 @@ CHANGED: dict[str, tuple[str | None, Any]] = {
     "require_approval": (None, ()),
     "votes": ("3", 3),
     "risk": ("4", 4),
+    "passkey": ("required", True),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 NAME = "Control Tower"
+SIGNED = ("clientDataJSON", "authenticatorData", "signature")
 
 
 class RefusedPasskeyError(Exception):
@@ -82,6 +83,11 @@ def begin_asking(
     return dict(options), state
 
 
+def state_of(site: RelyingParty, challenge: bytes) -> dict[str, Any]:
+    """What ``finish_asking`` needs of a question that was asked with this challenge."""
+    return begin_asking(site, None, challenge=challenge)[1]
+
+
 def id_of(answer: Any) -> str:
     """Which passkey an answer claims to be of; nothing if it names none."""
     found = answer.get("rawId") if isinstance(answer, dict) else None
@@ -100,14 +106,42 @@ def finish_asking(site: RelyingParty, state: Any, data: bytes, answer: Any) -> i
         raise _refused(error) from error
 
 
+def proof_of(answer: Any) -> dict[str, str]:
+    """What of an accepted answer proves later what was signed; see ``is_signed``."""
+    said = answer["response"]
+    return {name: str(said[name]) for name in SIGNED}
+
+
+def is_signed(host: str, data: bytes, challenge: bytes, proof: Any) -> bool:
+    """Whether this passkey of ``host`` signed ``challenge``, by what was kept of its answer. Its
+    person was verified; on which page was looked at when the answer came."""
+    if not isinstance(proof, dict):
+        return False
+    credential = _credentials([data])[0]
+    name = _text(credential.credential_id)
+    answer = {"id": name, "rawId": name, "type": "public-key", "response": proof}
+    try:
+        site = RelyingParty(host, ())
+        server = _server(site, any_origin=True)
+        server.authenticate_complete(state_of(site, challenge), [credential], answer)
+    except Exception:  # whatever is stored there makes the library raise
+        log.warning("what a passkey signed does not fit what is stored", exc_info=True)
+        return False
+    return True
+
+
 def _fido2(module: str) -> Any:
     """A module of the library, imported when it is first used: no worker ever needs it."""
     return import_module(f"fido2.{module}")
 
 
-def _server(site: RelyingParty) -> Any:
+def _server(site: RelyingParty, *, any_origin: bool = False) -> Any:
     entity = _fido2("webauthn").PublicKeyCredentialRpEntity(id=site.host, name=NAME)
-    return _fido2("server").Fido2Server(entity, verify_origin=lambda origin: origin in site.origins)
+
+    def is_ours(origin: str) -> bool:
+        return any_origin or origin in site.origins
+
+    return _fido2("server").Fido2Server(entity, verify_origin=is_ours)
 
 
 def _credentials(datas: Sequence[bytes]) -> list[Any]:

@@ -4,6 +4,7 @@ shown at the log-in, taken away with a reset of the account."""
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError
@@ -116,6 +117,44 @@ def prove_code(*, user: User, code: str) -> str:
 def prove_passkey(*, site: RelyingParty, state: Any, answer: Any, user: User | None = None) -> User:
     """Whose passkey signed the challenge: ``user``'s, if one is asked. Raises
     RefusedPasskeyError."""
+    return _proved(site, state, answer, user).user
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPasskey:
+    """What a browser answered that had asked for a passkey, and where."""
+
+    site: RelyingParty
+    answer: Any
+
+
+@participant
+def sign_with_passkey(*, user: User, shown: ShownPasskey, challenge: bytes) -> dict[str, Any]:
+    """Have it proved that a passkey of ``user``'s signed ``challenge`` just now; what proves it
+    later (``was_signed``). Raises RefusedPasskeyError."""
+    state = passkeys.state_of(shown.site, challenge)
+    found = _proved(shown.site, state, shown.answer, user)
+    return {"credential": found.credential_id, **passkeys.proof_of(shown.answer)}
+
+
+def was_signed(*, user: User, challenge: bytes, proof: Any) -> bool:
+    """Whether a passkey that is still ``user``'s signed ``challenge``: one that was removed since,
+    as a reset of the account does, proves nothing."""
+    name = proof.get("credential") if isinstance(proof, dict) else None
+    found = Passkey.objects.filter(user=user, credential_id=str(name)).first()
+    if found is None:
+        return False
+    kept = {part: proof.get(part) for part in passkeys.SIGNED}
+    return passkeys.is_signed(found.host, found.data, challenge, kept)
+
+
+def passkeys_at(site: RelyingParty, user: User) -> list[bytes]:
+    """The passkeys that this person can show here."""
+    rows = Passkey.objects.filter(user=user, host=site.host) if site.has_a_name else ()
+    return [bytes(row.data) for row in rows]
+
+
+def _proved(site: RelyingParty, state: Any, answer: Any, user: User | None) -> Passkey:
     rows = Passkey.objects.select_related("user").filter(host=site.host)
     found = rows.filter(credential_id=passkeys.id_of(answer).rstrip("=")).first()
     if found is None or (user is not None and found.user_id != user.pk):
@@ -125,7 +164,7 @@ def prove_passkey(*, site: RelyingParty, state: Any, answer: Any, user: User | N
     rises = Q(sign_count__lt=count) | Q(sign_count=0) if count else Q(sign_count=0)
     if not Passkey.objects.filter(rises, pk=found.pk).update(sign_count=count, last_used_at=Now()):
         raise RefusedPasskeyError("This passkey was used elsewhere meanwhile.")
-    return found.user
+    return found
 
 
 def has_factor(user: User) -> bool:

@@ -81,10 +81,7 @@ def ask_passkey(request: HttpRequest) -> HttpResponse:
     if not site.has_a_name:
         return JsonResponse({"message": NO_NAME}, status=422)
     found = at_the_door(request)
-    known = None
-    if found:
-        rows = Passkey.objects.filter(user=found[0], host=site.host)
-        known = [bytes(data) for data in rows.values_list("data", flat=True)]
+    known = factors.passkeys_at(site, found[0]) if found else None
     options, state = passkeys.begin_asking(site, known)
     request.session[ASKED] = state
     return JsonResponse(options)

@@ -18,6 +18,7 @@ from apps.kernel.canonical import digest
 Check = Callable[[Mapping[str, Any], str, str], bool]
 
 SHOWN_PURPOSE = "tower.shown.v1"
+PASSKEY_PURPOSE = "tower.passkey-proof.v1"
 SHOWN = (
     *("sentence", "tool_name", "agent_slug", "customer", "amount_cents", "risk"),
     *("arguments", "preview", "facts", "rules", "agent_text"),
@@ -66,6 +67,7 @@ class SignedVote:
     at: datetime
     signature: str = ""
     key_id: str = ""
+    passkey: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,10 @@ class SignedDecision:
 
 
 def vote_payload(asked: SignedQuestion, vote: SignedVote) -> dict[str, Any]:
-    """What one vote's signature covers."""
+    """What one vote's signature covers; also what its person's passkey signed, if one did."""
+    signed = {} if vote.passkey is None else {"passkey_sha256": _proof(vote.passkey)}
     return {
+        **signed,
         **asked.payload(),
         "what": "vote",
         "v": 2,
@@ -149,6 +153,10 @@ def first_payload(
         "reason_sha256": _sha256(decision.reason),
         "at": decision.at.isoformat(),
     }
+
+
+def _proof(passkey: Mapping[str, Any]) -> str:
+    return digest(dict(passkey), purpose=PASSKEY_PURPOSE)
 
 
 def _sha256(text: str) -> str:

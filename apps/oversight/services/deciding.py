@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.models import User
+from apps.accounts.services.factors import ShownPasskey
 from apps.audit import services as audit
 from apps.audit.domain.actors import GATE
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError, TowerError
@@ -20,6 +21,7 @@ from apps.oversight.models import Approval, Vote
 from apps.oversight.selectors import edits
 from apps.oversight.selectors.cooling import votes_wanted_of
 from apps.oversight.services.parties import parties_for
+from apps.oversight.services.passkeys import signed_with_passkey
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.reading import sheet_read
 from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
@@ -32,9 +34,10 @@ GRACE = timedelta(minutes=15)
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
     """What an answer from a page brings beside itself: ``confirm``, typed to confirm a critical
-    one."""
+    one, and the passkey that was shown."""
 
     confirm: str = ""
+    passkey: ShownPasskey | None = None
 
 
 def decide(
@@ -51,8 +54,8 @@ def decide(
     """Record one person's answer. The same nonce again gives the same answer. Whoever comes too
     late gets a ConflictError with who and when; a missing reason is an InvalidInputError, and so is
     an approval from a ``page`` that has not shown enough, that repeats what was asked before unless
-    its person has looked at that, or that was not confirmed. Without a page it is a scripted
-    reviewer's, to whom nothing is shown."""
+    its person has looked at that, or that was not confirmed, or signed with the passkey that the
+    policy asks for. Without a page it is a scripted reviewer's, to whom nothing is shown."""
     answer = rules.ProposedVote(user.pk, user.role, approve, reason, digest)
     approval = _decide(approval_id, user, answer, Sent(nonce, dwell_ms, page))
     approval.refresh_from_db()  # once the run has been told: it waits for nobody's reading
@@ -97,7 +100,8 @@ def take(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: Sent) 
     read = sheet_read(approval, user) if sent.page else None
     if sent.page and answer.approve:
         _check_page(approval, read, sent.page, now)
-    vote = _vote(approval, user, answer, sent, read=read, now=now)
+    signed = _signed(approval, user, sent) if answer.approve else None
+    vote = _vote(approval, user, answer, sent, read=read, now=now, signed=signed)
     votes.append(vote)
     state = rules.outcome(standing, answer)
     if state == State.APPROVED and sent.page and approval.undo_s:
@@ -134,6 +138,11 @@ def _check_page(
     asked = challenge_of(approval)
     if asked and (why := asked.why_not(page.confirm)):
         raise InvalidInputError(why, code="confirm", field="confirm")
+
+
+def _signed(approval: Approval, user: User, sent: Sent) -> dict[str, Any] | None:
+    shown = sent.page.passkey if sent.page else None
+    return signed_with_passkey(approval, user, nonce=sent.nonce, shown=shown)
 
 
 def challenge_of(approval: Approval) -> confirming.Challenge | None:
@@ -200,6 +209,7 @@ def _vote(
     *,
     read: reading.SheetRead | None,
     now: datetime,
+    signed: dict[str, Any] | None,
 ) -> Vote:
     vote = Vote(
         approval=approval,
@@ -211,6 +221,7 @@ def _vote(
         dwell_ms=sent.dwell_ms,
         shown_ms=_ms(now - read.opened_at) if read else None,
         at=now,
+        passkey=signed,
     )
     vote.signature, vote.key_id = sign_vote(approval, vote_of(vote))
     vote.save(force_insert=True)
@@ -259,4 +270,5 @@ def _ms(shown: timedelta) -> int:
 
 def _said(vote: Vote) -> dict[str, Any]:
     names = ("approve", "reason", "dwell_ms", "shown_ms")
-    return {name: getattr(vote, name) for name in names}
+    said = {name: getattr(vote, name) for name in names}
+    return said if vote.passkey is None else {**said, "passkey": vote.passkey["credential"]}

@@ -75,6 +75,7 @@ def vote_of(vote: Vote) -> SignedVote:
         at=vote.at,
         signature=vote.signature,
         key_id=vote.key_id,
+        passkey=vote.passkey if isinstance(vote.passkey, dict) else None,
     )
 
 

@@ -88,6 +88,8 @@ def _own_trouble(row: Approval, user: User) -> str:
         return "You have voted: another person has to."
     if had := parties_for(row, user, votes):
         return rules.party_words(had[user.pk])
+    if row.wants_passkey:
+        return "It is signed with a passkey: decide it by itself."
     if row.bound_to.get("edited") or row.bound_to.get("denied"):
         return "A person edited it: look at it by itself."
     if (same := past.repeats_of(row)).rows:

@@ -84,7 +84,10 @@ def _keep(approval: Approval, user: User, votes: Sequence[Vote]) -> None:
 
 
 def _kept(vote: Vote) -> dict[str, Any]:
-    names = ("approve", "reason", "digest", "nonce", "dwell_ms", "shown_ms", "signature", "key_id")
+    names = (
+        *("approve", "reason", "digest", "nonce", "dwell_ms", "shown_ms", "signature", "key_id"),
+        "passkey",
+    )
     who = {"user": vote.user.username, "user_id": vote.user_id, "at": vote.at.isoformat()}
     return {**who, **{name: getattr(vote, name) for name in names}}
 

@@ -25,6 +25,7 @@ from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import outcomes_of
 from apps.oversight.selectors import edits, storms, turns
 from apps.oversight.selectors import together as tables
+from apps.oversight.views.passkey import shown_in, why_not_signed, with_signatures
 from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
@@ -159,7 +160,7 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "policy_version": policy.version_of_decision(approval.decision_id),
         "unknown": showing.unknown(approval.rules),
         "flags": showing.flags(approval.arguments, approval.preview),
-        "votes": votes,
+        "votes": with_signatures(approval, votes),
         "reversals": selectors.reversals_of(approval),
         "edits": [(e, editing.differences(e.before, e.after)) for e in edits.edits_of(approval)],
         **_edited(approval),
@@ -174,7 +175,7 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "seal": services.seal_of(approval),
         "digest_tail": approval.digest[-8:],
         "pace": selectors.pace_of(user),
-        **_open_to(user, approval, votes),
+        **_open_to(request, approval, votes),
         **_escalation(user, approval),
         **more,
     }
@@ -195,8 +196,9 @@ def _can_undo(user: User, approval: Approval) -> bool:
     return bool(approval.undo_left_s) and user.may("approvals.decide") and may_decide
 
 
-def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
+def _open_to(request: HttpRequest, approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
     """What this person may do about it now."""
+    user = cast(User, request.user)
     is_claimed = bool(approval.claimed_until and approval.claimed_until > timezone.now())
     is_open = approval.state == Approval.State.PENDING
     has_voted = any(vote.user_id == user.pk for vote in votes)
@@ -210,6 +212,7 @@ def _open_to(user: User, approval: Approval, votes: Sequence[Vote]) -> dict[str,
         "has_voted": has_voted,
         "answered_with": tables.answered_with(votes),
         "why_not_approve": _why_not_approve(approval, had.get(user.pk, "")),
+        "why_not_signed": why_not_signed(request, approval),
     }
 
 
@@ -258,7 +261,7 @@ def decide(request: HttpRequest, approval_id: UUID) -> HttpResponse:
             digest=given["digest"],
             nonce=given["nonce"],
             dwell_ms=given["dwell_ms"],
-            page=services.PageAnswer(confirm=given["confirm"]),
+            page=services.PageAnswer(given["confirm"], shown_in(request, given["passkey"])),
         )
     except TowerError as refused:
         more = {"error": refused, "detail": refused.detail, "step": given["answer"]}

@@ -98,16 +98,25 @@ def _rule(path: str, before: Text, after: Text, key: str) -> Iterator[Change]:
         yield Change(path, kind, f"“{key}” was a {_what(old)} and is a {_what(new)}")
     elif old.role != new.role:
         yield Change(path, Kind.WEAKER, f"“{key}”: approved by {old.role} → {new.role}")
-    for name, label in _NUMBERS:
-        was, now = getattr(old, name), getattr(new, name)
-        if was != now and _what(old) == _what(new):
-            kind = Kind.WEAKER if now < was else Kind.STRONGER
-            yield Change(f"{path}.{name}", kind, f"“{key}”: {label} {was} → {now}")
+    if _what(old) == _what(new):
+        yield from _demands(path, old, new, key)
     for name, label in _WORDS:
         if getattr(old, name) != getattr(new, name):
             yield Change(f"{path}.words", Kind.NEUTRAL, f"“{key}”: {label} changed")
     if _squeezed(before.conditions[key]) != _squeezed(after.conditions[key]):
         yield Change(path, Kind.WEAKER, f"“{key}”: its condition was rewritten")
+
+
+def _demands(path: str, old: Rule, new: Rule, key: str) -> Iterator[Change]:
+    for name, label in _NUMBERS:
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            kind = Kind.WEAKER if now < was else Kind.STRONGER
+            yield Change(f"{path}.{name}", kind, f"“{key}”: {label} {was} → {now}")
+    if old.passkey != new.passkey:
+        kind = Kind.WEAKER if old.passkey else Kind.STRONGER
+        asked = "no passkey any more" if old.passkey else "a passkey of whoever approves"
+        yield Change(f"{path}.passkey", kind, f"“{key}” asks for {asked}")
 
 
 def _squeezed(source: str) -> str:

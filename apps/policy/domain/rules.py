@@ -51,6 +51,7 @@ class Rule:
     observations: tuple[Observation, ...] = ()
     actions: tuple[str, ...] = ()
     comparisons: tuple[FiringCondition, ...] = ()  # each makes it fire
+    passkey: bool = False  # whoever approves has to sign with a passkey
 
     @property
     def is_hold(self) -> bool:
@@ -66,6 +67,8 @@ class Rule:
             "votes": self.votes,
             "risk": self.risk,
         }
+        if self.passkey:
+            shown["passkey"] = True
         if self.purpose:
             shown["purpose"] = self.purpose
         if context is not None:
@@ -94,6 +97,7 @@ def read_rule(key: str, policy: Mapping[str, Any]) -> Rule:
         observations=_without_doubles(o for body in bodies for o in _observations(body)),
         actions=tuple(_actions(policy.get("action") or {})),
         comparisons=comparisons(policy.get("conditions", [])),
+        passkey=hold and "passkey" in notes,
     )
 
 
@@ -126,6 +130,7 @@ def annotation_faults(
         yield "require_approval", f"no approval by {role} could ever lift this rule", fix
     yield from _out_of_range(notes, "votes", 1, MAX_VOTES)
     yield from _out_of_range(notes, "risk", MIN_RISK, MAX_RISK)
+    yield from _odd_passkey(notes)
 
 
 def names_read(policy: Mapping[str, Any], group: str) -> set[str]:
@@ -135,7 +140,8 @@ def names_read(policy: Mapping[str, Any], group: str) -> set[str]:
     return {name for name in found if name}
 
 
-KNOWN_ANNOTATIONS = ("id", "reason", "purpose", "require_approval", "votes", "risk")
+KNOWN_ANNOTATIONS = ("id", "reason", "purpose", "require_approval", "votes", "risk", "passkey")
+PASSKEY = "required"
 
 
 def _unknown_names(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -146,9 +152,16 @@ def _unknown_names(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _needs_role(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    if "votes" in notes:
-        yield "votes", "@votes means nothing without @require_approval", "remove it or add the role"
+    for name in ("votes", "passkey"):
+        if name in notes:
+            told = f"@{name} means nothing without @require_approval"
+            yield name, told, "remove it or add the role"
     yield from _out_of_range(notes, "risk", MIN_RISK, MAX_RISK)
+
+
+def _odd_passkey(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    if notes.get("passkey", PASSKEY) != PASSKEY:
+        yield "passkey", f"@passkey is “{notes['passkey']}”", f'write @passkey("{PASSKEY}")'
 
 
 def _out_of_range(

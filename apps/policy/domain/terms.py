@@ -67,6 +67,11 @@ ENFORCED: Mapping[str, Enforced] = {
         "policy/test_terms.py::test_an_annotation_makes_the_difference_that_it_names",
         "templates/policy/detail.html",
     ),
+    "@passkey": Enforced(
+        "apps.oversight.services.passkeys.without_passkey",
+        "engine/test_passkeys.py::test_without_the_passkey_that_the_policy_asks_for_nothing_runs",
+        "templates/policy/detail.html",
+    ),
 }
 
 TOLD = frozenset({"name", "@purpose"})

@@ -5,6 +5,7 @@ import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
 import { ensure, load, move, open, openOnClick } from "./opening.js";
 import { gate, measureSeeing, panelReady, typed } from "./panel.js";
+import { signAnswers } from "./passkey.js";
 import { rememberUndo, undo } from "./undoing.js";
 import { area, current, focusRow, isBeside, onRow, review, rowOf, rows, shownId } from "./rows.js";
 
@@ -115,6 +116,7 @@ if (area) {
   openOnClick();
   measureSeeing();
   takeAnswers();
+  signAnswers();
   rememberUndo();
   renewClaims();
   listen();

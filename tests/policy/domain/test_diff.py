@@ -20,6 +20,12 @@ def changed(old: str, new: str) -> list[tuple[str, str]]:
         ("refund_cents: 5000", "refund_cents: 9000", "weaker_control", "5,000 → 9,000"),
         ("refund_cents: 5000", "refund_cents: 100", "stronger_control", "5,000 → 100"),
         ('@votes("1")', '@votes("2")', "stronger_control", "votes needed 1 → 2"),
+        (
+            '@votes("1")',
+            '@votes("1") @passkey("required")',
+            "stronger_control",
+            "asks for a passkey",
+        ),
         ('@risk("3")', '@risk("1")', "weaker_control", "risk 3 → 1"),
         ("above the desk's limit", "too large", "neutral", "the reason shown changed"),
         ("resource.listed", "true", "weaker_control", "its condition was rewritten"),
