@@ -155,8 +155,8 @@ def first_payload(
     }
 
 
-def _proof(passkey: Mapping[str, Any]) -> str:
-    return digest(dict(passkey), purpose=PASSKEY_PURPOSE)
+def _proof(passkey: Any) -> str:
+    return digest({"proof": passkey}, purpose=PASSKEY_PURPOSE)
 
 
 def _sha256(text: str) -> str:
