@@ -27,9 +27,13 @@ def arrive(person: Person) -> User:
     try:
         return _arrive(person)
     except IntegrityError:
-        # The unique name and the unique identity decide between two first log-ins at once: what the
-        # other one made is found now, as theirs or as somebody else's.
-        return _arrive(person)
+        pass
+    except LogInError as error:
+        if error.problem != LogInProblem.TAKEN:
+            raise
+    # The unique name and the unique identity decide between two first log-ins at once. Whatever of
+    # the other one came in the way is committed: it is found now, as theirs or as somebody else's.
+    return _arrive(person)
 
 
 @command
