@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.accounts.domain.leaks import service_of
 from apps.accounts.domain.provider import issuer_of, roles_of
 from apps.kernel.environment import count, flag, listed, parsed, secret
 
@@ -33,6 +34,7 @@ def _logging_in() -> dict[str, Any]:
         "AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"],
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.Argon2PasswordHasher"],
         "AUTH_PASSWORD_VALIDATORS": _validators(),
+        "LEAKED_PASSWORDS": parsed("TOWER_LEAKED_PASSWORDS", service_of),
         "LOGIN_URL": "accounts:login",
         "LOGIN_REDIRECT_URL": "dashboards:home",
         "LOGOUT_REDIRECT_URL": "accounts:login",
@@ -41,13 +43,16 @@ def _logging_in() -> dict[str, Any]:
 
 
 def _validators() -> list[dict[str, Any]]:
-    """What a password has to be: ASVS 6.2 (length before anything else, no common ones)."""
+    """What a password has to be: ASVS 6.2 (length before anything else, none that is common or
+    known from leaks)."""
     django = "django.contrib.auth.password_validation"
     return [
         {"NAME": f"{django}.UserAttributeSimilarityValidator"},
         {"NAME": f"{django}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
         {"NAME": f"{django}.CommonPasswordValidator"},
         {"NAME": f"{django}.NumericPasswordValidator"},
+        {"NAME": "apps.accounts.adapters.leaks.GuessablePasswordValidator"},
+        {"NAME": "apps.accounts.adapters.leaks.LeakedPasswordValidator"},
     ]
 
 

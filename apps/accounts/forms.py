@@ -42,7 +42,7 @@ class EnrolForm(forms.Form):
         max_length=200,
         strip=False,
         label="New password",
-        help_text="12 characters or more, none of the common ones.",
+        help_text="12 characters or more, and nothing that is quickly guessed.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     again = forms.CharField(

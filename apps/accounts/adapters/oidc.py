@@ -12,16 +12,15 @@ import hashlib
 import logging
 import re
 import secrets
-import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
-import httpx2
 import jwt
 from django.conf import settings
 
+from apps.accounts.adapters.outside import LongAnswerError, NotAnsweredError, ask
 from apps.accounts.domain.provider import LogInError, LogInProblem, is_here, is_trusted_address
 from apps.kernel import exactjson
 
@@ -178,33 +177,20 @@ def _proved(found: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
 def _ask(method: str, address: str, **sent: Any) -> dict[str, Any]:
     """A JSON object of the provider's. Raises ``LogInError``."""
     try:
-        with (
-            httpx2.Client(
-                timeout=TIMEOUT_S,
-                follow_redirects=False,
-                trust_env=False,
-                verify=ssl.create_default_context(),  # whom this machine trusts
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            ) as client,
-            client.stream(method, address, **sent) as answer,
-        ):
-            status, body = answer.status_code, _bounded(answer)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        log.warning("the identity provider: %s %s: %.300r", method, address, error)
-        raise LogInError(LogInProblem.AWAY, repr(error)[:300]) from error
+        status, body = ask(
+            method,
+            address,
+            within_s=TIMEOUT_S,
+            most_bytes=MOST_BYTES,
+            accept="application/json",
+            **sent,
+        )
+    except NotAnsweredError as error:
+        log.warning("the identity provider: %s %s: %s", method, address, error)
+        raise LogInError(LogInProblem.AWAY, str(error)) from error
+    except LongAnswerError as error:
+        raise _untrusted(f"{method} {address}: {error}") from error
     return _object(f"{method} {address}", status, body)
-
-
-def _bounded(answer: httpx2.Response) -> bytes:
-    """Neither long nor slow without end: what drips is cut when its time is over."""
-    body, until = b"", time.monotonic() + TIMEOUT_S
-    for chunk in answer.iter_raw():  # what is packed although it was asked not to be is no JSON
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise _untrusted(f"it answers with more than {MOST_BYTES:,} bytes")
-        if time.monotonic() > until:
-            raise httpx2.ReadTimeout("it takes too long")
-    return body
 
 
 def _object(asked: str, status: int, body: bytes) -> dict[str, Any]:
