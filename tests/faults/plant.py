@@ -229,6 +229,7 @@ class Plant:
             "TOWER_LEASE_SECONDS": str(self.lease_s),
             "TOWER_SWEEP_SECONDS": str(self.sweep_s),
             "TOWER_DRAIN_SECONDS": "5",
+            "TOWER_QUESTIONS_PER_MINUTE": "100000",  # of one agent: all work here is its
             "TOWER_LINGER_SECONDS": "2",
             **changes,
         }
