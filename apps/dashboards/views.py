@@ -31,7 +31,7 @@ COUNTED_NOW = tuple(state for state in State if state in CANCELLABLE)
 
 
 def _needs(request: HttpRequest, home: Home) -> Context:
-    return {"needs": needs(cast(Any, request.user).role, home)}
+    return {"needs": needs(cast(Any, request.user), home)}
 
 
 def _counters(request: HttpRequest, home: Home) -> Context:

@@ -50,6 +50,8 @@ GUARDS = (
     Guard("approvals_edit"),
     Guard("approvals_table", fixed=("id", "user_id", "opened_at")),
     Guard("approvals_tablerow", changes=("result", "words")),
+    Guard("approvals_delegation", changes=("over_at",)),
+    Guard("approvals_absence", changes=("ended_at", "ended_by_id")),
 )
 
 SIGNER = Signer("apps.oversight.adapters.sign_as_a_machine", "apps.oversight.adapters.verify")
@@ -60,8 +62,11 @@ IN_BUNDLES = BundlePart(
 PERMISSIONS = (
     Permission("approvals.view", EVERYONE),
     Permission("approvals.decide", frozenset({Role.OPERATOR})),
+    # One's own, of whoever decides or is called; and everybody's, for somebody who is ill.
+    Permission("absences.set", frozenset({Role.OPERATOR, Role.PRODUCT_MANAGER, Role.ADMIN})),
+    Permission("absences.manage", frozenset({Role.ADMIN})),
 )
-STREAMS = (Stream("approvals", "approvals.view", kinds=("approval",)),)
+STREAMS = (Stream("approvals", "approvals.view", kinds=("approval", "absence")),)
 PAGES = (
     NavigationEntry(
         "Approvals",

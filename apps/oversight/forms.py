@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
 
+from apps.accounts.models import User
 from apps.kernel.moments import moment
-from apps.oversight.domain import sorting, storms
+from apps.oversight.domain import snoozing, sorting, storms
+from apps.oversight.domain.away import REASON_MOST as AWAY_REASON_MOST
 from apps.oversight.domain.ladder import NOTE_MOST
 from apps.oversight.domain.reading import PARTS
 from apps.oversight.domain.rules import REASON_MOST
@@ -26,6 +28,7 @@ TABS = (
     ("expired", "Expired"),
 )
 CONFIRM_MOST = 100
+MOMENT = forms.TextInput(attrs={"type": "datetime-local", "class": "input"})
 PASSKEY_MOST = 20_000  # what a browser makes of a device's answer is a tenth of it
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -85,6 +88,68 @@ class EscalateForm(forms.Form):
     rung = forms.IntegerField(min_value=0, max_value=999)
 
 
+class DelegateForm(forms.Form):
+    """``seen``: the delegation that stood on the page; 0 for none."""
+
+    to_id = forms.IntegerField(min_value=1, max_value=2**31 - 1)
+    note = forms.CharField(required=False, max_length=NOTE_MOST, strip=True)
+    seen = forms.IntegerField(min_value=0, max_value=2**62)
+
+
+class SnoozeForm(forms.Form):
+    minutes = forms.TypedChoiceField(
+        coerce=int, choices=[(n, n) for n in (snoozing.HALF, *snoozing.PRESETS)]
+    )
+
+
+class AbsenceForm(forms.Form):
+    """When somebody is away, in UTC, and who stands in. ``for_others``: whether it asks whose."""
+
+    person = forms.TypedChoiceField(coerce=int, label="Who")
+    until = forms.CharField(max_length=40, label="Until (UTC)", widget=MOMENT)
+    stand_in = forms.TypedChoiceField(
+        required=False, coerce=int, empty_value=None, label="Who stands in"
+    )
+    reason = forms.CharField(
+        max_length=AWAY_REASON_MOST,
+        label="Why",
+        help_text="You and admins read it, nobody else.",
+        widget=forms.TextInput(attrs={"class": "input", "maxlength": AWAY_REASON_MOST}),
+    )
+    field_order = ("person", "from", "until", "stand_in", "reason")
+
+    def __init__(self, data: Any, *, user: User, people: Sequence[User], for_others: bool) -> None:
+        super().__init__(data, initial={"person": user.pk})
+        self.fields["from"] = forms.CharField(
+            required=False,
+            max_length=40,
+            label="From (UTC)",
+            help_text="Nothing, or a time that has passed: at once.",
+            widget=MOMENT,
+        )
+        named = [(one.pk, f"{one.display_name} ({one.get_role_display()})") for one in people]
+        chosen = cast(forms.ChoiceField, self.fields["stand_in"])
+        chosen.choices = [("", "Nobody: the role is called as ever"), *named]
+        if for_others:
+            cast(forms.ChoiceField, self.fields["person"]).choices = named
+        else:
+            del self.fields["person"]
+        self.order_fields(self.field_order)
+
+    def clean_from(self) -> datetime | None:
+        text = str(self.cleaned_data["from"])
+        return _moment(text) if text.strip() else None
+
+    def clean_until(self) -> datetime:
+        return _moment(str(self.cleaned_data["until"]))
+
+
+def _moment(text: str) -> datetime:
+    if (found := moment(text)) is None:
+        raise forms.ValidationError("Write a date and a time, such as 2026-12-24T17:00.")
+    return found
+
+
 def filters_from(query: Mapping[str, Any]) -> Filters:
     """The list's state from its address. Whatever makes no sense there is left out."""
     tab = str(query.get("tab", ""))
@@ -97,6 +162,8 @@ def filters_from(query: Mapping[str, Any]) -> Filters:
         sort=sort if sort in sorting.SORTS and known == "waiting" else "due",
         escalated=escalated if escalated in {"any", "me"} else "",
         mine=query.get("mine") == "1",
+        delegated=query.get("delegated") == "1",
+        snoozed=query.get("snoozed") == "1",
         unclaimed=query.get("unclaimed") == "1",
         risk=int(risk) if risk in {"1", "2", "3", "4"} else 0,
         domain=str(query.get("domain", ""))[:60],

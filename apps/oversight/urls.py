@@ -2,16 +2,29 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.oversight.views import passkey, second_look, storms, together
+from apps.oversight.views import (
+    away,
+    delegating,
+    passkey,
+    second_look,
+    snoozing,
+    storms,
+    together,
+)
 from apps.oversight.views import sheet as views
 
 app_name = "approvals"
+# Pages of one's own, to which the frame leads.
+OFFERED = frozenset({"approvals:away"})
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.queue, name="queue"),
     path("count/", views.count, name="count"),
     path("counts/", views.counts, name="counts"),
     path("changes/", views.changes, name="changes"),
     path("storm/", storms.figures, name="storm"),
+    path("away/", away.page, name="away"),
+    path("away/set/", away.set_one, name="away_set"),
+    path("away/<int:absence_id>/end/", away.end, name="away_end"),
     path("<uuid:approval_id>/", views.detail, name="detail"),
     path("<uuid:approval_id>/arguments.json", views.arguments, name="arguments"),
     path("<uuid:approval_id>/decide/", views.decide, name="decide"),
@@ -22,6 +35,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:approval_id>/claim/", views.claim, name="claim"),
     path("<uuid:approval_id>/release/", views.release, name="release"),
     path("<uuid:approval_id>/escalate/", views.escalate, name="escalate"),
+    path("<uuid:approval_id>/delegate/", delegating.delegate, name="delegate"),
+    path("<uuid:approval_id>/give-back/", delegating.give_back, name="give_back"),
+    path("<uuid:approval_id>/snooze/", snoozing.snooze, name="snooze"),
+    path("<uuid:approval_id>/wake/", snoozing.wake, name="wake"),
     path("<uuid:approval_id>/after/", views.after, name="after"),
     path("<uuid:approval_id>/together/", together.begin, name="together"),
     path("together/<uuid:table_id>/", together.table, name="table"),

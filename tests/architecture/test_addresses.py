@@ -28,9 +28,10 @@ from tests.factories.runs import JOB, eventful_run
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "after agent as before by chart code compare contract domain error escalated from ids iss job "
+    "after agent as before by chart code compare contract delegated domain error escalated "
+    "from ids iss job "
     "kind actor left limit mine name newest next note offset open part plan q range "
-    "refresh right risk run scale seq since slugs sort source step storm stream streams "
+    "refresh right risk run scale seq since slugs snoozed sort source step storm stream streams "
     "subject_id subject_type tab to tool unclaimed upto version what "
 )
 PARAMETERS = sorted({*RunFilterForm.base_fields, *NAMES.split()})

@@ -40,6 +40,9 @@ PROMISES: dict[tuple[str, str], str] = {
     ("oversight/_after.html", "The run resumes by itself"): (
         "engine/test_drain.py::test_an_approved_step_resumes_by_itself_and_uses_its_approval_up"
     ),
+    ("oversight/_snooze.html", "Hidden from your queue until"): (
+        "oversight/test_snoozing.py::test_it_leaves_ones_own_queue_and_nobody_elses"
+    ),
     ("oversight/_review.html", "the signature fits this answer"): (
         "oversight/test_views.py::test_a_signature_is_checked_before_the_page_says_so"
     ),

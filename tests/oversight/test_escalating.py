@@ -281,10 +281,10 @@ def test_a_question_that_cannot_be_escalated_is_left_for_later(
     odd, usual = waiting(0.6), waiting(0.6)
     climb = escalating._climb
 
-    def some(row: Approval, climbed: set[int], now: datetime) -> None:
+    def some(row: Approval, *given: Any) -> None:
         if row.pk == odd.pk:
             raise ValueError("odd")
-        climb(row, climbed, now)
+        climb(row, *given)
 
     monkeypatch.setattr(escalating, "_climb", some)
 

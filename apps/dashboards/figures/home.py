@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.domain.roles import Role
+from apps.accounts.models import User
 from apps.dashboards import selectors
 from apps.dashboards.forms import address, iso
 from apps.ops.selectors import attention, health, outlook, troubles
@@ -190,9 +191,10 @@ def approvals_due(home: Home) -> list[Need]:
     ]
 
 
-def escalated(role: str) -> list[Need]:
-    """Questions about which the clock or a colleague called this person's role."""
-    called = approvals.called_now(role)
+def escalated(user: User) -> list[Need]:
+    """Questions about which the clock or a colleague called this person, or somebody in whose stead
+    they are there."""
+    called = approvals.called_now(approvals.called_roles(user))
     if called.latest is None:
         return []
     last = called.latest
@@ -206,7 +208,7 @@ def escalated(role: str) -> list[Need]:
             f"{called.waiting} {words} escalated to you",
             f"{late}last escalated to {last.words} at {last.at:%H:%M} UTC ({last.why}): {what}",
             address(reverse("approvals:queue"), {"escalated": "me"}),
-            "Decide" if role == Role.OPERATOR else "Look",
+            "Decide" if user.role == Role.OPERATOR else "Look",
             called.since,
         )
     ]
@@ -372,7 +374,8 @@ NEEDS: dict[str, tuple[Callable[[Home], list[Need]], ...]] = {
 LEVELS = {"bad": 0, "warn": 1, "info": 2}
 
 
-def needs(role: str, home: Home) -> list[Need]:
-    """What a person of this role should look at, gravest first."""
-    found = [*escalated(role), *(need for source in NEEDS.get(role, ()) for need in source(home))]
+def needs(user: User, home: Home) -> list[Need]:
+    """What this person should look at, gravest first."""
+    of_role = [need for source in NEEDS.get(user.role, ()) for need in source(home)]
+    found = [*escalated(user), *of_role]
     return sorted(found, key=lambda need: LEVELS[need.level])

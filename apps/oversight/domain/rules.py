@@ -34,6 +34,7 @@ class ApprovalStatus:
     # Who must not approve it, with what they had in it: "asked for this undo".
     parties: Mapping[int, str] = field(default_factory=dict)
     denied: bool = False  # policy denies the call as it was edited
+    stood_in_for: frozenset[int] = frozenset()  # in whose stead whoever answers is there now
 
     @property
     def until(self) -> datetime:
@@ -76,10 +77,11 @@ def may_decide(role: str, roles: Collection[str]) -> bool:
 
 
 def is_claimed_by_other(standing: ApprovalStatus, user_id: int, now: datetime) -> bool:
-    """Whether somebody else holds a live claim."""
+    """Whether somebody else holds a live claim. That of somebody who is away is open to whoever
+    stands in."""
     return (
         standing.claimed_by is not None
-        and standing.claimed_by != user_id
+        and standing.claimed_by not in {user_id, *standing.stood_in_for}
         and standing.claimed_until is not None
         and standing.claimed_until > now
     )

@@ -1,5 +1,5 @@
 """Reads of the queue. Waiting rows come overdue first, then by due time, risk and age; before all
-of them those to which the reader was called."""
+of them those to which the reader was called, or somebody in whose stead the reader is there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from apps.oversight.domain.sorting import DECIDED as LATEST
 from apps.oversight.domain.sorting import SORTS, SortField
 from apps.oversight.domain.storms import StormKey
 from apps.oversight.models import Approval, Escalation, Reversal, Vote
+from apps.oversight.selectors.away import called_roles, roster
 from apps.oversight.selectors.cooling import add_rejections
+from apps.oversight.selectors.delegating import delegations_of, is_delegated_to
+from apps.oversight.selectors.snoozing import came_back, is_snoozed, next_to_wake
 
 PAGE = 50
 FIRST, REST = "first", "rest"  # parts of the list of waiting questions
@@ -39,6 +42,8 @@ class Filters:
 
     tab: str = "waiting"
     mine: bool = False
+    delegated: bool = False  # to the reader
+    snoozed: bool = False  # those that the reader has snoozed, which are left out otherwise
     unclaimed: bool = False
     escalated: str = ""  # "any", or "me": to people of the reader's role
     risk: int = 0
@@ -130,17 +135,18 @@ class Waiting:
     called: int = 0
 
 
-def waiting_now(role: str) -> Waiting:
+def waiting_now(roles: Collection[str]) -> Waiting:
     """The numbers on the navigation. One query."""
     rows = Approval.objects.filter(state=State.PENDING)
-    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=is_called(role)))
+    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=is_called(roles)))
     return Waiting(**found)
 
 
 def waiting_context(request: HttpRequest) -> dict[str, Any]:
     """The numbers on the navigation of every page; counted only where they are shown."""
-    role = getattr(getattr(request, "user", None), "role", "")
-    return {"waiting_now": SimpleLazyObject(lambda: waiting_now(role))}
+    user: Any = getattr(request, "user", None)
+    roles = called_roles if getattr(user, "is_authenticated", False) else lambda _: frozenset()
+    return {"waiting_now": SimpleLazyObject(lambda: waiting_now(roles(user)))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +159,20 @@ class Called:
     latest: Escalation | None
 
 
-def called_now(role: str) -> Called:
-    """What needs people of this role because the clock or a colleague says so."""
-    rows = Approval.objects.filter(is_called(role), state=State.PENDING)
+def called_now(roles: Collection[str]) -> Called:
+    """What needs people of these roles because the clock or a colleague says so."""
+    rows = Approval.objects.filter(is_called(roles), state=State.PENDING)
     found = rows.aggregate(n=Count("pk"), overdue=Count("pk", filter=Q(expires_at__lte=Now())))
     if not found["n"]:
         return Called(0, 0, None, None)
-    calls = Escalation.objects.filter(role=role, approval__state=State.PENDING)
+    calls = Escalation.objects.filter(role__in=roles, approval__state=State.PENDING)
     latest = calls.select_related("approval", "by").order_by("-at", "-pk").first()
     return Called(found["n"], found["overdue"], calls.aggregate(at=Min("at"))["at"], latest)
 
 
-def is_called(role: str, **more: Any) -> Exists:
-    """Whether people of this role were called about a question."""
-    return Exists(Escalation.objects.filter(approval=OuterRef("pk"), role=role, **more))
+def is_called(roles: Collection[str], **more: Any) -> Exists:
+    """Whether people of these roles were called about a question."""
+    return Exists(Escalation.objects.filter(approval=OuterRef("pk"), role__in=roles, **more))
 
 
 def waiting(limit: int = 10) -> list[Approval]:
@@ -176,19 +182,24 @@ def waiting(limit: int = 10) -> list[Approval]:
 
 def counts(user: User, filters: Filters) -> dict[str, Any]:
     """How many of those that wait fit the filters (whatever tab they are of), by risk, how many are
-    overdue, to how many people of the reader's role were called; and how many wait in all."""
+    overdue, to how many the reader was called; how many wait in all; and who is away."""
+    now = roster()
     waiting = filtered(replace(filters, tab="waiting"), user)
     found = waiting.aggregate(
         total=Count("pk"),
         overdue=Count("pk", filter=Q(expires_at__lte=Now())),
-        called=Count("pk", filter=is_called(user.role)),
+        called=Count("pk", filter=is_called(now.called_roles(user))),
+        delegated=Count("pk", filter=is_delegated_to(user)),
         **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
     )
     return {
         "total": found["total"],
         "of": Approval.objects.filter(state=State.PENDING).count(),
+        "snoozed": Approval.objects.filter(is_snoozed(user), state=State.PENDING).count(),
         "overdue": found["overdue"],
         "called": found["called"],
+        "delegated": found["delegated"],
+        "away": now.shown(),
         "by_risk": [(n, found[f"risk{n}"]) for n in (4, 3, 2, 1) if found[f"risk{n}"]],
     }
 
@@ -208,7 +219,7 @@ def queue(
     page = found[:PAGE]
     _count_votes(page)
     add_rejections(page)
-    _add_escalations(page)
+    _add_calls(page)
     return page, next_key
 
 
@@ -219,7 +230,7 @@ def _after(rows: QuerySet[Approval], filters: Filters, after: tuple[str, ...]) -
 
 def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> list[Approval]:
     """Those that go to the top for this person's role, then the rest: each part by its index."""
-    first, found = is_called(user.role, comes_first=True), []
+    first, found = is_called(called_roles(user), comes_first=True), []
     part, after = filters.after[:1], filters.after[1:]
     if part != (REST,):
         found = _after(rows.filter(first), filters, after)
@@ -232,13 +243,11 @@ def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> lis
 
 def filtered(filters: Filters, user: User) -> QuerySet[Approval]:
     """What fits the filters, in no order."""
-    rows = _of_tab(filters.tab, user)
-    if filters.mine:
-        rows = rows.filter(claimed_by=user, claimed_until__gt=Now())
-    if filters.unclaimed:
-        rows = rows.filter(Q(claimed_by=None) | Q(claimed_until__lte=Now()))
+    rows = _of_people(_of_tab(filters.tab, user), filters, user)
+    if filters.tab == "waiting":
+        rows = rows.filter(is_snoozed(user)) if filters.snoozed else rows.exclude(is_snoozed(user))
     if filters.escalated == "me":
-        rows = rows.filter(is_called(user.role))
+        rows = rows.filter(is_called(called_roles(user)))
     elif filters.escalated:
         rows = rows.filter(Exists(Escalation.objects.filter(approval=OuterRef("pk"))))
     if filters.risk:
@@ -252,6 +261,16 @@ def filtered(filters: Filters, user: User) -> QuerySet[Approval]:
     if filters.storm:
         rows = rows.filter(job_slug=filters.storm.job, created_at__gte=filters.storm.since)
     return _searched(rows, terms(filters.q))
+
+
+def _of_people(rows: QuerySet[Approval], filters: Filters, user: User) -> QuerySet[Approval]:
+    if filters.mine:
+        rows = rows.filter(claimed_by=user, claimed_until__gt=Now())
+    if filters.delegated:
+        rows = rows.filter(is_delegated_to(user))
+    if filters.unclaimed:
+        rows = rows.filter(Q(claimed_by=None) | Q(claimed_until__lte=Now()))
+    return rows
 
 
 SEARCHED = ("sentence", "customer", "tool_name", "agent_label", "agent_slug", "job_slug", "reason")
@@ -328,8 +347,10 @@ def _count_votes(rows: Iterable[Approval]) -> None:
         row.votes_given = tally.get(pk, 0)  # type: ignore[attr-defined]  # for the page
 
 
-def _add_escalations(rows: Sequence[Approval]) -> None:
-    """``row.escalation``: the last call about it, with who made it; and how many there were."""
+def _add_calls(rows: Sequence[Approval]) -> None:
+    """``row.escalation``: the last call about it, with who made it; and how many there were.
+    ``row.delegation``: who was asked by name."""
+    delegations = delegations_of([row.pk for row in rows])
     calls = Escalation.objects.filter(approval__in=[row.pk for row in rows])
     found: dict[UUID, list[Escalation]] = {row.pk: [] for row in rows}
     for call in calls.select_related("by"):
@@ -337,6 +358,7 @@ def _add_escalations(rows: Sequence[Approval]) -> None:
     for row in rows:
         row.calls = len(found[row.pk])  # type: ignore[attr-defined]  # for the page
         row.escalation = found[row.pk][-1] if found[row.pk] else None  # type: ignore[attr-defined]
+        row.delegation = delegations.get(row.pk)  # type: ignore[attr-defined]
 
 
 def escalations_of(approval: Approval) -> list[Escalation]:
@@ -413,26 +435,29 @@ def last_decision() -> Approval | None:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened to a list since it was drawn."""
+    """What happened to a list since it was drawn. ``new``: with what came back to its reader."""
 
     new: int
     critical: int
     called: int  # shown or not, escalated to people of the reader's role since
     rows: list[Approval]
+    wakes: datetime | None  # when the next that they snoozed comes back
 
 
 def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datetime) -> Changes:
     """Rows of this list that are new since it was drawn, and how the shown ones stand now."""
-    fresh = filtered(filters, user).filter(created_at__gt=since)
+    is_new = Q(created_at__gt=since) | Q(came_back(user, since))
+    fresh = filtered(filters, user).filter(is_new)
     risks = list(fresh.values_list("risk", flat=True)[: 10 * PAGE])
     rows = Approval.objects.filter(pk__in=shown).select_related("claimed_by", "decided_by")
     found = list(rows)
     _count_votes(found)
     add_rejections(found)
-    _add_escalations(found)
-    called = filtered(filters, user).filter(is_called(user.role, at__gt=since)).count()
+    _add_calls(found)
+    calls = is_called(called_roles(user), at__gt=since)
+    called = filtered(filters, user).filter(calls).count()
     critical = sum(r >= 4 for r in risks)
-    return Changes(new=len(risks), critical=critical, called=called, rows=found)
+    return Changes(len(risks), critical, called, found, next_to_wake(user))
 
 
 def signature_refused(ids: Iterable[UUID]) -> set[UUID]:

@@ -16,8 +16,10 @@ from apps.oversight.services.asking import (
     request_batch,
     use_batch,
 )
+from apps.oversight.services.away import end_absence, set_absence
 from apps.oversight.services.claiming import claim, release
 from apps.oversight.services.deciding import PageAnswer, challenge_of, decide
+from apps.oversight.services.delegating import delegate, give_back
 from apps.oversight.services.editing import edit
 from apps.oversight.services.ending import (
     UNENDABLE,
@@ -31,6 +33,7 @@ from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
 from apps.oversight.services.reading import open_sheet, read_of, see
 from apps.oversight.services.second_look import look_again
+from apps.oversight.services.snoozing import snooze, wake
 from apps.oversight.services.turns import Asker, give_turns
 from apps.oversight.services.undoing import UNRELEASED, release_due, undo
 
@@ -49,12 +52,15 @@ __all__ = [
     "consume_batch",
     "decide",
     "decided_among",
+    "delegate",
     "edit",
     "edited_from",
     "edits_told",
+    "end_absence",
     "escalate",
     "escalate_due",
     "expire_due",
+    "give_back",
     "give_turns",
     "is_signed",
     "look_again",
@@ -66,6 +72,8 @@ __all__ = [
     "request_batch",
     "seal_of",
     "see",
+    "set_absence",
+    "snooze",
     "states_of",
     "undo",
     "use_batch",
@@ -73,4 +81,5 @@ __all__ = [
     "void_for_run",
     "void_for_tool",
     "votes_that_count",
+    "wake",
 ]

@@ -21,8 +21,8 @@ from apps.oversight.domain import rules
 from apps.oversight.domain.binding import binding_digest
 from apps.oversight.domain.cooling import votes_wanted
 from apps.oversight.models import Approval, Vote
-from apps.oversight.registry import parties_to
 from apps.oversight.selectors.cooling import rejected_lately
+from apps.oversight.services.parties import barred
 from apps.oversight.services.passkeys import without_passkey
 from apps.oversight.services.proving import why_not_proved
 from apps.oversight.services.rows import OPEN, State, fact, make_void, set_next
@@ -197,17 +197,18 @@ def _locked_answers(digests: Mapping[UUID, str]) -> list[Approval]:
 
 def _agreed(approval: Approval, votes: Sequence[Vote], wanted: int) -> list[Vote]:
     """Votes for it of people who may decide it now: one a person (a unique constraint). Where much
-    hangs on it they had no part in it either: a site of an earlier release, that takes votes while
-    another is rolled out, doesn't know of every part, nor of passkeys."""
+    hangs on it they had no part in it either, nor somebody in whose stead they were there: a site
+    of an earlier release, that takes votes while another is rolled out, doesn't know of every part,
+    nor of passkeys."""
     again = rules.asks_parties_again(risk=approval.risk, votes=wanted)
-    had = parties_to(approval) if again else {}
+    without = barred(approval, votes) if again else frozenset()
     unsigned = without_passkey(approval, votes)
     return [
         vote
         for vote in votes
         if vote.approve
         and vote.pk not in unsigned
-        and vote.user.username not in had
+        and vote.user_id not in without
         and vote.digest == approval.digest
         and vote.user.standing == Standing.ACTIVE
         and vote.user.role in approval.asked_roles

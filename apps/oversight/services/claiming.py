@@ -24,7 +24,7 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
     require_able(user)
     approval = locked(approval_id)
     now = database_now()
-    standing = standing_of(approval, ())
+    standing = standing_of(approval, (), by=user)
     if approval.state != State.PENDING or now >= approval.until:
         code = "decided" if approval.state not in {State.PENDING, State.EXPIRED} else "expired"
         raise error_of(rules.Refusal(code, "This is no longer pending."), approval, "")

@@ -18,13 +18,20 @@ from apps.kernel.transactions import command, participant
 from apps.oversight.domain import confirming, reading, rules
 from apps.oversight.domain.signed import SignedDecision
 from apps.oversight.models import Approval, Vote
-from apps.oversight.selectors import edits
+from apps.oversight.selectors import away, edits
 from apps.oversight.selectors.cooling import votes_wanted_of
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.passkeys import signed_with_passkey
 from apps.oversight.services.proving import sign_decision, sign_vote, vote_of, why_no_vote
 from apps.oversight.services.reading import sheet_read
-from apps.oversight.services.rows import ClockTimestamp, State, fact, in_time, locked
+from apps.oversight.services.rows import (
+    ClockTimestamp,
+    State,
+    end_delegation,
+    fact,
+    in_time,
+    locked,
+)
 from apps.oversight.services.second_look import require_second_look, take_turns
 
 # How long an answer given in time may wait for a worker before it has to be asked again.
@@ -92,7 +99,7 @@ def take(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: Sent) 
     take_turns(approval)
     now = database_now()
     standing = replace(
-        standing_of(approval, votes, parties_for(approval, user, votes)),
+        standing_of(approval, votes, parties_for(approval, user, votes), by=user),
         votes_required=votes_wanted_of(approval),
     )
     if refused := rules.refusal(standing, answer, now):
@@ -108,6 +115,7 @@ def take(approval_id: UUID, user: User, answer: rules.ProposedVote, sent: Sent) 
         state = State.GRANTED.value  # it counts once it can't be taken back any more
     if state == State.PENDING:
         Approval.objects.filter(pk=approval.pk).update(claimed_by=None, claimed_until=None)
+        end_delegation(approval, to=user)  # it waits for others now
         audit.record_many([fact("voted", approval, user.actor, **_said(vote))])
     else:
         _settle(approval, user, answer, state=state, now=now, votes=votes)
@@ -229,8 +237,13 @@ def _vote(
 
 
 def standing_of(
-    approval: Approval, votes: Sequence[Vote], parties: Mapping[int, str] | None = None
+    approval: Approval,
+    votes: Sequence[Vote],
+    parties: Mapping[int, str] | None = None,
+    *,
+    by: User,
 ) -> rules.ApprovalStatus:
+    """An approval as it stands for somebody who would answer."""
     return rules.ApprovalStatus(
         state=approval.state,
         digest=approval.digest,
@@ -244,7 +257,16 @@ def standing_of(
         approved_by=tuple(v.user_id for v in votes if v.approve),
         parties=parties or {},
         denied=bool(approval.bound_to.get("denied")),
+        stood_in_for=_absent_claimer(approval, by),
     )
+
+
+def _absent_claimer(approval: Approval, user: User) -> frozenset[int]:
+    """Who claimed it, where this person is there in their stead."""
+    if approval.claimed_by_id in {None, user.pk}:
+        return frozenset()
+    people = away.roster().stood_in_for(user)
+    return frozenset(one.pk for one in people if one.pk == approval.claimed_by_id)
 
 
 def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerError:

@@ -38,7 +38,7 @@ def edit(
     if earlier and earlier.by_id == user.pk and not editing.changed_names(earlier.after, after):
         return earlier  # the form came twice
     said = rules.ProposedVote(user.pk, user.role, approve=False, reason=reason, digest=digest)
-    if refused := rules.why_no_edit(standing_of(approval, ()), said, database_now()):
+    if refused := rules.why_no_edit(standing_of(approval, (), by=user), said, database_now()):
         raise error_of(refused, approval, digest)
     before = approval.arguments if isinstance(approval.arguments, dict) else {}
     names = editing.changed_names(before, after)

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -22,6 +23,8 @@ from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.oversight.domain import ladder, rules
 from apps.oversight.domain.ladder import Rung
 from apps.oversight.models import Approval, Escalation
+from apps.oversight.selectors import away
+from apps.oversight.selectors.away import Roster
 from apps.oversight.services.deciding import error_of, require_able
 from apps.oversight.services.rows import (
     ClockTimestamp,
@@ -32,6 +35,7 @@ from apps.oversight.services.rows import (
     rungs_of,
     set_next,
 )
+from apps.oversight.services.snoozing import wake_called
 
 logger = logging.getLogger(__name__)
 LATER = timedelta(minutes=1)  # until a question that could not be escalated is looked at again
@@ -66,18 +70,18 @@ def escalate_due(limit: int = 500) -> int:
     if not rows:
         return 0
     climbed = _climbed([row.pk for row in rows])
-    now = database_now()
+    now, roster = database_now(), away.roster()
     for row in rows:
-        _climb_apart(row, climbed[row.pk], now)
+        _climb_apart(row, climbed[row.pk], now, roster)
     return len(rows)
 
 
-def _climb_apart(row: Approval, climbed: set[int], now: datetime) -> None:
+def _climb_apart(row: Approval, climbed: set[int], now: datetime, roster: Roster) -> None:
     """Climb what is due of one question. One that can't be climbed is looked at again later, and
     the others are climbed all the same."""
     try:
         with transaction.atomic():
-            _climb(row, climbed, now)
+            _climb(row, climbed, now, roster)
     except Exception as error:
         if not is_of_a_row(error):
             raise
@@ -85,11 +89,11 @@ def _climb_apart(row: Approval, climbed: set[int], now: datetime) -> None:
         Approval.objects.filter(pk=row.pk).update(rung_at=now + LATER)
 
 
-def _climb(row: Approval, climbed: set[int], now: datetime) -> None:
+def _climb(row: Approval, climbed: set[int], now: datetime, roster: Roster) -> None:
     found = ladder.reached(
         rungs_of(row), climbed, asked_at=row.created_at, due_at=row.expires_at, now=now
     )
-    _write([_by_clock(row, rung, now) for rung in found])
+    _write([_by_clock(row, rung, now) for rung in found], roster)
     set_next(row, climbed | {rung.number for rung in found})
     Approval.objects.filter(pk=row.pk).update(rung_at=row.rung_at)
 
@@ -123,7 +127,7 @@ def escalate(*, approval_id: UUID, user: User, note: str, rung: int) -> Approval
         by=user,
         note=note.strip(),
     )
-    _write([made])
+    _write([made], away.roster())
     set_next(approval, {*done, wanted.number})
     approval.save(update_fields=["rung_at"])
     return approval
@@ -162,13 +166,22 @@ def _by_clock(approval: Approval, rung: Rung, now: datetime) -> Escalation:
 
 
 @participant
-def _write(made: Sequence[Escalation]) -> None:
+def _write(made: Sequence[Escalation], roster: Roster) -> None:
     """One row a rung; the unique constraint holds even where no lock was taken."""
     Escalation.objects.bulk_create(made)
-    audit.record_many([_fact(e) for e in made])
+    for e in made:
+        stand_ins = (one.there for one in away.called_away(e.role, roster).absences)
+        wake_called(e.approval, e.role, [one.pk for one in stand_ins if one])
+    audit.record_many([_fact(e, roster) for e in made])
 
 
-def _fact(e: Escalation) -> audit.Fact:
+def _fact(e: Escalation, roster: Roster) -> audit.Fact:
+    """What the log says: also who heard of it in somebody's stead, and that nobody was there."""
     by = e.by.actor if e.by else SWEEPER
-    said = {"note": e.note} if e.by else {"share": e.share}
+    said: dict[str, Any] = {"note": e.note} if e.by else {"share": e.share}
+    found = away.called_away(e.role, roster)
+    if names := {one.there.username for one in found.absences if one.there}:
+        said["stand_ins"] = sorted(names)
+    if not found.anybody:
+        said["nobody_there"] = True
     return fact("escalated", e.approval, by, to=e.to, role=e.role, rung=e.rung, **said)

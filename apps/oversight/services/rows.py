@@ -8,13 +8,14 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, Func, Q, QuerySet
 
+from apps.accounts.models import User
 from apps.audit import services as audit
 from apps.audit.domain.actors import TOWER, Actor
 from apps.kernel.errors import NotFoundError
 from apps.kernel.transactions import participant
 from apps.oversight.domain import ladder
 from apps.oversight.domain.ladder import Rung
-from apps.oversight.models import Approval
+from apps.oversight.models import Approval, Delegation
 
 State = Approval.State
 OPEN = (State.PENDING, State.GRANTED)  # of which a step has one at a time
@@ -57,6 +58,14 @@ def make_void(rows: QuerySet[Approval]) -> int:
         )
         audit.record_many([fact("void", row, TOWER) for row in found])
     return len(found)
+
+
+@participant
+def end_delegation(approval: Approval, *, to: User | None = None) -> bool:
+    """End the delegation that there is, to this person or to anybody. Whether there was one."""
+    rows = Delegation.objects.filter(approval=approval, over_at=None)
+    rows = rows.filter(to=to) if to is not None else rows
+    return rows.update(over_at=ClockTimestamp()) == 1
 
 
 def rungs_of(approval: Approval) -> list[Rung]:

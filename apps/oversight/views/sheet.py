@@ -20,11 +20,12 @@ from apps.audit.services.reading import read
 from apps.kernel import exactjson
 from apps.kernel.errors import InvalidInputError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
-from apps.oversight.domain import editing, ladder, reading, rules, showing, sorting
+from apps.oversight.domain import editing, ladder, reading, rules, showing, snoozing, sorting
 from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import outcomes_of
-from apps.oversight.selectors import edits, storms, turns
+from apps.oversight.selectors import away, delegating, edits, storms, turns
 from apps.oversight.selectors import together as tables
+from apps.oversight.selectors.snoozing import snoozed_until
 from apps.oversight.views.passkey import shown_in, why_not_signed, with_signatures
 from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
@@ -43,7 +44,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     context = {
         "filters": filters,
         "tabs": forms.TABS,
-        "rows": [{"approval": r, "flags": _flags(r)} for r in rows],
+        "rows": [_row(row, user) for row in rows],
         "storms": [] if filters.after else folds,
         "opened_storm": storms.one(filters, user),
         "turns": turns.waiting_turns() if filters.tab == "waiting" else (),
@@ -65,9 +66,11 @@ def queue(request: HttpRequest) -> HttpResponse:
     return render(request, "oversight/queue.html", context)
 
 
-def _flags(row: Approval) -> list[str]:
+def _row(row: Approval, user: User) -> dict[str, Any]:
     edited = ["edited"] if row.bound_to.get("edited") else []
-    return [*edited, *showing.flags(row.arguments, row.preview)]
+    flags = [*edited, *showing.flags(row.arguments, row.preview)]
+    words = delegating.words_of(row.delegation, user)  # type: ignore[attr-defined]  # by selectors
+    return {"approval": row, "flags": flags, "delegated": words}
 
 
 def _is_filtered(filters: selectors.Filters) -> bool:
@@ -150,7 +153,7 @@ def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, A
 
 
 def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
-    user = cast(User, request.user)
+    user, roster = cast(User, request.user), away.roster()
     votes = services.votes_that_count(approval, selectors.votes_of(approval))
     approval.votes_given = sum(vote.approve for vote in votes)  # type: ignore[attr-defined]
     return {
@@ -175,8 +178,8 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
         "seal": services.seal_of(approval),
         "digest_tail": approval.digest[-8:],
         "pace": selectors.pace_of(user),
-        **_open_to(request, approval, votes),
-        **_escalation(user, approval),
+        **_open_to(request, approval, votes, roster),
+        **_passed_on(user, approval, roster),
         **more,
     }
 
@@ -196,18 +199,23 @@ def _can_undo(user: User, approval: Approval) -> bool:
     return bool(approval.undo_left_s) and user.may("approvals.decide") and may_decide
 
 
-def _open_to(request: HttpRequest, approval: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
+def _open_to(
+    request: HttpRequest, approval: Approval, votes: Sequence[Vote], roster: away.Roster
+) -> dict[str, Any]:
     """What this person may do about it now."""
     user = cast(User, request.user)
     is_claimed = bool(approval.claimed_until and approval.claimed_until > timezone.now())
     is_open = approval.state == Approval.State.PENDING
+    is_anothers = is_claimed and approval.claimed_by_id != user.pk
+    is_absents = is_anothers and approval.claimed_by in roster.stood_in_for(user)
     has_voted = any(vote.user_id == user.pk for vote in votes)
     may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
     had = services.parties_for(approval, user, votes) if is_open and may_decide else {}
     return {
         "is_open": is_open,
         "claim_is_mine": is_claimed and approval.claimed_by_id == user.pk,
-        "claim_is_anothers": is_claimed and approval.claimed_by_id != user.pk,
+        "claim_is_anothers": is_anothers and not is_absents,
+        "claim_is_absents": is_absents,
         "can_decide": may_decide and not has_voted,
         "has_voted": has_voted,
         "answered_with": tables.answered_with(votes),
@@ -222,7 +230,7 @@ def _why_not_approve(approval: Approval, had: str) -> str:
     return rules.party_words(had) if had else ""
 
 
-def _escalation(user: User, approval: Approval) -> dict[str, Any]:
+def _escalation(user: User, approval: Approval, roster: away.Roster) -> dict[str, Any]:
     """Who was called about it, and whom this person may call next."""
     calls = selectors.escalations_of(approval)
     is_asked = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
@@ -232,10 +240,40 @@ def _escalation(user: User, approval: Approval) -> dict[str, Any]:
         "calls": calls,
         "last_call": calls[-1] if calls else None,
         "earlier_calls": calls[:-1][::-1],
-        "is_called": user.role in roles,
+        "is_called": bool(roles & roster.called_roles(user)),
+        "called_away": away.called_away(calls[-1].role, roster) if calls else None,
+        "next_away": away.called_away(following.role, roster) if following else None,
         "can_escalate": is_asked and approval.state == Approval.State.PENDING,
         "next_rung": following,
         "is_late": approval.until <= timezone.now(),
+    }
+
+
+def _passed_on(user: User, approval: Approval, roster: away.Roster) -> dict[str, Any]:
+    """Who was called or asked about it, and how this person may pass it on or put it off."""
+    delegation = _delegation(user, approval, roster)
+    return {**_escalation(user, approval, roster), **delegation, **_snoozing(user, approval)}
+
+
+def _delegation(user: User, approval: Approval, roster: away.Roster) -> dict[str, Any]:
+    """Who was asked by name, and whom this person may ask."""
+    is_open = approval.state == Approval.State.PENDING
+    may = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
+    return {
+        "delegation": delegating.delegation_of(approval) if is_open else None,
+        "colleagues": delegating.colleagues(approval, user, roster) if is_open and may else (),
+    }
+
+
+def _snoozing(user: User, approval: Approval) -> dict[str, Any]:
+    """Whether this person has snoozed it, and for how long they may."""
+    may = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
+    if approval.state != Approval.State.PENDING or not may:
+        return {}
+    fit = snoozing.choices(timezone.now(), approval.expires_at)
+    return {
+        "snoozed_until": snoozed_until(approval, user),
+        "snooze_choices": [(minutes, snoozing.words(minutes)) for minutes in fit],
     }
 
 
@@ -396,6 +434,7 @@ def changes(request: HttpRequest) -> HttpResponse:
             "new": found.new,
             "critical": found.critical,
             "called": found.called,
+            "wakes": found.wakes.isoformat() if found.wakes else "",
             "rows": [_row_now(row, user) for row in found.rows],
         }
     )
@@ -406,6 +445,7 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
     claimed_words = "you" if claimed == user else claimed.display_name if claimed else ""
     decided_by = row.decided_by.display_name if row.decided_by else ""
     call = row.escalation  # type: ignore[attr-defined]
+    delegation = row.delegation  # type: ignore[attr-defined]
     told = {"to": call.words, "at": call.at.isoformat(), "why": call.why} if call else None
     return {
         "id": str(row.pk),
@@ -413,6 +453,8 @@ def _row_now(row: Approval, user: User) -> dict[str, Any]:
         "calls": row.calls,  # type: ignore[attr-defined]
         "escalated": told,
         "claimed": claimed_words,
+        "delegation": delegation.pk if delegation else 0,
+        "delegated": delegating.words_of(delegation, user),
         "votes": f"{row.votes_given}/{row.votes_wanted}",  # type: ignore[attr-defined]
         "by": "you" if row.decided_by == user else decided_by,
         "at": row.decided_at.isoformat() if row.decided_at else "",

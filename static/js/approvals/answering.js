@@ -97,7 +97,7 @@ const onKey = (event) => {
   const { key, target } = event;
   if (key === "Enter" && (event.ctrlKey || event.metaKey) && target.closest?.("#review")) {
     event.preventDefault();
-    if (target.id === "note") target.form.requestSubmit();
+    if (target.matches("#note, #delegate-note")) target.form.requestSubmit();
     else commit();
   } else if (key === "Enter" && target.id === "confirm") {
     event.preventDefault(); // the first button of a form would take it
@@ -105,9 +105,10 @@ const onKey = (event) => {
   } else if (key === "Enter" && event.repeat && target.closest?.("[data-answer]")) {
     event.preventDefault(); // a key that is held down answers nothing
   }
-  if (key === "Escape" && target.id === "note") {
-    $("details.escalate").open = false;
-    $("details.escalate summary").focus();
+  const fold = target.closest?.("details.escalate, details.delegate");
+  if (key === "Escape" && fold) {
+    fold.open = false;
+    $("summary", fold).focus();
   }
   if (key === "Escape" && target.closest?.("#decide") && !$("dialog[open]")) {
     delete $("#decide").dataset.step;

@@ -5,17 +5,23 @@ const { $, announce } = window.tower;
 const REST_MS = 400;
 const FIRST_MS = 1500; // what happened between drawing the page and listening
 const QUIET_MS = 5000;
+const LONGEST_MS = 2 ** 31 - 1; // that a browser can wait
 
 let waiting = 0;
 let lastSaid = 0;
 let timer = 0;
+let waking = 0;
 
 const timeOf = (at) => (at ? new Date(at).toLocaleTimeString([], { hour12: false }) : "");
 const write = (cell, text) => {
   if (cell && cell.textContent !== text) cell.textContent = text;
 };
-const redraw = (url, part) =>
-  window.htmx.ajax("GET", url, { target: part, select: part, swap: "outerHTML" });
+// One after another: of two that are asked for at once htmx drops one.
+let drawn = Promise.resolve();
+const redraw = (url, part) => {
+  const draw = () => window.htmx.ajax("GET", url, { target: part, select: part, swap: "outerHTML" });
+  drawn = drawn.then(draw, draw);
+};
 
 const ask = async () => {
   const url = new URL(area.dataset.changes, location.href);
@@ -41,6 +47,13 @@ const sayCalled = (row, { calls, escalated }) => {
   write(row.querySelector("[data-called]"), `Escalated to ${to} ${timeOf(at)} (${why})`);
 };
 
+const sayDelegated = (row, told) => {
+  const cell = row.querySelector("[data-delegated]");
+  if (!cell || cell.dataset.delegated === String(told.delegation)) return; // as it was drawn, with its note
+  cell.dataset.delegated = String(told.delegation);
+  write(cell, told.delegated);
+};
+
 const mark = (row, told) => {
   write(row.querySelector("[data-votes]"), told.votes);
   if (told.state !== "pending") {
@@ -49,13 +62,14 @@ const mark = (row, told) => {
   }
   if (row.dataset.gone) return;
   write(row.querySelector("[data-claimed]"), told.claimed);
+  sayDelegated(row, told);
   if (told.escalated && row.dataset.calls !== String(told.calls)) sayCalled(row, told);
 };
 
 const whose = (name) => (name === "you" || !name ? name : "another");
 const claimShown = () => {
-  const { mine, anothers } = $("#claim")?.dataset ?? {};
-  return mine ? "you" : anothers ? "another" : "";
+  const { mine, anothers, absents } = $("#claim")?.dataset ?? {};
+  return mine ? "you" : anothers || absents ? "another" : "";
 };
 
 const bringPanelUpToDate = (told) => {
@@ -65,6 +79,11 @@ const bringPanelUpToDate = (told) => {
     window.htmx.ajax("GET", place, { target: "#review", swap: "innerHTML" });
   } else if (whose(told.claimed) !== claimShown()) {
     redraw(place, "#claim");
+  }
+  const delegation = $("#delegation");
+  if (delegation && delegation.dataset.delegation !== String(told.delegation) && !$("#delegate-note")?.value) {
+    redraw(place, "#delegation");
+    redraw(place, "#pass-on");
   }
   const calls = $("#escalation");
   if (calls && calls.dataset.calls !== String(told.calls) && !$("#note")?.value) {
@@ -86,6 +105,13 @@ const tell = (found) => {
   waiting = found.new;
 };
 
+// What was snoozed comes back though nothing else happens meanwhile.
+const wakeAt = (moment) => {
+  clearTimeout(waking);
+  const left = moment ? new Date(moment) - Date.now() : LONGEST_MS;
+  if (left < LONGEST_MS) waking = setTimeout(refresh, Math.max(left, 0) + REST_MS);
+};
+
 const refresh = async () => {
   if (!$("#list") || document.hidden) return;
   const found = await ask();
@@ -96,6 +122,7 @@ const refresh = async () => {
   const open = told.get(shownId());
   if (open && rowOf(open.id)) bringPanelUpToDate(open);
   tell(found);
+  wakeAt(found.wakes);
   if (!rows().length && found.new) showNew();
 };
 

@@ -1,11 +1,13 @@
 // The queue of approvals: puts its parts together and gives them their keys.
 import { lookedAgain, step, takeAnswers } from "./answering.js";
 import { renewClaims } from "./claims.js";
+import { openDelegation, tellDelegations } from "./delegating.js";
 import { escalated, openNote } from "./escalating.js";
 import { listen, showNew } from "./news.js";
 import { ensure, load, move, open, openOnClick } from "./opening.js";
 import { gate, measureSeeing, panelReady, typed } from "./panel.js";
 import { signAnswers } from "./passkey.js";
+import { openSnooze, tellSnoozes } from "./snoozing.js";
 import { rememberUndo, undo } from "./undoing.js";
 import { area, current, focusRow, isBeside, onRow, review, rowOf, rows, shownId } from "./rows.js";
 
@@ -39,6 +41,8 @@ const bindKeys = () => {
     r: () => step("reject"),
     c: () => hold(claimOrRelease()),
     "!": () => hold(ensure().then(openNote)),
+    s: () => hold(ensure().then(openSnooze)),
+    d: () => hold(ensure().then(openDelegation)),
     e: () => hold(edit()),
     z: () => undo(),
     b: () => hold(ensure().then(together)),
@@ -82,6 +86,7 @@ const afterSettle = (event) => {
   if (event.target.id === "review") {
     panelReady();
     if ($("#decide-error")) $("#reason")?.focus();
+    if ($("#delegate-error")) $("#delegate-to")?.focus();
   }
   if (is("claim")) gate();
   if (is("same")) lookedAgain();
@@ -118,6 +123,8 @@ if (area) {
   takeAnswers();
   signAnswers();
   rememberUndo();
+  tellDelegations();
+  tellSnoozes();
   renewClaims();
   listen();
   bindKeys();

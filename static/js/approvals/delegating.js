@@ -1,0 +1,26 @@
+// Delegating: to whom and why, and what happens after it was sent.
+import { focusBack } from "./rows.js";
+
+const { $, announce, refuse } = window.tower;
+const SETTLE_MS = 50;
+
+export const openDelegation = () => {
+  const details = $("details.delegate");
+  if (!details) {
+    refuse("There is nothing here that you could delegate.");
+    return;
+  }
+  details.open = true;
+  details.scrollIntoView({ block: "nearest" });
+  $("#delegate-to").focus({ preventScroll: true });
+};
+
+const done = (words) => () => {
+  announce(words);
+  setTimeout(focusBack, SETTLE_MS);
+};
+
+export const tellDelegations = () => {
+  document.body.addEventListener("approval:delegated", done("Delegated: it is their claim now"));
+  document.body.addEventListener("approval:given_back", done("Given back"));
+};
