@@ -7,10 +7,13 @@ import time
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.db.models.functions import Now
 from django.test import Client
 
 from apps.accounts import services
 from apps.accounts.models import OpenSession, User
+from apps.accounts.services import sessions
 from apps.audit.models import Event
 from tests.factories.accounts import PASSWORD, with_password
 
@@ -198,3 +201,18 @@ def test_a_disabled_persons_sessions_are_gone(nora: User, people: dict[str, User
 
     assert not is_in(client)
     assert not OpenSession.objects.exists()
+
+
+def test_what_is_over_is_taken_away_and_nothing_else(
+    nora: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CLEARED_AT_ONCE", 2)
+    clients = [logged_in() for _ in range(4)]
+    over = [client.session.session_key for client in clients[:3]]
+    Session.objects.filter(session_key__in=over).update(expire_date=Now())
+
+    assert [sessions.clear_ended() for _ in range(3)] == [2, 1, 0]
+
+    assert is_in(clients[3])
+    assert Session.objects.get().session_key == clients[3].session.session_key
+    assert OpenSession.objects.get().key == clients[3].session.session_key

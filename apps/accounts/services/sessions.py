@@ -5,11 +5,14 @@ from __future__ import annotations
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
+from django.db.models.functions import Now
 
 from apps.accounts.models import OpenSession, User
 from apps.accounts.services.doors import happened
 from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.kernel.transactions import command, participant
+
+CLEARED_AT_ONCE = 5_000
 
 
 @command
@@ -60,6 +63,14 @@ def forget(*, user: User, key: str) -> None:
     """Somebody logged out: the session is listed no more."""
     OpenSession.objects.filter(key=key).delete()
     happened("user.logged_out", user)
+
+
+@command
+def clear_ended() -> int:
+    """Take away sessions whose time is over, which nobody comes back to; how many there were. Who
+    never logs in makes some too, so many are taken away a piece at a time."""
+    over = Session.objects.filter(expire_date__lt=Now()).values_list("session_key", flat=True)
+    return _end(list(over[:CLEARED_AT_ONCE]))
 
 
 @participant
