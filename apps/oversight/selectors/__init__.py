@@ -23,7 +23,7 @@ from apps.oversight.domain.sorting import DECIDED as LATEST
 from apps.oversight.domain.sorting import SORTS, SortField
 from apps.oversight.domain.storms import StormKey
 from apps.oversight.models import Approval, Escalation, Reversal, Vote
-from apps.oversight.selectors.away import called_roles, roster
+from apps.oversight.selectors.away import called_roles, roster_for
 from apps.oversight.selectors.cooling import add_rejections
 from apps.oversight.selectors.delegating import delegations_of, is_delegated_to
 from apps.oversight.selectors.snoozing import came_back, is_snoozed, next_to_wake
@@ -183,7 +183,7 @@ def waiting(limit: int = 10) -> list[Approval]:
 def counts(user: User, filters: Filters) -> dict[str, Any]:
     """How many of those that wait fit the filters (whatever tab they are of), by risk, how many are
     overdue, to how many the reader was called; how many wait in all; and who is away."""
-    now = roster()
+    now = roster_for(user)
     waiting = filtered(replace(filters, tab="waiting"), user)
     found = waiting.aggregate(
         total=Count("pk"),

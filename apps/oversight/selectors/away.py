@@ -82,6 +82,16 @@ def roster() -> Roster:
     return Roster(list(_in_force(Now()).select_related("person", "stand_in")))
 
 
+def roster_for(reader: User) -> Roster:
+    """Who is away, for what one page shows its reader: read once for each time that they are
+    loaded."""
+    found: Roster | None = getattr(reader, "read_roster", None)
+    if found is None:
+        found = roster()
+        reader.read_roster = found  # type: ignore[attr-defined]  # of this request only
+    return found
+
+
 def _in_force(moment: object) -> QuerySet[Absence]:
     rows = Absence.objects.filter(begins_at__lte=moment, ends_at__gt=moment)
     return rows.filter(Q(ended_at=None) | Q(ended_at__gt=moment))
@@ -101,7 +111,7 @@ def to_come() -> list[Absence]:
 
 def called_roles(user: User) -> frozenset[str]:
     """The roles whose calls concern this person now."""
-    return roster().called_roles(user)
+    return roster_for(user).called_roles(user)
 
 
 @dataclass(frozen=True, slots=True)

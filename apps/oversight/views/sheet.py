@@ -153,7 +153,7 @@ def _sheet(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, A
 
 
 def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, Any]:
-    user, roster = cast(User, request.user), away.roster()
+    user, roster = cast(User, request.user), away.roster_for(cast(User, request.user))
     votes = services.votes_that_count(approval, selectors.votes_of(approval))
     approval.votes_given = sum(vote.approve for vote in votes)  # type: ignore[attr-defined]
     return {
