@@ -28,6 +28,11 @@ class PutOff:
     def of(cls, agent: str, most: int, wait_s: float) -> PutOff:
         return cls(f"{most:,} questions a minute of agent {agent}", wait_s)
 
+    @classmethod
+    def while_counted(cls, agent: str) -> PutOff:
+        """Another worker counts this agent's questions at this moment."""
+        return cls(f"agent {agent}’s questions being counted", BUSY_S)
+
 
 def next_turns(
     taken: Sequence[datetime], count: int, *, now: datetime, most: int

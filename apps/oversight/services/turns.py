@@ -20,7 +20,7 @@ from apps.audit import services as audit
 from apps.audit.domain.actors import GATE
 from apps.kernel.statements import database_now, fetch
 from apps.kernel.transactions import participant
-from apps.oversight.domain.turns import BUSY_S, TOLD, WITHIN, PutOff, next_turns
+from apps.oversight.domain.turns import TOLD, WITHIN, PutOff, next_turns
 from apps.oversight.models import AskingTurn
 
 KEPT = timedelta(hours=1)  # turns that have passed
@@ -57,7 +57,7 @@ def give_turns(askers: Sequence[Asker]) -> dict[UUID, PutOff]:
 @participant
 def _give(agent: str, steps: Sequence[UUID], now: datetime, most: int) -> Mapping[UUID, PutOff]:
     if not fetch(TAKE, [agent])[0][0]:
-        return {step: PutOff.of(agent, most, BUSY_S) for step in steps}
+        return dict.fromkeys(steps, PutOff.while_counted(agent))
     # In a statement after the lock: what its last holder gave is seen.
     lately = AskingTurn.objects.filter(agent_slug=agent, at__gt=now - WITHIN).order_by("-at")
     turns = list(lately.values_list("at", "given_at")[:most])
