@@ -170,7 +170,8 @@ def test_of_branches_whose_changes_cross_one_is_made_and_the_others_are_asked_ab
             fork(parent, 0)
 
     calls = claim_all_at_once(3)
-    while Step.objects.filter(state="queued").exists():  # put off while an agent's asking is counted
+    # Some are put off for a moment, while another thread counts what their agent asks.
+    while Step.objects.filter(state="queued").exists():
         time.sleep(0.1)
         calls += claim_all_at_once(1)
 

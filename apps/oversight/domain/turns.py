@@ -31,7 +31,7 @@ class PutOff:
     @classmethod
     def while_counted(cls, agent: str) -> PutOff:
         """Another worker counts this agent's questions at this moment."""
-        return cls(f"agent {agent}’s questions being counted", BUSY_S)
+        return cls(f"agent {agent} has its questions counted", BUSY_S)
 
 
 def next_turns(
