@@ -191,7 +191,7 @@ def test_everything_is_put_back_from_the_last_to_the_first(shop: Tower, operator
     assert [s.compensates_id for s in steps[3:]] == [s.id for s in steps[2::-1]]
     assert Receipt.objects.filter(run_id=run.pk).count() == 6
     assert {s.priority for s in steps[3:]} == {0}
-    kinds = list(Event.objects.filter(run_id=run.pk).values_list("kind", flat=True))
+    kinds = list(Event.objects.filter(run_id=run.pk).order_by("pk").values_list("kind", flat=True))
     assert kinds.count("run.compensating") == kinds.count("run.compensated") == 1
 
 

@@ -307,6 +307,7 @@ def test_a_doubt_holds_what_policy_permits_and_never_what_it_denies(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(gate.policy, "decide_batch", lambda asks: [decided(policy_says)])
+    monkeypatch.setattr(gate, "_wait_their_turn", lambda held: {})
     monkeypatch.setattr(gate.services, "request_batch", lambda qs: asked.extend(qs) or [uuid4()])
     ask = gate.GateRequest(
         step_id=uuid4(),
