@@ -16,7 +16,8 @@ from apps.catalog import selectors
 from apps.catalog.models import ServerCheck, Tool, ToolVersion
 from apps.catalog.selectors import pinned
 from apps.catalog.selectors.servers import drifts, silent
-from apps.catalog.services import watch_servers
+from apps.catalog.services import kinds, watch_servers
+from apps.kernel.patching import dumped
 from apps.oversight.models import Approval
 from tests.catalog.serving import Toys, hints, serving, tool
 from tests.factories.approvals import ApprovalFactory
@@ -50,6 +51,31 @@ def test_a_server_that_answers_is_told_with_its_revision_and_time(
     assert row.answered_at
     assert watch_servers() == 0, "it was asked a moment ago"
     assert drifts() == []
+
+
+def test_a_first_answer_while_a_draft_is_checked_refuses_nothing(
+    toys: Toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply_toys(tmp_path)
+    toys.tools.append(tool("peek", "order_id"))
+    refund = Tool.objects.get(name="refund")
+    refund.live = {"input_schema": {}}
+    version = ToolVersion.objects.get(tool=refund)
+    text = dumped({**version.document, "preview": "peek"})
+    read = selectors.last_listing
+
+    def read_and_then_it_answers(of: Tool) -> Any:
+        found = read(of)
+        assert watch_servers() == 1
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(kinds.selectors, "last_listing", read_and_then_it_answers)
+        assert "doesn't serve" not in str(kinds.TOOLS.problems(refund, text))
+
+    assert "doesn't serve" not in str(kinds.TOOLS.problems(refund, text))
+    gone = dumped({**version.document, "preview": "pook"})
+    assert "doesn't serve “pook”" in str(kinds.TOOLS.problems(refund, gone))
 
 
 @pytest.mark.parametrize(

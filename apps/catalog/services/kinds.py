@@ -147,6 +147,8 @@ def _live(tool: Tool) -> dict[str, Any] | None:
 
 def _against_server(tool: Tool, document: dict[str, Any], source: Document) -> list[Problem]:
     """In what the entry contradicts what the server says, as far as that is known."""
+    # Before what it said is read: a first answer that comes in between is looked at next time.
+    was_asked = selectors.was_asked(tool)
     listing = selectors.last_listing(tool)
     if listing is None:
         return []
@@ -157,7 +159,7 @@ def _against_server(tool: Tool, document: dict[str, Any], source: Document) -> l
             nearest(document[key], listing.tools) or f"Correct the name, or leave {key} out.",
         )
         for key in ("preview", "lookup")
-        if document.get(key) and selectors.was_asked(tool) and document[key] not in listing.tools
+        if was_asked and document.get(key) and document[key] not in listing.tools
     ]
     return unserved + [
         source.problem((f.field,), f.message, f.fix, severity="error" if f.is_error else "warning")
