@@ -68,8 +68,11 @@ def test_everybody_can_read_it(
     phone: bool,
     theme: str,
 ) -> None:
+    for name, person in site_people.items():  # names as long as people have them
+        person.first_name, person.last_name = "Maximiliana-Theodora", f"Featherstonehaugh {name}"
+        person.save(update_fields=["first_name", "last_name"])
     away(site_people["operator"], site_people["operator2"], reason="Walking in the hills")
-    away(site_people["admin"], reason="Ill")
+    away(site_people["admin"], site_people["admin2"], reason="Ill")
     away(site_people["operator2"], begins_at=timezone.now() + timedelta(hours=1))
     held = {"claimed_by": site_people["operator"], "claimed_until": timezone.now()}
     held["claimed_until"] += timedelta(minutes=4)  # type: ignore[operator]  # it is a time
