@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
 
 from apps.accounts import services
 from apps.accounts.adapters import leaks
 from apps.accounts.domain.leaks import is_listed, parted, service_of
 from apps.accounts.models import User
+from apps.accounts.services import sessions
+from apps.kernel.errors import InvalidInputError
 from tests.factories.accounts import PASSWORD, with_password
 
 LEAKED, FINE = "violin-teapot-harbour-9", "walnut-ladder-comet-31"
@@ -34,6 +37,7 @@ class Service:
         self.status = 200
         self.answer = f"{'0' * 35}:0\r\n{KEPT}:1,204\r\n{'A' * 35}:7".encode()
         self.address = ""
+        self.meanwhile: Callable[[], object] = lambda: None  # done before each answer
 
 
 @pytest.fixture
@@ -43,6 +47,7 @@ def service(settings: Any) -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             told.asked.append((self.path, dict(self.headers)))
+            told.meanwhile()
             self.send_response(told.status)
             self.send_header("Location", f"{told.address}elsewhere")
             self.send_header("Content-Length", str(len(told.answer)))
@@ -94,6 +99,61 @@ def test_a_password_from_a_leak_is_refused_wherever_one_is_set(
     _, code = services.reset_access(actor=people["admin"], user_id=user.pk)
     assert enrols(code, LEAKED).status_code == 422
     assert enrols(code, PASSWORD).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_waits_for_the_service(service: Service, people: dict[str, User]) -> None:
+    open_then: list[int] = []
+
+    def count() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+            )
+            open_then.append(cursor.fetchone()[0])
+        connection.close()
+
+    service.meanwhile = count
+    user, code = services.create_user(
+        actor=people["admin"], username="pat", role="operator", full_name=""
+    )
+    services.enrol(code=code, password=FINE)
+    sessions.change_password(user=user, old=FINE, new=PASSWORD, session_key="")
+
+    assert open_then == [0, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_changed_while_the_service_was_asked_counts(
+    service: Service, people: dict[str, User]
+) -> None:
+    user, code = services.create_user(
+        actor=people["admin"], username="pat", role="operator", full_name=""
+    )
+
+    def reset() -> None:
+        services.reset_access(actor=people["admin"], user_id=user.pk)
+        connection.close()
+
+    service.meanwhile = reset
+    with pytest.raises(InvalidInputError, match="replaced"):
+        services.enrol(code=code, password=FINE)
+    service.meanwhile = lambda: None
+    _, code = services.reset_access(actor=people["admin"], user_id=user.pk)
+    services.enrol(code=code, password=FINE)
+    service.meanwhile = reset
+    with pytest.raises(InvalidInputError, match="isn't your password"):
+        sessions.change_password(user=user, old=FINE, new=PASSWORD, session_key="")
+
+    user.refresh_from_db()
+    assert not user.has_usable_password()
+
+
+@pytest.mark.django_db
+def test_a_code_that_does_not_count_has_nobody_asked(service: Service) -> None:
+    assert enrols("x", FINE).status_code == 422
+    assert service.asked == []
 
 
 def test_five_digits_leave_this_machine_and_nothing_else(service: Service) -> None:

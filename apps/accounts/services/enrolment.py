@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from apps.accounts.domain import enrolment
@@ -55,17 +56,20 @@ def invite(by: User | None, user: User) -> str:
     return code
 
 
-@command
 def enrol(*, code: str, password: str) -> User:
     """Set the password of the account that the code is for, once. Raises InvalidInputError with the
     field for a code that doesn't count and a password that others would guess."""
     if not settings.PASSWORDS:
         raise InvalidInputError(NO_PASSWORDS.format(provider_name()), field="token")
     live = Enrolment.objects.filter(digest=enrolment.digest_of(code), expires_at__gt=Now())
-    user = User.objects.select_for_update(of=("self",)).filter(pk__in=live.values("user")).first()
-    if user is None or not user.is_active:
-        raise InvalidInputError(NO_CODE, field="token")
-    check_password(password, user)
+    # Only whoever brings a code that counts has their password looked at.
+    check_password(password, _enrolling(User.objects.all(), live))
+    return _enrol(live, password)
+
+
+@command
+def _enrol(live: QuerySet[Enrolment], password: str) -> User:
+    user = _enrolling(User.objects.select_for_update(of=("self",)), live)
     # The guarded delete decides between two who bring one code: the second finds nothing.
     if not live.delete()[0]:
         raise InvalidInputError(NO_CODE, field="token")
@@ -74,6 +78,14 @@ def enrol(*, code: str, password: str) -> User:
     user.save(update_fields=["password", "enrolled_at"])
     user.refresh_from_db()
     record("user.enrolled", user.actor, user)
+    return user
+
+
+def _enrolling(users: QuerySet[User], live: QuerySet[Enrolment]) -> User:
+    """Whose account a code is for."""
+    user = users.filter(pk__in=live.values("user")).first()
+    if user is None or not user.is_active:
+        raise InvalidInputError(NO_CODE, field="token")
     return user
 
 

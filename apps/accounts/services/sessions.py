@@ -13,18 +13,26 @@ from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.kernel.transactions import command, participant
 
 CLEARED_AT_ONCE = 5_000
+NOT_YOURS = "This isn't your password."
 
 
-@command
 def change_password(*, user: User, old: str, new: str, session_key: str) -> User:
     """Set one's own password. Every other session of this person ends. Raises InvalidInputError
     with the field."""
-    user = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+    user = User.objects.get(pk=user.pk)
     if not user.check_password(old):
-        raise InvalidInputError("This isn't your password.", field="old")
+        raise InvalidInputError(NOT_YOURS, field="old")
     if new == old:
         raise InvalidInputError("This is the password that you have.", field="password")
     check_password(new, user)
+    return _change_password(user, new, session_key)
+
+
+@command
+def _change_password(seen: User, new: str, session_key: str) -> User:
+    user = User.objects.select_for_update(of=("self",)).get(pk=seen.pk)
+    if user.password != seen.password:  # changed, or reset, since the old one was looked at
+        raise InvalidInputError(NOT_YOURS, field="old")
     user.set_password(new)
     user.save(update_fields=["password"])
     ended = end_all(user, but=session_key)
@@ -33,7 +41,8 @@ def change_password(*, user: User, old: str, new: str, session_key: str) -> User
 
 
 def check_password(password: str, user: User) -> None:
-    """Refuse a password that others would guess, with every reason."""
+    """Refuse a password that others would guess, with every reason. Done before the transaction
+    that sets it: a service may be asked over the network, and nobody's row is held meanwhile."""
     try:
         validate_password(password, user)
     except ValidationError as error:
