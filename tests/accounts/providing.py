@@ -121,7 +121,7 @@ class Liar:
         self.nonce = ""
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.asked: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        self.drips = False
+        self.drips = ""  # what comes a little at a time: "text", "head" or "interim" answers
         self.issuer = ""
 
     def told(self) -> dict[str, Any]:
@@ -177,6 +177,12 @@ class Liar:
         return client.get(BACK, {"code": code, "state": asked["state"]})
 
 
+DRIPS = {
+    "head": (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
+    "interim": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     liar: Liar
 
@@ -190,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, form: dict[str, str]) -> None:
         self.liar.asked.append((self.path, dict(self.headers), form))
         status, body = self.liar.answer(self.path)
+        if self.liar.drips in DRIPS:
+            self._drip(*DRIPS[self.liar.drips])
         self.send_response(status)
         if status in {301, 302, 307}:
             self.send_header("Location", body.decode())
@@ -197,9 +205,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with suppress(OSError):  # whoever asked may have had enough
-            for n in range(0, len(body), 1 if self.liar.drips else 2**16):
-                self.wfile.write(body[n : n + (1 if self.liar.drips else 2**16)])
-                time.sleep(0.05 if self.liar.drips else 0)
+            for n in range(0, len(body), 1 if self.liar.drips == "text" else 2**16):
+                self.wfile.write(body[n : n + (1 if self.liar.drips == "text" else 2**16)])
+                time.sleep(0.05 if self.liar.drips == "text" else 0)
+
+    def _drip(self, first: bytes, little: bytes) -> None:
+        with suppress(OSError):  # as below
+            self.wfile.write(first)
+            for _ in range(400):
+                self.wfile.write(little)
+                time.sleep(0.05)
 
     def log_message(self, *args: Any) -> None:
         pass

@@ -27,7 +27,7 @@ from apps.kernel import exactjson
 log = logging.getLogger(__name__)
 # Never "none", and never one with a secret that two sides share: a published key is no secret.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
-TIMEOUT_S = 5.0  # of each silence, and of an answer's text as a whole
+TIMEOUT_S = 5.0  # of each answer, as a whole
 LEEWAY_S = 30  # by which two clocks may differ
 MOST_BYTES = 256 * 1024
 PUBLISHED_S = 60.0  # for so long what is published is not asked for again
