@@ -538,6 +538,31 @@ def test_passwords_can_be_switched_off(issuer: str, settings: Any) -> None:
     assert "Add a person" not in text(client.get(USERS))
 
 
+def test_without_passwords_no_link_is_offered_that_would_be_refused(
+    issuer: str, settings: Any
+) -> None:
+    client = Client()
+    client.force_login(
+        with_password("ida", role="admin"), backend="django.contrib.auth.backends.ModelBackend"
+    )
+    local, gone = with_password("lars"), with_password("gail")
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    known(issuer, "s-1", preferred_username="nora", roles=["ops"])
+    logs_in(Client(), "s-1")
+    nora = User.objects.get(username="nora")
+    resets = {user: f'action="{USERS}{user.pk}/reset/"' for user in (local, nora)}
+    enables = f'action="{USERS}{gone.pk}/enable/"'
+    page = text(client.get(USERS))
+    assert all(way in page for way in (*resets.values(), enables))
+
+    settings.PASSWORDS = False
+    page = text(client.get(USERS))
+
+    assert (resets[local] in page, resets[nora] in page, enables in page) == (False, True, False)
+    assert f'action="{USERS}{local.pk}/disable/"' in page
+    assert "The tower's own accounts get no new link" in page
+
+
 @pytest.mark.parametrize(
     ("missing", "name"),
     [
