@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -511,6 +512,23 @@ def test_second_factors_are_changed_only_by_whoever_just_proved_who_they_are(lia
     liar.claims = {"auth_time": int(time.time()) + 10**6}
     liar.comes_back(client)
     assert client.session[PROVED] <= time.time()
+
+
+def test_what_a_stranger_left_behind_is_gone_after_ten_minutes(issuer: str, settings: Any) -> None:
+    client = Client()
+    known(issuer, "s-1", preferred_username="nora", roles=["ops"])
+    address = left(client)
+    now, found = time.time(), Session.objects.get()
+    assert abs(found.expire_date.timestamp() - now - 600) < 30
+    assert client.cookies[settings.SESSION_COOKIE_NAME]["max-age"] == 600
+
+    returned(client, at_provider(address, "s-1"))
+
+    assert is_in(client)
+    found = Session.objects.get(pk=client.session.session_key)
+    assert abs(found.expire_date.timestamp() - now - settings.SESSION_COOKIE_AGE) < 60
+    age = client.cookies[settings.SESSION_COOKIE_NAME]["max-age"]
+    assert age == settings.SESSION_COOKIE_AGE
 
 
 # --- settings -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -53,15 +54,11 @@ def enter(
     keep goes into the new session, and the person back to that form. ``proved``: when they proved
     who they are, if that was not just now."""
     login(request, user, backend=BACKEND)
-    session = request.session
-    for name in (DOOR, ASKED, AWAY):
-        session.pop(name, None)
-    session[BEGAN] = session[SEEN] = now = time.time()
-    session[PROVED] = now if proved is None else proved
+    _begin(request.session, proved)
     try:
         doors.entered(
             user=user,
-            key=str(session.session_key),
+            key=str(request.session.session_key),
             how=how,
             address=address_of(request),
             agent=request.headers.get("User-Agent", ""),
@@ -70,6 +67,15 @@ def enter(
         logout(request)
         raise
     return _page_of(request, sealed) or safe(request, following)
+
+
+def _begin(session: SessionBase, proved: float | None) -> None:
+    """From now on it is a session of somebody, with its hours, and no log-in on its way."""
+    for name in (DOOR, ASKED, AWAY):
+        session.pop(name, None)
+    session.set_expiry(None)
+    session[BEGAN] = session[SEEN] = now = time.time()
+    session[PROVED] = now if proved is None else proved
 
 
 def _page_of(request: HttpRequest, sealed: str) -> str:

@@ -53,6 +53,8 @@ def leave(request: HttpRequest) -> HttpResponse:
         begun = oidc.begin(back=back, within_s=lately)
     except LogInError as error:
         return _page(request, error, next=following, sealed=sealed)
+    # A stranger's, and there may be many: gone when nobody can come back to it any more.
+    request.session.set_expiry(AWAY_S)
     request.session[AWAY] = {
         "state": begun.state,
         "nonce": begun.nonce,
