@@ -124,7 +124,9 @@ def _wait_their_turn(held: Sequence[GateRequest]) -> dict[UUID, PutOff]:
     """Which of the held steps people aren't asked about yet. What they were asked about before
     waits for nothing, nor does what undoes: that is theirs, not the agent's."""
     fresh = [ask for ask in held if ask.approval_id is None and not ask.is_undoing()]
-    return services.give_turns([services.Asker(a.request.agent, a.step_id) for a in fresh])
+    return services.give_turns(
+        [services.Asker(a.request.agent, a.run_id, a.step_id) for a in fresh]
+    )
 
 
 def _with_edits(asks: Sequence[GateRequest]) -> list[GateRequest]:

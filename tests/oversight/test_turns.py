@@ -155,11 +155,36 @@ def test_turns_that_passed_long_ago_are_forgotten(toys: None) -> None:
     ]
 
 
+def test_a_run_that_ended_keeps_its_agent_from_no_question(client_as: ClientAs, toys: None) -> None:
+    """Its steps waited for their turns; they need none any more."""
+    first, ended = [ask() for _ in range(3)], [ask() for _ in range(4)]
+    living = ask()
+    at_the_gate(*first, *ended, living)
+
+    with transaction.atomic():
+        for asked in (*first, *ended):
+            services.void_for_run(asked.run_id)
+
+    assert set(AskingTurn.objects.values_list("step_id", flat=True)) == {
+        a.step_id for a in (*first, living)
+    }, "what was asked was asked"
+    page = " ".join(client_as("operator").get("/approvals/").content.decode().split())
+    assert "1 more has its turn by" in page
+    time_passes(timedelta(seconds=61))
+    assert [a.approval_id is not None for a in at_the_gate(*(ask() for _ in range(3)))] == [
+        True,
+        True,
+        False,
+    ], "the one that lives keeps its turn"
+
+
 def _until_given(step_id: UUID) -> PutOff | None:
     """As a worker that comes back while another gives this agent's turns."""
     while True:
         with transaction.atomic():
-            later = services.give_turns([services.Asker("toy-agent", step_id)]).get(step_id)
+            later = services.give_turns([services.Asker("toy-agent", new_id(), step_id)]).get(
+                step_id
+            )
         if later is None or later.wait_s != BUSY_S:
             return later
 

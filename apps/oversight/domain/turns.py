@@ -3,11 +3,12 @@
 Each question has a turn, a moment. It is now, unless the agent has had as many turns as it may
 within the minute before: then it is a minute after the one that many before it. So no more than
 ``most`` turns lie within a minute, whoever comes first is asked first, and nobody comes back before
-there is room.
+there is room. The turns to come of a run that has ended count no more.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,9 +40,9 @@ def next_turns(
 ) -> list[datetime]:
     """The turns of ``count`` more questions, in their order, after those that are ``taken``: in any
     order, at least the latest ``most`` of them."""
-    turns = sorted(taken)
-    before = len(turns)
+    turns, given = sorted(taken), []
     for _ in range(count):
         earliest = turns[-most] + WITHIN if len(turns) >= most else now
-        turns.append(max(now, earliest))
-    return turns[before:]
+        given.append(max(now, earliest))
+        insort(turns, given[-1])  # where turns were given back, others may come after it
+    return given

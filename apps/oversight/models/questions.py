@@ -214,6 +214,7 @@ class AskingTurn(models.Model):
     database's."""
 
     step_id = models.UUIDField(primary_key=True)
+    run_id = models.UUIDField(null=True)  # nothing where an earlier release gave it
     agent_slug = models.CharField(max_length=80)
     given_at = models.DateTimeField()
     at = models.DateTimeField()
@@ -222,6 +223,7 @@ class AskingTurn(models.Model):
         indexes = [
             models.Index(fields=["agent_slug", "-at"], name="approvals_turn_of_agent"),
             models.Index(fields=["at"], name="approvals_turn_at"),
+            models.Index(fields=["run_id"], name="approvals_turn_of_run"),
         ]
 
 

@@ -22,6 +22,7 @@ from apps.oversight.services.rows import (
     in_time,
     make_void,
 )
+from apps.oversight.services.turns import give_back_turns
 
 UNENDABLE = Aside("question")
 
@@ -60,7 +61,9 @@ def _expire(rows: QuerySet[Approval]) -> int:
 @participant
 def void_for_run(run_id: UUID) -> int:
     """Take back the questions of a run that ended another way, and answers nobody used yet. A
-    question whose time had run out by then is expired all the same: nobody took it back."""
+    question whose time had run out by then is expired all the same: nobody took it back. What
+    waited for its turn to be asked is asked no more, and takes no other's."""
+    give_back_turns(run_id)
     _expire(Approval.objects.filter(run_id=run_id))
     return make_void(Approval.objects.filter(LIVE, run_id=run_id))
 

@@ -37,6 +37,29 @@ def test_no_minute_has_more_than_it_may_and_nobody_waits_without_need(
         assert at - turns[n] >= WITHIN
 
 
+@given(
+    bursts=bursts,
+    most=st.integers(min_value=1, max_value=6),
+    ended=st.lists(st.sets(st.integers(min_value=0, max_value=40)), max_size=12),
+)
+def test_what_ended_runs_give_back_lets_no_minute_have_more(
+    bursts: list[tuple[int, float]], most: int, ended: list[set[int]]
+) -> None:
+    turns: list[datetime] = []
+    now = START
+    for n, (count, pause_s) in enumerate(bursts):
+        given = next_turns(turns, count, now=now, most=most)
+        assert given == sorted(given)
+        turns += given
+        now += timedelta(seconds=pause_s)
+        gone = ended[n] if n < len(ended) else set()
+        turns = [at for place, at in enumerate(turns) if place not in gone or at <= now]
+
+    turns.sort()
+    for n, at in enumerate(turns[most:]):
+        assert at - turns[n] >= WITHIN
+
+
 def test_an_agent_that_asks_now_and_then_never_waits() -> None:
     taken = [START - timedelta(minutes=n) for n in range(1, 50)]
 
@@ -47,3 +70,11 @@ def test_the_next_come_a_minute_after_those_before_them() -> None:
     given = next_turns([], 5, now=START, most=2)
 
     assert [at - START for at in given] == [WITHIN * n for n in (0, 0, 1, 1, 2)]
+
+
+def test_where_turns_were_given_back_the_next_ones_stay_in_order() -> None:
+    left = [START, START, START + 4 * WITHIN]
+
+    given = next_turns(left, 3, now=START, most=2)
+
+    assert [at - START for at in given] == [WITHIN * n for n in (1, 2, 3)]
