@@ -258,9 +258,11 @@ def test_the_sheet_and_the_queue_say_who_rejected_it_when_and_why(
 
     name = people["operator2"].display_name
     told = sheet.partition('id="rejected-before"')[2].partition("</div>")[0]
-    assert "The same was rejected" in told
+    assert "Rejected <time" in told
     assert "12 min ago" in told
-    assert f"by {name}, so 2 different people have to approve it." in told
+    assert f"by {name}: takes 2 people" in told
+    assert "The same was rejected once: look" in told
+    assert sheet.count('id="same-before"') == 1
     assert "not her trip" in told
     assert "<img" not in sheet + row
     assert sheet.index('id="rejected-before"') < sheet.index('id="panel-title"')

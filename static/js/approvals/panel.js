@@ -56,7 +56,7 @@ export const missing = (answer) => {
   if (isClaimedByAnother()) return "Somebody else has claimed it: take over the claim first.";
   if (answer === "reject") return reason ? "" : "Say why you reject.";
   if (form.dataset.notApprove) return form.dataset.notApprove;
-  if ($("[data-look-again]")) return "The same was asked before: look at it, then say that it is meant once more.";
+  if ($("[data-look-again]")) return "The same was asked before: look at that first.";
   if (hasUnseen() && unread()) return unread();
   if (form.dataset.needsReason && !reason) return "Say why you approve: the risk asks for a reason.";
   if ($("#confirm") && !$("#confirm").value.trim()) return `Type to confirm: ${confirmLabel()}.`;
