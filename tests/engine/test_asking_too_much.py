@@ -13,26 +13,19 @@ from django.db.models.functions import Now
 from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.oversight.models import Approval, AskingTurn, Vote
-from apps.oversight.services import decide
 from apps.runs.models import Attempt, Run, Step
 from tests.engine.conftest import Tower
 from tests.engine.shop import call
 from tests.engine.test_drain import RETURN, drain, ledger
 from tests.factories.accounts import UserFactory
+from tests.factories.approvals import decide
 
 REFUND = call("return_delivered_order_items", 0, **RETURN)
 DONE = {"done": "x"}
 
 
 def vote(asked: Approval, user: User, *, approve: bool) -> str:
-    return decide(
-        approval_id=asked.pk,
-        user=user,
-        approve=approve,
-        reason="looked at it",
-        digest=asked.digest,
-        nonce=f"{asked.pk}",
-    ).state
+    return decide(asked, user, approve=approve).state
 
 
 def person() -> User:

@@ -25,6 +25,7 @@ from tests.engine.conftest import Tower, _apply
 from tests.engine.shop import call
 from tests.engine.test_drain import RETURN, answer, drain, held, ledger
 from tests.factories.accounts import UserFactory
+from tests.factories.approvals import decide
 
 TOOL = "return_delivered_order_items"
 ELSEWHERE = {**RETURN, "payment_method_id": "gift"}
@@ -65,17 +66,6 @@ def edited(approval: Approval, user: User, **changes: Any) -> Edit:
         "digest": approval.digest,
     }
     return services.edit(approval_id=approval.pk, user=user, **{**given, **changes})
-
-
-def decide(approval: Approval, user: User, *, approve: bool = True) -> Approval:
-    return services.decide(
-        approval_id=approval.pk,
-        user=user,
-        approve=approve,
-        reason="looked the order up",
-        digest=approval.digest,
-        nonce=f"n-{user.pk}",
-    )
 
 
 def asked_now() -> Approval:

@@ -15,7 +15,7 @@ from tests.engine import shop
 from tests.engine.conftest import Tower
 from tests.engine.test_drain import RETURN, drain, held, ledger
 from tests.factories.accounts import UserFactory
-from tests.factories.approvals import has_read
+from tests.factories.approvals import decide
 from tests.factories.passkeys import Device
 
 RULES = """
@@ -32,18 +32,10 @@ def rules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def approve(asked: Approval, user: User, device: Device | None) -> None:
-    has_read(asked, user)
     about: dict[str, Any] = {"approval_id": str(asked.pk), "asked": asked.digest}
     signed = challenge_of(**about, user_id=user.pk, nonce="n-of-the-sheet")
-    services.decide(
-        approval_id=asked.pk,
-        user=user,
-        approve=True,
-        reason="looked the order up",
-        digest=asked.digest,
-        nonce="n-of-the-sheet",
-        page=services.PageAnswer(passkey=device and device.shown(signed)),
-    )
+    page = services.PageAnswer(passkey=device and device.shown(signed))
+    decide(asked, user, nonce="n-of-the-sheet", page=page)
     Approval.objects.filter(pk=asked.pk, state="granted").update(state="approved")
 
 

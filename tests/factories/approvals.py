@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.kernel.ids import new_id
+from apps.oversight import services
 from apps.oversight.domain.binding import binding, binding_digest
 from apps.oversight.models import Approval, Reading
 from apps.oversight.selectors import past
-from apps.oversight.services import challenge_of
 
 USUAL_LADDER = [{"at": 0.5, "to": "operators"}, {"at": 0.8, "to": "lead"}]
 ARGUMENTS = {"reservation_id": "Q69X3R", "reason": "change of plan"}
@@ -111,7 +111,17 @@ def has_read(approval: Approval, user: User, **changes: Any) -> Reading:
 
 def typed_to_confirm(approval: Approval) -> str:
     """What its approver has to type, where it is critical."""
-    asked = challenge_of(approval)
+    asked = services.challenge_of(approval)
     if asked is None:
         return ""
     return asked.text if asked.cents is None else f"{asked.cents / 100:.2f}"
+
+
+def decide(approval: Approval, user: User, *, approve: bool = True, **changes: Any) -> Approval:
+    """This person's answer, as a scripted reviewer's; with a ``page`` once they have read it."""
+    if changes.get("page"):
+        has_read(approval, user)
+    given = {"reason": "looked the order up", "nonce": new_id().hex, "digest": approval.digest}
+    return services.decide(
+        approval_id=approval.pk, user=user, approve=approve, **{**given, **changes}
+    )

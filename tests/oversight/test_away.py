@@ -22,10 +22,10 @@ from apps.oversight.models import Absence, Approval
 from apps.oversight.selectors import away as selectors
 from apps.oversight.services.away import AbsencePlan
 from tests.factories.accounts import UserFactory
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import ApprovalFactory, decide
 from tests.factories.away import away
 from tests.oversight.test_escalating import waiting
-from tests.oversight.test_parties import decide, happened
+from tests.oversight.test_parties import happened
 from tests.oversight.test_views import HTMX, sentences, text
 
 pytestmark = pytest.mark.django_db

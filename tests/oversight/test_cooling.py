@@ -22,7 +22,14 @@ from apps.oversight.models import Approval, Edit, Vote
 from apps.oversight.selectors import cooling
 from apps.oversight.services import deciding
 from tests.factories.accounts import UserFactory
-from tests.factories.approvals import ARGUMENTS, ApprovalFactory, bound, has_read, same_again
+from tests.factories.approvals import (
+    ARGUMENTS,
+    ApprovalFactory,
+    bound,
+    decide,
+    has_read,
+    same_again,
+)
 
 ClientAs = Callable[[str], Client]
 People = dict[str, User]
@@ -42,18 +49,6 @@ def rejected(user: User, *, minutes: float = 12, **changes: Any) -> Approval:
 
 def asked_ago(minutes: float, **changes: Any) -> Approval:
     return same_again(created_at=timezone.now() - timedelta(minutes=minutes), **changes)
-
-
-def decide(approval: Approval, user: User, *, approve: bool = True, **changes: Any) -> Approval:
-    return services.decide(
-        approval_id=approval.pk,
-        user=user,
-        approve=approve,
-        reason="The fare rules allow it",
-        digest=approval.digest,
-        nonce=new_id().hex,
-        **changes,
-    )
 
 
 def use(approval: Approval) -> bool:

@@ -21,10 +21,10 @@ from apps.oversight import services
 from apps.oversight.models import Approval, Delegation
 from tests.conftest import BACKEND
 from tests.factories.accounts import UserFactory
-from tests.factories.approvals import EACH_ITS_JOB, ApprovalFactory
+from tests.factories.approvals import EACH_ITS_JOB, ApprovalFactory, decide
 from tests.factories.away import away
 from tests.oversight.test_escalating import waiting
-from tests.oversight.test_parties import decide, happened
+from tests.oversight.test_parties import happened
 from tests.oversight.test_views import HTMX, sentences, text
 
 pytestmark = pytest.mark.django_db

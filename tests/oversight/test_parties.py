@@ -27,24 +27,13 @@ from apps.oversight import services
 from apps.oversight.models import Approval
 from apps.policy.models import Decision, PolicyVersion
 from tests.factories.accounts import PASSWORD
-from tests.factories.approvals import ApprovalFactory
+from tests.factories.approvals import ApprovalFactory, decide
 from tests.factories.catalog import apply_toys
 from tests.factories.policy import published
 from tests.policy.texts import SCHEMA, document
 
 pytestmark = pytest.mark.django_db
 People = dict[str, User]
-
-
-def decide(approval: Approval, user: User, *, approve: bool = True) -> Approval:
-    return services.decide(
-        approval_id=approval.pk,
-        user=user,
-        approve=approve,
-        reason="looked it up",
-        digest=approval.digest,
-        nonce=f"n-{user.pk}",
-    )
 
 
 def happened(kind: str, run_id: UUID, actor: Actor) -> None:

@@ -21,7 +21,7 @@ from apps.oversight.domain.passkey import challenge_of
 from apps.oversight.models import Approval, Reversal, Vote
 from apps.oversight.services.passkeys import without_passkey
 from apps.oversight.services.together import give_table
-from tests.factories.approvals import ApprovalFactory, has_read
+from tests.factories.approvals import ApprovalFactory, decide, has_read
 from tests.factories.passkeys import SITE, Device
 
 pytestmark = pytest.mark.django_db
@@ -43,17 +43,8 @@ def challenge(approval: Approval, user: User, nonce: str = NONCE) -> bytes:
 
 
 def approve(approval: Approval, user: User, shown: ShownPasskey | None, **more: Any) -> Approval:
-    has_read(approval, user)
-    given: dict[str, Any] = {
-        "approval_id": approval.pk,
-        "user": user,
-        "approve": True,
-        "reason": "looked the order up",
-        "digest": approval.digest,
-        "nonce": NONCE,
-        "page": services.PageAnswer(passkey=shown),
-    }
-    return services.decide(**{**given, **more})
+    given = {"nonce": NONCE, "page": services.PageAnswer(passkey=shown)}
+    return decide(approval, user, **{**given, **more})
 
 
 def test_what_the_device_signed_is_kept_and_counts(asked: Approval, people: People) -> None:

@@ -15,11 +15,10 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError, NotPermittedError
-from apps.kernel.ids import new_id
 from apps.oversight import selectors, services
 from apps.oversight.models import Approval, Reversal, Vote
 from apps.oversight.services import PageAnswer, proving
-from tests.factories.approvals import ApprovalFactory, has_read
+from tests.factories.approvals import ApprovalFactory, decide, has_read
 from tests.factories.runs import RunFactory, StepFactory
 
 ClientAs = Callable[[str], Client]
@@ -33,17 +32,7 @@ def text(response: Any) -> str:
 
 
 def approve(approval: Approval, user: User, **changes: Any) -> Approval:
-    has_read(approval, user)
-    given: dict[str, Any] = {
-        "approval_id": approval.pk,
-        "user": user,
-        "approve": True,
-        "reason": "Fare rules allow it",
-        "digest": approval.digest,
-        "nonce": new_id().hex,
-        "page": PageAnswer(),
-    }
-    return services.decide(**{**given, **changes})
+    return decide(approval, user, **{"page": PageAnswer(), **changes})
 
 
 def kinds(approval: Approval) -> list[str]:
