@@ -255,6 +255,22 @@ class TestDuties:
         with pytest.raises(NotPermittedError, match="stand in for operator, who asked"):
             decide(approval, cy)
 
+    def test_an_absent_persons_vote_and_their_stand_ins_are_two_peoples(
+        self, people: People
+    ) -> None:
+        """The stand-in decides as themselves: once, and beside whoever is away."""
+        ana, bo = people["operator"], people["operator2"]
+        approval = ApprovalFactory.create(votes_required=3, risk=3)
+        away(ana, bo)
+
+        for person in (ana, bo):
+            assert decide(approval, person).state == "pending"
+            with pytest.raises(ConflictError, match="You have voted"):
+                decide(approval, person)
+        assert decide(approval, UserFactory.create()).state == "approved"
+        with transaction.atomic():
+            assert services.consume(approval.pk, approval.digest)
+
     def test_nobody_gets_a_right_by_standing_in(self, people: People) -> None:
         approval = ApprovalFactory.create(roles=["operator"])
         away(people["operator"], people["product_manager"])  # planned by nobody's rules

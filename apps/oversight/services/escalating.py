@@ -24,7 +24,7 @@ from apps.oversight.domain import ladder, rules
 from apps.oversight.domain.ladder import Rung
 from apps.oversight.models import Approval, Escalation
 from apps.oversight.selectors import away
-from apps.oversight.selectors.away import Roster
+from apps.oversight.selectors.away import CalledAway, Roster
 from apps.oversight.services.deciding import error_of, require_able
 from apps.oversight.services.rows import (
     ClockTimestamp,
@@ -169,17 +169,17 @@ def _by_clock(approval: Approval, rung: Rung, now: datetime) -> Escalation:
 def _write(made: Sequence[Escalation], roster: Roster) -> None:
     """One row a rung; the unique constraint holds even where no lock was taken."""
     Escalation.objects.bulk_create(made)
+    found = {role: away.called_away(role, roster) for role in {e.role for e in made}}
     for e in made:
-        stand_ins = (one.there for one in away.called_away(e.role, roster).absences)
+        stand_ins = (one.there for one in found[e.role].absences)
         wake_called(e.approval, e.role, [one.pk for one in stand_ins if one])
-    audit.record_many([_fact(e, roster) for e in made])
+    audit.record_many([_fact(e, found[e.role]) for e in made])
 
 
-def _fact(e: Escalation, roster: Roster) -> audit.Fact:
+def _fact(e: Escalation, found: CalledAway) -> audit.Fact:
     """What the log says: also who heard of it in somebody's stead, and that nobody was there."""
     by = e.by.actor if e.by else SWEEPER
     said: dict[str, Any] = {"note": e.note} if e.by else {"share": e.share}
-    found = away.called_away(e.role, roster)
     if names := {one.there.username for one in found.absences if one.there}:
         said["stand_ins"] = sorted(names)
     if not found.anybody:
