@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -77,7 +78,7 @@ def test_started_while_it_is_away(proved: Plant, fault: str) -> None:
     proved.sweeper()
     worker = proved.worker()
     _, url = proved.web()
-    until(lambda: "waits for Redis" in worker.log.read_text(), "the worker waits", plant=proved)
+    until(lambda: worker.said("waits for Redis"), "the worker waits", plant=proved)
     runs = proved.start_runs([MOVE] * 3)
     proved.redis_proxy.cut()
     proved.redis_proxy.calm()
@@ -86,6 +87,21 @@ def test_started_while_it_is_away(proved: Plant, fault: str) -> None:
     assert worker.is_alive
     assert states(runs) == {"succeeded"}
     assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["refuse", "blackhole"])
+def test_one_that_waits_ends_when_it_is_told_and_in_burst_mode_never_waits(
+    proved: Plant, fault: str
+) -> None:
+    setattr(proved.redis_proxy.switches, fault, True)
+    worker = proved.worker()
+    until(lambda: worker.said("waits for Redis"), "the worker waits", plant=proved)
+    worker.signal(signal.SIGTERM)
+    until(lambda: not worker.is_alive, "it ended", seconds=3, plant=proved)
+
+    at_once = proved.fork("worker", "--lane", "normal", "--burst")
+    until(lambda: not at_once.is_alive, "it ended", seconds=30, plant=proved)
+    assert not at_once.said("waits for Redis")
 
 
 @pytest.fixture
