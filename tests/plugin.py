@@ -25,7 +25,7 @@ import pytest
 from controltower.launch import files
 from controltower.launch.postgres import DISPOSABLE, EmbeddedPostgres
 from controltower.launch.valkey import EmbeddedValkey
-from tests.sharing import Sharing, rank, unit_of
+from tests.sharing import TRIES_MORE, Sharing, is_real, rank, unit_of
 
 # For several processes side by side, each with a tower of some ten processes before it.
 CONNECTIONS = 300
@@ -97,6 +97,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side, what takes longest comes first; alone, the order is that of the files."""
+    for item in items:
+        if is_real(item.nodeid):
+            item.add_marker(pytest.mark.flaky(reruns=TRIES_MORE))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: rank(unit_of(item.nodeid)))
 
