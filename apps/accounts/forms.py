@@ -10,6 +10,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.validators import UnicodeUsernameValidator
 
 from apps.accounts import registry
+from apps.accounts.domain import saved
 from apps.accounts.domain.preferences import DENSITIES, THEMES
 from apps.accounts.domain.roles import Role
 from apps.accounts.domain.tokens import LONGEST_DAYS, MOST_STARTS, MOST_USD, RATES, SCOPE_WORDS
@@ -146,3 +147,12 @@ class TokenForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast(forms.MultipleChoiceField, self.fields["jobs"]).choices = registry.jobs()
+
+
+class SavedViewForm(forms.Form):
+    """``page``: the name of its address; ``query``: what it is filtered by."""
+
+    page = forms.CharField(max_length=60)
+    name = forms.CharField(max_length=saved.NAME_MOST)
+    query = forms.CharField(required=False, max_length=2 * saved.MOST_CHARACTERS)
+    shared = forms.BooleanField(required=False)

@@ -168,6 +168,26 @@ class OpenSession(models.Model):
     agent = models.CharField(max_length=200)
 
 
+class SavedView(models.Model):
+    """A name for what a page is filtered by: ``query`` is written as ``domain.saved`` does."""
+
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
+    page = models.CharField(max_length=60)
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=2_000, blank=True)
+    shared = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "page", "name"], name="accounts_savedview_one")
+        ]
+        indexes = [
+            models.Index(
+                fields=["page"], condition=models.Q(shared=True), name="accounts_savedview_shared"
+            )
+        ]
+
+
 class ServiceAccount(models.Model):
     """A company's system that uses the API. It has no password, no role and no session; what it may
     do is what the scopes of its tokens say."""

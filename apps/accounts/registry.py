@@ -3,6 +3,8 @@ names its own when it is ready."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.utils.module_loading import import_string
 
 from apps.accounts.domain.navigation import NavigationEntry
@@ -12,6 +14,7 @@ _permissions: dict[str, Permission] = {}
 _entries: dict[str, NavigationEntry] = {}
 _notices: list[str] = []
 _jobs: list[str] = []
+_with_views: dict[str, str] = {}
 
 
 def add_permissions(*some: Permission) -> None:
@@ -83,3 +86,14 @@ def add_notices(*templates: str) -> None:
 def notices() -> tuple[str, ...]:
     """The templates of what stands above every page."""
     return tuple(_notices)
+
+
+def add_pages_with_views(permissions: Mapping[str, str]) -> None:
+    """Have people save views of these pages: the name of its address, and the permission that opens
+    it."""
+    _with_views.update(permissions)
+
+
+def page_with_views(page: str) -> str | None:
+    """The permission that opens a page of which people save views; ``None`` for any other."""
+    return _with_views.get(page)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.limits import SEEN, is_over
 from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
-from apps.accounts.models import ApiToken, Identity, OpenSession, ServiceAccount, User
+from apps.accounts.models import ApiToken, Identity, OpenSession, SavedView, ServiceAccount, User
 from apps.accounts.registry import entries, notices, permissions
 from apps.audit import selectors as audit
 from apps.audit.domain.actors import Actor, ActorKind
@@ -67,6 +67,14 @@ def navigation(user: User, path: str) -> list[ShownEntry]:
         current = path == url if url == home else path.startswith(url)
         shown.append(ShownEntry(entry, url, current))
     return shown
+
+
+def saved_views(user: User, page: str) -> list[SavedView]:
+    """A person's own views of a page, then those that colleagues share, each by name; 200 at
+    most."""
+    shared = Q(shared=True, owner__is_active=True)
+    views = SavedView.objects.filter(shared | Q(owner=user), page=page).select_related("owner")
+    return sorted(views.order_by("name", "pk")[:200], key=lambda view: view.owner_id != user.pk)
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.accounts.views import enrolment, people, provider, second, security, sessions
+from apps.accounts.views import enrolment, people, provider, saved, second, security, sessions
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -29,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("back/", sessions.back, name="back"),
     path("kept/", sessions.kept, name="kept"),
     path("kept/drop/", sessions.drop_kept, name="drop_kept"),
+    path("views/save/", saved.save, name="view_save"),
+    path("views/<int:view_id>/delete/", saved.delete, name="view_delete"),
     path("settings/", people.settings_page, name="settings"),
     path("users/", people.users, name="users"),
     path("users/create/", people.create_user, name="create"),

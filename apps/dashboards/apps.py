@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission
-from apps.accounts.registry import add_entries, add_permissions
+from apps.accounts.registry import add_entries, add_pages_with_views, add_permissions
 from apps.audit.domain.streams import HOME, Stream
 from apps.audit.registry import add_streams
 
@@ -27,3 +27,4 @@ class DashboardsConfig(AppConfig):
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
         add_entries(*PAGES)
+        add_pages_with_views({"dashboards:outcomes": "outcomes.view"})

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import Permission, Role
-from apps.accounts.registry import add_entries, add_notices, add_permissions
+from apps.accounts.registry import add_entries, add_notices, add_pages_with_views, add_permissions
 from apps.audit.domain.streams import Stream
 from apps.audit.domain.subscriber import Subscriber
 from apps.audit.registry import add_streams, subscribe
@@ -37,6 +37,7 @@ class OpsConfig(AppConfig):
         add_permissions(*PERMISSIONS)
         add_streams(*STREAMS)
         add_entries(*PAGES)
+        add_pages_with_views({"runs:list": "runs.view", "audit:list": "audit.view"})
         add_notices(*NOTICES)
         subscribe(OBJECTS)
         add_outcomes("apps.ops.selectors.decided.outcomes_of")

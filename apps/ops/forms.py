@@ -18,6 +18,18 @@ from apps.runs.domain.states import State
 from apps.runs.models import Cap
 
 WORD = 200
+# Columns of the list that may be left out, by their place in a row.
+COLUMNS = {
+    "agent": 3,
+    "started": 4,
+    "took": 5,
+    "steps": 6,
+    "retries": 7,
+    "waits": 8,
+    "cost": 9,
+    "outcome": 10,
+}
+COLUMN_WORDS = {"agent": "Job, contract, agent", "waits": "Waiting on"}
 ASKED = ("any", "pending", "approved", "rejected", "expired", "void")
 
 LABELS = {
@@ -78,6 +90,7 @@ class RunFilterForm(forms.Form):
     violation = forms.BooleanField(required=False)
     problems = forms.BooleanField(required=False)
     q = forms.CharField(max_length=WORD, required=False)
+    hide = forms.MultipleChoiceField(choices=[(c, c) for c in COLUMNS], required=False)
 
     def __init__(self, data: QueryDict) -> None:
         super().__init__(data)
@@ -113,6 +126,17 @@ class RunFilterForm(forms.Form):
             ended_since=value("ended_from"),
             text=value("q") or "",
         )
+
+    def hidden(self) -> list[int]:
+        """Places of the columns to leave out."""
+        self.is_valid()
+        return [COLUMNS[name] for name in self.cleaned_data.get("hide") or ()]
+
+    def columns(self) -> list[tuple[str, str, bool]]:
+        """Columns that may be left out as (name, words, whether it is)."""
+        left_out = self.hidden()
+        words = {name: COLUMN_WORDS.get(name, name.capitalize()) for name in COLUMNS}
+        return [(name, words[name], place in left_out) for name, place in COLUMNS.items()]
 
     def active(self) -> list[tuple[str, str, str]]:
         """The filters in force as (field, label, value), for chips that take one out."""

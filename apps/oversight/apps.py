@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_entries, add_permissions
+from apps.accounts.registry import add_entries, add_pages_with_views, add_permissions
 from apps.audit.domain.duty import Duty
 from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
@@ -95,6 +95,7 @@ class OversightConfig(AppConfig):
         sign_by(SIGNER)
         add_bundle_parts(IN_BUNDLES)
         add_entries(*PAGES)
+        add_pages_with_views({"approvals:queue": "approvals.view"})
         add_parties(
             "apps.oversight.services.parties.policy_author",
             "apps.oversight.services.parties.editors",

@@ -265,5 +265,25 @@
   restore();
   body.addEventListener("htmx:afterSettle", restore);
 
+  // Saved views: what is saved is what the address says now, also where only a part was drawn anew.
+  const FLEETING = ["before", "after", "open", "page", "view"];
+  const filters = (query) => {
+    const unsaid = new URLSearchParams($("[data-views]").dataset.views);
+    const says = ([name, value]) => value && !FLEETING.includes(name) && unsaid.get(name) !== value;
+    const found = [...new URLSearchParams(query)].filter(says);
+    return new URLSearchParams(found.sort((a, b) => (String(a) < String(b) ? -1 : 1))).toString();
+  };
+  const sayView = () => {
+    const menu = $("[data-views]");
+    if (!menu) return;
+    const now = filters(location.search);
+    $("[data-address]", menu).value = now;
+    const links = $$("[data-view]", menu);
+    const shown = now ? links.find((link) => filters(link.dataset.view) === now) : null;
+    for (const link of links) link.toggleAttribute("aria-current", link === shown);
+    $("[data-view-name]", menu).textContent = shown ? $("[data-view-label]", shown).textContent : "Views";
+  };
+  for (const name of ["htmx:pushedIntoHistory", "htmx:replacedInHistory"]) body.addEventListener(name, sayView);
+
   window.tower = { now, freshen, toast, announce, open, token, loggedOut, $, $$ };
 })();

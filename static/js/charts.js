@@ -131,7 +131,7 @@
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target.id !== "outcomes") return;
     // Nothing is pulled away under a person's hands.
-    if (document.querySelector(".how-card:popover-open, .more-filters[open]")) { event.detail.shouldSwap = false; return; }
+    if (document.querySelector(".how-card:popover-open, .views-menu:popover-open, .more-filters[open]")) { event.detail.shouldSwap = false; return; }
     open = [...document.querySelectorAll("#outcomes .panel details[open]")].map((d) => `#${d.closest(".panel").id} .${d.classList[0]}`);
     focused = document.activeElement?.matches("[data-chart]") ? document.activeElement.dataset.chart : "";
   });

@@ -49,6 +49,18 @@ def test_list_that_nothing_matches_offers_to_clear_the_filters(client_as):
     assert "Clear all filters" in page
 
 
+def test_columns_are_left_out_and_what_is_no_column_is_named(client_as):
+    eventful_run()
+    list_page = reverse("runs:list")
+
+    page = text_of(client_as("operator").get(list_page, {"hide": ["cost", "retries"], "q": ""}))
+    assert 'class="table cards runs live no-9 no-7"' in page
+
+    page = text_of(client_as("operator").get(list_page, {"hide": ["state"]}))
+    assert "Not understood and left out: hide" in page
+    assert 'class="table cards runs live"' in page
+
+
 @pytest.mark.parametrize(
     "query",
     [

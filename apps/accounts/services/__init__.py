@@ -12,6 +12,7 @@ from apps.accounts.services.people import (
     reset_access,
     save_preferences,
 )
+from apps.accounts.services.saved import delete_view, save_view
 from apps.accounts.services.tokens import (
     create_account,
     create_token,
@@ -29,6 +30,7 @@ __all__ = [
     "create_first_logins",
     "create_token",
     "create_user",
+    "delete_view",
     "disable_account",
     "disable_user",
     "enrol",
@@ -38,5 +40,6 @@ __all__ = [
     "reset_access",
     "revoke_token",
     "save_preferences",
+    "save_view",
     "spend_start",
 ]

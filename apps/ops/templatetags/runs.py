@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
-from django.urls import reverse
 from django.utils.html import format_html
 
 from apps.kernel import exactjson
@@ -28,14 +27,3 @@ def json(value: Any, indent: int | None = None) -> str:
 def ticket() -> str:
     """The hidden field by which a form that is sent twice is carried out once."""
     return format_html('<input type="hidden" name="ticket" value="{}">', new_id())
-
-
-@register.simple_tag
-def posts(name: str, *args: Any) -> str:
-    """Attributes of a form that posts to a view and stays on the page when that says no: the answer
-    is told in the form's element ``.told``, beside what was typed."""
-    return format_html(
-        'method="post" action="{0}" hx-post="{0}" hx-target="find .told" hx-swap="innerHTML"'
-        ' hx-sync="this:drop" hx-disabled-elt="find button" hx-disinherit="*"',
-        reverse(name, args=args),
-    )

@@ -15,9 +15,9 @@ from apps.calls.domain.lookup import LOOKED_WORDS, Looked
 from apps.kernel.errors import InvalidInputError
 from apps.ops.forms import AgainForm, CancelForm, PauseForm, ReconcileForm
 from apps.ops.selectors.findings import step_id_of
-from apps.ops.views.landing import land
 from apps.runs import reconcile, services
 from apps.runs.domain.finding import VERDICT_WORDS, FindingVerdict
+from apps.web.adapters.landing import land
 
 
 @require_POST

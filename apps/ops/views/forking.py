@@ -15,9 +15,9 @@ from apps.ops.forms import ForkForm
 from apps.ops.selectors import comparing
 from apps.ops.selectors import detail as details
 from apps.ops.selectors.lineage import proposals, versions_of
-from apps.ops.views.landing import land
 from apps.runs import services
 from apps.runs.selectors import lineage
+from apps.web.adapters.landing import land
 
 
 @require_GET

@@ -16,10 +16,10 @@ from apps.kernel.errors import InvalidInputError
 from apps.ops.figures.load import multiples
 from apps.ops.forms import CapForm
 from apps.ops.selectors import load, outlook, stops
-from apps.ops.views.landing import land
 from apps.runs.models import Cap
 from apps.runs.selectors.load import running_by
 from apps.runs.services import admitting, caps
+from apps.web.adapters.landing import land
 
 CHARTED_S = 900
 SAMPLES_LATE_S = 30.0

@@ -13,11 +13,11 @@ from apps.accounts.authn import requires
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError, NotFoundError
 from apps.ops.selectors import breakers, stops
-from apps.ops.views.landing import land
 from apps.runs.domain.barrier import StopScope
 from apps.runs.journal.breakers import host_of
 from apps.runs.selectors.stops import placed_by, what_words
 from apps.runs.services import stops as control
+from apps.web.adapters.landing import land
 
 
 @require_GET

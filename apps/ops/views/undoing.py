@@ -16,10 +16,10 @@ from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.ops.forms import UndoAgainForm, UndoForm, UndoneForm
 from apps.ops.selectors import detail as details
 from apps.ops.selectors.undoing import heirs
-from apps.ops.views.landing import land
 from apps.runs import services
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.selectors import undo_plans
+from apps.web.adapters.landing import land
 
 
 @require_GET

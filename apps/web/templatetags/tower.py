@@ -13,6 +13,7 @@ from django import template
 from django.db import DatabaseError
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
@@ -266,3 +267,14 @@ def query(context: template.Context, **changes: Any) -> str:
         else:
             params[name] = str(value)
     return f"?{params.urlencode()}"
+
+
+@register.simple_tag
+def posts(name: str, *args: Any) -> str:
+    """Attributes of a form that posts to a view and stays on the page when that says no: the answer
+    is told in the form's element ``.told``, beside what was typed."""
+    return format_html(
+        'method="post" action="{0}" hx-post="{0}" hx-target="find .told" hx-swap="innerHTML"'
+        ' hx-sync="this:drop" hx-disabled-elt="find button" hx-disinherit="*"',
+        reverse(name, args=args),
+    )
