@@ -16,12 +16,18 @@ TESTS ?=
 JOBS ?= 3
 OPTIONS ?=
 
+# Tools that stay out of the environment: they would bring thirty packages with them.
+RUN_TOOL = $(TOWER_VENV)/bin/uv tool run --quiet
+# One lock for every machine and Python that the product runs on.
+COMPILE = $(TOWER_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
 ifeq ($(MODEL),local)
 export TOWER_MODEL := local
 SETUP_FLAGS := --local
 endif
 
-.PHONY: help python setup up down reset doctor packs test bench screenshots chaos simulate fuzz ci
+.PHONY: help python setup up down reset doctor packs lock sbom audit test bench screenshots chaos simulate fuzz ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +52,23 @@ doctor: ## Say what runs, what is wrong, and how to mend it
 
 packs: ## Load the packs again into the running tower (first start does it by itself)
 	@$(LAUNCH) packs
+
+lock: python ## Write deploy/locks anew from requirements*.txt (UPGRADE=1 takes newer releases)
+	@$(BOOTSTRAP) --dev
+	@$(COMPILE) requirements.txt -o deploy/locks/base.txt
+	@$(COMPILE) requirements-dev.txt requirements-local.txt -c deploy/locks/base.txt -o deploy/locks/dev.txt
+	@$(COMPILE) requirements-local.txt -c deploy/locks/dev.txt -o deploy/locks/local.txt
+	@sed -n 's/^# no-deps: //p' requirements-local.txt | $(COMPILE) --no-deps - -o deploy/locks/model.txt
+
+sbom: python ## Write what the product is made of to var/sbom.json (CycloneDX)
+	@$(BOOTSTRAP) --dev
+	@mkdir -p var
+	@$(RUN_TOOL) --from cyclonedx-bom==7.5.0 cyclonedx-py requirements deploy/locks/base.txt --pyproject pyproject.toml -o var/sbom.json 2>/dev/null
+	@echo "var/sbom.json names $$(grep -c '"purl"' var/sbom.json) packages."
+
+audit: python ## Look for known weaknesses in what is installed (asks osv.dev)
+	@$(BOOTSTRAP) --dev
+	@$(RUN_TOOL) pip-audit@2.10.1 --disable-pip --require-hashes --strict -s osv -r deploy/locks/base.txt
 
 test: python ## Run every test (TESTS="-k name" chooses, JOBS=3 at a time)
 	@$(BOOTSTRAP) --dev

@@ -1,7 +1,9 @@
-"""Makes `.venv` and installs the pinned requirements, with nothing but Python itself.
+"""Makes `.venv` and installs what is locked, with nothing but Python itself.
 
+What `requirements*.txt` ask for, and all that those need, stands in `deploy/locks/` with versions
+and hashes (`make lock` writes it). Nothing else is installed, and no file that has another hash.
 Run as a file by the interpreter of the machine: it may import nothing that is not in the
-standard library, and nothing of ours. A stamp of the requirements makes the second run free.
+standard library, and nothing of ours. A stamp of the locks makes the second run free.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ OLDEST = (3, 11)
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 SETS = {
-    "base": ("requirements.txt",),
-    "dev": ("requirements-dev.txt", "requirements-local.txt"),
-    "local": ("requirements-local.txt",),
+    "base": ("base.txt",),
+    "dev": ("dev.txt", "model.txt"),
+    "local": ("local.txt", "model.txt"),
 }
 
 
@@ -42,11 +44,15 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - this file has no other way to speak
 
 
+def locks_of(name: str) -> list[Path]:
+    return [ROOT / "deploy" / "locks" / file for file in SETS[name]]
+
+
 def fingerprint(name: str) -> str:
-    """What the installed set depends on: its files, those they include, and the interpreter."""
+    """What the installed set depends on: its locks and the interpreter."""
     digest = hashlib.sha256(sys.version.encode())
-    for file in ("requirements.txt", *SETS[name]):
-        digest.update((ROOT / file).read_bytes())
+    for lock in locks_of(name):
+        digest.update(lock.read_bytes())
     return digest.hexdigest()
 
 
@@ -55,7 +61,7 @@ def stamp_of(name: str) -> Path:
 
 
 def is_current(name: str) -> bool:
-    """Whether this set was installed from just these requirements."""
+    """Whether this set was installed from just these locks."""
     try:
         return PYTHON.exists() and stamp_of(name).read_text() == fingerprint(name)
     except FileNotFoundError:
@@ -119,20 +125,13 @@ def install(name: str) -> None:
     """Install one set, showing which package is on; the log is printed when it fails."""
     if is_current(name):
         return
-    files = SETS[name]
-    say(f"Installing {' and '.join(files)} (once; one to three minutes) …")
+    say("Installing what deploy/locks names (once; one to three minutes) …")
     started = time.monotonic()
-    for file in files:
-        pip_install(["-r", str(ROOT / file)])
-        for requirement in without_dependencies(ROOT / file):
-            pip_install(["--no-deps", requirement])
+    for lock in locks_of(name):
+        # Whatever a package asks for stands in the lock too: nothing is left to be resolved.
+        pip_install(["--require-hashes", "--no-deps", "-r", str(lock)])
     stamp_of(name).write_text(fingerprint(name))
     say(f"Installed in {time.monotonic() - started:.0f} s.")
-
-
-def without_dependencies(path: Path) -> list[str]:
-    """Requirements in comments of the form `# no-deps: name==version`."""
-    return re.findall(r"^# no-deps: (\S+)$", path.read_text(), flags=re.MULTILINE)
 
 
 def pip_install(arguments: list[str]) -> None:
