@@ -611,7 +611,7 @@ def test_half_of_the_settings_is_told_at_the_start(
 def test_a_command_says_whether_the_provider_answers(issuer: str, settings: Any) -> None:
     said = StringIO()
     call_command("people", "provider", stdout=said)
-    assert f"{issuer} answers, with 1 keys that sign" in said.getvalue()
+    assert f"{issuer} answers, with 1 key that signs." in said.getvalue()
     assert f"{settings.TOWER_ORIGIN}{BACK}" in said.getvalue()
 
     settings.OIDC_ISSUER = f"{issuer}/"

@@ -75,7 +75,8 @@ class Command(BaseCommand):
         except LogInError as error:
             raise CommandError(f"{settings.OIDC_ISSUER}: {error}") from error
         back = f"{settings.TOWER_ORIGIN}{reverse('accounts:provider_back')}"
-        self.stdout.write(f"{settings.OIDC_ISSUER} answers, with {len(found)} keys that sign.")
+        keys = "1 key that signs" if len(found) == 1 else f"{len(found)} keys that sign"
+        self.stdout.write(f"{settings.OIDC_ISSUER} answers, with {keys}.")
         self.stdout.write(f"It has to know {settings.OIDC_CLIENT} and send people back to {back}")
 
     def _list(self, options: dict[str, Any]) -> None:
