@@ -101,6 +101,7 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.web",
     "apps.accounts",
+    "apps.redaction",
     "apps.documents",
     "apps.policy",
     "apps.oversight",
@@ -267,6 +268,7 @@ MODEL_OUTPUT = choice(
 COOL_DOWN_MINUTES = count("TOWER_COOL_DOWN_MINUTES", 60, most=10_080)  # after a rejection
 QUESTIONS_PER_MINUTE = count("TOWER_QUESTIONS_PER_MINUTE", 60, most=100_000)  # of an agent
 APPROVAL_KEY_FILE = os.environ.get("TOWER_APPROVAL_KEY_FILE", str(VAR_DIR / "approval.key"))
+REDACTION_KEY_FILE = os.environ.get("TOWER_REDACTION_KEY_FILE", str(VAR_DIR / "redaction.keys"))
 AUDIT_CHECKPOINTS = os.environ.get("TOWER_AUDIT_CHECKPOINTS", str(VAR_DIR / "audit.checkpoints"))
 AUDIT_SHIP_TO = os.environ.get("TOWER_AUDIT_SHIP_TO", "")
 AUDIT_TSA, AUDIT_TSA_ROOTS = (

@@ -21,6 +21,7 @@ urlpatterns = [
     path("approvals/", include((held_patterns, "held"))),
     path("runs/", include("apps.ops.urls")),
     path("objects/", include((object_patterns, "objects"))),
+    path("hidden/", include("apps.redaction.urls")),
     path("stops/", include((stop_patterns, "stops"))),
     path("load/", include((load_patterns, "load"))),
     path("catalog/", include("apps.catalog.urls")),

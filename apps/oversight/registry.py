@@ -11,7 +11,8 @@ from django.utils.module_loading import import_string
 
 Parties = Callable[[Any], Mapping[str, str]]  # of an approval: user name → what they had in it
 Outcomes = Callable[[Collection[UUID]], Mapping[UUID, str]]  # of steps: a state's name
-Proposer = Callable[[Any, Mapping[str, Any]], None]  # an approval and the edited arguments
+# Of an approval and what was edited: the arguments as they are kept.
+Proposer = Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
 
 _sources: dict[str, None] = {}
 _proposers: dict[str, None] = {}
@@ -25,11 +26,13 @@ def propose_edits_by(path: str) -> None:
     _proposers[path] = None
 
 
-def propose_anew(approval: Any, arguments: Mapping[str, Any]) -> None:
-    """Have the step of an approval propose these arguments instead."""
+def propose_anew(approval: Any, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Have the step of an approval propose these arguments instead. Returns them as they are kept:
+    without what the contract hides."""
     for path in _proposers:
         proposer: Proposer = import_string(path)
-        proposer(approval, arguments)
+        arguments = proposer(approval, arguments)
+    return arguments
 
 
 def add_parties(*paths: str) -> None:

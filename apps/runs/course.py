@@ -14,6 +14,7 @@ from django.db import Error as DatabaseError
 from apps.calls.domain import keys, limits
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.script import Move, ToolCall, follow, next_move
+from apps.calls.services import hiding
 from apps.catalog.domain.contract import Contract
 from apps.catalog.selectors import contract as contract_of
 from apps.catalog.selectors import pinned as catalog
@@ -93,6 +94,8 @@ def load(run_ids: Sequence[UUID]) -> dict[UUID, Carried]:
         found[run_id].messages.append(tuple(message))
     for run_id, *step, arguments, answer in fetch(_PAST, [MAX_ANSWER, ids]):
         found[run_id].steps.append(PastStep(*step, from_json(arguments), answer))
+    for run_id, hidden in hiding.of_runs(c.run for c in found.values()).items():
+        found[run_id].hidden = hidden
     return found
 
 
@@ -165,7 +168,7 @@ def _end(course: Course, carried: Carried, contract: Contract, *, said: str) -> 
     ends = [StepEnd(s.tool, s.effect, s.disposition) for s in carried.steps]
     end = judged(ends, contract, answered=carried.top > 0)
     output, given = output_of(run.contract_version_id), last_given(carried.items[: run.cursor])
-    wrong = problem(output, given, end=end) if output else ""
+    wrong = problem(output, given, end=end, hidden=carried.hidden) if output else ""
     if wrong:
         end = RunEnd(State.FAILED, "not_resolved", BAD_RESULT)
         wrong = f"The result doesn't fit the contract's output: {wrong}"

@@ -26,6 +26,7 @@ from apps.kernel.ids import new_id
 from apps.kernel.transactions import after_commit, command, is_of_a_row, participant
 from apps.oversight.services import edited_from, edits_told
 from apps.policy.selectors import risk_of
+from apps.redaction import services as redaction
 from apps.runs import course, dispatch, journal
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.results import Disposition, Proof
@@ -307,6 +308,7 @@ async def _ask_one(tools: ToolClient, target: known.Target, timeout_s: float) ->
             meta={**target.context, "run": str(target.run_id)},
             call_id=f"look-up-{target.step_id}",
             timeout_s=timeout_s,
+            hidden=target.hidden,
         )
     except (
         Exception
@@ -336,6 +338,7 @@ def _write_down(target: known.Target, looked: Looked, result: CallResult, person
             return
     else:
         step = _lock(target.step_id, target.round)
+    redaction.keep([target.hidden])
     said = result.error if looked is Looked.SILENT else result.content
     settles = looked is Looked.FOUND
     finding = _find(

@@ -13,6 +13,7 @@ from apps.calls.domain.turn import Question, Thought
 from apps.calls.executor import CallResult
 from apps.evidence.domain.evidence import PastStep
 from apps.policy.domain.effects import MUTATING
+from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain.rows import EndedAttempt, EndedStep, NewReceipt, NewStep
 from apps.runs.models import Run
 
@@ -56,6 +57,7 @@ class Claimed:
     preview: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     pending: NewStep | None = None  # the row, while the step is not inserted yet
+    hidden: Hidden | None = None  # what its run hides, where it hides anything
     size: int = 0  # characters of its arguments, facts and preview, once it was looked at
 
     @property
@@ -73,6 +75,7 @@ class Carried:
     items: list[Mapping[str, Any]]  # of its script; the run says how far it has come
     messages: list[tuple[int, str, str]] = field(default_factory=list)  # seq, role, content
     steps: list[PastStep] = field(default_factory=list)
+    hidden: Hidden | None = None
 
     @property
     def top(self) -> int:

@@ -271,6 +271,7 @@ def test_only_operators_decide_and_only_admins_change_the_rules() -> None:
         "runs.reconcile": {"operator"},
         "desk.control": {"operator", "admin"},
         "audit.view": {"admin", "auditor"},
+        "values.unmask": {"admin", "auditor"},
     }
 
     assert {p: {r.value for r in permission(p).roles} for p in wanted} == wanted

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from apps.calls.domain.retry import Ending
-from apps.calls.executor import inprocess
+from apps.calls.executor import hiding, inprocess
 from apps.calls.executor.connection import Connection, Connections
 from apps.calls.executor.result import (
     CallResult,
@@ -30,6 +30,7 @@ from apps.calls.executor.wire import CURRENT
 from apps.catalog import adapters as servers
 from apps.catalog.adapters import sdk
 from apps.kernel import exactjson
+from apps.redaction.domain.hidden import Hidden
 
 __all__ = ["CallResult", "ToolClient"]
 SESSIONS = 2  # a call is sent under so many: a lost one, then a new one
@@ -58,9 +59,33 @@ class ToolClient:
         meta: Mapping[str, Any],
         call_id: str,
         timeout_s: float,
+        hidden: Hidden | None = None,
     ) -> CallResult:
         """Call ``tool`` once. Never raises for what the other side does: the result says how it
-        ended. ``meta`` carries the idempotency key, the run and its context."""
+        ended. ``meta`` carries the idempotency key, the run and its context. What is ``hidden``
+        is sent, and never comes back (``executor.hiding``)."""
+        how = {"call_id": call_id, "timeout_s": timeout_s}
+        if hidden is None:
+            return await self._plainly(server, tool, arguments, meta=meta, **how)
+        asked = hiding.asked(hidden, arguments, meta)
+        if isinstance(asked, CallResult):
+            return asked
+        try:
+            result = await self._plainly(server, tool, asked[0], meta=asked[1], **how)
+            return hiding.masked(hidden, result)
+        except Exception as error:
+            raise hiding.without_values(hidden, error) from None
+
+    async def _plainly(
+        self,
+        server: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        meta: Mapping[str, Any],
+        call_id: str,
+        timeout_s: float,
+    ) -> CallResult:
         if module := self._module_of(server):
             return await inprocess.call(module, tool, arguments, meta=meta, timeout_s=timeout_s)
         sdk.load()  # which takes a second once, that is not the server's
@@ -99,11 +124,17 @@ class ToolClient:
         return outcome(sending.trace, started, why=why)
 
     def at_once(
-        self, server: str, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any]
+        self,
+        server: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        meta: Mapping[str, Any],
+        hidden: Hidden | None = None,
     ) -> CallResult | None:
         """Call a tool of this process whose module answers it at once; ``None``, and nothing was
-        done, for every other tool."""
-        module = self._module_of(server)
+        done, for every other tool, and for calls that hide something, which take the long way."""
+        module = self._module_of(server) if hidden is None else ""
         return inprocess.at_once(module, tool, arguments, meta=meta) if module else None
 
     def _module_of(self, server: str) -> str:

@@ -18,6 +18,7 @@ from apps.kernel.ecma import PatternError
 from apps.kernel.patterns import pattern
 from apps.oversight.domain import reasons
 from apps.oversight.domain.ladder import CALLED
+from apps.redaction.domain import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class CheckContext:
     policies: frozenset[str] | None = None
     elsewhere: Mapping[str, str] = field(default_factory=dict)  # policy set → domain
     job: str | None = None
+    numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tool → ``numbers_of``
 
 
 def cross_problems(source: Document, known: CheckContext) -> list[Problem]:
@@ -250,6 +252,39 @@ def _signals(source: Document) -> list[Problem]:
     return out
 
 
+def _hidden(source: Document) -> list[Problem]:
+    """Names of hidden values that can't be looked for."""
+    return [
+        source.problem(("data", "redact", i), message, "Such as “dob” or “customer.address.zip”.")
+        for i, name in _texts(_at(source.value, "data", "redact"))
+        if (message := names.problem(name))
+    ]
+
+
+def numbers_of(tool: Mapping[str, Any]) -> tuple[str, ...]:
+    """The places of a tool's call that have to stay numbers: its amount, and facts that are."""
+    facts = tool.get("facts")
+    amount = tool.get("amount")
+    found = (
+        [f"facts.{n}" for n, kind in facts.items() if str(kind).startswith("long")]
+        if (isinstance(facts, Mapping))
+        else []
+    )
+    return tuple(dict.fromkeys([*found, *([amount] if isinstance(amount, str) and amount else [])]))
+
+
+def _hidden_numbers(source: Document, known: CheckContext) -> Iterator[Problem]:
+    """A rule can't compare a token with a limit: what is judged as a number can't be hidden."""
+    for i, name in _texts(_at(source.value, "data", "redact")):
+        for _, tool in _listed_tools(source):
+            places = [p for p in known.numbers.get(tool, ()) if names.names_of([name]).hides(p)]
+            if places:
+                message = f"“{name}” hides {places[0]} of “{tool}”, by which rules judge."
+                fix = "Leave it out, or name what is to be hidden by its path."
+                yield source.problem(("data", "redact", i), message, fix)
+                break
+
+
 def _outside(source: Document, known: CheckContext) -> Iterator[Problem]:
     value = source.value
     job = _at(value, "job")
@@ -265,6 +300,7 @@ def _outside(source: Document, known: CheckContext) -> Iterator[Problem]:
     slugs += [(("agent", "fallbacks", i), s) for i, s in _texts(_at(value, "agent", "fallbacks"))]
     yield from _unknown(source, slugs, known.agents, "agent")
     yield from _policy(source, known)
+    yield from _hidden_numbers(source, known)
 
 
 def _policy(source: Document, known: CheckContext) -> Iterator[Problem]:
@@ -301,4 +337,5 @@ _CHECKS = (
     _reasons,
     _schemas,
     _signals,
+    _hidden,
 )

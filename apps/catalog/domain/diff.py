@@ -135,8 +135,8 @@ _SETS = {
         Kind.NEUTRAL,
     ),
     "data.redact": (
-        "{} is to be no longer hidden",
-        "{} is to be hidden",
+        "{} is no longer hidden",
+        "{} is hidden",
         Kind.WEAKER,
         Kind.STRONGER,
     ),

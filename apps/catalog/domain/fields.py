@@ -96,7 +96,7 @@ FIELDS: Mapping[str, Spoken] = {
     "data.classification": Spoken(
         "Data classification", "down", ranks=CLASSIFICATIONS, form=RUNS, page=DATA
     ),
-    "data.redact": Spoken("To be hidden", page=DATA),
+    "data.redact": Spoken("Kept as tokens only", page=DATA),
     "data.freshness_s": Spoken("Age of data allowed", "up", "s", page=DATA, zero="any"),
     "data.contracts": Spoken("Data contracts", page=DATA),
 }

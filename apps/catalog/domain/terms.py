@@ -150,6 +150,10 @@ ENFORCED: Mapping[str, Enforced] = {
         "apps.oversight.views.sheet.detail",
         "engine/test_terms.py::test_the_reasons_of_the_contract_are_offered",
     ),
+    "data.redact": Enforced(
+        "apps.calls.services.hiding.taken_in",
+        "engine/test_redaction.py::test_what_the_contract_hides_is_found_nowhere",
+    ),
     "lane": Enforced(
         "apps.runs.journal.claiming",
         "engine/test_terms.py::test_a_run_is_worked_on_in_the_lane_and_order_of_its_contract",
@@ -174,5 +178,4 @@ STATED: Mapping[str, str] = {
     "data.contracts": "The data that the job reads is not held against them yet.",
     "data.freshness_s": "The age of data is not looked at yet.",
     "data.classification": "Nothing is kept from anybody or any model for it yet.",
-    "data.redact": "These values are shown and stored like any other; nothing is hidden yet.",
 }

@@ -116,6 +116,14 @@ def agents_of(domain_id: int) -> list[str]:
     return list(own.order_by("slug").values_list("slug", flat=True))
 
 
+def stated_to_hide(version_id: int) -> tuple[str, ...]:
+    """The names of hidden values in a stored contract, whatever else stands there."""
+    found: Any = ContractVersion.objects.values_list("document", flat=True).get(pk=version_id)
+    for name in ("data", "redact"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return tuple(n for n in found if isinstance(n, str)) if isinstance(found, list) else ()
+
+
 def tool_effects(domain_id: int) -> dict[str, str]:
     """``{tool name: effect class}`` of a domain, at the current versions."""
     rows = ToolVersion.objects.filter(

@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.catalog import selectors
 from apps.catalog.domain.contract import CheckContext, build, parse
+from apps.catalog.domain.contract_checks import numbers_of
 from apps.catalog.domain.diff import compare
 from apps.catalog.forms import contract_sections
 from apps.catalog.models import ContractDraft, ContractVersion, Job
@@ -109,6 +110,7 @@ def known_for(job: Job, effects: dict[str, str] | None = None) -> CheckContext:
         policies=policies.slugs(domain.slug),
         elsewhere=policies.domains(),
         job=job.slug,
+        numbers={str(t["name"]): numbers_of(t) for t in selectors.tool_documents(domain.slug)},
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from apps.catalog import adapters, selectors
 from apps.catalog.domain.checks import findings
 from apps.catalog.domain.contract import CheckContext, Parsed, parse
+from apps.catalog.domain.contract_checks import numbers_of
 from apps.catalog.domain.entries import (
     AGENT,
     TOOL,
@@ -408,6 +409,7 @@ def _read_jobs(files: PackFiles, problems: list[Problem], around: Around) -> Non
         agents=around.agents,
         policies=frozenset(own),
         elsewhere=around.policies,
+        numbers={t.value["name"]: numbers_of(t.value) for t in files.tools},
     )
     seen: dict[str, str] = {}
     for entry in files.pack.jobs:

@@ -15,6 +15,7 @@ from typing import Any
 
 from apps.kernel import exactjson
 from apps.kernel.schemas import compiled, sentence
+from apps.redaction.domain.tokens import is_token
 from apps.web.domain.untrusted import hides
 
 MOST_FIELDS, MOST_CHOICES = 200, 50
@@ -169,6 +170,8 @@ def _sent(field: ArgumentField, number: int, sent: Mapping[str, str]) -> Argumen
 
 
 def _value(field: ArgumentField) -> Any:
+    if is_token(field.typed.strip()):
+        return field.typed.strip()  # a hidden value, left as it is
     if field.kind == "text":
         return exactjson.check(field.typed)
     if field.kind == "number":

@@ -4,15 +4,18 @@ wait, what it cost so far, what was read before, and where each argument comes f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
+from apps.calls.services import hiding
 from apps.catalog.selectors.pinned import tool_document
 from apps.kernel.errors import NotFoundError
+from apps.ops.domain import arguments
+from apps.ops.domain.arguments import ArgumentField
 from apps.ops.domain.sources import ArgumentSource, SeenAt, sources, texts_of
 from apps.ops.models import ObjectReference
 from apps.ops.selectors import answers
@@ -23,6 +26,7 @@ from apps.oversight.domain.editing import changed_names
 from apps.oversight.models import Approval, Edit
 from apps.oversight.selectors import edits
 from apps.policy.domain.effects import Effect
+from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain.barrier import Barriers, Block, Shut, StopInForce, StopScope, blocked
 from apps.runs.models import Breaker, Message, Run, Step, Stop
 
@@ -52,6 +56,11 @@ class HeldStep:
     sources: Sequence[ArgumentSource]
     named: Sequence[ObjectReference]
     now: datetime
+
+    @property
+    def hides(self) -> UUID | None:
+        """Under which run the values lie that its contract hides, if it hides any."""
+        return (self.run.root_id or self.run.id) if hiding.names_of(self.run) else None
 
     @property
     def age(self) -> timedelta:
@@ -94,18 +103,31 @@ class HeldCall:
     arguments: Mapping[str, Any]
     schema: Any
     is_undoing: bool
+    hidden: Hidden | None = None
+
+    def judged(
+        self, found: Mapping[str, Any], fields: Sequence[ArgumentField]
+    ) -> tuple[list[ArgumentField], list[str]]:
+        """``domain.arguments.judged`` of what is really meant, said without hidden values."""
+        if (hidden := self.hidden) is None:
+            return arguments.judged(self.schema, found, fields)
+        hidden.learn(found)
+        told, others = arguments.judged(self.schema, hidden.meant(found), fields)
+        masked = [replace(field, error=hidden.message(field.error)) for field in told]
+        return masked, [hidden.message(words) for words in others]
 
 
 def held_call(approval_id: UUID) -> HeldCall:
     """The call that an approval is asked for. Raises NotFoundError."""
     approval = oversight.one(approval_id)
-    step = Step.objects.filter(pk=approval.step_id).first() if approval else None
+    steps = Step.objects.select_related("run")
+    step = steps.filter(pk=approval.step_id).first() if approval else None
     if approval is None or step is None:
         raise NotFoundError("There is no such step.")
     version = step.tool_version_id
     schema = tool_document(version).get("input_schema") if version else None
-    arguments = approval.arguments if isinstance(approval.arguments, dict) else {}
-    return HeldCall(approval, arguments, schema, is_undoing=bool(step.compensates_id))
+    found = approval.arguments if isinstance(approval.arguments, dict) else {}
+    return HeldCall(approval, found, schema, bool(step.compensates_id), hiding.of_run(step.run))
 
 
 def _read(step: Step) -> EarlierRead:

@@ -29,7 +29,7 @@ def edit_held(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     found = arguments.beside(fields, held.arguments) | found
     others: list[str] = []
     if not any(field.error for field in fields):
-        fields, others = arguments.judged(held.schema, found, fields)
+        fields, others = held.judged(found, fields)
     wrong = [field.error for field in fields if field.error] + others
     reason = request.POST.get("reason", "")[:REASON_MOST]
     if wrong:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.authn import requires
 from apps.audit import selectors as log
 from apps.audit.services import reading
+from apps.calls.services import hiding
 from apps.kernel import exactjson
 from apps.ops import figures
 from apps.ops.selectors import detail as details
@@ -58,6 +59,7 @@ def _head(detail: details.Detail) -> dict[str, Any]:
         "head": head,
         "plan": plan,
         "named": objects.named_by(detail.run.id),
+        "hides": (detail.run.root_id or detail.run.id) if hiding.names_of(detail.run) else None,
         "can_undo": undo_plans.can_begin(detail.run, plan),
     }
 

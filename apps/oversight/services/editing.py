@@ -44,7 +44,7 @@ def edit(
     names = editing.changed_names(before, after)
     if not names:
         raise InvalidInputError("Nothing was changed: approve it as it is, or change something.")
-    propose_anew(approval, after)
+    after = propose_anew(approval, after)  # without what the contract hides
     edit = _kept(approval, user, before, after, reason.strip())
     make_void(Approval.objects.filter(pk=approval.pk))
     told = {"number": edit.number, "reason": edit.reason, "fields": names}

@@ -14,6 +14,7 @@ from typing import Any
 
 from apps.kernel.exactjson import NotCarriedError, check, dumps
 from apps.kernel.schemas import Schema, shown
+from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain.outcome import RunEnd
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
@@ -34,7 +35,9 @@ def last_given(items: Sequence[Mapping[str, Any]]) -> Given | None:
     return next((Given(item["result"]) for item in reversed(items) if "result" in item), None)
 
 
-def problem(output: Schema, given: Given | None, *, end: RunEnd) -> str:
+def problem(
+    output: Schema, given: Given | None, *, end: RunEnd, hidden: Hidden | None = None
+) -> str:
     """Why a run may not end like this: in what its result differs from the contract's ``output``,
     with the field's name. Empty when it fits, or when the run has not succeeded anyway; one that
     was handed over to a person owes no result. Never raises and takes bounded time."""
@@ -44,7 +47,10 @@ def problem(output: Schema, given: Given | None, *, end: RunEnd) -> str:
     if given is None:
         wrong = misfit(output, _NONE)
         return f"no result was given, and an empty one doesn't fit: {wrong}" if wrong else ""
-    return misfit(output, given.value)
+    if hidden is None:
+        return misfit(output, given.value)
+    hidden.learn(given.value)
+    return hidden.message(misfit(output, hidden.meant(given.value)))
 
 
 def misfit(output: Schema, value: Any) -> str:

@@ -16,6 +16,7 @@ from apps.calls.domain import plan
 from apps.calls.domain.fallback import choose
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
+from apps.calls.services import hiding
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
 from apps.catalog.domain.entries import MODEL_SETTINGS
@@ -70,7 +71,7 @@ def schema_error(work: Claimed) -> str:
     if not work.tool_version_id:
         return ""
     schema = _schema(work.tool_version_id)
-    return schema.misfit(work.arguments) if schema else ""
+    return hiding.misfit(work.hidden, schema, work.arguments) if schema else ""
 
 
 @lru_cache(maxsize=1024)
@@ -169,7 +170,7 @@ def _ask(work: Claimed, carried: Carried, digests: _Digests, drifts: _Drifts) ->
         binding=lambda: _binding(work, digests[slug], drifts),
         question=lambda: _question(work, document, said),
         approval_id=work.approval_id,
-        doubts=[*_unheard(untried, work), *_clashing(work)],
+        doubts=[*_unheard(untried, work), *_clashing(work), *_unseen(work)],
         votes=contract.decisions.votes,
         is_undoing=lambda: undone_seq(work.step_id) is not None,
     )
@@ -187,6 +188,12 @@ def _unheard(signals: Sequence[str], work: Claimed) -> list[Doubt]:
         " contract."
     )
     return [Doubt("signals_untried", words)]
+
+
+def _unseen(work: Claimed) -> list[Doubt]:
+    """No rule could judge by a value that it can't see, where its author didn't hide it."""
+    words = hiding.unseen(work.hidden, work.arguments, work.facts) if work.mutates else ""
+    return [Doubt(hiding.RULE, words)] if words else []
 
 
 def _clashing(work: Claimed) -> list[Doubt]:
@@ -332,7 +339,7 @@ def _misfit_now(work: Claimed, output: Schema) -> Misfit:
     done = Step.objects.filter(run_id=work.run_id, kind="tool").exclude(disposition="")
     ends = [StepEnd(*row) for row in done.values_list("tool_name", "effect", "disposition")]
     end = course.judged(ends, terms(work), answered=True)
-    return lambda items: problem(output, last_given(items), end=end)
+    return lambda items: problem(output, last_given(items), end=end, hidden=work.hidden)
 
 
 def _settings(agent: Mapping[str, Any]) -> dict[str, Any]:

@@ -260,6 +260,7 @@ class Batch:
         left: list[Claimed] = []
         now = clock.now()
         for work in progress.each(works):
+            work.hidden = self.cache[work.run_id].hidden
             owner = owners.get((work.run_id, work.idempotency_key)) if work.mutates else None
             end = (
                 ending.overdue(work, now)

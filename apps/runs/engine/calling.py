@@ -12,7 +12,7 @@ from typing import Any
 
 from apps.calls.domain.lookup import Looked, read_answer, stored_answer
 from apps.calls.domain.retry import Ending
-from apps.calls.executor import CallResult, ToolClient
+from apps.calls.executor import CallResult, ToolClient, again
 from apps.runs.work import Call, Claimed
 
 LOOK_UP_S = 10.0
@@ -39,8 +39,8 @@ async def call(tools: ToolClient, action: Call) -> CallResult:
     if action.look_up:
         return await _looked_up(tools, action, result)
     if action.work.idempotency == "keyed":
-        again = await _send(tools, action, f"{action.attempt_id}-again")
-        return _again(result, again)
+        second = await _send(tools, action, f"{action.attempt_id}-again")
+        return again.sent_again(result, second)
     return result
 
 
@@ -53,6 +53,7 @@ async def _send(tools: ToolClient, action: Call, call_id: str) -> CallResult:
         meta=meta_of_call(work),
         call_id=call_id,
         timeout_s=action.timeout_s,
+        hidden=work.hidden,
     )
 
 
@@ -66,50 +67,15 @@ async def _looked_up(tools: ToolClient, action: Call, result: CallResult) -> Cal
         meta=meta(work),
         call_id=f"{action.attempt_id}-look-up",
         timeout_s=min(action.timeout_s, LOOK_UP_S),
+        hidden=work.hidden,
     )
     answer = asked.document if asked.ending is Ending.ANSWERED else None
     looked = read_answer(answer, tool=work.tool_name, arguments=work.arguments)
     took = result.duration_ms + asked.duration_ms
     if looked is Looked.FOUND:
-        content, data = stored_answer(answer.get("result"))
-        note = f"The tool answered with an error, but its look-up knows the key: {result.error}"
-        return CallResult(
-            Ending.ANSWERED,
-            content,
-            data,
-            http_status=result.http_status,
-            duration_ms=took,
-            notes=(note[:1000],),
-            looked_up=True,
-        )
+        return again.found(result, *stored_answer(answer.get("result")), took)
     if looked is Looked.ABSENT:
         return replace(result, ending=Ending.REFUSED, duration_ms=took)
     why = asked.error or "it gave no usable answer"
     said = f"The tool answered with an error ({result.error}), and the look-up can't tell: {why}"
-    return _open(result, said, took)
-
-
-def _again(first: CallResult, again: CallResult) -> CallResult:
-    """What the same key said when it was sent once more. An error that stays is believed: had it
-    been done, the key would have brought its answer."""
-    took = first.duration_ms + again.duration_ms
-    if again.ending is Ending.ANSWERED:
-        note = f"The first answer was an error; the same key then brought this: {first.error}"
-        return replace(again, notes=(*again.notes, note[:1000]), duration_ms=took)
-    if again.ending in {Ending.ERRED, Ending.REFUSED}:
-        return replace(again, ending=Ending.REFUSED, duration_ms=took)
-    said = f"The tool answered with an error ({first.error}), and the same key can't tell more: "
-    return _open(again, f"{said}{again.error}", took)
-
-
-def _open(result: CallResult, said: str, took_ms: float) -> CallResult:
-    return replace(
-        result,
-        ending=Ending.LOST,
-        content="",
-        data=None,
-        parts=(),
-        error_class="unconfirmed_error",
-        error=said[:2000],
-        duration_ms=took_ms,
-    )
+    return again.left_open(result, said, took)

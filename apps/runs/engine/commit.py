@@ -16,6 +16,7 @@ from django.conf import settings
 from apps.audit.domain.actors import Actor
 from apps.audit.services import record_many
 from apps.kernel.transactions import single_command
+from apps.redaction import services as redaction
 from apps.runs.course import RunCache
 from apps.runs.domain.suspicion import MANY, ClaimGroup
 from apps.runs.engine.batch import Batch
@@ -104,6 +105,7 @@ def commit(
     """Record ``finished`` attempts, take ``inspected`` steps through the gate and carry all their
     runs on. Returns what has to be done outside. Repeating a commit whose reply was lost is
     harmless: every write names a lease that the first one has ended."""
+    redaction.keep(w.hidden for w in [*(d.action.work for d in finished), *inspected])
     cache.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
     batch = Batch(cache, owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(batch.put_back(finished))

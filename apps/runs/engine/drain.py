@@ -23,6 +23,7 @@ from apps.calls import agents
 from apps.calls.domain.retry import Ending
 from apps.calls.executor import CallResult, ToolClient
 from apps.calls.executor.slots import Slot, Slots, told
+from apps.calls.services import hiding
 from apps.kernel import trouble
 from apps.kernel.failpoints import reach
 from apps.kernel.patience import patiently
@@ -189,8 +190,8 @@ class Drain:
         if isinstance(action, Inspect):
             return await inspecting.inspect(tools, action)
         if isinstance(action, Think):
-            result, thought = await agents.think(action.question)
-            return Finished(action, result, thought)
+            turn = await agents.think(action.question)
+            return Finished(action, *hiding.turn(action.work.hidden, *turn))
         async with self._slot(action) as slot:
             if action.work.lease_token in self._withheld:
                 return Finished(action, WITHHELD)
@@ -333,7 +334,8 @@ def _at_once(tools: ToolClient, action: Call) -> CallResult | None:
     progress.board.loop_runs(work.step_id.bytes)
     meta = calling.meta_of_call(work)
     try:
-        return tools.at_once(action.server, work.tool_name, work.arguments, meta=meta)
+        how = {"meta": meta, "hidden": work.hidden}
+        return tools.at_once(action.server, work.tool_name, work.arguments, **how)
     except BaseException as error:
         broken = _broken(action, error, may_have_happened=not isinstance(error, Exception))
         return broken.result if isinstance(broken, Finished) else None

@@ -161,6 +161,7 @@ class _Asker:
             meta=calling.meta(work),
             call_id=f"inspect-{work.lease_token}{mark}",
             timeout_s=max(left, 0.1),
+            hidden=work.hidden,
         )
 
 

@@ -29,6 +29,7 @@ from apps.kernel import trouble
 from apps.kernel.apart import in_halves
 from apps.kernel.patience import patiently
 from apps.kernel.transactions import is_of_a_row, single_command
+from apps.redaction import services as redaction
 from apps.runs import journal
 from apps.runs.course import RunCache
 from apps.runs.domain.results import AttemptOutcome, Disposition, RunOutcome
@@ -249,6 +250,7 @@ class Isolation:
     def _settle(self, step: Settled, why: str, carry_on: bool) -> None:
         """In an open transaction: end one step, and carry its run on or end it too."""
         run_id = step.work.run_id
+        redaction.keep([step.work.hidden])
         if step.disposition == Disposition.FAILED and step.work.mutates:
             step = _as_far_as_known(step)
         if carry_on:

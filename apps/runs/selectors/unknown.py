@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from apps.calls.domain.context import told
+from apps.calls.services import hiding
 from apps.catalog.selectors import pinned as catalog
+from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain.finding import FindingVerdict
 from apps.runs.models import Finding, Step
 
@@ -26,6 +28,7 @@ class Target:
     arguments: dict[str, Any]
     key: str
     context: Mapping[str, str]
+    hidden: Hidden | None
 
 
 def targets(step_ids: Iterable[UUID]) -> list[Target]:
@@ -50,6 +53,7 @@ def _target(step: Step) -> Target:
         arguments=step.arguments,
         key=step.idempotency_key,
         context=told(step.run.context),
+        hidden=hiding.of_run(step.run),
     )
 
 

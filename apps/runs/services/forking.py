@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from apps.audit.domain.actors import TOWER, Actor
 from apps.audit.services import Fact, record_many
+from apps.calls.services import hiding
 from apps.catalog import selectors as catalog
 from apps.catalog.selectors import pinned
 from apps.kernel.errors import ConflictError, InvalidInputError, NotFoundError
@@ -116,7 +117,7 @@ def _agent(parent: Run, version: Any) -> int:
 @participant
 def _take_over(found: lineage.ForkPlan, branch: Run) -> None:
     Run.objects.bulk_create([branch])
-    RunScript.objects.create(run_id=branch.id, items=list(found.script.items))
+    RunScript.objects.create(run_id=branch.id, items=hiding.branched(branch, found.script.items))
     forking.copy_messages(found.run.id, branch.id, upto=found.upto)
     steps = [TakenStep(s.id, new_id(), taken_over(s.disposition)) for s in found.taken]
     forking.copy_past(found.run.id, branch.id, steps=steps)

@@ -17,6 +17,7 @@ from apps.audit.domain.actors import Actor
 from apps.audit.services import Fact, record_many
 from apps.calls.domain import context
 from apps.calls.domain.admission import Accept, Admission, Class, Defer, Shed, class_of
+from apps.calls.services import hiding
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import InvalidInputError
 from apps.kernel.ids import new_id
@@ -102,6 +103,7 @@ def start_run(case: NewRun, *, actor: Actor) -> UUID:
 
 @participant
 def _start(cases: Sequence[NewRun], *, actor: Actor) -> list[Admitted]:
+    cases = hiding.taken_in(cases)
     runs = [_run(case) for case in cases]
     verdicts = [_verdict(case, run) for case, run in zip(cases, runs, strict=True)]
     now = [

@@ -16,6 +16,7 @@ from uuid import UUID
 from apps.audit.services import Fact, record_many
 from apps.calls.domain.context import told
 from apps.calls.executor import ToolClient
+from apps.calls.services import hiding
 from apps.catalog.domain.sentence import render
 from apps.catalog.selectors import pinned as catalog
 from apps.kernel.errors import (
@@ -27,6 +28,7 @@ from apps.kernel.errors import (
 from apps.kernel.ids import new_id
 from apps.kernel.transactions import command
 from apps.policy.selectors import risk_of
+from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain import undo
 from apps.runs.domain.finding import FindingVerdict, is_agreed
 from apps.runs.domain.states import UNDOABLE
@@ -179,7 +181,9 @@ def foresee(run: Run, plan: undo.UndoPlan) -> list[Foreseen]:
     time the sentence has only what the arguments say."""
     items = [i for i in plan.items if i.stage is undo.Stage.TO_DO]
     asked = [_question(run, item) for item in items]
-    answers = asyncio.run(_ask_all(run, asked)) if any(asked) else [None] * len(items)
+    hidden, answers = hiding.of_run(run), [None] * len(items)
+    if any(asked):
+        answers = asyncio.run(_ask_all(run, asked, hidden))
     return [
         _words(run, item, answer, asked=question is not None)
         for item, question, answer in zip(items, asked, answers, strict=True)
@@ -199,12 +203,16 @@ def _question(run: Run, item: undo.Item) -> _Question | None:
     return _Question(catalog.tool_server(version.pk), str(preview), item) if preview else None
 
 
-async def _ask_all(run: Run, asked: Sequence[_Question | None]) -> list[dict[str, Any] | None]:
+async def _ask_all(
+    run: Run, asked: Sequence[_Question | None], hidden: Hidden | None
+) -> list[dict[str, Any] | None]:
     async with ToolClient() as tools:
-        return list(await asyncio.gather(*(_ask(tools, run, q) for q in asked)))
+        return list(await asyncio.gather(*(_ask(tools, run, q, hidden) for q in asked)))
 
 
-async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[str, Any] | None:
+async def _ask(
+    tools: ToolClient, run: Run, question: _Question | None, hidden: Hidden | None
+) -> dict[str, Any] | None:
     if question is None:
         return None
     item = question.item
@@ -215,6 +223,7 @@ async def _ask(tools: ToolClient, run: Run, question: _Question | None) -> dict[
         meta={**told(run.context), "run": str(run.pk)},
         call_id=f"undo-{item.step.id}",
         timeout_s=LOOK_S,
+        hidden=hidden,
     )
     return result.document if isinstance(result.document, dict) else None
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from django.conf import settings
 
 from apps.calls.domain import keys
+from apps.calls.services import hiding
 from apps.catalog.selectors import contract, pinned
 from apps.kernel.errors import ConflictError, InvalidInputError
-from apps.kernel.schemas import misfit
 from apps.kernel.transactions import after_commit, participant
 from apps.runs import dispatch, journal
 from apps.runs.domain.states import State
@@ -27,16 +27,17 @@ def queue_decided(approval_ids: Sequence[UUID]) -> int:
 
 
 @participant
-def propose_anew(approval: Any, arguments: Mapping[str, Any]) -> None:
+def propose_anew(approval: Any, typed: Mapping[str, Any]) -> Mapping[str, Any]:
     """Have the step of an approval propose these arguments: another change, with a key of its own.
-    It is queued, and judged as any proposal (see ``oversight.registry``)."""
+    It is queued, and judged as any proposal (see ``oversight.registry``). Returns them as kept."""
     mine = Step.objects.filter(approval_id=approval.pk, state=State.WAITING_APPROVAL)
     step = mine.filter(compensates_id=None).select_related("run").first()
     if step is None:
         raise ConflictError("The step waits for this answer no more, or undoes another: reload.")
     version = step.tool_version_id
     schema = pinned.tool_document(version).get("input_schema") if version else None
-    if schema and (wrong := misfit(schema, arguments)):
+    arguments, wrong = hiding.edited(step.run, schema, typed)
+    if wrong:
         raise InvalidInputError(wrong, code="schema", field="arguments")
     digest, terms = keys.arguments_digest(arguments), contract(step.run.contract_version_id)
     root, tool = step.run.root_id or step.run_id, terms.tool(step.tool_name)
@@ -49,3 +50,4 @@ def propose_anew(approval: Any, arguments: Mapping[str, Any]) -> None:
     engine = settings.ENGINE_VERSION
     Run.objects.filter(pk=step.run_id, engine_version__lt=engine).update(engine_version=engine)
     queue_decided([approval.pk])
+    return arguments

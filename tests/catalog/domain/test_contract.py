@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from apps.catalog.domain.contract import CheckContext, compensations, parse
+from apps.catalog.domain.contract_checks import numbers_of
 from apps.kernel.documents import load
 from apps.kernel.patching import patch, scalar
 from tests.factories.catalog import CONTRACT
@@ -159,6 +160,28 @@ def test_names_are_checked_against_what_exists() -> None:
 
     assert len(problems) == 4
     assert all("Did you mean" in p for p in problems if "draft can't rename" not in p)
+
+
+@pytest.mark.parametrize("hidden", ["amount_cents", "AMOUNT_CENTS", "facts.amount_cents", "facts"])
+def test_what_rules_judge_by_as_a_number_cannot_be_hidden(hidden: str) -> None:
+    tool = {"amount": "facts.amount_cents", "facts": {"owner": "string", "amount_cents": "long?"}}
+    known = CheckContext(numbers={"refund": numbers_of(tool), "other": ("facts.email",)})
+    text = CONTRACT.replace("redact: [email]", f"redact: [email, {hidden}]")
+
+    found = parse(text, known).problems
+
+    assert [(p.path, p.severity) for p in found] == [("data.redact[1]", "error")]
+    assert "facts.amount_cents of “refund”" in found[0].message
+    assert found[0].fix
+
+
+def test_a_name_that_cannot_be_looked_for_is_refused_with_an_example() -> None:
+    found = parse(
+        CONTRACT.replace("redact: [email]", 'redact: ["e mail", "a..b", "ok.*.x"]')
+    ).problems
+
+    assert [p.path for p in found] == ["data.redact[0]", "data.redact[1]"]
+    assert all("customer.address.zip" in p.message for p in found)
 
 
 def test_a_warning_does_not_stop_a_contract() -> None:

@@ -1,0 +1,1 @@
+"""What happens around calls: hiding what a contract hides."""

@@ -1,0 +1,119 @@
+"""Hidden values between the database, where they lie sealed, and who works with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from cryptography.fernet import InvalidToken
+
+from apps.kernel import exactjson
+from apps.kernel.statements import execute, fetch
+from apps.kernel.transactions import after_commit, command, participant
+from apps.redaction import adapters
+from apps.redaction.domain.hidden import Hidden
+from apps.redaction.domain.names import names_of
+from apps.redaction.models import HiddenValue
+
+OTHER = "The sealed value of {token} can't be opened: its key is not in {file}, or it was changed."
+EACH = 1000  # values that one transaction seals anew
+
+
+def opened(wanted: Mapping[UUID, Iterable[str]]) -> dict[UUID, Hidden]:
+    """What these runs (roots of branches) hide, with the values that are known. Those without names
+    and without values are left out. One query. Raises ``RedactionKeyError``."""
+    if not wanted:
+        return {}
+    known: dict[UUID, dict[str, str]] = {}
+    for root_id, token, sealed in fetch(
+        "SELECT root_id, token, sealed FROM redaction_hiddenvalue WHERE root_id = ANY(%s)"
+        " ORDER BY id",
+        [list(wanted)],
+    ):
+        known.setdefault(root_id, {})[token] = sealed
+    stated = {root_id: tuple(names) for root_id, names in wanted.items()}
+    needed = {root_id: names for root_id, names in stated.items() if names or root_id in known}
+    if not needed:
+        return {}
+    keys = _keys()
+    return {
+        root_id: Hidden(
+            root_id,
+            names_of(names),
+            keys.join,
+            {t: unsealed(root_id, t, s, keys) for t, s in known.get(root_id, {}).items()},
+        )
+        for root_id, names in needed.items()
+    }
+
+
+@participant
+def keep(some: Iterable[Hidden | None]) -> None:
+    """Keep what was learnt, in the transaction that writes the tokens. Once it has committed it is
+    not written again; one that is rolled back leaves it to the next."""
+    found = [hidden for hidden in some if hidden is not None and hidden.fresh]
+    if not found:
+        return
+    keys = _keys()
+    rows = [
+        (hidden.owner, token, _sealed(hidden.owner, token, value, keys))
+        for hidden in found
+        for token, value in hidden.fresh.items()
+    ]
+    # Two branches of a run may learn the same value at once: the unique constraint keeps one row.
+    execute(
+        "INSERT INTO redaction_hiddenvalue (root_id, token, sealed, created_at)"
+        " SELECT v.root_id, v.token, v.sealed, clock_timestamp()"
+        " FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS v(root_id, token, sealed)"
+        " ON CONFLICT DO NOTHING",
+        [list(column) for column in zip(*rows, strict=True)],
+    )
+    for hidden in found:
+        after_commit(partial(hidden.kept, list(hidden.fresh)))
+
+
+def unsealed(root_id: UUID, token: str, sealed: str, keys: adapters.Keys | None = None) -> Any:
+    """The value behind a token. Raises ``RedactionKeyError``, also where the row is of another."""
+    try:
+        owner, name, value = exactjson.loads((keys or _keys()).ring.decrypt(sealed))
+    except (InvalidToken, ValueError):
+        owner = name = value = None
+    if owner != str(root_id) or name != token:
+        raise adapters.RedactionKeyError(OTHER.format(token=token, file="the file of keys"))
+    return value
+
+
+def reseal() -> int:
+    """Seal every value with the key that seals now; returns how many. Each thousand is a
+    transaction of its own."""
+    last = done = 0
+    while some := _reseal_some(last):
+        last, done = some[-1], done + len(some)
+    return done
+
+
+@command
+def _reseal_some(last: int) -> Sequence[int]:
+    keys, ids = _keys(), []
+    rows = HiddenValue.objects.filter(pk__gt=last).order_by("pk").select_for_update()
+    for row in rows[:EACH]:
+        row.sealed = keys.ring.rotate(row.sealed.encode()).decode()
+        row.save(update_fields=["sealed"])
+        ids.append(row.pk)
+    return ids
+
+
+def _sealed(root_id: UUID, token: str, value: Any, keys: adapters.Keys) -> str:
+    said = exactjson.dumps([str(root_id), token, value])
+    return keys.ring.encrypt(said.encode()).decode()
+
+
+def _keys() -> adapters.Keys:
+    try:
+        return adapters.keys(may_make=False)
+    except adapters.RedactionKeyError:
+        if HiddenValue.objects.exists():
+            raise
+        return adapters.keys(may_make=True)

@@ -1,0 +1,145 @@
+"""Where hidden values lie, and what becomes of them without their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import transaction
+
+from apps.audit.models import Event
+from apps.redaction import adapters, services
+from apps.redaction.domain.hidden import Hidden
+from apps.redaction.models import HiddenValue
+from apps.redaction.services.storing import unsealed
+
+pytestmark = pytest.mark.django_db
+VALUE = {"dob": "1969-07-20"}
+
+
+@pytest.fixture(autouse=True)
+def key_file(settings: Any, tmp_path: Path) -> Path:
+    settings.REDACTION_KEY_FILE = str(tmp_path / "keys" / "redaction.keys")
+    return Path(settings.REDACTION_KEY_FILE)
+
+
+def kept(root: UUID) -> str:
+    """The token of ``VALUE``, kept for this run."""
+    hidden = services.opened({root: ["dob"]})[root]
+    token = hidden.proposed(VALUE)["dob"]
+    with transaction.atomic():
+        services.keep([hidden, None])
+    return str(token)
+
+
+def test_what_is_kept_is_found_again_by_its_run_only(key_file: Path) -> None:
+    mine, other = uuid4(), uuid4()
+    token = kept(mine)
+
+    found = services.opened({mine: ["dob"], other: ["dob"]})
+
+    assert found[mine].real({"dob": token}) == VALUE
+    with pytest.raises(ValueError, match="doesn't know"):
+        found[other].real({"dob": token})
+    assert key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_equal_values_of_different_runs_have_equal_tokens() -> None:
+    assert kept(uuid4()) == kept(uuid4())
+
+
+def test_the_table_holds_no_value() -> None:
+    kept(uuid4())
+
+    assert "1969" not in str(list(HiddenValue.objects.values()))
+
+
+def test_runs_that_hide_nothing_cost_no_query(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert services.opened({}) == {}
+
+
+def test_what_a_root_hid_is_known_to_a_branch_whose_contract_hides_nothing() -> None:
+    root = uuid4()
+    token = kept(root)
+
+    assert services.opened({root: []})[root].real(token) == VALUE["dob"]
+    assert services.opened({uuid4(): []}) == {}
+
+
+def test_what_was_rolled_back_is_kept_by_the_next_transaction(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    root = uuid4()
+    hidden = services.opened({root: ["dob"]})[root]
+    hidden.learn(VALUE)
+    with transaction.atomic():
+        services.keep([hidden])
+        transaction.set_rollback(True)
+    assert HiddenValue.objects.count() == 0
+
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        services.keep([hidden])
+
+    assert HiddenValue.objects.count() == 1
+    assert hidden.fresh == {}
+
+
+def test_without_its_file_nothing_is_opened_and_no_other_is_made(key_file: Path) -> None:
+    root = uuid4()
+    kept(root)
+    key_file.unlink()
+
+    with pytest.raises(adapters.RedactionKeyError, match="is not there, though values are"):
+        services.opened({root: ["dob"]})
+    assert not key_file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "join x\nseal y\n", "join\n", "seal only\n"])
+def test_a_file_that_holds_no_keys_is_said(key_file: Path, text: str) -> None:
+    key_file.parent.mkdir()
+    key_file.write_text(text)
+
+    with pytest.raises(adapters.RedactionKeyError, match="holds no keys"):
+        services.opened({uuid4(): ["dob"]})
+
+
+def test_a_row_that_was_moved_to_another_run_or_token_is_refused() -> None:
+    mine, other = uuid4(), uuid4()
+    token = kept(mine)
+    row = HiddenValue.objects.get()
+
+    for owner, name in [(other, token), (mine, f"⟦dob:{'0' * 32}⟧")]:
+        with pytest.raises(adapters.RedactionKeyError, match="can't be opened"):
+            unsealed(owner, name, row.sealed)
+    with pytest.raises(adapters.RedactionKeyError, match="can't be opened"):
+        unsealed(mine, token, row.sealed[:-4])
+
+
+def test_a_new_key_seals_what_is_kept_anew_and_tokens_stay(key_file: Path) -> None:
+    root = uuid4()
+    token = kept(root)
+    before = HiddenValue.objects.get().sealed
+    first = key_file.read_text().splitlines()
+
+    call_command("redaction_keys", "rotate")
+
+    after = HiddenValue.objects.get().sealed
+    assert after != before
+    lines = key_file.read_text().splitlines()
+    key_file.write_text("\n".join([lines[0], lines[2]]))  # the old one may go now
+    assert unsealed(root, token, after) == VALUE["dob"]
+    assert services.opened({root: ["dob"]})[root].proposed(VALUE)["dob"] == token
+    assert lines[:2] == first
+    assert Event.objects.get(kind="redaction_key.rotated").payload["values"] == 1
+
+
+def test_a_hidden_object_has_no_key_or_value_in_what_it_looks_like() -> None:
+    hidden = services.opened({uuid4(): ["dob"]}).popitem()[1]
+    hidden.learn(VALUE)
+
+    assert isinstance(hidden, Hidden)
+    assert "1969" not in repr(hidden)
