@@ -22,6 +22,7 @@ import base64
 import hashlib
 import json
 import sys
+from datetime import datetime
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -36,6 +37,8 @@ MOST_TOLD = 20
 EVENT = {"": (b"tower.audit.v1", "event"), "texts": (b"tower.audit.texts.v1", "texts")}
 CHECKPOINT = b"tower.audit.checkpoint.v1\x00"
 DECISION = b"tower.decision.v1\x00"
+GRANT = b"tower.grant.v1\x00"
+GRANTED = ("grant proposal", "grant", "grant use")
 BINDING, SHOWN = b"tower.approval.v1\x00", b"tower.shown.v1\x00"
 QUESTION = ("approval_id", "decision_id", "run_id", "step_id", "digest", "contract", "policy")
 OK, CONTRADICTED, UNREADABLE, SHORT = range(4)
@@ -197,6 +200,7 @@ class Verifier:
         self.counts = {"event": 0, "checkpoint": 0, "approval": 0}
         self.decided = {}  # approvals that events say were answered
         self.approvals = {}
+        self.uses = {}  # of grants, by grant and number
         self.problems = []
         self.end = None
 
@@ -286,6 +290,10 @@ class Verifier:
     def take_approval(self, value):
         name = value["id"]
         self.approvals[name] = value["state"]
+        if value.get("grant"):
+            for problem in self.of_use(name, value, value["grant"]):
+                self.wrong(f"approval {name}: {problem}")
+            return
         signed = value["decision"]
         if not self.is_signed(DECISION, signed["signed"], signed["key"], signed["signature"]):
             self.wrong(f"the answer of approval {name} isn't signed by a key that counts")
@@ -306,6 +314,38 @@ class Verifier:
         if sha256(SHOWN, value["shown"]) != decision["shown_sha256"]:
             yield "what people were shown isn't what was signed"
         yield from self.of_votes(value["votes"], decision)
+
+    def of_use(self, name, value, grant):
+        """A request that a grant answered: two people signed the grant, the tower its use."""
+        texts = []
+        for signed in (grant["proposal"], grant["confirmation"], value["decision"]):
+            if not self.is_signed(GRANT, signed["signed"], signed["key"], signed["signature"]):
+                yield "the grant that covers it, or its use, isn't signed by a key that counts"
+                return
+            texts.append(read_json(signed["signed"]))
+        yield from self.of_grant(grant, texts)
+        use, bounds = texts[-1], read_json(grant["bounds"])
+        if use["confirmation"] != grant["confirmation"]["signature"] or use["approval_id"] != name:
+            yield "the use is one of another grant, or of another request"
+        if sha256(BINDING, value["binding"]) != use["digest"]:
+            yield "what it is bound to isn't what was signed"
+        if sha256(SHOWN, value["shown"]) != use["shown_sha256"]:
+            yield "what the request said isn't what was signed"
+        if use["number"] > bounds["count"] or at(use["at"]) > at(texts[1]["ends_at"]):
+            yield "the grant was used beyond its count or its end"
+        if self.uses.setdefault((use["grant_id"], use["number"]), name) != name:
+            yield "the same use of its grant answered another request"
+
+    def of_grant(self, grant, texts):
+        proposal, confirmation, use = texts
+        if {one["grant"] for one in texts} != {sha256(GRANT, grant["bounds"])}:
+            yield "the bounds of the grant aren't those that were signed"
+        if (proposal["what"], confirmation["what"], use["what"]) != GRANTED:
+            yield "what was signed is no grant"
+        if confirmation["proposal"] != f"{proposal['user']}:{grant['proposal']['signature']}":
+            yield "what was confirmed is another proposal"
+        if confirmation["user"] == proposal["user"]:
+            yield "one person gave the grant"
 
     def of_votes(self, votes, decision):
         yes, names = 0, []
@@ -436,6 +476,11 @@ def canonical(payload):
 
 def sha256(purpose, text):
     return hashlib.sha256(purpose + text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def at(text):
+    """A moment, as it was signed."""
+    return datetime.fromisoformat(text)
 
 
 def read_marks(path):

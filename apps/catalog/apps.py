@@ -11,7 +11,7 @@ from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
 from apps.audit.registry import add_duties, add_guards, add_streams
 from apps.documents.selectors import declare
-from apps.oversight.registry import add_parties
+from apps.oversight.registry import add_grant_bars, add_parties
 
 WATCHING = Duty(
     "watched_servers",
@@ -51,3 +51,4 @@ class CatalogConfig(AppConfig):
         add_entries(*PAGES)
         add_jobs("apps.catalog.selectors.entries.jobs_for_tokens")
         add_parties("apps.catalog.selectors.contracts.contract_author")
+        add_grant_bars("apps.catalog.selectors.contracts.critical_job")

@@ -47,6 +47,7 @@ from apps.outcomes.selectors.outcomes import RunsInScope
 from apps.oversight.domain.editing import changed_names
 from apps.oversight.models import Approval, Edit, Reversal, Vote
 from apps.oversight.selectors import DECIDED, GIVEN
+from apps.oversight.selectors.grants import asked_of_people
 from apps.policy.models import Decision, PolicyDraft, PolicyVersion
 from apps.runs.models import Run, Step
 
@@ -57,7 +58,7 @@ MOST_EDITS = 5_000  # that are looked into, the latest of each call first
 
 def human(scope: RunsInScope) -> Human:
     """Questions that the cohort's runs asked people, and how these answered."""
-    asked = Approval.objects.filter(
+    asked = asked_of_people().filter(
         created_at__gte=scope.since, run_id__in=scope.runs().values("id")
     )
     waited = Extract(

@@ -37,11 +37,22 @@ DUTIES = (
         "nobody is called about questions that wait",
         "apps.oversight.services.escalate_due",
     ),
+    Duty(
+        "grants",
+        "grants whose time is over stand among those that count, though they cover nothing",
+        "apps.oversight.services.end_grants_due",
+        aside="apps.oversight.services.UNENDABLE_GRANTS",
+    ),
 )
 
 # What was asked stays as it was asked; its signature covers the rest (decision 0049).
 ASKED = ("id", "run_id", "step_id", "decision_id", "digest", "binding", "sentence", "arguments")
 TERMS = ("undo_s", "reasons")
+# A grant is confirmed once and ended once; what was proposed, and each use, stays.
+GRANT_CHANGES = (
+    *("used", "state", "confirmed_by_id", "confirmed_at", "confirm_reason", "signature", "key_id"),
+    *("ends_at", "ended_by_id", "ended_at", "ended_why"),
+)
 GUARDS = (
     Guard("approvals_approval", fixed=(*ASKED, *TERMS, "created_at")),
     Guard("approvals_vote", deletes=True),  # one that nobody signed, while its question is open
@@ -51,6 +62,8 @@ GUARDS = (
     Guard("approvals_table", fixed=("id", "user_id", "opened_at")),
     Guard("approvals_tablerow", changes=("result", "words")),
     Guard("approvals_delegation", changes=("over_at",)),
+    Guard("approvals_grant", changes=GRANT_CHANGES),
+    Guard("approvals_grantuse"),
     Guard("approvals_absence", changes=("ended_at", "ended_by_id")),
 )
 
@@ -66,7 +79,7 @@ PERMISSIONS = (
     Permission("absences.set", frozenset({Role.OPERATOR, Role.PRODUCT_MANAGER, Role.ADMIN})),
     Permission("absences.manage", frozenset({Role.ADMIN})),
 )
-STREAMS = (Stream("approvals", "approvals.view", kinds=("approval", "absence")),)
+STREAMS = (Stream("approvals", "approvals.view", kinds=("approval", "absence", "grant")),)
 PAGES = (
     NavigationEntry(
         "Approvals",

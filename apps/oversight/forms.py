@@ -13,8 +13,10 @@ from django import forms
 
 from apps.accounts.models import User
 from apps.kernel.moments import moment
-from apps.oversight.domain import snoozing, sorting, storms
+from apps.oversight.domain import grant_typing, snoozing, sorting, storms
 from apps.oversight.domain.away import REASON_MOST as AWAY_REASON_MOST
+from apps.oversight.domain.grant_typing import takes_for
+from apps.oversight.domain.grants import MOST_HOURS, MOST_USES, CoverableCall
 from apps.oversight.domain.ladder import NOTE_MOST
 from apps.oversight.domain.reading import PARTS
 from apps.oversight.domain.rules import REASON_MOST
@@ -29,6 +31,9 @@ TABS = (
 )
 CONFIRM_MOST = 100
 MOMENT = forms.TextInput(attrs={"type": "datetime-local", "class": "input"})
+PLAIN = forms.TextInput(attrs={"class": "input", "inputmode": "decimal"})
+NUMBER = forms.NumberInput(attrs={"class": "input"})
+LINES = forms.Textarea(attrs={"class": "input", "rows": 1})
 PASSKEY_MOST = 20_000  # what a browser makes of a device's answer is a tenth of it
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -77,6 +82,76 @@ class RowsForm(forms.Form):
 class AnswerTableForm(RowsForm):
     answer = forms.ChoiceField(choices=[("approve", "approve"), ("reject", "reject")])
     reason = forms.CharField(required=False, max_length=REASON_MOST, strip=True)
+
+
+class GrantForm(forms.Form):
+    """The bounds of a grant: of each field of the call, then amount, count, hours and why; those of
+    the fields are ``bounds`` of the cleaned data."""
+
+    limit = forms.CharField(max_length=20, label="Amount at most", widget=PLAIN)
+    count = forms.IntegerField(
+        min_value=1, max_value=MOST_USES, label="How often", initial=10, widget=NUMBER
+    )
+    hours = forms.IntegerField(
+        min_value=1, max_value=MOST_HOURS, label="For how many hours", initial=4, widget=NUMBER
+    )
+    reason = forms.CharField(
+        max_length=REASON_MOST,
+        label="Why",
+        help_text="Who confirms it reads this, and so does whoever looks at a use of it.",
+        widget=forms.Textarea(attrs={"rows": 2, "class": "input", "maxlength": REASON_MOST}),
+    )
+
+    def __init__(self, data: Any = None, *, approval: Any) -> None:
+        cents = abs(approval.amount_cents or 0)
+        super().__init__(data, initial={"limit": f"{cents // 100}.{cents % 100:02}"})
+        self.values = sorted(CoverableCall.of(approval).fields.items())
+        for n, (name, value) in enumerate(self.values):
+            choices = [(takes, grant_typing.CHOICES[takes]) for takes in takes_for(value)]
+            self.fields[f"takes_{n}"] = forms.ChoiceField(choices=choices, label=name)
+            self.fields[f"values_{n}"] = forms.CharField(
+                required=False, max_length=10_000, strip=True, label=f"{name}: which", widget=LINES
+            )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The fields of the call: what it is in the request, and the inputs that bound it."""
+        return [
+            {
+                "name": name,
+                "value": grant_typing.value_words(value),
+                "takes": self[f"takes_{n}"],
+                "values": self[f"values_{n}"],
+                "is_open": len(takes_for(value)) > 1,
+            }
+            for n, (name, value) in enumerate(self.values)
+        ]
+
+    def clean_limit(self) -> int:
+        try:
+            return grant_typing.cents(str(self.cleaned_data["limit"]))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any]:
+        given, bounds = self.cleaned_data, []
+        for n, (name, value) in enumerate(self.values):
+            takes, text = given.get(f"takes_{n}"), given.get(f"values_{n}")
+            if takes is None or text is None:
+                continue
+            try:
+                bounds.append(grant_typing.typed(name, value, takes, text))
+            except ValueError as error:
+                self.add_error(f"values_{n}", str(error))
+        return {**given, "bounds": bounds}
+
+
+class ConfirmGrantForm(forms.Form):
+    digest = forms.RegexField(r"^[0-9a-f]{64}$")
+    reason = forms.CharField(max_length=REASON_MOST, strip=True)
+
+
+class EndGrantForm(forms.Form):
+    reason = forms.CharField(max_length=REASON_MOST, strip=True)
 
 
 class ClaimForm(forms.Form):

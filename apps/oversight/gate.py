@@ -6,6 +6,9 @@ serve twice; one that is void, expired or was given for other arguments counts a
 that was given while other things were unknown, for other rules or another amount: people answered
 another question then.
 
+What is held may be covered by a grant that two people gave before: then its question is answered as
+soon as it is asked, and the answer is used up like any other.
+
 A call that a person edited is always put to a person, as what it is now: also one that policy
 permits, and one that policy denies. That one nobody can approve; it can be edited or rejected.
 """
@@ -106,6 +109,9 @@ def gate_batch(asks: Sequence[GateRequest]) -> list[GateDecision]:
     held = [(a, d) for a, d, answer in decided if answer == "hold" and a.step_id not in later]
     questions = [_question(a, d, again.get(a.step_id)) for a, d in held]
     opened = dict(zip((a.step_id for a, _ in held), services.request_batch(questions), strict=True))
+    # What people were asked about before, they answer themselves.
+    fresh = {opened[a.step_id]: a.request.tool for a, _ in held if a.approval_id is None}
+    services.cover(fresh)
     return [
         GateDecision(
             answer=answer,

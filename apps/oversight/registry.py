@@ -13,10 +13,12 @@ Parties = Callable[[Any], Mapping[str, str]]  # of an approval: user name → wh
 Outcomes = Callable[[Collection[UUID]], Mapping[UUID, str]]  # of steps: a state's name
 # Of an approval and what was edited: the arguments as they are kept.
 Proposer = Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
+GrantBar = Callable[[Any], str]  # of an approval
 
 _sources: dict[str, None] = {}
 _proposers: dict[str, None] = {}
 _outcomes: dict[str, None] = {}
+_bars: dict[str, None] = {}
 
 
 def propose_edits_by(path: str) -> None:
@@ -64,3 +66,18 @@ def outcomes_of(step_ids: Collection[UUID]) -> dict[UUID, str]:
         source: Outcomes = import_string(path)
         found |= source(step_ids)
     return found
+
+
+def add_grant_bars(*paths: str) -> None:
+    """Ask these functions, given by dotted path, why no grant may answer an approval: a sentence,
+    or nothing."""
+    _bars.update(dict.fromkeys(paths))
+
+
+def why_never_granted(approval: Any) -> str:
+    """Why a person has to answer it, as far as any app knows; nothing if a grant may."""
+    for path in _bars:
+        bar: GrantBar = import_string(path)
+        if why := bar(approval):
+            return why
+    return ""

@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings as product
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,10 @@ from apps.audit.services import bundling, checkpointing, seal, signing
 from apps.kernel.canonical import canonical_bytes
 from apps.oversight import services as oversight
 from apps.oversight.models import Approval, Vote
+from tests.factories.accounts import UserFactory
 from tests.factories.approvals import ApprovalFactory
+from tests.factories.grants import coverable
+from tests.factories.grants import given as grant_given
 from tests.tampering import past_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -366,6 +370,35 @@ def test_an_answer_that_was_forged_in_the_database_is_named(place: Path, people:
 
     assert code == CONTRADICTED
     assert f"the answer of approval {approval.pk} isn't signed by a key that counts" in said
+
+
+def test_a_use_of_a_grant_is_proved_by_two_people_and_any_change_is_named(place: Path) -> None:
+    first, second = UserFactory.create_batch(2, role="operator")
+    grant_given(coverable("S"), first, second, opened={"arguments.reservation_id": ("any", "")})
+    asked = coverable("Q")
+    with transaction.atomic():
+        oversight.cover({asked.pk: asked.tool_name})
+    seal()
+    checkpointing.checkpoint()
+    whole = [json.loads(x) for x in bundling.Bundle(0, IDA).lines()]
+    code, said = judged(whole, place)
+    assert code == OK, said
+
+    for change in CHANGES_OF_A_USE:
+        altered = json.loads(json.dumps(whole))
+        change(of(altered, "approval")[0])
+        code, said = judged(altered, place)
+        assert code == CONTRADICTED, said
+        assert f"approval {asked.pk}" in said
+
+
+CHANGES_OF_A_USE: list[Callable[[dict[str, Any]], None]] = [
+    lambda v: v["grant"].update(bounds=v["grant"]["bounds"].replace("10000", "90000")),
+    lambda v: v["grant"]["confirmation"].update(v["grant"]["proposal"]),
+    lambda v: v["decision"].update(signature=v["grant"]["confirmation"]["signature"]),
+    lambda v: v.update(binding=v["binding"].replace("bags", "sacks")),
+    lambda v: v.update(shown=v["shown"].replace("bags", "sacks")),
+]
 
 
 def test_people_take_it_away_from_the_page_and_that_is_an_event(

@@ -165,6 +165,7 @@ def test_a_right_text_has_no_problems() -> None:
         ('@risk("3")', '@risk("9")', '@risk("9")', "9"),
         ('"operator") @votes', '"boss") @votes', '@require_approval("boss', "boss"),
         ('@votes("2")', '@passkey("no")', "@passkey", "“no”"),
+        ('@votes("2")', '@grants("seldom")', "@grants", "“seldom”"),
         ('@id("listed")', '@id("listed") @passkey("required")', "@passkey", "means nothing"),
         ('@reason("No clear yes")', "", '@id("unconfirmed")', "no reason"),
         ('@id("listed")', '@id("large")', '@id("large") @require', "already called"),

@@ -39,6 +39,7 @@ def judged(rules: str, limits: dict[str, int] = LIMITS) -> dict[str, Any]:
         "votes": verdict.votes,
         "risk": verdict.risk,
         "passkey": last.get("passkey", False),
+        "grants": last.get("grants", ""),
     }
 
 
@@ -49,6 +50,7 @@ CHANGED: dict[str, tuple[str | None, Any]] = {
     "votes": ("3", 3),
     "risk": ("4", 4),
     "passkey": ("required", True),
+    "grants": ("never", "never"),
 }
 
 

@@ -54,6 +54,12 @@ def contract_author(approval: Any) -> dict[str, str]:
     return dict.fromkeys(names, "wrote this version of the contract")
 
 
+def critical_job(approval: Any) -> str:
+    """Why no grant may answer an approval whose job is critical; nothing for any other's."""
+    jobs = Job.objects.filter(slug=approval.job_slug, criticality="critical")
+    return "its job is critical" if jobs.exists() else ""
+
+
 def targets(slugs: Collection[str]) -> dict[str, float]:
     """The success share that each of these jobs promises now; jobs without a contract promise
     none."""

@@ -14,6 +14,7 @@ from apps.catalog.models import AgentVersion, ContractVersion, Job, ToolVersion
 from apps.kernel.canonical import digest
 from apps.kernel.errors import ConflictError
 from apps.kernel.transactions import participant
+from apps.oversight import services as approvals
 
 
 def contract_digest(document: dict[str, Any]) -> str:
@@ -83,6 +84,7 @@ def publish_version(
         approver_id=approver_id,
     )
     job.current_number = number
+    approvals.void_for_job(job.slug)
     record(
         kind="contract.published",
         actor=actor,

@@ -28,6 +28,7 @@ from apps.ops.selectors import health, probes
 from apps.ops.selectors.health import LaneHealth, Overview, Trouble, WorkerHealth
 from apps.oversight import adapters as keys
 from apps.oversight import selectors as approvals
+from apps.oversight.selectors import grants
 
 logger = logging.getLogger(__name__)
 TOLD_FOR = timedelta(days=1)
@@ -279,6 +280,23 @@ def _unsigned(seen: Overview) -> Iterator[Trouble]:
     )
 
 
+def _forged_grants(seen: Overview) -> Iterator[Trouble]:
+    """Grants that nobody signed as they stood: they would have let requests through."""
+    refused = grants.refused_lately()
+    if not refused:
+        return
+    times = "A grant was" if len(refused) == 1 else f"{len(refused)} grants were"
+    said = "; ".join(f"{row.tool_name} ({row.pk}): {row.ended_why}" for row in refused[:3])
+    yield Trouble(
+        "signature",
+        f"{times} refused in the last 24 h: what is stored was not signed as it stands",
+        "It covers nothing any more, and people are asked. Find out who can write to the database,"
+        " and whether every machine has the same key ring.",
+        said,
+        is_grave=False,
+    )
+
+
 def _foreign_jobs(seen: Overview) -> Iterator[Trouble]:
     """Somebody who can write to Redis put something into a queue that workers were to run."""
     since = database_now() - TOLD_FOR
@@ -346,6 +364,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _leases,
     _late,
     _unsigned,
+    _forged_grants,
     _foreign_jobs,
     _misused_tokens,
     _keys,

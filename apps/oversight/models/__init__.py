@@ -1,7 +1,8 @@
-"""Questions to people, their answers, and who passes them on."""
+"""Questions to people, their answers, grants, and who passes them on."""
 
 from __future__ import annotations
 
+from apps.oversight.models.grants import Grant, GrantUse
 from apps.oversight.models.passing import Absence, Delegation, Snooze
 from apps.oversight.models.questions import (
     CALL,
@@ -30,6 +31,8 @@ __all__ = [
     "Delegation",
     "Edit",
     "Escalation",
+    "Grant",
+    "GrantUse",
     "Reading",
     "Reversal",
     "Snooze",

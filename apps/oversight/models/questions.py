@@ -189,6 +189,12 @@ class Approval(models.Model):
         return passkey.is_wanted(self.rules)
 
     @property
+    def is_by_grant(self) -> bool:
+        """Whether a grant answered it, and no person."""
+        given = {self.State.GRANTED, self.State.APPROVED}
+        return self.state in given and self.decided_by_id is None
+
+    @property
     def until(self) -> datetime:
         """The last moment at which an answer counts."""
         return self.ends_at or self.expires_at
@@ -261,8 +267,8 @@ class Reversal(AppendOnly):
     approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="reversals")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(db_default=Now())
-    decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    decided_by = models.ForeignKey(  # nobody, where a grant had answered
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     decided_at = models.DateTimeField()
     reason = models.TextField(blank=True)

@@ -26,6 +26,7 @@ from apps.oversight.models import Approval, Escalation, Reversal, Vote
 from apps.oversight.selectors.away import called_roles, roster_for
 from apps.oversight.selectors.cooling import add_rejections
 from apps.oversight.selectors.delegating import delegations_of, is_delegated_to
+from apps.oversight.selectors.grants import waiting as waiting_grants
 from apps.oversight.selectors.snoozing import came_back, is_snoozed, next_to_wake
 
 PAGE = 50
@@ -110,11 +111,14 @@ def asked_by_roles() -> list[Asked]:
             " count(*) FILTER (WHERE state = 'pending'),"
             " coalesce(extract(epoch FROM clock_timestamp() - min(created_at)"
             "  FILTER (WHERE state = 'pending')), 0)::float8,"
-            " count(*) FILTER (WHERE state IN ('granted', 'approved', 'rejected')),"
+            " count(*) FILTER (WHERE state IN ('granted', 'approved', 'rejected')"
+            "  AND is_by_person),"
             " array_agg(DISTINCT job_slug::text)"
-            " FROM (SELECT roles, state, created_at, job_slug FROM approvals_approval"
+            " FROM (SELECT roles, state, created_at, job_slug, decided_by_id IS NOT NULL"
+            "  AS is_by_person FROM approvals_approval"
             "  WHERE state = 'pending'"
-            " UNION ALL SELECT roles, state, created_at, job_slug FROM approvals_approval"
+            " UNION ALL SELECT roles, state, created_at, job_slug, decided_by_id IS NOT NULL"
+            "  FROM approvals_approval"
             "  WHERE decided_at > clock_timestamp() - interval '1 hour'"
             "  AND state <> 'pending') found GROUP BY 1"
         )
@@ -200,6 +204,7 @@ def counts(user: User, filters: Filters) -> dict[str, Any]:
         "called": found["called"],
         "delegated": found["delegated"],
         "away": now.shown(),
+        "grants": waiting_grants().count(),
         "by_risk": [(n, found[f"risk{n}"]) for n in (4, 3, 2, 1) if found[f"risk{n}"]],
     }
 
@@ -429,8 +434,8 @@ def pace_of(user: User) -> Pace:
 
 def last_decision() -> Approval | None:
     """The latest decision of anybody."""
-    rows = Approval.objects.filter(state__in=DECIDED).select_related("decided_by")
-    return rows.order_by("-decided_at").first()
+    rows = Approval.objects.filter(state__in=DECIDED, decided_by__isnull=False)
+    return rows.select_related("decided_by").order_by("-decided_at").first()
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,12 @@ def _same(approval: Approval, effect: FoundBy) -> Q:
 def similar_to(approval: Approval, *, but: Collection[UUID] = ()) -> Sequence[Approval]:
     """The past decisions that are most like this one (``domain.similarity``), of the latest about
     its tool and about its customer; ``but`` are shown elsewhere."""
+    # Of people: what a grant answered nobody looked at.
     rows = Approval.objects.filter(
-        tool_name=approval.tool_name, domain_slug=approval.domain_slug, state__in=SETTLED
+        tool_name=approval.tool_name,
+        domain_slug=approval.domain_slug,
+        state__in=SETTLED,
+        decided_by__isnull=False,
     )
     latest = _traits(rows, LATEST)
     if approval.customer:

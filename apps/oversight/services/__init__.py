@@ -18,6 +18,7 @@ from apps.oversight.services.asking import (
 )
 from apps.oversight.services.away import end_absence, set_absence
 from apps.oversight.services.claiming import claim, release
+from apps.oversight.services.covering import cover
 from apps.oversight.services.deciding import PageAnswer, challenge_of, decide
 from apps.oversight.services.delegating import delegate, give_back
 from apps.oversight.services.editing import edit
@@ -25,10 +26,21 @@ from apps.oversight.services.ending import (
     UNENDABLE,
     expire_due,
     void_after_restore,
+    void_for_job,
     void_for_run,
     void_for_tool,
 )
 from apps.oversight.services.escalating import escalate, escalate_due
+from apps.oversight.services.granting import (
+    UNENDABLE_GRANTS,
+    GrantPlan,
+    confirm_grant,
+    decline_grant,
+    end_grants_due,
+    propose_grant,
+    revoke_grant,
+    why_no_grant,
+)
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import Seal, is_signed, seal_of, votes_that_count
 from apps.oversight.services.reading import open_sheet, read_of, see
@@ -39,24 +51,30 @@ from apps.oversight.services.undoing import UNRELEASED, release_due, undo
 
 __all__ = [
     "UNENDABLE",
+    "UNENDABLE_GRANTS",
     "UNRELEASED",
     "ApprovalRequest",
     "Asker",
+    "GrantPlan",
     "PageAnswer",
     "Seal",
     "Used",
     "bindings_of",
     "challenge_of",
     "claim",
+    "confirm_grant",
     "consume",
     "consume_batch",
+    "cover",
     "decide",
     "decided_among",
+    "decline_grant",
     "delegate",
     "edit",
     "edited_from",
     "edits_told",
     "end_absence",
+    "end_grants_due",
     "escalate",
     "escalate_due",
     "expire_due",
@@ -66,10 +84,12 @@ __all__ = [
     "look_again",
     "open_sheet",
     "parties_for",
+    "propose_grant",
     "read_of",
     "release",
     "release_due",
     "request_batch",
+    "revoke_grant",
     "seal_of",
     "see",
     "set_absence",
@@ -78,8 +98,10 @@ __all__ = [
     "undo",
     "use_batch",
     "void_after_restore",
+    "void_for_job",
     "void_for_run",
     "void_for_tool",
     "votes_that_count",
     "wake",
+    "why_no_grant",
 ]

@@ -22,6 +22,7 @@ from apps.oversight.domain.binding import binding_digest
 from apps.oversight.domain.cooling import votes_wanted
 from apps.oversight.models import Approval, Vote
 from apps.oversight.selectors.cooling import rejected_lately
+from apps.oversight.services.covering import uses_that_count
 from apps.oversight.services.parties import barred
 from apps.oversight.services.passkeys import without_passkey
 from apps.oversight.services.proving import why_not_proved
@@ -153,15 +154,16 @@ def use_batch(
         )
         for row in held
     }
-    agreed = {
-        row.pk: _agreed(row, cast[row.pk], wanted[row.pk]) for row in held if row.pk not in refused
-    }
+    left = [row for row in held if row.pk not in refused]
+    granted = uses_that_count([r for r in left if r.is_by_grant and wanted[r.pk] == 1])
+    agreed = {r.pk: _agreed(r, cast[r.pk], wanted[r.pk]) for r in left if not r.is_by_grant}
     enough = [
         pk
         for pk, voters in agreed.items()
         if rules.is_enough((v.user_id for v in voters), wanted=(wanted[pk],))
     ]
-    used = {pk: sorted({v.user.role for v in agreed[pk]}) for pk in _use_up(enough)}
+    roles = granted | {pk: sorted({v.user.role for v in agreed[pk]}) for pk in enough}
+    used = {pk: roles[pk] for pk in _use_up([*roles])}
     audit.record_many([fact("consumed", row, GATE) for row in held if row.pk in used])
     return Used(used, {row.pk: why for row, why in unread})
 

@@ -13,8 +13,9 @@ from apps.audit.selectors import Stored
 from apps.kernel.canonical import canonical_bytes
 from apps.oversight import adapters
 from apps.oversight.domain.signed import SHOWN
-from apps.oversight.models import Approval, Vote
-from apps.oversight.services import proving
+from apps.oversight.models import Approval, GrantUse, Vote
+from apps.oversight.selectors.grants import uses_of
+from apps.oversight.services import grant_seals, proving
 
 ANSWERED = ("approval.approved", "approval.rejected")
 Entry = tuple[str, dict[str, Any]]
@@ -35,8 +36,32 @@ def answers(events: Sequence[Stored]) -> Iterator[Entry]:
     votes: dict[Any, list[Vote]] = {}
     for vote in Vote.objects.filter(approval__in=rows).select_related("user").order_by("at"):
         votes.setdefault(vote.approval_id, []).append(vote)
+    uses = uses_of([row.pk for row in rows if row.decided_by_id is None])
     for row in rows.order_by("pk"):
-        yield "approval", _answer(row, votes.get(row.pk, []))
+        told = _answer(row, votes.get(row.pk, []))
+        yield "approval", told | (_by_grant(row, uses[row.pk]) if row.pk in uses else {})
+
+
+def _by_grant(row: Approval, use: GrantUse) -> dict[str, Any]:
+    """What proves the answer that a grant gave: the grant, signed by two people, and its use."""
+    grant = use.grant
+    signed = {"signature": row.signature, "key": row.key_id}
+    return {
+        "decision": signed | {"signed": _text(lambda: grant_seals.signed_by_use(row, use))},
+        "grant": {
+            "bounds": _text(lambda: dict(grant.bounds)),
+            "proposal": {
+                "signed": _text(lambda: grant_seals.signed_by_proposal(grant)),
+                "signature": grant.proposal_signature,
+                "key": grant.proposal_key,
+            },
+            "confirmation": {
+                "signed": _text(lambda: grant_seals.signed_by_confirmation(grant)),
+                "signature": grant.signature,
+                "key": grant.key_id,
+            },
+        },
+    }
 
 
 def _answer(row: Approval, votes: Sequence[Vote]) -> dict[str, Any]:
@@ -63,5 +88,5 @@ def _text(make: Callable[[], Mapping[str, Any]]) -> str:
     """The canonical text; empty for what can't have been signed, which then doesn't fit."""
     try:
         return canonical_bytes(make()).decode()
-    except CanonicalizationError:
+    except (CanonicalizationError, ValueError, TypeError):
         return ""

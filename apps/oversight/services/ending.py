@@ -13,6 +13,7 @@ from apps.kernel.apart import Aside, deal
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, participant
 from apps.oversight.models import Approval
+from apps.oversight.services.granting import void_grants
 from apps.oversight.services.rows import (
     LIVE,
     UNUSED,
@@ -25,6 +26,8 @@ from apps.oversight.services.rows import (
 from apps.oversight.services.turns import give_back_turns
 
 UNENDABLE = Aside("question")
+ANOTHER_TOOL = "The tool was published anew."
+ANOTHER_CONTRACT = "The contract was published anew."
 
 
 def expire_due(limit: int = 500) -> int:
@@ -79,5 +82,12 @@ def void_after_restore() -> int:
 @participant
 def void_for_tool(domain_slug: str, tool_name: str) -> int:
     """Take back the questions about a tool that isn't what they were asked about, and answers that
-    nobody used yet. The steps are judged anew, and their people asked again."""
+    nobody used yet. The steps are judged anew, and their people asked again. Grants for it end."""
+    void_grants(ANOTHER_TOOL, domain_slug=domain_slug, tool_name=tool_name)
     return make_void(Approval.objects.filter(LIVE, domain_slug=domain_slug, tool_name=tool_name))
+
+
+@participant
+def void_for_job(job_slug: str) -> int:
+    """End the grants of a job whose contract is published anew."""
+    return void_grants(ANOTHER_CONTRACT, job_slug=job_slug)

@@ -10,9 +10,7 @@ from rfc8785 import CanonicalizationError
 
 from apps.oversight import adapters
 from apps.oversight.domain.signed import (
-    SHOWN,
     SignedDecision,
-    SignedQuestion,
     SignedVote,
     decision_payload,
     first_payload,
@@ -21,7 +19,9 @@ from apps.oversight.domain.signed import (
     why_vote_not_signed,
 )
 from apps.oversight.models import Approval, Vote
-from apps.oversight.services.rows import LIVE, State
+from apps.oversight.selectors.grants import use_of
+from apps.oversight.services.grant_seals import why_not_a_use
+from apps.oversight.services.rows import LIVE, State, asked_of
 
 
 class Seal(StrEnum):
@@ -34,21 +34,6 @@ class Seal(StrEnum):
     UNKNOWN_KEY = "unknown_key"  # signed with a key that the ring here doesn't know
     REVOKED_KEY = "revoked_key"
     UNREAD = "unread"  # the ring can't be read here, so nobody knows
-
-
-def asked_of(approval: Approval) -> SignedQuestion:
-    """The stored question as signatures cover it."""
-    return SignedQuestion(
-        approval_id=str(approval.pk),
-        decision_id=str(approval.decision_id),
-        run_id=str(approval.run_id),
-        step_id=str(approval.step_id),
-        digest=approval.digest,
-        contract=f"{approval.job_slug}@{approval.contract_number}",
-        policy=str(approval.bound_to.get("policy_digest", "")),
-        votes_required=approval.votes_required,
-        shown={column: getattr(approval, column) for column in SHOWN},
-    )
 
 
 def sign_vote(approval: Approval, vote: SignedVote) -> tuple[str, str]:
@@ -161,7 +146,8 @@ def is_signed(approval: Approval) -> bool:
 def _why_not_signed(approval: Approval, votes: Sequence[Vote]) -> str:
     decision = _decision_of(approval)
     if decision is None:
-        return "Nobody is named as having answered."
+        use = use_of(approval) if approval.is_by_grant else None
+        return why_not_a_use(approval, use) if use else "Nobody is named as having answered."
     signed = [*map(vote_of, votes)]
     return _read(lambda: why_not_signed(asked_of(approval), decision, signed, adapters.verify))
 

@@ -15,6 +15,7 @@ from apps.kernel.errors import NotFoundError
 from apps.kernel.transactions import participant
 from apps.oversight.domain import ladder
 from apps.oversight.domain.ladder import Rung
+from apps.oversight.domain.signed import SHOWN, SignedQuestion
 from apps.oversight.models import Approval, Delegation
 
 State = Approval.State
@@ -66,6 +67,21 @@ def end_delegation(approval: Approval, *, to: User | None = None) -> bool:
     rows = Delegation.objects.filter(approval=approval, over_at=None)
     rows = rows.filter(to=to) if to is not None else rows
     return rows.update(over_at=ClockTimestamp()) == 1
+
+
+def asked_of(approval: Approval) -> SignedQuestion:
+    """The stored question as signatures cover it."""
+    return SignedQuestion(
+        approval_id=str(approval.pk),
+        decision_id=str(approval.decision_id),
+        run_id=str(approval.run_id),
+        step_id=str(approval.step_id),
+        digest=approval.digest,
+        contract=f"{approval.job_slug}@{approval.contract_number}",
+        policy=str(approval.bound_to.get("policy_digest", "")),
+        votes_required=approval.votes_required,
+        shown={column: getattr(approval, column) for column in SHOWN},
+    )
 
 
 def rungs_of(approval: Approval) -> list[Rung]:

@@ -23,7 +23,7 @@ from apps.oversight import forms, selectors, services
 from apps.oversight.domain import editing, ladder, reading, rules, showing, snoozing, sorting
 from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import outcomes_of
-from apps.oversight.selectors import away, delegating, edits, storms, turns
+from apps.oversight.selectors import away, delegating, edits, grants, storms, turns
 from apps.oversight.selectors import together as tables
 from apps.oversight.selectors.snoozing import snoozed_until
 from apps.oversight.views.passkey import shown_in, why_not_signed, with_signatures
@@ -184,6 +184,14 @@ def _review(request: HttpRequest, approval: Approval, **more: Any) -> dict[str, 
     }
 
 
+def _grants(user: User, approval: Approval) -> dict[str, Any]:
+    """The grant that answered it, and whether this person may propose one from it."""
+    return {
+        "grant_use": grants.use_of(approval) if approval.decided_at else None,
+        "can_grant": user.may("approvals.decide") and not services.why_no_grant(approval, user),
+    }
+
+
 def _edited(approval: Approval) -> dict[str, Any]:
     """What took a question's place that a person edited, and how the step ended where nothing did:
     what was made already, say, is asked of nobody. See ``after``."""
@@ -221,6 +229,7 @@ def _open_to(
         "answered_with": tables.answered_with(votes),
         "why_not_approve": _why_not_approve(approval, had.get(user.pk, "")),
         "why_not_signed": why_not_signed(request, approval),
+        **_grants(user, approval),
     }
 
 

@@ -117,6 +117,10 @@ def _demands(path: str, old: Rule, new: Rule, key: str) -> Iterator[Change]:
         kind = Kind.WEAKER if old.passkey else Kind.STRONGER
         asked = "no passkey any more" if old.passkey else "a passkey of whoever approves"
         yield Change(f"{path}.passkey", kind, f"“{key}” asks for {asked}")
+    if old.ungranted != new.ungranted:
+        kind = Kind.WEAKER if old.ungranted else Kind.STRONGER
+        may = "may be covered by a grant" if old.ungranted else "is covered by no grant"
+        yield Change(f"{path}.grants", kind, f"What “{key}” holds {may}")
 
 
 def _squeezed(source: str) -> str:

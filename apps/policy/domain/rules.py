@@ -52,6 +52,7 @@ class Rule:
     actions: tuple[str, ...] = ()
     comparisons: tuple[FiringCondition, ...] = ()  # each makes it fire
     passkey: bool = False  # whoever approves has to sign with a passkey
+    ungranted: bool = False  # no grant answers what it holds
 
     @property
     def is_hold(self) -> bool:
@@ -69,6 +70,8 @@ class Rule:
         }
         if self.passkey:
             shown["passkey"] = True
+        if self.ungranted:
+            shown["grants"] = NO_GRANTS
         if self.purpose:
             shown["purpose"] = self.purpose
         if context is not None:
@@ -98,6 +101,7 @@ def read_rule(key: str, policy: Mapping[str, Any]) -> Rule:
         actions=tuple(_actions(policy.get("action") or {})),
         comparisons=comparisons(policy.get("conditions", [])),
         passkey=hold and "passkey" in notes,
+        ungranted=hold and "grants" in notes,
     )
 
 
@@ -130,7 +134,7 @@ def annotation_faults(
         yield "require_approval", f"no approval by {role} could ever lift this rule", fix
     yield from _out_of_range(notes, "votes", 1, MAX_VOTES)
     yield from _out_of_range(notes, "risk", MIN_RISK, MAX_RISK)
-    yield from _odd_passkey(notes)
+    yield from _odd_words(notes)
 
 
 def names_read(policy: Mapping[str, Any], group: str) -> set[str]:
@@ -140,8 +144,11 @@ def names_read(policy: Mapping[str, Any], group: str) -> set[str]:
     return {name for name in found if name}
 
 
-KNOWN_ANNOTATIONS = ("id", "reason", "purpose", "require_approval", "votes", "risk", "passkey")
-PASSKEY = "required"
+KNOWN_ANNOTATIONS = (
+    *("id", "reason", "purpose", "require_approval", "votes", "risk"),
+    *("passkey", "grants"),
+)
+PASSKEY, NO_GRANTS = "required", "never"
 
 
 def _unknown_names(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -152,16 +159,17 @@ def _unknown_names(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _needs_role(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    for name in ("votes", "passkey"):
+    for name in ("votes", "passkey", "grants"):
         if name in notes:
             told = f"@{name} means nothing without @require_approval"
             yield name, told, "remove it or add the role"
     yield from _out_of_range(notes, "risk", MIN_RISK, MAX_RISK)
 
 
-def _odd_passkey(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    if notes.get("passkey", PASSKEY) != PASSKEY:
-        yield "passkey", f"@passkey is “{notes['passkey']}”", f'write @passkey("{PASSKEY}")'
+def _odd_words(notes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name, word in (("passkey", PASSKEY), ("grants", NO_GRANTS)):
+        if notes.get(name, word) != word:
+            yield name, f"@{name} is “{notes[name]}”", f'write @{name}("{word}")'
 
 
 def _out_of_range(

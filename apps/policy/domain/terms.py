@@ -72,6 +72,11 @@ ENFORCED: Mapping[str, Enforced] = {
         "engine/test_passkeys.py::test_without_the_passkey_that_the_policy_asks_for_nothing_runs",
         "templates/policy/detail.html",
     ),
+    "@grants": Enforced(
+        "apps.oversight.domain.grants.why_never",
+        "oversight/test_grants.py::test_a_rule_may_want_a_person_each_time",
+        "templates/policy/detail.html",
+    ),
 }
 
 TOLD = frozenset({"name", "@purpose"})

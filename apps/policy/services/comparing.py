@@ -82,7 +82,7 @@ def answered(shown: Witness) -> str:
 
 
 PAST = {"permit": "permitted", "hold": "held for a person", "deny": "denied"}
-_TOLD = (".risk", ".words", ".passkey")  # of which answers say nothing
+_TOLD = (".risk", ".words", ".passkey", ".grants")  # of which answers say nothing
 
 
 def _reconciled(change: Change, found: Assessment) -> Change:

@@ -26,6 +26,7 @@ def changed(old: str, new: str) -> list[tuple[str, str]]:
             "stronger_control",
             "asks for a passkey",
         ),
+        ('@votes("1")', '@votes("1") @grants("never")', "stronger_control", "by no grant"),
         ('@risk("3")', '@risk("1")', "weaker_control", "risk 3 → 1"),
         ("above the desk's limit", "too large", "neutral", "the reason shown changed"),
         ("resource.listed", "true", "weaker_control", "its condition was rewritten"),
