@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import Error as DatabaseError
 
 from apps.calls.domain import keys, limits
+from apps.calls.domain.given import last_given
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.script import Move, ToolCall, follow, next_move
 from apps.calls.services import hiding
@@ -25,8 +26,9 @@ from apps.kernel.ids import new_id
 from apps.kernel.schemas import Schema, compiled
 from apps.kernel.statements import fetch, from_json
 from apps.policy.domain.effects import MUTATING, Effect
+from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain.outcome import RunEnd, StepEnd, judge, summary
-from apps.runs.domain.result import last_given, problem
+from apps.runs.domain.result import problem
 from apps.runs.domain.rows import GivenResult, MovedRun, NewMessage, NewStep
 from apps.runs.domain.states import State
 from apps.runs.journal.claiming import UNREADABLE
@@ -153,7 +155,7 @@ def _follow(course: Course, carried: Carried, notes: Sequence[str]) -> None:
         end = RunEnd(State.FAILED, "limit_reached", reached)
         course.runs[run.id] = moved(run, end, f"Stopped: {limits.LIMIT_WORDS[reached]}.")
     elif turn.call:
-        course.steps.append(_tool_step(run, turn.call, carried.top, contract))
+        course.steps.append(_tool_step(carried, turn.call, contract))
         course.runs[run.id] = _going(run)
     elif move is Move.THINK:
         course.steps.append(_agent_step(run, carried.top))
@@ -196,10 +198,11 @@ def output_of(contract_version_id: int) -> Schema | None:
     return compiled(output) if output else None
 
 
-def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewStep:
+def _tool_step(carried: Carried, call: ToolCall, contract: Contract) -> NewStep:
+    run = carried.run
     tool = trouble.storable(call.tool)
     version = catalog.tool_versions(run.contract_version_id).get(tool)
-    arguments, arguments_digest, unreadable = _proposed(call)
+    arguments, arguments_digest, unreadable = _proposed(call, carried.hidden)
     effect = (
         version.effect if version else Effect.WRITE.value
     )  # a tool that nobody knows is not harmless
@@ -211,7 +214,7 @@ def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewSte
         id=step_id,
         run_id=run.id,
         seq=run.steps_total + 1,
-        after_message=top,
+        after_message=carried.top,
         kind="tool",
         tool_version_id=version.pk if version else None,
         tool_name=tool[:80],
@@ -232,12 +235,12 @@ def _tool_step(run: Run, call: ToolCall, top: int, contract: Contract) -> NewSte
     )
 
 
-def _proposed(call: ToolCall) -> tuple[dict[str, Any], str, str]:
+def _proposed(call: ToolCall, hidden: Hidden | None) -> tuple[dict[str, Any], str, str]:
     """The arguments that were proposed, their digest, and why nobody can carry them out: what can't
     be kept exactly is kept as text, for people to see."""
     try:
         arguments = _object(call.arguments)
-        return arguments, keys.arguments_digest(arguments), ""
+        return arguments, keys.arguments_digest(arguments, hidden), ""
     except Exception as error:  # whatever is wrong is the proposal's, and is told with it
         shown = {"unreadable": trouble.excerpt(call.arguments)}
         words = f"The arguments can't be read: {trouble.words(error)}."

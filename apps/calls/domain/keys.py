@@ -8,14 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from apps.kernel.canonical import digest
+from apps.redaction.domain.hidden import Hidden
 
 KEY_PURPOSE = "tower.key.v1"
 ARGUMENTS_PURPOSE = "tower.arguments.v1"
 UNDOING_PURPOSE = "tower.undoing.key.v1"
 
 
-def arguments_digest(arguments: Mapping[str, Any]) -> str:
-    """What a call's arguments are known by. Raises what ``digest`` raises for what is no JSON."""
+def arguments_digest(arguments: Mapping[str, Any], hidden: Hidden | None = None) -> str:
+    """What a call's arguments are known by, whatever of them is hidden by now. Raises what
+    ``digest`` raises for what is no JSON."""
+    if hidden is not None:
+        return hidden.digest(arguments, purpose=ARGUMENTS_PURPOSE)
     return digest(arguments, purpose=ARGUMENTS_PURPOSE)
 
 

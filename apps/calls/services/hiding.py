@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from apps.calls.domain.context import MOST_CHARACTERS
+from apps.calls.domain.keys import arguments_digest
 from apps.calls.domain.turn import Thought
 from apps.calls.executor.result import CallResult
 from apps.catalog.selectors import contract
@@ -67,21 +68,24 @@ def names_of(run: Pinned) -> tuple[str, ...]:
 def taken_in(cases: Sequence[Case]) -> list[Case]:
     """Cases (``runs.services.NewRun``) as they are kept: without the values that their contracts
     hide, which are kept sealed in the same transaction."""
-    return [_taken_in(case) for case in cases]
+    found: list[Any] = [_with_id(case) if names_of(case) else case for case in cases]
+    known = services.opened({case.id: names for case in found if (names := names_of(case))})
+    kept = [_taken_in(case, known[case.id]) if case.id in known else case for case in found]
+    services.keep(known.values())
+    return kept
 
 
-def _taken_in(case: Any) -> Any:
-    if not (names := names_of(case)):
-        return case
-    run_id = case.id or new_id()
-    hidden = services.opened({run_id: names})[run_id]
+def _with_id(case: Any) -> Any:
+    return replace(case, id=case.id or new_id())
+
+
+def _taken_in(case: Any, hidden: Hidden) -> Any:
     hidden.learn({"customer": case.customer, "request": case.request})
     hidden.learn(dict(case.context))
     hidden.learn(dict(case.input))
     script = items(hidden, case.items)
-    kept = replace(
+    return replace(
         case,
-        id=run_id,
         items=script,
         input=hidden.proposed(dict(case.input)),
         context=_context(hidden, case.context),
@@ -89,8 +93,6 @@ def _taken_in(case: Any) -> Any:
         request=hidden.message(hidden.proposed({"request": case.request})["request"]),
         case_ref=hidden.short(case.case_ref, "case_ref", MOST_CASE_REF),
     )
-    services.keep([hidden])
-    return kept
 
 
 def _context(hidden: Hidden, context: Mapping[str, str]) -> dict[str, str]:
@@ -131,18 +133,20 @@ def misfit(hidden: Hidden | None, schema: Schema, arguments: Any) -> str:
 
 
 @participant
-def edited(run: Pinned, schema: Any, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Arguments that a person typed, as they are kept, and what is wrong with them by the tool's
-    schema (nothing, where it states none)."""
+def edited(
+    run: Pinned, schema: Any, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], str, str]:
+    """Arguments that a person typed, as they are kept, what they are known by, and what is wrong
+    with them by the tool's schema (nothing, where it states none)."""
     hidden, stated = of_run(run), None if schema in (None, {}) else compiled(schema)
     if hidden is not None:
         hidden.learn(arguments)
     wrong = misfit(hidden, stated, arguments) if stated else ""
     if hidden is None or wrong:
-        return dict(arguments), wrong
+        return dict(arguments), arguments_digest(arguments), wrong
     kept = hidden.proposed(arguments)
     services.keep([hidden])
-    return kept, ""
+    return kept, arguments_digest(kept, hidden), ""
 
 
 @participant

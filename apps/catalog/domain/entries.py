@@ -10,6 +10,7 @@ from typing import Any
 from apps.catalog.domain.contract_schema import SLUG, TOOL_NAME, choice, group, list_of
 from apps.catalog.domain.structure import nearest, read_problems, schema_problems
 from apps.kernel.documents import Document, Path, Problem, load
+from apps.kernel.exactjson import is_number
 from apps.policy.domain.effects import EFFECTS
 from apps.policy.domain.schema import ToolDeclaration, cedar_schema
 
@@ -207,3 +208,19 @@ def sentence_problems(
                 message = f"“{{{name}}}” is neither an argument nor a fact of the tool."
                 out.append(source.problem((*path, key), message, nearest(root, known)))
     return out
+
+
+def agent_settings(agent: Mapping[str, Any]) -> dict[str, Any]:
+    """How an agent's model is to be asked. Of a version from before they were checked, what is no
+    setting is left out."""
+    stated = agent.get("settings")
+    found = stated.items() if isinstance(stated, Mapping) else ()
+    return {name: value for name, value in found if name in MODEL_SETTINGS and is_number(value)}
+
+
+def told_of_tool(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model is told of a tool beside its name."""
+    return {
+        "description": document.get("description") or document.get("title", ""),
+        "schema": document.get("input_schema") or {"type": "object"},
+    }

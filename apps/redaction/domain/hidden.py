@@ -7,6 +7,8 @@ back, at the wire only.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +16,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from apps.kernel import exactjson
+from apps.kernel.canonical import canonical_bytes
 from apps.redaction.domain.names import ROOTS, Names, State, label_of
 from apps.redaction.domain.searching import Search
 from apps.redaction.domain.tokens import OPENS, TOKEN, is_token, token_of
@@ -108,6 +111,12 @@ class Hidden:
         if isinstance(document, list | tuple):
             return [self.real(item) for item in document]
         return document
+
+    def digest(self, document: Any, *, purpose: str) -> str:
+        """What a document is known by, whichever of its values are hidden by now: a keyed digest of
+        what is really meant, which nobody can try out. Raises what ``canonical_bytes`` raises."""
+        said = purpose.encode() + b"\x00" + canonical_bytes(self.meant(document))
+        return hmac.new(self._key, said, hashlib.sha256).hexdigest()
 
     def meant(self, document: Any) -> Any:
         """What is really meant, as far as it is known: to be judged in memory."""

@@ -1,38 +1,20 @@
-"""What a run gives back, and whether it is what its contract promises.
-
-An agent gives a result by a script's entry ``{"result": value}``; the last one before the end
-counts, and none at all is the empty object. A run that would have succeeded does so only if that
-fits the contract's ``output``. What fits is kept as the agent's claim: its shape was checked,
-nothing else.
-"""
+"""Whether a run gives back what its contract promises: one that would have succeeded does so only
+if its result fits ``output``; none at all is the empty object. What fits is kept as the agent's
+claim: its shape was checked, nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from apps.kernel.exactjson import NotCarriedError, check, dumps
-from apps.kernel.schemas import Schema, shown
+from apps.calls.domain.given import Given, misfit
+from apps.kernel.schemas import Schema
 from apps.redaction.domain.hidden import Hidden
 from apps.runs.domain.outcome import RunEnd
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 
-MOST_RESULT = 100_000  # characters of a result as JSON
 _NONE: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A result as an agent gave it: nothing has been checked."""
-
-    value: Any
-
-
-def last_given(items: Sequence[Mapping[str, Any]]) -> Given | None:
-    """The last result among the entries of a script; ``None`` when none was given."""
-    return next((Given(item["result"]) for item in reversed(items) if "result" in item), None)
 
 
 def problem(
@@ -51,20 +33,3 @@ def problem(
         return misfit(output, given.value)
     hidden.learn(given.value)
     return hidden.message(misfit(output, hidden.meant(given.value)))
-
-
-def misfit(output: Schema, value: Any) -> str:
-    """In what a value differs from the schema, as a sentence with the field; empty if it fits."""
-    try:
-        kept = check(value)
-    except NotCarriedError as error:
-        return shown(f"the result can't be kept: {error}")
-    size = len(dumps(kept))
-    if size > MOST_RESULT:
-        return f"the result has {size:,} characters; {MOST_RESULT:,} are the most"
-    if not output.misfit(kept):
-        return ""
-    errors = output.misfits(kept, most=1)
-    path = [*errors[0].absolute_path] if errors else []
-    words = errors[0].message if errors else "it does not fit"
-    return shown(f"{'.'.join(['result', *map(str, path)])}: {words}")

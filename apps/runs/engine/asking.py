@@ -14,19 +14,19 @@ from uuid import UUID
 
 from apps.calls.domain import plan
 from apps.calls.domain.fallback import choose
+from apps.calls.domain.given import last_given
 from apps.calls.domain.reply import BAD_RESULT
 from apps.calls.domain.turn import Misfit, Question
 from apps.calls.services import hiding
 from apps.catalog import adapters as servers
 from apps.catalog.domain.contract import Contract, ToolUse
-from apps.catalog.domain.entries import MODEL_SETTINGS
+from apps.catalog.domain.entries import agent_settings, told_of_tool
 from apps.catalog.domain.sentence import look_up, render
 from apps.catalog.selectors import contract
 from apps.catalog.selectors import pinned as catalog
 from apps.evidence.domain import crossing, evidence
 from apps.evidence.domain.crossing import Mutation
 from apps.kernel.errors import UnavailableError
-from apps.kernel.exactjson import is_number
 from apps.kernel.schemas import Schema, compiled
 from apps.oversight.domain import preview
 from apps.oversight.domain.binding import binding
@@ -40,7 +40,7 @@ from apps.runs import course
 from apps.runs.course import RunCache
 from apps.runs.domain.origin import is_self_told
 from apps.runs.domain.outcome import StepEnd
-from apps.runs.domain.result import last_given, problem
+from apps.runs.domain.result import problem
 from apps.runs.engine import progress
 from apps.runs.journal.forking import conflicts
 from apps.runs.journal.undoing import undone_seq
@@ -310,10 +310,10 @@ def think(work: Claimed, attempt_id: UUID, number: int) -> Think:
         known=models.known,
         preferred=chosen.preferred,
         reason=chosen.reason,
-        settings=_settings(agent),
+        settings=agent_settings(agent),
         prompt=catalog.prompt_text(str(agent["prompt"]), int(agent["prompt_number"])),
         tools=[
-            {"name": name, **_described(version.document)}
+            {"name": name, **told_of_tool(version.document)}
             for name, version in known.items()
             if name in listed
         ],
@@ -340,21 +340,6 @@ def _misfit_now(work: Claimed, output: Schema) -> Misfit:
     ends = [StepEnd(*row) for row in done.values_list("tool_name", "effect", "disposition")]
     end = course.judged(ends, terms(work), answered=True)
     return lambda items: problem(output, last_given(items), end=end, hidden=work.hidden)
-
-
-def _settings(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """How the agent's model is to be asked. Of a version from before they were checked, what is no
-    setting is left out."""
-    stated = agent.get("settings")
-    found = stated.items() if isinstance(stated, Mapping) else ()
-    return {name: value for name, value in found if name in MODEL_SETTINGS and is_number(value)}
-
-
-def _described(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "description": document.get("description") or document.get("title", ""),
-        "schema": document.get("input_schema") or {"type": "object"},
-    }
 
 
 def _transcript(run_id: UUID) -> list[dict[str, Any]]:

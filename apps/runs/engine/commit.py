@@ -25,6 +25,7 @@ from apps.runs.journal import (
     claiming,
     parking,
     pressure,
+    said,
     unsent,
 )
 from apps.runs.work import Action, Claimed, Finished, Settled
@@ -105,8 +106,10 @@ def commit(
     """Record ``finished`` attempts, take ``inspected`` steps through the gate and carry all their
     runs on. Returns what has to be done outside. Repeating a commit whose reply was lost is
     harmless: every write names a lease that the first one has ended."""
-    redaction.keep(w.hidden for w in [*(d.action.work for d in finished), *inspected])
-    cache.fill([*(d.action.work.run_id for d in finished), *(w.run_id for w in inspected)])
+    works = [*(d.action.work for d in finished), *inspected]
+    redaction.keep(w.hidden for w in works)
+    cache.fill([w.run_id for w in works])
+    said.hide((w.hidden, cache[w.run_id]) for w in works)
     batch = Batch(cache, owner=owner, lease_s=lease_s, go_on=go_on)
     ended = batch.record(batch.put_back(finished))
     ready = batch.keep(inspected)

@@ -45,7 +45,7 @@ def later_changes(work: Claimed, carried: Carried) -> tuple[Later, ...]:
     )
     seen = {(work.tool_name, work.arguments_digest)}
     seen |= {
-        (s.tool, arguments_digest(s.arguments))
+        (s.tool, arguments_digest(s.arguments, work.hidden))
         for s in carried.steps
         if s.effect != Effect.READ and s.disposition in DONE
     }
@@ -76,7 +76,7 @@ def _later(work: Claimed, call: ToolCall) -> Later | None:
     if asking.terms(work).tool(call.tool) is None or not isinstance(call.arguments, dict):
         return None
     try:
-        found = arguments_digest(call.arguments)
+        found = arguments_digest(call.arguments, work.hidden)
     except Exception:  # it can't be carried out either, and says so when its turn comes
         return None
     template = theirs.get("sentence") or f"Call {call.tool}"

@@ -36,10 +36,10 @@ def propose_anew(approval: Any, typed: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ConflictError("The step waits for this answer no more, or undoes another: reload.")
     version = step.tool_version_id
     schema = pinned.tool_document(version).get("input_schema") if version else None
-    arguments, wrong = hiding.edited(step.run, schema, typed)
+    arguments, digest, wrong = hiding.edited(step.run, schema, typed)
     if wrong:
         raise InvalidInputError(wrong, code="schema", field="arguments")
-    digest, terms = keys.arguments_digest(arguments), contract(step.run.contract_version_id)
+    terms = contract(step.run.contract_version_id)
     root, tool = step.run.root_id or step.run_id, terms.tool(step.tool_name)
     own = step.pk if tool is not None and tool.repeatable else None
     key = step.idempotency_key and keys.change_key(root, step.tool_name, digest, own_step=own)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from apps.calls.domain.given import last_given
 from apps.catalog.domain.contract import parse
 from apps.kernel.schemas import compiled
 from apps.runs.domain.outcome import RunEnd
-from apps.runs.domain.result import last_given, problem
+from apps.runs.domain.result import problem
 from apps.runs.domain.states import State
 from controltower.practice.cases.scripts import reference_case, with_result
 from tests.practice.cases.test_scripts import TASK

@@ -233,3 +233,18 @@ def test_a_document_is_only_told_apart_from_another_by_its_values_tokens() -> No
     hidden = hiding()
 
     assert hidden.proposed({"dob": {"a": [1, True, None, ""]}})["dob"]["a"][2:] == [None, ""]
+
+
+def test_a_call_is_known_by_what_it_means_whatever_of_it_is_hidden_by_now() -> None:
+    """Else what was done before a value was known would be done again afterwards."""
+    hidden = hiding()
+    before = hidden.digest({"note": f"to {VALUE}"}, purpose="p")
+    masked = hidden.proposed({"dob": VALUE, "note": f"to {VALUE}"})
+
+    assert VALUE not in masked["note"]
+    assert hidden.digest({"note": masked["note"]}, purpose="p") == before
+    assert hidden.digest({"note": "other"}, purpose="p") != before
+    assert (
+        Hidden(OWNER, names_of([]), b"x" * 32).digest({"note": f"to {VALUE}"}, purpose="p")
+        != before
+    )

@@ -9,10 +9,11 @@ from hypothesis import given as having
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from apps.calls.domain.given import Given, last_given, misfit
 from apps.calls.domain.reply import result_tool_name, result_tool_schema
 from apps.kernel.schemas import compiled
 from apps.runs.domain.outcome import RunEnd
-from apps.runs.domain.result import Given, last_given, misfit, problem
+from apps.runs.domain.result import problem
 from apps.runs.domain.results import RunOutcome
 from apps.runs.domain.states import State
 
