@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -13,9 +14,15 @@ from apps.accounts import registry
 from apps.accounts.domain import saved
 from apps.accounts.domain.preferences import DENSITIES, THEMES
 from apps.accounts.domain.roles import Role
+from apps.accounts.domain.teams import NAME_MOST, TeamScope, TeamTerms, cents_of
 from apps.accounts.domain.tokens import LONGEST_DAYS, MOST_STARTS, MOST_USD, RATES, SCOPE_WORDS
+from apps.accounts.models import Team, User
 from apps.accounts.selectors import is_of_provider
+from apps.web.domain.words import RISKS
 
+MEMBER, LEAD = "member", "lead"
+SEATS = [("", "Not in it"), (MEMBER, "Member"), (LEAD, "Lead")]
+SLUG_MOST = 60
 ROLE_CHOICES = [(role.value, role.value.replace("_", " ").capitalize()) for role in Role]
 
 
@@ -87,6 +94,111 @@ class NewUserForm(forms.Form):
     )
     full_name = forms.CharField(max_length=120, required=False, label="Name")
     role = forms.ChoiceField(choices=ROLE_CHOICES)
+    teams = forms.ModelMultipleChoiceField(
+        queryset=Team.objects.order_by("name", "pk"),
+        required=False,
+        label="Teams of an operator",
+        help_text="What they may decide. With none chosen: nothing. Other roles begin without.",
+        widget=forms.CheckboxSelectMultiple,
+        initial=lambda: Team.objects.filter(takes_new=True),
+    )
+
+
+class TeamForm(forms.Form):
+    """A team: what it decides, and for each person whether they are in it or lead it."""
+
+    seen = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
+    name = forms.CharField(max_length=NAME_MOST, label="Name")
+    domains = forms.MultipleChoiceField(
+        required=False, label="Domains", widget=forms.CheckboxSelectMultiple
+    )
+    jobs = forms.MultipleChoiceField(
+        required=False, label="Jobs", widget=forms.CheckboxSelectMultiple
+    )
+    most = forms.DecimalField(
+        required=False,
+        min_value=Decimal(0),
+        max_digits=17,
+        decimal_places=2,
+        label="Largest amount ($)",
+        help_text="Empty: no bound. With one, requests whose amount isn't known are not theirs.",
+        error_messages={"invalid": "Write an amount such as 500 or 500.00."},
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "maxlength": 20}),
+    )
+    highest_risk = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        empty_value=None,
+        label="Highest risk",
+        choices=[("", "Any risk"), *((n, word) for n, word in RISKS.items())],
+    )
+    takes_new = forms.BooleanField(required=False, label="New operators are put into it")
+
+    def __init__(self, data: Any = None, *, people: Sequence[User], shown: Any = None) -> None:
+        super().__init__(data, initial=_initial(shown))
+        team = shown.team if shown else None
+        self._offer("domains", registry.domains(), team.scope.domains if team else ())
+        self._offer("jobs", registry.jobs(), team.scope.jobs if team else ())
+        members = list(shown.members) if shown else []
+        self.listed = {one.pk: one for one in (*people, *members)}
+        for one in self.listed.values():
+            name = f"{one.display_name} ({one.get_role_display()})"
+            self.fields[seat_of(one)] = forms.ChoiceField(required=False, choices=SEATS, label=name)
+
+    def _offer(self, field: str, known: Sequence[tuple[str, str]], kept: Iterable[str]) -> None:
+        """What there is, and what the team has that is there no more."""
+        gone = [(slug, f"{slug} (not there now)") for slug in sorted({*kept} - {*dict(known)})]
+        choices = [(slug, words) for slug, words in known if len(slug) <= SLUG_MOST]
+        cast(forms.MultipleChoiceField, self.fields[field]).choices = [*choices, *gone]
+
+    @property
+    def seats(self) -> list[forms.BoundField]:
+        """The fields of people."""
+        return [self[seat_of(one)] for one in self.listed.values()]
+
+    def clean_name(self) -> str:
+        return " ".join(str(self.cleaned_data["name"]).split())
+
+    def terms(self) -> TeamTerms:
+        """What was typed, once it is valid."""
+        given = self.cleaned_data
+        seats = {pk: given[seat_of(one)] for pk, one in self.listed.items()}
+        most: Decimal | None = given["most"]
+        return TeamTerms(
+            name=given["name"],
+            scope=TeamScope(
+                frozenset(given["domains"]),
+                frozenset(given["jobs"]),
+                cents_of(most),
+                given["highest_risk"],
+            ),
+            takes_new=given["takes_new"],
+            members=frozenset(pk for pk, seat in seats.items() if seat),
+            leads=frozenset(pk for pk, seat in seats.items() if seat == LEAD),
+        )
+
+
+def seat_of(person: User) -> str:
+    """The field that says whether this person is in the team."""
+    return f"person-{person.pk}"
+
+
+def _initial(shown: Any) -> dict[str, Any]:
+    if shown is None:
+        return {"seen": 0}
+    team = shown.team
+    most = team.most_cents
+    seats = {seat_of(one): LEAD if one in shown.leads else MEMBER for one in shown.members}
+    return {
+        "seen": team.number,
+        "name": team.name,
+        "domains": sorted(team.scope.domains),
+        "jobs": sorted(team.scope.jobs),
+        "most": None if most is None else Decimal(most) / 100,
+        "highest_risk": team.highest_risk,
+        "takes_new": team.takes_new,
+        **seats,
+    }
 
 
 class RoleForm(forms.Form):

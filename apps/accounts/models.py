@@ -7,7 +7,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from apps.accounts.domain.roles import Role
 from apps.accounts.domain.standing import (
@@ -16,6 +16,7 @@ from apps.accounts.domain.standing import (
     Standing,
     standing,
 )
+from apps.accounts.domain.teams import NAME_MOST, TeamScope, scope_of
 from apps.accounts.registry import allows
 from apps.accounts.registry import permission as known
 from apps.audit.domain.actors import Actor
@@ -87,6 +88,56 @@ class User(AbstractUser):
         if not self.is_active or not allows(self.role, permission):
             return False
         return not (known(permission).acts and self.hindrance)
+
+
+class Team(models.Model):
+    """People who decide together, and what: see ``domain/teams.py``. Whoever becomes an operator
+    and is in no team is put into those that take new ones (``takes_new``)."""
+
+    name = models.CharField(max_length=NAME_MOST)
+    domains = JSONField(default=list, blank=True)  # slugs; with none, every one
+    jobs = JSONField(default=list, blank=True)
+    most_cents = models.BigIntegerField(null=True)
+    highest_risk = models.PositiveSmallIntegerField(null=True)
+    takes_new = models.BooleanField(default=False, db_default=False)
+    number = models.PositiveIntegerField(default=1, db_default=1)  # how often it was written
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(Lower("name"), name="accounts_team_name"),
+            models.CheckConstraint(
+                condition=models.Q(most_cents=None) | models.Q(most_cents__gte=0),
+                name="accounts_team_amount",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(highest_risk=None) | models.Q(highest_risk__range=(1, 4)),
+                name="accounts_team_risk",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def scope(self) -> TeamScope:
+        """What its members may decide."""
+        return scope_of(self.domains, self.jobs, self.most_cents, self.highest_risk)
+
+
+class Membership(models.Model):
+    """One person in one team. Whoever leads it is called as its lead."""
+
+    # A team that has members can't be removed.
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    leads = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "user"], name="accounts_membership_once")
+        ]
 
 
 class Identity(models.Model):

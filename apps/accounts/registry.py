@@ -15,6 +15,7 @@ _entries: dict[str, NavigationEntry] = {}
 _notices: list[str] = []
 _jobs: list[str] = []
 _with_views: dict[str, str] = {}
+_domains: list[str] = []
 
 
 def add_permissions(*some: Permission) -> None:
@@ -76,6 +77,17 @@ def add_jobs(path: str) -> None:
 def jobs() -> list[tuple[str, str]]:
     """What tokens can be for, by name."""
     return sorted(job for path in _jobs for job in import_string(path)())
+
+
+def add_domains(path: str) -> None:
+    """Have teams choose among these domains too; ``path`` leads to what ``add_jobs`` takes."""
+    if path not in _domains:
+        _domains.append(path)
+
+
+def domains() -> list[tuple[str, str]]:
+    """What teams can decide, by name."""
+    return sorted(one for path in _domains for one in import_string(path)())
 
 
 def add_notices(*templates: str) -> None:

@@ -20,7 +20,17 @@ from apps.accounts.domain.keeping import KEPT
 from apps.accounts.domain.limits import SEEN, is_over
 from apps.accounts.domain.navigation import ShownEntry
 from apps.accounts.domain.preferences import chosen
-from apps.accounts.models import ApiToken, Identity, OpenSession, SavedView, ServiceAccount, User
+from apps.accounts.domain.roles import Role
+from apps.accounts.models import (
+    ApiToken,
+    Identity,
+    Membership,
+    OpenSession,
+    SavedView,
+    ServiceAccount,
+    Team,
+    User,
+)
 from apps.accounts.registry import entries, notices, permissions
 from apps.audit import selectors as audit
 from apps.audit.domain.actors import Actor, ActorKind
@@ -123,7 +133,59 @@ def people() -> list[User]:
     identity provider says who they are (``is_of_provider``)."""
     mine = Identity.objects.filter(user=OuterRef("pk"), issuer=settings.OIDC_ISSUER)
     rows = User.objects.select_related("granted_by").annotate(is_of_provider=Exists(mine))
+    with_teams = Membership.objects.select_related("team").order_by("team__name", "team")
+    rows = rows.prefetch_related(Prefetch("memberships", with_teams, to_attr="seats"))
     return list(rows.order_by("-is_active", "role", "username"))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTeam:
+    """A team with its members by user name; ``leads`` are among them."""
+
+    team: Team
+    members: tuple[User, ...]
+    leads: tuple[User, ...]
+
+
+def teams() -> list[ShownTeam]:
+    """All of them by name. Two queries."""
+    seats = Membership.objects.select_related("user").order_by("user__username")
+    rows = Team.objects.prefetch_related(Prefetch("memberships", seats, to_attr="seats"))
+    return [_shown(team) for team in rows.order_by("name", "pk")]
+
+
+def _shown(team: Team) -> ShownTeam:
+    seats: list[Membership] = team.seats  # type: ignore[attr-defined]  # prefetched
+    leads = tuple(seat.user for seat in seats if seat.leads)
+    return ShownTeam(team, tuple(seat.user for seat in seats), leads)
+
+
+def teams_of(user: User) -> list[Team]:
+    """The teams that this person is in, as they are now. One query."""
+    return list(Team.objects.filter(memberships__user=user).order_by("name", "pk"))
+
+
+def seats_of_and_leads(user: User) -> list[Membership]:
+    """The memberships of this person, and of everybody who leads a team, with who and which. One
+    query."""
+    rows = Membership.objects.filter(Q(user=user) | Q(leads=True))
+    return list(rows.select_related("user", "team").order_by("team__name", "pk"))
+
+
+def all_leads() -> list[Membership]:
+    """Whoever leads a team, with who and which. One query."""
+    return list(Membership.objects.filter(leads=True).select_related("user", "team"))
+
+
+def team_by_id(team_id: int) -> ShownTeam | None:
+    """A team with its members, or nothing."""
+    return next((one for one in teams() if one.team.pk == team_id), None)
+
+
+def people_for_teams() -> list[User]:
+    """Whoever can be in a team: everybody but auditors, whose account isn't disabled."""
+    rows = User.objects.filter(is_active=True).exclude(role=Role.AUDITOR)
+    return list(rows.order_by("username"))
 
 
 def provider_name() -> str:

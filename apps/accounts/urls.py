@@ -2,7 +2,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.accounts.views import enrolment, people, provider, saved, second, security, sessions
+from apps.accounts.views import (
+    enrolment,
+    people,
+    provider,
+    saved,
+    second,
+    security,
+    sessions,
+    teams,
+)
 
 app_name = "accounts"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -41,6 +50,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "users/services/<int:account_id>/disable/", people.disable_service, name="service_disable"
     ),
     path("users/services/tokens/<int:token_id>/revoke/", people.revoke_token, name="token_revoke"),
+    path("users/teams/", teams.index, name="teams"),
+    path("users/teams/new/", teams.make, name="team_make"),
+    path("users/teams/<int:team_id>/", teams.change, name="team"),
+    path("users/teams/<int:team_id>/remove/", teams.remove, name="team_remove"),
     path("users/<int:user_id>/role/", people.change_role, name="role"),
     path("users/<int:user_id>/disable/", people.disable_user, name="disable"),
     path("users/<int:user_id>/enable/", people.enable_user, name="enable"),

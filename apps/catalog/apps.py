@@ -5,7 +5,7 @@ from django.conf import settings
 
 from apps.accounts.domain.navigation import NavigationEntry
 from apps.accounts.domain.roles import EVERYONE, Permission, Role
-from apps.accounts.registry import add_entries, add_jobs, add_permissions
+from apps.accounts.registry import add_domains, add_entries, add_jobs, add_permissions
 from apps.audit.domain.duty import Duty
 from apps.audit.domain.guard import Guard
 from apps.audit.domain.streams import Stream
@@ -50,5 +50,6 @@ class CatalogConfig(AppConfig):
         add_guards(*GUARDS)
         add_entries(*PAGES)
         add_jobs("apps.catalog.selectors.entries.jobs_for_tokens")
+        add_domains("apps.catalog.selectors.entries.domains_for_teams")
         add_parties("apps.catalog.selectors.contracts.contract_author")
         add_grant_bars("apps.catalog.selectors.contracts.critical_job")

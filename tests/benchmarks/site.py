@@ -18,11 +18,12 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends.db import SessionStore
 
 from apps.accounts.domain.roles import Role
-from apps.accounts.models import User
+from apps.accounts.models import Membership, User
 from apps.accounts.services import create_account, create_token
 from controltower.launch import ports
 from tests.benchmarks.children import Crew
 from tests.benchmarks.tools import WITNESS
+from tests.factories.accounts import everyone
 
 BACKEND = f"{ModelBackend.__module__}.{ModelBackend.__qualname__}"
 CSRF = "b" * 32  # any 32 letters: the cookie and the header have to agree
@@ -30,7 +31,11 @@ CSRF = "b" * 32  # any 32 letters: the cookie and the header have to agree
 
 def person(name: str, role: Role = Role.OPERATOR) -> User:
     """Somebody who can log in with a session only."""
-    found, _ = User.objects.get_or_create(username=name, defaults={"role": role, "password": "!"})
+    found, made = User.objects.get_or_create(
+        username=name, defaults={"role": role, "password": "!"}
+    )
+    if made and role == Role.OPERATOR:
+        Membership.objects.create(team=everyone(), user=found)
     return found
 
 

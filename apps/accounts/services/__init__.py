@@ -13,6 +13,7 @@ from apps.accounts.services.people import (
     save_preferences,
 )
 from apps.accounts.services.saved import delete_view, save_view
+from apps.accounts.services.teams import change_team, hold_scopes, join, make_team, remove_team
 from apps.accounts.services.tokens import (
     create_account,
     create_token,
@@ -25,6 +26,7 @@ from apps.accounts.services.tokens import (
 
 __all__ = [
     "change_role",
+    "change_team",
     "confirm",
     "create_account",
     "create_first_logins",
@@ -34,9 +36,13 @@ __all__ = [
     "disable_account",
     "disable_user",
     "enrol",
+    "hold_scopes",
+    "join",
+    "make_team",
     "misuse",
     "new_password",
     "present",
+    "remove_team",
     "reset_access",
     "revoke_token",
     "save_preferences",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from django.db import IntegrityError
 from django.db.models.functions import Now
 
 from apps.accounts.domain.roles import Role
-from apps.accounts.models import Enrolment, User
+from apps.accounts.models import Enrolment, Team, User
 from apps.accounts.selectors import is_of_provider, provider_name
 from apps.accounts.services.enrolment import invite
 from apps.accounts.services.rows import actor_of, keep_an_admin, other, record
 from apps.accounts.services.sessions import end_all
+from apps.accounts.services.teams import join, leave_all
 from apps.audit.domain.actors import SETUP
 from apps.kernel.errors import ConflictError, InvalidInputError
 from apps.kernel.transactions import command
@@ -38,31 +40,41 @@ def new_password() -> str:
 
 
 def create_user(
-    *, actor: User | None, username: str, role: str, full_name: str
+    *,
+    actor: User | None,
+    username: str,
+    role: str,
+    full_name: str,
+    teams: Sequence[Team] | None = None,
 ) -> tuple[User, str]:
     """A new account with the code by which its person enrols, returned once. ``actor`` is ``None``
-    for a command on the server. ConflictError if the name is taken."""
+    for a command on the server. An operator is put into ``teams``; into those that take new ones
+    where they aren't said. ConflictError if the name is taken."""
     try:
-        return _create(actor, username, role, full_name)
+        return _create(actor, username, role, full_name, teams)
     except IntegrityError as error:  # the unique name decides between two who create it at once
         raise ConflictError(f"The user name {username} is taken.", code="name_taken") from error
 
 
 @command
-def _create(by: User | None, username: str, role: str, full_name: str) -> tuple[User, str]:
+def _create(
+    by: User | None, username: str, role: str, full_name: str, teams: Sequence[Team] | None
+) -> tuple[User, str]:
     _require_role(role)
     first, _, last = full_name.partition(" ")
     user = User(username=username, role=role, first_name=first, last_name=last)
     user.save(force_insert=True)
     code = invite(by, user)
     record("user.created", actor_of(by), user, role=role)
+    join(actor_of(by), user, teams)
     return user, code
 
 
 @command
 def change_role(*, actor: User, user_id: int, role: str) -> User:
-    """Give a person another role. It counts from their next request on; who becomes an admin acts
-    once another admin has confirmed. ConflictError where the identity provider gives it."""
+    """Give a person another role. It counts from their next request on; they leave their teams, and
+    who becomes an operator is put into those that take new ones; who becomes an admin acts once
+    another admin has confirmed. ConflictError where the identity provider gives it."""
     _require_role(role)
     user = other(actor, user_id)
     if role == user.role:
@@ -75,6 +87,8 @@ def change_role(*, actor: User, user_id: int, role: str) -> User:
     user.save(update_fields=["role", "granted_by"])
     keep_an_admin()
     record("user.role_changed", actor.actor, user, old=old, new=role)
+    leave_all(actor.actor, user)
+    join(actor.actor, user)
     return user
 
 
@@ -129,6 +143,7 @@ def create_first_logins(passwords_file: Path) -> list[str]:
         user.set_password(password)
         user.save(force_insert=True)
         record("user.created", SETUP, user, role=role.value)
+        join(SETUP, user)
         lines.append(f"{role.value}  {username}  {password}\n")
         created.append(username)
     if lines:

@@ -14,6 +14,7 @@ from apps.accounts.domain.roles import Role
 from apps.accounts.models import Enrolment, Identity, User
 from apps.accounts.services.rows import record
 from apps.accounts.services.sessions import end_all
+from apps.accounts.services.teams import join, leave_all
 from apps.audit import services as audit
 from apps.audit.domain.actors import DOOR, PROVIDER
 from apps.kernel.transactions import command, participant
@@ -67,6 +68,7 @@ def _first(person: Person) -> User:
     user.save(force_insert=True)
     Identity.objects.create(user=user, issuer=told.issuer, subject=told.subject)
     record("user.created", PROVIDER, user, role=person.role, issuer=told.issuer)
+    join(PROVIDER, user)
     _await_an_admin(user)
     user.refresh_from_db()
     return user
@@ -90,6 +92,8 @@ def _give(user: User, role: str) -> None:
     old, user.role, user.granted_by = user.role, role, None
     user.save(update_fields=["role", "granted_by"])
     record("user.role_changed", PROVIDER, user, old=old, new=role)
+    leave_all(PROVIDER, user)
+    join(PROVIDER, user)
     _await_an_admin(user)
 
 

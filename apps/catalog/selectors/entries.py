@@ -202,6 +202,11 @@ def domain_slugs() -> list[str]:
     return list(Domain.objects.order_by("slug").values_list("slug", flat=True))
 
 
+def domains_for_teams() -> list[tuple[str, str]]:
+    """(slug, name) of each domain."""
+    return list(Domain.objects.values_list("slug", "name"))
+
+
 def tool_names(domain_slug: str) -> frozenset[str]:
     """Every tool of a domain, published or begun."""
     found = Tool.objects.filter(domain__slug=domain_slug)

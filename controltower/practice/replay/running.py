@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from apps.accounts.domain.roles import Role
+from apps.accounts.services import join
 from apps.audit.domain.actors import Actor
 from apps.catalog import selectors as catalog
 from apps.kernel.errors import ConflictError, TowerError, UnavailableError
@@ -195,6 +196,8 @@ def _reviewer(approval: Any) -> Any:
     if made:
         user.set_unusable_password()
         user.save()
+        with transaction.atomic():
+            join(REPLAY, user)
     return user
 
 

@@ -12,16 +12,17 @@ from apps.accounts import selectors, services
 from apps.accounts.adapters import oidc
 from apps.accounts.domain.provider import LogInError
 from apps.accounts.domain.roles import Role
-from apps.accounts.models import User
+from apps.accounts.models import Team, User
 from apps.accounts.selectors import provider_name
+from apps.kernel import exactjson
 from apps.kernel.errors import TowerError
 
 
 class Command(BaseCommand):
     help = (
         "invite NAME --role ROLE: make an account, or take one back, and print its enrolment link;"
-        " confirm NAME: vouch for an admin; provider: ask the identity provider; list. Whoever"
-        " runs this has the database anyway, so it needs no second admin."
+        " confirm NAME: vouch for an admin; provider: ask the identity provider; list; teams."
+        " Whoever runs this has the database anyway, so it needs no second admin."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,10 +31,12 @@ class Command(BaseCommand):
         invite.add_argument("name")
         invite.add_argument("--role", choices=[str(role) for role in Role])
         invite.add_argument("--full-name", default="")
+        invite.add_argument("--team", action="append", help="of a new operator, by name")
         confirm = acts.add_parser("confirm", help="vouch for an admin as the second admin would")
         confirm.add_argument("name")
         acts.add_parser("provider", help="ask the identity provider what a log-in would ask it")
-        acts.add_parser("list", help="everybody, with role and standing")
+        acts.add_parser("list", help="everybody, with role, standing and teams")
+        acts.add_parser("teams", help="every team, with what it decides and who is in it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -50,7 +53,11 @@ class Command(BaseCommand):
             raise CommandError(f"{name} is {known.role}: an admin changes roles on the site.")
         if known is None:
             user, code = services.create_user(
-                actor=None, username=name, role=role, full_name=options["full_name"]
+                actor=None,
+                username=name,
+                role=role,
+                full_name=options["full_name"],
+                teams=self._teams_named(options["team"]),
             )
         else:
             user, code = services.reset_access(actor=None, user_id=known.pk)
@@ -59,6 +66,21 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"{user.username} ({user.role}) enrols once, soon, with this link:")
         self.stdout.write(selectors.enrolment_link(code))
+
+    def _teams_named(self, names: list[str] | None) -> list[Team] | None:
+        if not names:
+            return None
+        known = {team.name.lower(): team for team in Team.objects.all()}
+        if lost := [name for name in names if name.lower() not in known]:
+            there = ", ".join(sorted(team.name for team in known.values())) or "none"
+            raise CommandError(f"There is no team {lost[0]}: choose among {there}.")
+        return [known[name.lower()] for name in names]
+
+    def _teams(self, options: dict[str, Any]) -> None:
+        for one in selectors.teams():
+            names = [f"{p.username}{'*' if p in one.leads else ''}" for p in one.members]
+            scope = exactjson.dumps(one.team.scope.to_json())
+            self.stdout.write(f"{one.team.name}  {scope}  {', '.join(names) or 'nobody'}")
 
     def _confirm(self, options: dict[str, Any]) -> None:
         user = User.objects.filter(username=options["name"]).first()
@@ -81,4 +103,5 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         for person in selectors.people():
-            self.stdout.write(f"{person.role}  {person.username}  {person.standing}")
+            names = ", ".join(seat.team.name for seat in person.seats)  # type: ignore[attr-defined]  # prefetched
+            self.stdout.write(f"{person.role}  {person.username}  {person.standing}  {names}")
