@@ -222,9 +222,10 @@ class WaitingQuestions:
     next_due: datetime | None
 
 
-def waiting_approvals() -> WaitingQuestions:
-    """What operators owe an answer, by risk; overdue by the database's clock."""
-    pending = Approval.objects.filter(state="pending")
+def waiting_approvals(only: Q | None = None) -> WaitingQuestions:
+    """What operators owe an answer, of those that fit if it is said which, by risk; overdue by the
+    database's clock."""
+    pending = Approval.objects.filter(only or Q(), state="pending")
     late = Q(expires_at__lt=Now())
     found = pending.aggregate(
         total=Count("*"),

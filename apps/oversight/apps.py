@@ -43,6 +43,12 @@ DUTIES = (
         "apps.oversight.services.end_grants_due",
         aside="apps.oversight.services.UNENDABLE_GRANTS",
     ),
+    Duty(
+        "undecidable_approvals",
+        "admins are not told of questions that nobody may decide",
+        "apps.oversight.services.call_about_undecidable",
+        every_s=30.0,
+    ),
 )
 
 # What was asked stays as it was asked; its signature covers the rest (decision 0049).

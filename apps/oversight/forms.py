@@ -239,6 +239,7 @@ def filters_from(query: Mapping[str, Any]) -> Filters:
         mine=query.get("mine") == "1",
         delegated=query.get("delegated") == "1",
         snoozed=query.get("snoozed") == "1",
+        all=query.get("all") == "1",
         unclaimed=query.get("unclaimed") == "1",
         risk=int(risk) if risk in {"1", "2", "3", "4"} else 0,
         domain=str(query.get("domain", ""))[:60],

@@ -38,6 +38,7 @@ NOT_SIGNED = (
     " reported on the system page."
 )
 NOT_CHECKED = "Asked again, since nobody could check who had signed the answer. {why}"
+NOT_THEIRS = "Asked again, since no team of {who}, who had answered, decides this any more."
 DOUBT_RISK = 3  # high: a reason is asked for
 EDIT_RISK = 2  # medium: what it changes has to be read
 
@@ -210,6 +211,9 @@ def _consume(
         if ask.approval_id in used.unread:
             why = used.unread[ask.approval_id]
             again[ask.step_id] = Doubt(ASKED_AGAIN, NOT_CHECKED.format(why=why))
+        elif ask.approval_id in used.lapsed:
+            who = used.lapsed[ask.approval_id]
+            again.setdefault(ask.step_id, Doubt(ASKED_AGAIN, NOT_THEIRS.format(who=who)))
     return given, again
 
 

@@ -28,7 +28,7 @@ from tests.factories.runs import JOB, eventful_run
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "after agent as before by chart code compare contract delegated domain error escalated "
+    "after agent all as before by chart code compare contract delegated domain error escalated "
     "from ids iss job "
     "kind actor left limit mine name newest next note offset open part plan q range "
     "refresh right risk run scale seq since slugs snoozed sort source step storm stream streams "

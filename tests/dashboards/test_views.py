@@ -173,7 +173,7 @@ def test_outcomes_ask_the_same_number_of_questions_however_many_rows(
     html(client, "/outcomes/")
     busy.runs(50, "return", at=timezone.now() - timedelta(hours=2), agent_label="other")
 
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(23):
         html(client, "/outcomes/")
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import Membership, User
 from apps.audit.models import Event
 from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedError
 from apps.kernel.ids import new_id
@@ -24,7 +24,7 @@ from apps.oversight.models import Approval, Grant, GrantUse
 from apps.oversight.selectors import past
 from apps.oversight.selectors.grants import asked_of_people
 from apps.policy import selectors as policies
-from tests.factories.accounts import UserFactory
+from tests.factories.accounts import TeamFactory, UserFactory
 from tests.factories.approvals import bound, decide
 from tests.factories.grants import WHY, confirmed, coverable, given, proposed
 from tests.factories.policy import published
@@ -197,6 +197,29 @@ def test_it_counts_no_more_once_one_of_them_may_not_decide(
 
     assert question(at_the_gate("#A2")).state == "pending"
     assert at_the_gate("#A1", approval=covered).answer == "hold", "what was covered before too"
+
+
+@pytest.mark.parametrize("giver", ["ann", "ben"])
+def test_it_covers_only_what_both_may_decide_by_their_teams(grant: Grant, giver: str) -> None:
+    held = question(at_the_gate("#A17"))
+    assert held.state == "approved"
+    narrow = TeamFactory.create(most_cents=999)
+    Membership.objects.filter(user__username=giver).update(team=narrow)
+
+    assert at_the_gate(approval=held).answer == "hold"
+    assert question(at_the_gate("#A18")).state == "pending"
+
+
+def test_nobody_proposes_or_confirms_what_their_teams_do_not_decide(
+    source: Approval, ann: User, ben: User
+) -> None:
+    waiting = proposed(source, ann, opened=OPEN, most_cents=2_000)
+    narrow = TeamFactory.create(most_cents=999)
+    Membership.objects.filter(user=ben).update(team=narrow)
+
+    with pytest.raises(NotPermittedError, match="Not yours to decide"):
+        confirmed(waiting, ben)
+    assert "Not yours to decide" in services.why_no_grant(source, ben)
 
 
 def test_what_was_declined_or_lapsed_is_confirmed_no_more(

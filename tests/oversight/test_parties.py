@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import Membership, User
 from apps.accounts.services import enrol
 from apps.accounts.services import people as accounts
 from apps.audit import services as audit
@@ -26,7 +26,7 @@ from apps.kernel.ids import new_id
 from apps.oversight import services
 from apps.oversight.models import Approval
 from apps.policy.models import Decision, PolicyVersion
-from tests.factories.accounts import PASSWORD
+from tests.factories.accounts import PASSWORD, everyone
 from tests.factories.approvals import ApprovalFactory, decide
 from tests.factories.catalog import apply_toys
 from tests.factories.policy import published
@@ -34,6 +34,13 @@ from tests.policy.texts import SCHEMA, document
 
 pytestmark = pytest.mark.django_db
 People = dict[str, User]
+
+
+def become_operator(person: User) -> None:
+    """As if they had been one all along: nobody gave them the role lately."""
+    User.objects.filter(pk=person.pk).update(role="operator")
+    Membership.objects.create(team=everyone(), user=person)
+    person.refresh_from_db()
 
 
 def happened(kind: str, run_id: UUID, actor: Actor) -> None:
@@ -126,8 +133,7 @@ def test_two_votes_are_not_of_one_who_made_the_others_account(
         actor=maker, username="new", role="operator", full_name="New Person"
     )
     made = enrol(code=code, password=PASSWORD)
-    User.objects.filter(pk=maker.pk).update(role="operator")
-    maker.refresh_from_db()
+    become_operator(maker)
     approval = ApprovalFactory.create(votes_required=2)
     first, second = (maker, made) if first_is_maker else (made, maker)
     decide(approval, first)
@@ -158,8 +164,7 @@ def test_whoever_asked_for_it_made_not_the_account_that_approves(
     admin, operator = people["admin"], people["operator"]
     _, code = accounts.reset_access(actor=admin, user_id=operator.pk)
     operator = enrol(code=code, password=PASSWORD)
-    User.objects.filter(pk=admin.pk).update(role="operator")
-    admin.refresh_from_db()
+    become_operator(admin)
     asked, answers = (admin, operator) if requester_is_maker else (operator, admin)
     approval = ApprovalFactory.create()
     happened("run.accepted", approval.run_id, asked.actor)
@@ -183,8 +188,7 @@ def test_a_reset_counts_for_a_week(people: People, days: int) -> None:
     maker = people["admin"]
     _, code = accounts.reset_access(actor=maker, user_id=people["operator"].pk)
     people["operator"] = enrol(code=code, password=PASSWORD)
-    User.objects.filter(pk=maker.pk).update(role="operator")
-    maker.refresh_from_db()
+    become_operator(maker)
     age = timedelta(days=days)
     with transaction.atomic():
         backdate(age)

@@ -20,6 +20,7 @@ from apps.outcomes.domain.tally import Tally, Terms, tally_by
 from apps.outcomes.selectors import outcomes
 from apps.outcomes.selectors.outcomes import WEEK, RunsInScope, latest, next_second
 from apps.oversight import selectors as approvals
+from apps.oversight.selectors.scopes import yours
 from apps.runs.domain.origin import Origin
 
 RISKS = {4: "critical", 3: "high", 2: "medium", 1: "low"}
@@ -169,8 +170,9 @@ def hour(shown: Origin) -> tuple[selectors.LastHour, dict[str, str]]:
     return found, urls
 
 
-def approvals_due(home: Home) -> list[Need]:
-    waiting = selectors.waiting_approvals()
+def approvals_due(user: User) -> list[Need]:
+    """What waits for this operator's answer."""
+    waiting = selectors.waiting_approvals(yours(user))
     if not waiting.total:
         return []
     risks = ", ".join(f"{n} {RISKS[r]}" for r, n in sorted(waiting.by_risk.items(), reverse=True))
@@ -194,7 +196,7 @@ def approvals_due(home: Home) -> list[Need]:
 def escalated(user: User) -> list[Need]:
     """Questions about which the clock or a colleague called this person, or somebody in whose stead
     they are there."""
-    called = approvals.called_now(approvals.called_roles(user))
+    called = approvals.called_now(user)
     if called.latest is None:
         return []
     last = called.latest
@@ -366,7 +368,7 @@ def unhealthy(home: Home) -> list[Need]:
 
 
 NEEDS: dict[str, tuple[Callable[[Home], list[Need]], ...]] = {
-    Role.OPERATOR: (approvals_due, crowded_jobs, unknown_runs, poisoned_runs, paused_runs),
+    Role.OPERATOR: (crowded_jobs, unknown_runs, poisoned_runs, paused_runs),
     Role.PRODUCT_MANAGER: (jobs_under_target, violations, unknown_runs),
     Role.ADMIN: (unhealthy, crowded_jobs, poisoned_runs, drafts, unknown_runs, jobs_under_target),
     Role.AUDITOR: (violations, unknown_runs, drafts),
@@ -377,5 +379,6 @@ LEVELS = {"bad": 0, "warn": 1, "info": 2}
 def needs(user: User, home: Home) -> list[Need]:
     """What this person should look at, gravest first."""
     of_role = [need for source in NEEDS.get(user.role, ()) for need in source(home)]
-    found = [*escalated(user), *of_role]
+    due = approvals_due(user) if user.role == Role.OPERATOR else []
+    found = [*escalated(user), *due, *of_role]
     return sorted(found, key=lambda need: LEVELS[need.level])

@@ -29,6 +29,7 @@ from apps.ops.selectors.health import LaneHealth, Overview, Trouble, WorkerHealt
 from apps.oversight import adapters as keys
 from apps.oversight import selectors as approvals
 from apps.oversight.selectors import grants
+from apps.oversight.selectors.scopes import undecidable
 
 logger = logging.getLogger(__name__)
 TOLD_FOR = timedelta(days=1)
@@ -297,6 +298,21 @@ def _forged_grants(seen: Overview) -> Iterator[Trouble]:
     )
 
 
+def _undecidable(seen: Overview) -> Iterator[Trouble]:
+    """Requests that wait and that nobody may decide, as teams and accounts stand."""
+    rows = undecidable().order_by("expires_at")
+    if not (number := rows.count()):
+        return
+    words = "1 request waits" if number == 1 else f"{number} requests wait"
+    yield Trouble(
+        "teams",
+        f"{words} that nobody may decide",
+        "Put an operator who can act into a team that decides it, or widen one: Users → Teams.",
+        "; ".join(f"{row.sentence} ({row.pk})" for row in rows[:3]),
+        is_grave=False,
+    )
+
+
 def _foreign_jobs(seen: Overview) -> Iterator[Trouble]:
     """Somebody who can write to Redis put something into a queue that workers were to run."""
     since = database_now() - TOLD_FOR
@@ -365,6 +381,7 @@ CHECKS: tuple[Callable[[Overview], Iterator[Trouble]], ...] = (
     _late,
     _unsigned,
     _forged_grants,
+    _undecidable,
     _foreign_jobs,
     _misused_tokens,
     _keys,

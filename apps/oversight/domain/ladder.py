@@ -1,8 +1,8 @@
 """Whom to call when a question waits too long: the rungs of its contract's ladder, and the last.
 
-Rungs are numbered from 0 in the order of the ladder. Two more stand above it: ``OVERDUE`` of a
-contract that says ``on_timeout: escalate``, and the admins, whom a person may call when the ladder
-has no rung left.
+Rungs are numbered from 0 in the order of the ladder. Three more stand above it: ``OVERDUE`` of a
+contract that says ``on_timeout: escalate``, the admins, whom a person may call when the ladder
+has no rung left, and ``UNDECIDABLE``: the admins again, since nobody may decide it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from apps.accounts.domain.roles import Role
 
-# The words that a contract may write. A person has one role, and the tower has none of its own for
-# the lead of a shift: the lead is whoever may act above the operators.
+# The words that a contract may write, with the roles of people that they call. The lead is whoever
+# leads a team that decides the request; where nobody does, whoever may act above the operators.
 CALLED: dict[str, Role] = {
     "operators": Role.OPERATOR,
     "lead": Role.ADMIN,
@@ -24,7 +24,8 @@ CALLED: dict[str, Role] = {
 }
 WORDS = {"lead": "the lead", "product_managers": "product managers"}
 LAST_RESORT = "admins"
-OVERDUE, BEYOND = 900, 901
+LEAD = "lead"  # the word, and what stands for a role where such a lead was called
+OVERDUE, BEYOND, UNDECIDABLE = 900, 901, 902
 NOTE_MOST = 500
 
 

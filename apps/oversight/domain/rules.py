@@ -35,6 +35,7 @@ class ApprovalStatus:
     parties: Mapping[int, str] = field(default_factory=dict)
     denied: bool = False  # policy denies the call as it was edited
     stood_in_for: frozenset[int] = frozenset()  # in whose stead whoever answers is there now
+    outside: str = ""  # why no team of whoever answers decides it
 
     @property
     def until(self) -> datetime:
@@ -114,6 +115,8 @@ def not_open_to(standing: ApprovalStatus, answer: ProposedVote, now: datetime) -
     if not may_decide(answer.role, standing.roles):
         asked = " or ".join(standing.roles) or "operator"
         return Refusal("role", f"Only {asked} may decide this.")
+    if standing.outside:
+        return Refusal("team", standing.outside)
     if is_claimed_by_other(standing, answer.user_id, now):
         return Refusal(
             "claimed",

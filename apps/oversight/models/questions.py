@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.kernel.models import AppendOnly, JSONField
 from apps.oversight.domain import passkey
-from apps.oversight.domain.ladder import OVERDUE, words_of
+from apps.oversight.domain.ladder import OVERDUE, UNDECIDABLE, words_of
 
 NO_RUNGS = models.Value([], output_field=JSONField())
 NO_REASONS = models.Value({}, output_field=JSONField())
@@ -417,4 +417,6 @@ class Escalation(models.Model):
             return f"by {self.by.display_name}"
         if self.rung == OVERDUE:
             return "the window has passed"
+        if self.rung == UNDECIDABLE:
+            return "nobody may decide it"
         return f"{round((self.share or 0) * 100)} % of the window"

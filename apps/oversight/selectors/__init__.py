@@ -18,6 +18,7 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
 from apps.oversight.domain.binding import Grounds
+from apps.oversight.domain.ladder import LEAD
 from apps.oversight.domain.searching import SearchTerm, terms
 from apps.oversight.domain.sorting import DECIDED as LATEST
 from apps.oversight.domain.sorting import SORTS, SortField
@@ -27,6 +28,7 @@ from apps.oversight.selectors.away import called_roles, roster_for
 from apps.oversight.selectors.cooling import add_rejections
 from apps.oversight.selectors.delegating import delegations_of, is_delegated_to
 from apps.oversight.selectors.grants import waiting as waiting_grants
+from apps.oversight.selectors.scopes import is_called, waiting_for_others, yours
 from apps.oversight.selectors.snoozing import came_back, is_snoozed, next_to_wake
 
 PAGE = 50
@@ -45,6 +47,7 @@ class Filters:
     mine: bool = False
     delegated: bool = False  # to the reader
     snoozed: bool = False  # those that the reader has snoozed, which are left out otherwise
+    all: bool = False  # with those that wait and that the reader's teams don't decide
     unclaimed: bool = False
     escalated: str = ""  # "any", or "me": to people of the reader's role
     risk: int = 0
@@ -60,6 +63,12 @@ class Filters:
     def order(self) -> tuple[SortField, ...]:
         """The columns in whose order the list stands."""
         return SORTS[self.sort] if self.tab == "waiting" else LATEST
+
+    @property
+    def has_others(self) -> bool:
+        """Whether what the reader's teams don't decide is in it: asked for, or since it is the
+        reader's in another way."""
+        return self.all or self.mine or self.delegated or self.escalated == "me"
 
     @property
     def has_called_first(self) -> bool:
@@ -139,23 +148,24 @@ class Waiting:
     called: int = 0
 
 
-def waiting_now(roles: Collection[str]) -> Waiting:
-    """The numbers on the navigation. One query."""
-    rows = Approval.objects.filter(state=State.PENDING)
-    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=is_called(roles)))
+def waiting_now(reader: User) -> Waiting:
+    """The numbers on the navigation: of what the reader may decide."""
+    rows = Approval.objects.filter(yours(reader), state=State.PENDING)
+    found = rows.aggregate(total=Count("pk"), called=Count("pk", filter=is_called(reader)))
     return Waiting(**found)
 
 
 def waiting_context(request: HttpRequest) -> dict[str, Any]:
     """The numbers on the navigation of every page; counted only where they are shown."""
     user: Any = getattr(request, "user", None)
-    roles = called_roles if getattr(user, "is_authenticated", False) else lambda _: frozenset()
-    return {"waiting_now": SimpleLazyObject(lambda: waiting_now(roles(user)))}
+    if not getattr(user, "is_authenticated", False):
+        return {"waiting_now": Waiting()}
+    return {"waiting_now": SimpleLazyObject(lambda: waiting_now(user))}
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What was escalated to one role's people and still waits."""
+    """What was escalated to one person and still waits."""
 
     waiting: int
     overdue: int
@@ -163,20 +173,16 @@ class Called:
     latest: Escalation | None
 
 
-def called_now(roles: Collection[str]) -> Called:
-    """What needs people of these roles because the clock or a colleague says so."""
-    rows = Approval.objects.filter(is_called(roles), state=State.PENDING)
+def called_now(reader: User) -> Called:
+    """What needs this person because the clock or a colleague says so."""
+    rows = Approval.objects.filter(is_called(reader), state=State.PENDING)
     found = rows.aggregate(n=Count("pk"), overdue=Count("pk", filter=Q(expires_at__lte=Now())))
     if not found["n"]:
         return Called(0, 0, None, None)
-    calls = Escalation.objects.filter(role__in=roles, approval__state=State.PENDING)
+    roles = {LEAD, *called_roles(reader)}
+    calls = Escalation.objects.filter(role__in=roles, approval__in=rows)
     latest = calls.select_related("approval", "by").order_by("-at", "-pk").first()
     return Called(found["n"], found["overdue"], calls.aggregate(at=Min("at"))["at"], latest)
-
-
-def is_called(roles: Collection[str], **more: Any) -> Exists:
-    """Whether people of these roles were called about a question."""
-    return Exists(Escalation.objects.filter(approval=OuterRef("pk"), role__in=roles, **more))
 
 
 def waiting(limit: int = 10) -> list[Approval]:
@@ -192,13 +198,14 @@ def counts(user: User, filters: Filters) -> dict[str, Any]:
     found = waiting.aggregate(
         total=Count("pk"),
         overdue=Count("pk", filter=Q(expires_at__lte=Now())),
-        called=Count("pk", filter=is_called(now.called_roles(user))),
+        called=Count("pk", filter=is_called(user)),
         delegated=Count("pk", filter=is_delegated_to(user)),
         **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in (1, 2, 3, 4)},
     )
     return {
         "total": found["total"],
         "of": Approval.objects.filter(state=State.PENDING).count(),
+        "others": 0 if filters.has_others else waiting_for_others(user),
         "snoozed": Approval.objects.filter(is_snoozed(user), state=State.PENDING).count(),
         "overdue": found["overdue"],
         "called": found["called"],
@@ -235,7 +242,7 @@ def _after(rows: QuerySet[Approval], filters: Filters, after: tuple[str, ...]) -
 
 def _called_first(rows: QuerySet[Approval], filters: Filters, user: User) -> list[Approval]:
     """Those that go to the top for this person's role, then the rest: each part by its index."""
-    first, found = is_called(called_roles(user), comes_first=True), []
+    first, found = is_called(user, comes_first=True), []
     part, after = filters.after[:1], filters.after[1:]
     if part != (REST,):
         found = _after(rows.filter(first), filters, after)
@@ -251,8 +258,9 @@ def filtered(filters: Filters, user: User) -> QuerySet[Approval]:
     rows = _of_people(_of_tab(filters.tab, user), filters, user)
     if filters.tab == "waiting":
         rows = rows.filter(is_snoozed(user)) if filters.snoozed else rows.exclude(is_snoozed(user))
+        rows = rows if filters.has_others else rows.filter(yours(user))
     if filters.escalated == "me":
-        rows = rows.filter(is_called(called_roles(user)))
+        rows = rows.filter(is_called(user))
     elif filters.escalated:
         rows = rows.filter(Exists(Escalation.objects.filter(approval=OuterRef("pk"))))
     if filters.risk:
@@ -459,7 +467,7 @@ def changes(filters: Filters, user: User, *, shown: Sequence[UUID], since: datet
     _count_votes(found)
     add_rejections(found)
     _add_calls(found)
-    calls = is_called(called_roles(user), at__gt=since)
+    calls = is_called(user, at__gt=since)
     called = filtered(filters, user).filter(calls).count()
     critical = sum(r >= 4 for r in risks)
     return Changes(len(risks), critical, called, found, next_to_wake(user))

@@ -15,6 +15,7 @@ from apps.accounts.domain.standing import Standing
 from apps.accounts.models import User
 from apps.accounts.registry import allows
 from apps.oversight.domain import away
+from apps.oversight.domain.ladder import LEAD
 from apps.oversight.models import Absence
 
 # Who is called or decides: nobody is called in another role.
@@ -122,8 +123,13 @@ class CalledAway:
     anybody: bool = True
 
 
-def called_away(role: str, now: Roster) -> CalledAway:
-    """What absences make of a call to a role. A query only where one of its people is away."""
+def called_away(role: str, now: Roster, leads: Sequence[User] = ()) -> CalledAway:
+    """What absences make of a call to a role, or to these leads. A query only where one of a role's
+    people is away."""
+    if role == LEAD:
+        mine = {one.pk for one in leads}
+        some = [one for one in now.shown() if one.absence.person_id in mine]
+        return CalledAway(some, any(pk not in now.absences or now.there_for(pk) for pk in mine))
     absences = now.shown({role})
     if not absences:
         return CalledAway()

@@ -9,9 +9,9 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef
 
 from apps.accounts.models import User
-from apps.oversight.domain import rules
 from apps.oversight.models import Approval, Delegation
-from apps.oversight.selectors.away import Roster, can_act
+from apps.oversight.selectors.away import Roster
+from apps.oversight.selectors.scopes import deciders
 
 
 def delegation_of(approval: Approval) -> Delegation | None:
@@ -58,8 +58,7 @@ class Colleague:
 
 
 def colleagues(approval: Approval, user: User, roster: Roster) -> list[Colleague]:
-    """Everybody else who may decide it by their role. What they had a part in is asked when one of
-    them is chosen."""
-    rows = User.objects.filter(is_active=True).exclude(pk=user.pk).order_by("username")
-    people = [p for p in rows if can_act(p) and rules.may_decide(p.role, approval.asked_roles)]
+    """Everybody else who may decide it by role and team. What they had a part in is asked when one
+    of them is chosen."""
+    people = [one for one in deciders(approval).people if one.pk != user.pk]
     return [Colleague(p, p.pk in roster.absences, roster.there_for(p.pk)) for p in people]

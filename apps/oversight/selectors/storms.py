@@ -14,8 +14,8 @@ from django.db.models.functions import Now
 from apps.accounts.models import User
 from apps.oversight.domain.storms import MOST, SOON, WITHIN, StormKey
 from apps.oversight.models import Approval
-from apps.oversight.selectors import Filters, filtered, is_called
-from apps.oversight.selectors.away import called_roles
+from apps.oversight.selectors import Filters, filtered
+from apps.oversight.selectors.scopes import is_called
 
 RISKS = (4, 3, 2, 1)
 
@@ -96,7 +96,7 @@ def _figures(user: User) -> dict[str, Any]:
         "total": Count("pk"),
         "overdue": Count("pk", filter=overdue),
         "soon": Count("pk", filter=~overdue & Q(expires_at__lte=Now() + SOON)),
-        "called": Count("pk", filter=is_called(called_roles(user))),
+        "called": Count("pk", filter=is_called(user)),
         "next_due": Min("expires_at"),
         "latest": Max("created_at"),
         **{f"risk{n}": Count("pk", filter=Q(risk=n)) for n in RISKS},

@@ -30,7 +30,7 @@ from apps.oversight.services.ending import (
     void_for_run,
     void_for_tool,
 )
-from apps.oversight.services.escalating import escalate, escalate_due
+from apps.oversight.services.escalating import call_about_undecidable, escalate, escalate_due
 from apps.oversight.services.granting import (
     UNENDABLE_GRANTS,
     GrantPlan,
@@ -60,6 +60,7 @@ __all__ = [
     "Seal",
     "Used",
     "bindings_of",
+    "call_about_undecidable",
     "challenge_of",
     "claim",
     "confirm_grant",

@@ -27,6 +27,7 @@ from apps.oversight.services.parties import barred
 from apps.oversight.services.passkeys import without_passkey
 from apps.oversight.services.proving import why_not_proved
 from apps.oversight.services.rows import OPEN, State, fact, make_void, set_next
+from apps.oversight.services.scopes import outside_now
 
 DEFAULT_WINDOW_S = 4 * 3600
 ESCALATE = "escalate"
@@ -110,10 +111,12 @@ RETURNING id
 @dataclass(frozen=True, slots=True)
 class Used:
     """``roles``: those that approved, by approval that was used up. ``unread``: why nobody knows
-    whether an answer is signed; it was taken back."""
+    whether an answer is signed; it was taken back. ``lapsed``: who of those that agreed may no
+    longer decide it, where too few are left."""
 
     roles: Mapping[UUID, list[str]] = field(default_factory=dict)
     unread: Mapping[UUID, str] = field(default_factory=dict)
+    lapsed: Mapping[UUID, str] = field(default_factory=dict)
 
 
 @participant
@@ -136,7 +139,10 @@ def use_batch(
 
     The signatures of the answer and of each vote are verified here, over what is stored: an answer
     that people did not sign as it stands is refused, taken back and reported. Where the keys can't
-    be read it is taken back too, but nobody is accused."""
+    be read it is taken back too, but nobody is accused.
+
+    Nor does a vote count of somebody whose teams don't decide this any more; their teams stay as
+    they are until the transaction ends."""
     if not pairs:
         return Used()
     held = _locked_answers(dict(pairs))
@@ -147,6 +153,7 @@ def use_batch(
     _refuse(forged)
     _take_back(unread)
     refused = {row.pk for row, _ in (*forged, *unread)}
+    outside = outside_now(held, [vote for votes_of in cast.values() for vote in votes_of])
     cooling = rejected_lately([row.pk for row in held])
     wanted = {
         row.pk: votes_wanted(
@@ -156,7 +163,11 @@ def use_batch(
     }
     left = [row for row in held if row.pk not in refused]
     granted = uses_that_count([r for r in left if r.is_by_grant and wanted[r.pk] == 1])
-    agreed = {r.pk: _agreed(r, cast[r.pk], wanted[r.pk]) for r in left if not r.is_by_grant}
+    agreed = {
+        r.pk: [v for v in _agreed(r, cast[r.pk], wanted[r.pk]) if v.pk not in outside]
+        for r in left
+        if not r.is_by_grant
+    }
     enough = [
         pk
         for pk, voters in agreed.items()
@@ -165,7 +176,12 @@ def use_batch(
     roles = granted | {pk: sorted({v.user.role for v in agreed[pk]}) for pk in enough}
     used = {pk: roles[pk] for pk in _use_up([*roles])}
     audit.record_many([fact("consumed", row, GATE) for row in held if row.pk in used])
-    return Used(used, {row.pk: why for row, why in unread})
+    lapsed = {
+        row.pk: " and ".join(sorted(v.user.display_name for v in cast[row.pk] if v.pk in outside))
+        for row in held
+        if row.pk not in used and any(vote.pk in outside for vote in cast[row.pk])
+    }
+    return Used(used, {row.pk: why for row, why in unread}, lapsed)
 
 
 def _not_proved(

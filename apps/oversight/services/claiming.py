@@ -30,6 +30,8 @@ def claim(*, approval_id: UUID, user: User, reason: str = "") -> Approval:
         raise error_of(rules.Refusal(code, "This is no longer pending."), approval, "")
     if not rules.may_decide(user.role, approval.asked_roles):
         raise NotPermittedError("Only those who may decide can claim.")
+    if standing.outside:
+        raise NotPermittedError(standing.outside, code="team")
     taken = rules.is_claimed_by_other(standing, user.pk, now)
     if taken and not reason.strip():
         sentence = "Somebody else has claimed it. Give a reason to take over the claim."

@@ -21,6 +21,7 @@ from uuid import UUID
 from django.db.models import F
 
 from apps.accounts.models import User
+from apps.accounts.services import hold_scopes
 from apps.audit import services as audit
 from apps.audit.domain.actors import GATE
 from apps.kernel.statements import database_now, fetch
@@ -37,6 +38,7 @@ from apps.oversight.services.deciding import GRACE
 from apps.oversight.services.grant_seals import bounds_of, sign_use, why_not_granted
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.rows import ClockTimestamp, State, fact
+from apps.oversight.services.scopes import outside_as_read
 
 # As ``second_look.TAKE_TURNS``, which whoever answers holds; here nobody waits.
 TRY_TURNS = (
@@ -114,6 +116,7 @@ def refuse(grant: Grant, why: str) -> None:
 def _use(row: Approval, grant: Grant) -> bool:
     """Count one use and answer the question with it; whether it was."""
     number = grant.used + 1
+    hold_teams([grant])
     if number > grant.most_uses or why_not_theirs(row, grant):
         return False
     now = database_now()
@@ -181,6 +184,8 @@ def why_not_ones(row: Approval, user: User | None) -> str:
         return str(why)
     if not user.may("approvals.decide") or not rules.may_decide(user.role, row.asked_roles):
         return f"Only {' or '.join(row.asked_roles) or 'operator'} may decide it."
+    if why := outside_as_read(row, user):
+        return why
     had = parties_for(row, user, ()).get(user.pk, "")
     return rules.party_words(had) if had else ""
 
@@ -195,12 +200,21 @@ def uses_that_count(rows: Sequence[Approval]) -> dict[UUID, list[str]]:
     uses = uses.filter(grant__state__in=COUNTS)
     by_id = {row.pk: row for row in rows}
     found = {}
-    for use in uses.select_related("grant__proposed_by", "grant__confirmed_by"):
+    uses = uses.select_related("grant__proposed_by", "grant__confirmed_by")
+    hold_teams([use.grant for use in uses])
+    for use in uses:
         row, grant = by_id[use.approval_id], use.grant
         if _fits(grant, row) and not why_not_theirs(row, grant):
             people = (grant.proposed_by, grant.confirmed_by)
             found[row.pk] = sorted({one.role for one in people if one})
     return found
+
+
+@participant
+def hold_teams(given: Sequence[Grant]) -> None:
+    """Have the teams of who gave these grants stay as they are until the transaction ends."""
+    people = [pk for one in given for pk in (one.proposed_by_id, one.confirmed_by_id) if pk]
+    hold_scopes(people)
 
 
 @participant

@@ -32,6 +32,7 @@ from apps.oversight.services.rows import (
     in_time,
     locked,
 )
+from apps.oversight.services.scopes import why_outside
 from apps.oversight.services.second_look import require_second_look, take_turns
 
 # How long an answer given in time may wait for a worker before it has to be asked again.
@@ -258,6 +259,7 @@ def standing_of(
         parties=parties or {},
         denied=bool(approval.bound_to.get("denied")),
         stood_in_for=_absent_claimer(approval, by),
+        outside=why_outside(approval, by),
     )
 
 
@@ -277,6 +279,8 @@ def error_of(refused: rules.Refusal, approval: Approval, digest: str) -> TowerEr
         return ConflictError(said, code="edited", who=edit.by.display_name, when=edit.at)
     if refused.code == "reason":
         return InvalidInputError(refused.sentence, code="reason", field="reason")
+    if refused.code == "team":
+        return NotPermittedError(refused.sentence, code="team")
     if refused.code in ("role", "party", "denied"):
         return NotPermittedError(refused.sentence)
     detail: dict[str, Any] = {"who": who.display_name if who else "", "when": when}

@@ -23,6 +23,7 @@ from apps.oversight.services.deciding import error_of, require_able, standing_of
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import votes_that_count
 from apps.oversight.services.rows import State, end_delegation, fact, locked
+from apps.oversight.services.scopes import why_outside
 from apps.oversight.services.snoozing import wake_called
 
 
@@ -114,6 +115,8 @@ def _require_able_to_decide(approval: Approval, to: User) -> None:
     name, votes = to.display_name, votes_that_count(approval, selectors.votes_of(approval))
     if not away.can_act(to) or not rules.may_decide(to.role, approval.asked_roles):
         raise _wrong(f"{name} may not decide it: choose another person.")
+    if why_outside(approval, to):
+        raise _wrong(f"No team of {name} decides it: choose another person.")
     if any(vote.user_id == to.pk for vote in votes):
         raise _wrong(f"{name} has voted on it: choose another person.")
     if had := parties_for(approval, to, votes).get(to.pk):

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from apps.accounts.models import User
 from apps.audit import services as audit
@@ -21,10 +22,11 @@ from apps.kernel.errors import ConflictError, InvalidInputError, NotPermittedErr
 from apps.kernel.statements import database_now
 from apps.kernel.transactions import command, is_of_a_row, participant
 from apps.oversight.domain import ladder, rules
-from apps.oversight.domain.ladder import Rung
+from apps.oversight.domain.ladder import LEAD, UNDECIDABLE, Rung
 from apps.oversight.models import Approval, Escalation
 from apps.oversight.selectors import away
 from apps.oversight.selectors.away import CalledAway, Roster
+from apps.oversight.selectors.scopes import leads_of, undecidable
 from apps.oversight.services.deciding import error_of, require_able
 from apps.oversight.services.rows import (
     ClockTimestamp,
@@ -44,6 +46,10 @@ CLOCK = (
     "id",
     "run_id",
     "step_id",
+    "domain_slug",
+    "job_slug",
+    "amount_cents",
+    "risk",
     "ladder",
     "roles",
     "created_at",
@@ -74,6 +80,22 @@ def escalate_due(limit: int = 500) -> int:
     for row in rows:
         _climb_apart(row, climbed[row.pk], now, roster)
     return len(rows)
+
+
+@command
+def call_about_undecidable(limit: int = 500) -> int:
+    """Call the admins, once, about each question that nobody may decide. Returns how many there
+    were."""
+    told = Escalation.objects.filter(approval=OuterRef("pk"), rung=UNDECIDABLE)
+    # As above: of two sweepers the second skips what the first holds, and finds it called.
+    rows = undecidable().exclude(Exists(told)).order_by("expires_at")
+    found = list(rows.select_for_update(skip_locked=True, of=("self",)).only(*CLOCK)[:limit])
+    if not found:
+        return 0
+    now, roster = database_now(), away.roster()
+    for row in found:
+        _write([_by_clock(row, Rung(UNDECIDABLE, 0.0, ladder.LAST_RESORT), now)], roster)
+    return len(found)
 
 
 def _climb_apart(row: Approval, climbed: set[int], now: datetime, roster: Roster) -> None:
@@ -117,12 +139,13 @@ def escalate(*, approval_id: UUID, user: User, note: str, rung: int) -> Approval
         raise ConflictError(sentence, code="escalated", who=who, when=first.at)
     if wanted is None or wanted.number != rung:
         raise ConflictError("There is no further escalation target.", code="escalated")
+    role = _role_of(approval, wanted)
     made = Escalation(
         approval=approval,
         rung=wanted.number,
         to=wanted.to,
-        role=wanted.role,
-        comes_first=ladder.comes_first(wanted.role, approval.asked_roles, by_hand=True),
+        role=role,
+        comes_first=ladder.comes_first(role, approval.asked_roles, by_hand=True),
         at=database_now(),
         by=user,
         note=note.strip(),
@@ -154,25 +177,35 @@ def _climbed(ids: Sequence[UUID]) -> dict[UUID, set[int]]:
 
 
 def _by_clock(approval: Approval, rung: Rung, now: datetime) -> Escalation:
+    role = _role_of(approval, rung)
     return Escalation(
         approval=approval,
         rung=rung.number,
         to=rung.to,
-        role=rung.role,
+        role=role,
         share=rung.at,
         at=now,
-        comes_first=ladder.comes_first(rung.role, approval.asked_roles, by_hand=False),
+        comes_first=ladder.comes_first(role, approval.asked_roles, by_hand=False),
     )
+
+
+def _role_of(approval: Approval, rung: Rung) -> str:
+    """Whom a rung calls: the leads of the teams that decide it, where it says so and there are
+    any."""
+    return LEAD if rung.to == LEAD and leads_of(approval) else rung.role
 
 
 @participant
 def _write(made: Sequence[Escalation], roster: Roster) -> None:
-    """One row a rung; the unique constraint holds even where no lock was taken."""
+    """One row a rung, of one question; the unique constraint holds even where no lock was
+    taken."""
     Escalation.objects.bulk_create(made)
-    found = {role: away.called_away(role, roster) for role in {e.role for e in made}}
+    led = {e.approval_id: leads_of(e.approval) for e in made if e.role == LEAD}
+    leads = [person for people in led.values() for person in people]
+    found = {role: away.called_away(role, roster, leads) for role in {e.role for e in made}}
     for e in made:
-        stand_ins = (one.there for one in found[e.role].absences)
-        wake_called(e.approval, e.role, [one.pk for one in stand_ins if one])
+        stand_ins = [one.there for one in found[e.role].absences if one.there]
+        wake_called(e.approval, e.role, [p.pk for p in (*stand_ins, *led.get(e.approval_id, ()))])
     audit.record_many([_fact(e, found[e.role]) for e in made])
 
 
@@ -180,6 +213,8 @@ def _fact(e: Escalation, found: CalledAway) -> audit.Fact:
     """What the log says: also who heard of it in somebody's stead, and that nobody was there."""
     by = e.by.actor if e.by else SWEEPER
     said: dict[str, Any] = {"note": e.note} if e.by else {"share": e.share}
+    if e.rung == UNDECIDABLE:
+        said["nobody_may_decide"] = True
     if names := {one.there.username for one in found.absences if one.there}:
         said["stand_ins"] = sorted(names)
     if not found.anybody:

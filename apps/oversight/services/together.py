@@ -22,6 +22,7 @@ from apps.oversight.domain.outliers import outliers
 from apps.oversight.models import Approval, Reading, Table, TableRow, Vote
 from apps.oversight.selectors import past
 from apps.oversight.selectors import together as tables
+from apps.oversight.selectors.scopes import not_yours
 from apps.oversight.services.deciding import PageAnswer, Sent, require_able, take
 from apps.oversight.services.parties import parties_for
 from apps.oversight.services.proving import votes_that_count
@@ -79,11 +80,18 @@ def _singly(rows: Sequence[Approval], user: User) -> dict[UUID, str]:
     return {pk: why for pk, why in found.items() if why}
 
 
+def _not_theirs(row: Approval, user: User) -> str:
+    if not rules.may_decide(user.role, row.asked_roles):
+        return f"Only {' or '.join(row.asked_roles)} may decide it."
+    why = not_yours([row], user).get(row.pk)
+    return f"{why}." if why else ""
+
+
 def _own_trouble(row: Approval, user: User) -> str:
     """What keeps this person from deciding it in a table, whatever the others are."""
     votes = votes_that_count(row, selectors.votes_of(row))
-    if not rules.may_decide(user.role, row.asked_roles):
-        return f"Only {' or '.join(row.asked_roles)} may decide it."
+    if why := _not_theirs(row, user):
+        return why
     if any(vote.user_id == user.pk for vote in votes):
         return "You have voted: another person has to."
     if had := parties_for(row, user, votes):

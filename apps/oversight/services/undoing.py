@@ -22,6 +22,7 @@ from apps.oversight.domain import rules
 from apps.oversight.models import Approval, Reversal, Vote
 from apps.oversight.services.deciding import GRACE, require_able
 from apps.oversight.services.rows import ClockTimestamp, State, fact, locked
+from apps.oversight.services.scopes import require_within
 
 UNRELEASED = Aside("approval")
 TOO_LATE = "It is too late to take it back: the step goes on. What it does can be undone after."
@@ -41,6 +42,7 @@ def take_back(approval_id: UUID, user: User) -> Approval:
     approval = locked(approval_id)
     if not rules.may_decide(user.role, approval.asked_roles):
         raise NotPermittedError("Only those who may decide can take an approval back.")
+    require_within(approval, user)
     votes = list(approval.votes.select_related("user").order_by("at"))
     # Guarded by the clock of this very statement: what was released is approved and stays it.
     moved = Approval.objects.filter(

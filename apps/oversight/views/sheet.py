@@ -25,8 +25,13 @@ from apps.oversight.models import Approval, Vote
 from apps.oversight.registry import outcomes_of
 from apps.oversight.selectors import away, delegating, edits, grants, storms, turns
 from apps.oversight.selectors import together as tables
+from apps.oversight.selectors.scopes import (
+    is_called_about,
+    may_decide,
+)
 from apps.oversight.selectors.snoozing import snoozed_until
 from apps.oversight.views.passkey import shown_in, why_not_signed, with_signatures
+from apps.oversight.views.scopes import away_of, bounds_of, marked, scopes_of_sheet
 from apps.oversight.views.second_look import asked_before, looked_at
 from apps.policy import selectors as policy
 from apps.web.domain.words import RISKS
@@ -44,7 +49,8 @@ def queue(request: HttpRequest) -> HttpResponse:
     context = {
         "filters": filters,
         "tabs": forms.TABS,
-        "rows": [_row(row, user) for row in rows],
+        "rows": marked(rows, user, _row),
+        **bounds_of(user),
         "storms": [] if filters.after else folds,
         "opened_storm": storms.one(filters, user),
         "turns": turns.waiting_turns() if filters.tab == "waiting" else (),
@@ -203,8 +209,8 @@ def _edited(approval: Approval) -> dict[str, Any]:
 
 def _can_undo(user: User, approval: Approval) -> bool:
     """Whether this person may take the approval back, while there is time; see ``undo``."""
-    may_decide = rules.may_decide(user.role, approval.asked_roles)
-    return bool(approval.undo_left_s) and user.may("approvals.decide") and may_decide
+    is_theirs = user.may("approvals.decide") and may_decide(user, approval)
+    return bool(approval.undo_left_s) and is_theirs
 
 
 def _open_to(
@@ -217,14 +223,16 @@ def _open_to(
     is_anothers = is_claimed and approval.claimed_by_id != user.pk
     is_absents = is_anothers and approval.claimed_by in roster.stood_in_for(user)
     has_voted = any(vote.user_id == user.pk for vote in votes)
-    may_decide = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
-    had = services.parties_for(approval, user, votes) if is_open and may_decide else {}
+    theirs = scopes_of_sheet(user, approval)
+    is_theirs = theirs["is_theirs"]
+    had = services.parties_for(approval, user, votes) if is_open and is_theirs else {}
     return {
         "is_open": is_open,
         "claim_is_mine": is_claimed and approval.claimed_by_id == user.pk,
         "claim_is_anothers": is_anothers and not is_absents,
         "claim_is_absents": is_absents,
-        "can_decide": may_decide and not has_voted,
+        "can_decide": is_theirs and not has_voted,
+        **theirs,
         "has_voted": has_voted,
         "answered_with": tables.answered_with(votes),
         "why_not_approve": _why_not_approve(approval, had.get(user.pk, "")),
@@ -249,8 +257,8 @@ def _escalation(user: User, approval: Approval, roster: away.Roster) -> dict[str
         "calls": calls,
         "last_call": calls[-1] if calls else None,
         "earlier_calls": calls[:-1][::-1],
-        "is_called": bool(roles & roster.called_roles(user)),
-        "called_away": away.called_away(calls[-1].role, roster) if calls else None,
+        "is_called": is_called_about(user, approval, roles),
+        "called_away": away_of(calls[-1], roster) if calls else None,
         "next_away": away.called_away(following.role, roster) if following else None,
         "can_escalate": is_asked and approval.state == Approval.State.PENDING,
         "next_rung": following,
@@ -267,7 +275,7 @@ def _passed_on(user: User, approval: Approval, roster: away.Roster) -> dict[str,
 def _delegation(user: User, approval: Approval, roster: away.Roster) -> dict[str, Any]:
     """Who was asked by name, and whom this person may ask."""
     is_open = approval.state == Approval.State.PENDING
-    may = user.may("approvals.decide") and rules.may_decide(user.role, approval.asked_roles)
+    may = user.may("approvals.decide") and may_decide(user, approval)
     return {
         "delegation": delegating.delegation_of(approval) if is_open else None,
         "colleagues": delegating.colleagues(approval, user, roster) if is_open and may else (),

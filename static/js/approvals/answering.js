@@ -2,7 +2,7 @@
 import { claimQuietly } from "./claims.js";
 import { ensure } from "./opening.js";
 import { gate, missing, sayAgain, typed } from "./panel.js";
-import { focusBack, focusRow, review, rowOf, rows, shownId, strike } from "./rows.js";
+import { focusBack, focusRow, notYours, review, rowOf, rows, shownId, strike } from "./rows.js";
 import { hasUnseen, showUnseen } from "./seeing.js";
 
 const { $, announce, refuse, hold } = window.tower;
@@ -15,7 +15,7 @@ const open = async (answer) => {
   await ensure();
   const form = $("#decide");
   if (!form) {
-    refuse("There is nothing to decide here.");
+    refuse(notYours() || "There is nothing to decide here.");
     return;
   }
   form.dataset.step = answer;

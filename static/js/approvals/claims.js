@@ -20,7 +20,8 @@ export const claimQuietly = async () => {
 
 export const renewClaims = () => {
   setInterval(() => {
-    if (!$("#claim")?.dataset.mine || document.hidden || !document.hasFocus()) return;
-    claim($("#decide").getAttribute("action").replace("decide/", "claim/"));
+    const form = $("#decide"); // not there for whoever may no longer decide it
+    if (!form || !$("#claim")?.dataset.mine || document.hidden || !document.hasFocus()) return;
+    claim(form.getAttribute("action").replace("decide/", "claim/"));
   }, RENEW_MS);
 };

@@ -1,5 +1,5 @@
 // Delegating: to whom and why, and what happens after it was sent.
-import { focusBack } from "./rows.js";
+import { focusBack, notYours } from "./rows.js";
 
 const { $, announce, refuse } = window.tower;
 const SETTLE_MS = 50;
@@ -7,7 +7,7 @@ const SETTLE_MS = 50;
 export const openDelegation = () => {
   const details = $("details.delegate");
   if (!details) {
-    refuse("There is nothing here that you could delegate.");
+    refuse(notYours() || "There is nothing here that you could delegate.");
     return;
   }
   details.open = true;

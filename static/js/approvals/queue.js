@@ -9,7 +9,7 @@ import { gate, measureSeeing, panelReady, typed } from "./panel.js";
 import { signAnswers } from "./passkey.js";
 import { openSnooze, tellSnoozes } from "./snoozing.js";
 import { rememberUndo, undo } from "./undoing.js";
-import { area, current, focusRow, isBeside, onRow, review, rowOf, rows, shownId } from "./rows.js";
+import { area, current, focusRow, isBeside, notYours, onRow, review, rowOf, rows, shownId } from "./rows.js";
 
 const { $, $$, hold, hushed, now, refuse } = window.tower;
 
@@ -17,20 +17,20 @@ const claimOrRelease = async () => {
   await ensure();
   const button = $("[data-claim]");
   if (button) button.click();
-  else refuse("There is nothing to claim here.");
+  else refuse(notYours() || "There is nothing to claim here.");
 };
 
 const edit = async () => {
   await ensure();
   const link = $("#edit");
   if (link) location.href = link.href;
-  else refuse("There is nothing to edit here.");
+  else refuse(notYours() || "There is nothing to edit here.");
 };
 
 const together = () => {
   const button = $("#together");
   if (button) button.click();
-  else refuse("Nothing like it waits that could be decided with it.");
+  else refuse(notYours() || "Nothing like it waits that could be decided with it.");
 };
 
 const bindKeys = () => {

@@ -42,3 +42,9 @@ export const focusBack = () => {
   if ($("#grid")) focusRow(rowOf(shownId()) || current());
   else $("#panel-title").focus();
 };
+
+// Why no team of whoever reads it decides the question that is open; nothing if one does.
+export const notYours = () => {
+  const why = $("#panel")?.dataset.outside;
+  return why ? `${why}.` : "";
+};
