@@ -2,7 +2,7 @@
 import { claimQuietly } from "./claims.js";
 import { ensure } from "./opening.js";
 import { gate, missing, sayAgain, typed } from "./panel.js";
-import { focusBack, focusRow, notYours, review, rowOf, rows, shownId, strike } from "./rows.js";
+import { focusBack, focusField, focusRow, notYours, review, rowOf, rows, shownId, strike } from "./rows.js";
 import { hasUnseen, showUnseen } from "./seeing.js";
 
 const { $, announce, refuse, hold } = window.tower;
@@ -20,7 +20,7 @@ const open = async (answer) => {
   }
   form.dataset.step = answer;
   claimQuietly();
-  $("#reason").focus({ preventScroll: true }); // the step is always in view; the values must stay so
+  focusField($("#reason"));
   announce(answer === "approve" ? "Approve: reason" : "Reject: reason");
   gate();
 };
@@ -32,7 +32,7 @@ const lookAgain = () => $("[data-look-again]");
 export const lookedAgain = () => {
   gate();
   if (document.activeElement !== document.body) return;
-  (lookAgain() || ($("#decide")?.dataset.step ? $("#reason") : $("#same")))?.focus({ preventScroll: true });
+  focusField(lookAgain() || ($("#decide")?.dataset.step ? $("#reason") : $("#same")));
 };
 
 const commit = () => {
@@ -52,7 +52,7 @@ const commit = () => {
   // The keys alone lead through everything that was not on the screen yet.
   if (answer === "approve" && lookAgain()) lookAgain().focus();
   else if (answer === "approve" && hasUnseen()) showUnseen();
-  else if (/^Type/.test(why)) $("#confirm").focus({ preventScroll: true });
+  else if (/^Type/.test(why)) focusField($("#confirm"));
   sayAgain();
   announce(why);
 };
@@ -72,7 +72,7 @@ const take = (button) => {
   reason.value = reason.value.trim() ? `${reason.value.trim()} ${words}` : words;
   $("#decide").dataset.step = answer;
   reason.dispatchEvent(new Event("input", { bubbles: true }));
-  reason.focus({ preventScroll: true });
+  focusField(reason);
 };
 
 const onClick = (event) => {
@@ -89,8 +89,8 @@ const onClick = (event) => {
   $("#decide").dataset.step = button.dataset.answer;
   gate();
   announce(why);
-  if (/why/i.test(why)) $("#reason").focus({ preventScroll: true });
-  if (/^Type/.test(why)) $("#confirm").focus({ preventScroll: true });
+  if (/why/i.test(why)) focusField($("#reason"));
+  if (/^Type/.test(why)) focusField($("#confirm"));
 };
 
 const onKey = (event) => {

@@ -1,5 +1,5 @@
 // Delegating: to whom and why, and what happens after it was sent.
-import { focusBack, notYours } from "./rows.js";
+import { focusBack, focusField, notYours } from "./rows.js";
 
 const { $, announce, refuse } = window.tower;
 const SETTLE_MS = 50;
@@ -12,7 +12,7 @@ export const openDelegation = () => {
   }
   details.open = true;
   details.scrollIntoView({ block: "nearest" });
-  $("#delegate-to").focus({ preventScroll: true });
+  focusField($("#delegate-to"));
 };
 
 const done = (words) => () => {

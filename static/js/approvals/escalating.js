@@ -1,5 +1,5 @@
 // Escalating: a note to whoever is called next, and what happens after it was sent.
-import { focusBack } from "./rows.js";
+import { focusBack, focusField } from "./rows.js";
 
 const { $, announce, refuse } = window.tower;
 
@@ -11,7 +11,7 @@ export const openNote = () => {
   }
   details.open = true;
   details.scrollIntoView({ block: "nearest" });
-  $("#note").focus({ preventScroll: true });
+  focusField($("#note"));
 };
 
 export const escalated = () => {

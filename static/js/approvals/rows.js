@@ -19,6 +19,14 @@ export const focusRow = (row) => {
   row.scrollIntoView({ block: "nearest" });
 };
 
+// A field of the answer: it is in view as a rule, and then the values must stay where they are.
+export const focusField = (field) => {
+  if (!field) return;
+  field.focus({ preventScroll: true });
+  const { top, bottom } = field.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) field.scrollIntoView({ block: "center" });
+};
+
 export const select = (id) => {
   for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.id === id));
 };
