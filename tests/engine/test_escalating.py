@@ -14,6 +14,7 @@ from apps.runs.models import Run, Step
 from tests.engine import shop
 from tests.engine.conftest import Tower
 from tests.engine.test_drain import answer, drain, held, ledger
+from tests.factories.accounts import UserFactory
 
 LADDER = [{"at": 0.5, "to": "operators"}, {"at": 0.8, "to": "lead"}]
 
@@ -33,6 +34,7 @@ def pass_time(approval: Approval, by: timedelta) -> None:
 
 
 def test_it_is_escalated_stays_open_and_ends_with_its_run(tower: Tower) -> None:
+    UserFactory.create()  # who could decide it, and doesn't
     approval, run = held(tower), Run.objects.get()
     window = approval.expires_at - approval.created_at
 
