@@ -80,6 +80,7 @@ class Shift:
             if row.evaluate("row => row === document.activeElement"):
                 break
             self.keys("j")
+        expect(row).to_be_focused()
         self.keys("Enter")
         expect(self.page.locator(f"#panel[data-id='{approval.pk}']")).to_be_visible()
 
@@ -212,7 +213,9 @@ def test_a_whole_shift(shift: Shift, scene: Scene) -> None:
     shift.go("r")
     shift.looks_right("runs")
     shift.keys("?")
+    expect(page.locator("#help")).to_be_visible()
     shift.looks_right("help")
     shift.keys("Escape")
+    expect(page.locator("#help")).to_be_hidden()
     shift.go("o")
     shift.looks_right("outcomes")

@@ -12,7 +12,7 @@ const SETTLE_MS = 50;
 export const step = (answer) => hold(open(answer));
 
 const open = async (answer) => {
-  await ensure();
+  if (!(await ensure())) return;
   const form = $("#decide");
   if (!form) {
     refuse(notYours() || "There is nothing to decide here.");

@@ -4,7 +4,7 @@ const RENEW_MS = 60000;
 
 let isClaiming = false;
 
-const claim = (url) => window.htmx.ajax("POST", url, { target: "#claim", swap: "outerHTML" });
+const claim = (url) => window.htmx.ajax("POST", url, { source: "#claim", target: "#claim", swap: "outerHTML" });
 
 export const claimQuietly = async () => {
   const { mine, anothers } = $("#claim")?.dataset ?? {};

@@ -1,11 +1,12 @@
 // Opening a row's question: beside the list, or on its own page where there is no room.
 import { area, current, focusRow, isBeside, isFold, onRow, review, rows, select, shownId } from "./rows.js";
 
-const { $ } = window.tower;
+const { $, refuse } = window.tower;
 const FOLLOW_MS = 180;
 
 let loading = null; // the row on its way and its promise: asked twice, it is fetched once
 let following = 0;
+let wanted = ""; // the row that was asked for last
 
 export const load = (row) => {
   clearTimeout(following);
@@ -21,6 +22,7 @@ export const load = (row) => {
   if (!loading && shownId() === row.dataset.id) return Promise.resolve(); // what is typed there stays
   const mine = { id: row.dataset.id };
   loading = mine;
+  wanted = mine.id;
   mine.done = fetchRow(row).finally(() => {
     if (loading === mine) loading = null;
   });
@@ -31,6 +33,7 @@ export const load = (row) => {
 const showFold = (row) => {
   if (!isBeside()) return;
   loading = null;
+  wanted = "";
   review.replaceChildren(row.querySelector("template").content.cloneNode(true));
   select(null);
 };
@@ -44,7 +47,10 @@ export const open = (row) => {
 const fetchRow = async (row) => {
   select(row.dataset.id);
   $("#panel")?.classList.add("busy");
-  await window.htmx.ajax("GET", row.dataset.url, { target: "#review", swap: "innerHTML" });
+  // Each row asks for itself: of two requests of one element htmx puts the second off, and says at
+  // once that it was done.
+  await window.htmx.ajax("GET", row.dataset.url, { source: row, target: "#review", swap: "innerHTML" });
+  if (shownId() !== row.dataset.id) return; // another one was asked for since
   const url = new URL(location.href);
   url.searchParams.set("open", row.dataset.id);
   history.replaceState(history.state, "", url);
@@ -68,14 +74,27 @@ export const move = (by) => {
   follow();
 };
 
-// The question of the row that has the focus, before a key acts on it.
+// The question of the row that has the focus, before a key acts on it: whether it is there.
 export const ensure = async () => {
   clearTimeout(following);
   const row = current();
-  if (row && onRow() && shownId() !== row.dataset.id) await load(row);
+  if (!row || !onRow() || shownId() === row.dataset.id) return true;
+  await load(row);
+  if (isFold(row) || shownId() === row.dataset.id) return true;
+  if (!isBeside()) return false; // it opens on a page of its own
+  refuse("This question did not come: press the key again.");
+  return false;
+};
+
+// What comes after another row was asked for is shown no more.
+const keepLatest = (event) => {
+  const asker = event.detail.requestConfig?.elt;
+  if (event.detail.target !== review || !asker?.matches("tr[data-id]")) return;
+  if (asker.dataset.id !== wanted) event.detail.shouldSwap = false;
 };
 
 export const openOnClick = () => {
+  document.body.addEventListener("htmx:beforeSwap", keepLatest);
   area.addEventListener("click", (event) => {
     const row = event.target.closest("#grid tbody tr");
     if (isFold(row) && !event.target.closest("a")) open(row);

@@ -13,15 +13,13 @@ import { area, current, focusRow, isBeside, notYours, onRow, review, rowOf, rows
 
 const { $, $$, hold, hushed, now, refuse } = window.tower;
 
-const claimOrRelease = async () => {
-  await ensure();
+const claimOrRelease = () => {
   const button = $("[data-claim]");
   if (button) button.click();
   else refuse(notYours() || "There is nothing to claim here.");
 };
 
-const edit = async () => {
-  await ensure();
+const edit = () => {
   const link = $("#edit");
   if (link) location.href = link.href;
   else refuse(notYours() || "There is nothing to edit here.");
@@ -33,19 +31,22 @@ const together = () => {
   else refuse(notYours() || "Nothing like it waits that could be decided with it.");
 };
 
+// What a key does to the question of the row that has the focus, once that is the one shown.
+const act = (does) => () => hold(ensure().then((isThere) => isThere && does()));
+
 const bindKeys = () => {
   window.tower.keys(area, {
     j: () => move(1),
     k: () => move(-1),
     a: () => step("approve"),
     r: () => step("reject"),
-    c: () => hold(claimOrRelease()),
-    "!": () => hold(ensure().then(openNote)),
-    s: () => hold(ensure().then(openSnooze)),
-    d: () => hold(ensure().then(openDelegation)),
-    e: () => hold(edit()),
+    c: act(claimOrRelease),
+    "!": act(openNote),
+    s: act(openSnooze),
+    d: act(openDelegation),
+    e: act(edit),
     z: () => undo(),
-    b: () => hold(ensure().then(together)),
+    b: act(together),
     ".": () => showNew(),
     "/": () => $("#q")?.focus(),
   });

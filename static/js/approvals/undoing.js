@@ -9,7 +9,7 @@ let last = ""; // where the last one given here is taken back
 export const undo = () => {
   const button = $("#undo");
   if (button) button.click();
-  else if (last) window.htmx.ajax("POST", last, { target: "#review", swap: "innerHTML" });
+  else if (last) window.htmx.ajax("POST", last, { source: "#review", target: "#review", swap: "innerHTML" });
   else refuse("There is no approval here that can be taken back.");
 };
 
