@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from apps.accounts.models import User
 from apps.oversight.models import Approval
 from tests.e2e.conftest import PageAs
+from tests.factories.accounts import UserFactory
 from tests.factories.approvals import USUAL_LADDER, same_again
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -55,6 +56,7 @@ def test_the_arguments_are_seen_without_scrolling(
     was_rejected: bool,
 ) -> None:
     more: dict[str, Any] = {}
+    UserFactory.create()  # what was rejected takes three
     if was_rejected:
         reason = "This trip is another customer's: " + "the name in the letter differs. " * 3
         by = {"decided_by": site_people["operator2"], "decided_at": timezone.now()}
