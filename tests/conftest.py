@@ -7,20 +7,17 @@ import os
 from collections.abc import Callable
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
-from django.db import connection
-from django.db.models.signals import post_migrate
 from django.test import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
 from apps.accounts.domain.roles import Role
-from apps.accounts.models import Team, User
+from apps.accounts.models import User
 from apps.catalog.adapters import sdk
 from apps.runs.selectors import stops
-from tests.factories.accounts import UserFactory, everyone
+from tests.factories.accounts import UserFactory
 from tests.tampering import let_tests_empty_tables
 
 ROLES = {
@@ -60,17 +57,6 @@ def patience() -> None:
 def emptied() -> None:
     """Also tables that refuse it."""
     let_tests_empty_tables()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def first_team() -> None:
-    """The team that a migration made is there again once a test has emptied the tables."""
-    post_migrate.connect(_first_team, sender=apps.get_app_config("accounts"), weak=False)
-
-
-def _first_team(**_: object) -> None:
-    if Team._meta.db_table in connection.introspection.table_names():
-        everyone()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,12 @@ from apps.audit import registry
 FEW = 2_000  # rows of one table: with more of them, TRUNCATE is quicker
 OF_MODELS = {"django_content_type", "auth_permission"}  # filled when tables are made
 
+# What a migration made, and product code looks for.
+FIRST_TEAM = """
+INSERT INTO accounts_team (name, domains, jobs, takes_new) VALUES ('Everyone', '[]', '[]', true)
+ON CONFLICT DO NOTHING;
+"""
+
 
 @contextmanager
 def past_triggers(*tables: str) -> Iterator[None]:
@@ -60,7 +66,8 @@ def let_tests_empty_tables() -> None:
             [f"ALTER TABLE {table} {how} TRIGGER USER;" for table in guarded]
             for how in ("DISABLE", "ENABLE")
         )
-        return [*off, *clear, "SET CONSTRAINTS ALL IMMEDIATE;", *on]
+        made_anew = [FIRST_TEAM] if "accounts_team" in tables else []
+        return [*off, *clear, "SET CONSTRAINTS ALL IMMEDIATE;", *on, *made_anew]
 
     def nothing_new(*args: Any, **options: Any) -> None:
         """No app is told that tables were made: none was."""

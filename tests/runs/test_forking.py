@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -308,12 +309,13 @@ def test_a_doubt_holds_what_policy_permits_and_never_what_it_denies(
     asked: list[Any] = []
     monkeypatch.setattr(gate.policy, "decide_batch", lambda asks: [decided(policy_says)])
     monkeypatch.setattr(gate, "_wait_their_turn", lambda held: {})
+    monkeypatch.setattr(gate.services, "cover", lambda fresh: None)
     monkeypatch.setattr(gate.services, "request_batch", lambda qs: asked.extend(qs) or [uuid4()])
     ask = gate.GateRequest(
         step_id=uuid4(),
         run_id=uuid4(),
         policy_slug="p",
-        request=None,  # type: ignore[arg-type]  # policy is not asked here
+        request=SimpleNamespace(tool="t"),  # type: ignore[arg-type]  # policy is not asked here
         binding=dict,
         question=dict,
         must_hold=gate.Doubt("branch-conflict", "Another branch did it."),
