@@ -176,8 +176,8 @@ def live_origins(origin: str, *, production: bool) -> list[str]:
 # First parts of the site's own addresses: a proxy that strips such a prefix could not be told from
 # one that doesn't.
 OWN_ADDRESSES = {
-    *("accounts", "api", "approvals", "audit", "catalog", "events", "healthz", "load", "objects"),
-    *("policies", "practice", "readyz", "runs", "static", "stops", "system", "ws"),
+    *("accounts", "api", "approvals", "audit", "catalog", "events", "healthz", "hidden", "load"),
+    *("objects", "policies", "practice", "readyz", "runs", "static", "stops", "system", "ws"),
 }
 
 
