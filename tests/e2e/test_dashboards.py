@@ -77,7 +77,9 @@ def test_a_click_on_a_bar_opens_its_bucket(shop: Shop, page_as: PageAs) -> None:
     drawn(page)
     bar = page.locator("#panel-states .trace.bars").first.locator(".point path")
     heights = bar.evaluate_all("all => all.map(e => e.getBoundingClientRect().height)")
-    box = bar.nth(heights.index(max(heights))).bounding_box()
+    highest = bar.nth(heights.index(max(heights)))
+    highest.scroll_into_view_if_needed()
+    box = highest.bounding_box()
     assert box
 
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
