@@ -74,7 +74,7 @@ def _routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[
 ROUTES = sorted({r for r in _routes() if "logout" not in r})
 SECTIONS = sorted({r.split("/")[1] for r in ROUTES})
 # All of it takes minutes: CI asks a part, the same each time; TOWER_FUZZ=all asks everything.
-SHARE = 1.0 if os.environ.get("TOWER_FUZZ") == "all" else 0.15
+SHARE = 1.0 if os.environ.get("TOWER_FUZZ") == "all" else 0.25
 
 
 @pytest.fixture
