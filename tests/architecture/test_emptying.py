@@ -6,12 +6,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from threading import Event
+from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
-from apps.accounts.models import User
+from apps.accounts.models import SavedView, User
+from tests import tampering
 from tests.factories.accounts import UserFactory
 
 
@@ -52,4 +54,33 @@ def test_a_page_that_locks_tables_the_other_way_round_keeps_none_from_being_empt
         call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
         late.result()
 
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_written_once_the_tables_are_counted_comes_between_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person, count = UserFactory.create(), tampering._rows
+    refused: list[Exception] = []
+
+    def write() -> None:
+        with closing(connection):
+            try:
+                SavedView.objects.create(owner=person, page="runs:list", name="late")
+            except IntegrityError as error:  # its person is gone
+                refused.append(error)
+
+    with ThreadPoolExecutor(1) as thread:
+
+        def counted(*args: Any) -> dict[str, int]:
+            found = count(*args)
+            thread.submit(write)
+            time.sleep(0.5)
+            return found
+
+        monkeypatch.setattr(tampering, "_rows", counted)
+        call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
+
+    assert len(refused) == 1
     assert not User.objects.exists()
