@@ -25,7 +25,7 @@ import jsonschema_rs
 from jsonschema import Draft4Validator, ValidationError, validators
 from referencing import Registry
 
-from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS, is_number
+from apps.kernel.exactjson import MAX_DEPTH, MAX_DIGITS, is_number, same
 from apps.kernel.patterns import TooLongError, pattern
 from apps.kernel.schemagraph import Outline, outline
 from apps.kernel.schemagraph import SchemaProblem as SchemaProblem
@@ -35,6 +35,11 @@ MOST_DEPTH = MAX_DEPTH  # of a value: as deep as one is let in
 MOST_MISFITS = 20
 MOST_LETTERS = 500  # of a sentence
 MOST_DIGITS = MAX_DIGITS  # of a number
+WHOLE = object()  # all of a value may be repeated
+# Keywords whose sentences repeat names and never a value.
+_OF_NAMES = frozenset(
+    ("required", "additionalProperties", "dependentRequired", "unevaluatedProperties")
+)
 _EXACT = 2**63 - 1
 _OF_A_STEP = 0.25  # what trying a pattern on a name costs
 _DECIMAL = re.compile(r"Decimal\('([^']*)'\)")  # as the library's sentences write one
@@ -134,12 +139,13 @@ class Schema:
     def problems(self) -> tuple[SchemaProblem, ...]:
         return self.outline.problems
 
-    def misfit(self, value: Any) -> str:
-        """In what ``value`` differs, as a sentence; empty when it fits."""
+    def misfit(self, value: Any, *, quoted: Any = WHOLE) -> str:
+        """In what ``value`` differs, as a sentence; empty when it fits. ``quoted``: the value as it
+        may be repeated, where some of it may not."""
         if not self.problems and self._fits_plainly(value):
             return ""
         found = self.misfits(value, most=1)
-        return sentence(found[0]) if found else ""
+        return sentence(found[0], quoted=quoted) if found else ""
 
     def misfits(self, value: Any, *, most: int = MOST_MISFITS) -> list[ValidationError]:
         """All in which ``value`` differs, as the library's errors, up to ``most``. What keeps the
@@ -193,10 +199,29 @@ class Schema:
         return made(self.outline.schema, registry=Registry())
 
 
-def sentence(error: ValidationError) -> str:
-    """A misfit as a sentence that can be kept and shown: where, and what is wrong there."""
-    where = ".".join(str(part) for part in error.absolute_path)
-    return shown(f"{where or 'arguments'}: {error.message}")
+def sentence(error: ValidationError, *, of: str = "", quoted: Any = WHOLE) -> str:
+    """A misfit as a sentence that can be kept and shown: where (below ``of``), and what is wrong
+    there. The library's own words repeat the value: where that differs from what may be ``quoted``,
+    the keyword says what is wrong."""
+    where = ".".join([*([of] if of else []), *map(str, error.absolute_path)])
+    said = error.message
+    if not (quoted is WHOLE or error.validator in _OF_NAMES or _is_quoted(error, quoted)):
+        wanted = json.dumps(error.validator_value)
+        said = (
+            f"it does not fit “{error.validator}”: {wanted}" if error.validator else "not allowed"
+        )
+    return shown(f"{where or 'arguments'}: {said}")
+
+
+def _is_quoted(error: ValidationError, quoted: Any) -> bool:
+    if not isinstance(error.validator, str | None):  # a remark of ours, which repeats nothing
+        return True
+    try:
+        for part in error.absolute_path:
+            quoted = quoted[part]
+    except (LookupError, TypeError):
+        return False
+    return same(quoted, error.instance)
 
 
 def shown(text: str) -> str:

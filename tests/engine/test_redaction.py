@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -304,6 +305,19 @@ def test_arguments_are_judged_by_their_real_values(tower: Tower, witness: Witnes
     assert (step.disposition, step.error_class) == ("denied", "schema")
     assert_clean("error", step.error)
     assert witness.met == []
+
+
+@pytest.mark.parametrize("value", [1987, {"a": "ab12"}, 'it\'s "so"\n' * 3, "a street, " * 90])
+def test_what_is_wrong_with_a_hidden_value_is_said_without_it(
+    tower: Tower, witness: Witness, value: Any
+) -> None:
+    """Whatever the library's own sentence would repeat: short, cut, or spelt as Python does."""
+    start([call("book", secret=value), {"done": "x"}])
+    drain()
+
+    step = Step.objects.get()
+    assert (step.disposition, step.error_class) == ("denied", "schema")
+    assert re.search(r'secret: it does not fit “(type|maxLength)”: ("string"|24)', step.error)
 
 
 def test_a_token_that_the_run_was_not_given_is_refused(tower: Tower, witness: Witness) -> None:

@@ -426,3 +426,44 @@ def test_a_number_is_tried_by_its_value(schema: Any, fits: list[str], differs: l
     assert [misfit(schema, loads(text)) for text in fits] == [""] * len(fits)
     assert all(misfit(schema, loads(text)) for text in differs)
     assert "Decimal" not in misfit(schema, loads(differs[-1]))
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"maxLength": 2}, "ab12"),
+        ({"maxLength": 2}, 'it\'s "so"\nlong ' * 100),
+        ({"type": "string"}, {"below": ["ab12", 7]}),
+        ({"type": "string"}, 1987),
+        ({"enum": ["x"]}, "ab12"),
+        ({"const": "x"}, "ab12"),
+        ({"pattern": "^x"}, "ab12"),
+        ({"maximum": 2}, 1987),
+        ({"multipleOf": 2}, 1987),
+        ({"anyOf": [{"type": "null"}]}, "ab12"),
+        ({"oneOf": [{"type": "null"}]}, "ab12"),
+        ({"not": {"type": "string"}}, "ab12"),
+        ({"uniqueItems": True}, ["ab12", "ab12"]),
+        ({"prefixItems": [True], "items": False}, ["ab12", "ab13"]),
+        ({"prefixItems": [True], "unevaluatedItems": False}, ["ab12", "ab13"]),
+        ({"contains": {"type": "null"}}, ["ab12"]),
+        ({"propertyNames": {"maxLength": 2}}, {"ab12": 1}),
+        ({"minProperties": 3}, {"x": "ab12"}),
+        (False, "ab12"),
+    ],
+)
+def test_what_may_not_be_quoted_is_not_in_the_sentence(schema: Any, value: Any) -> None:
+    made = compiled({"properties": {"dob": schema}})
+
+    said = made.misfit({"dob": value, "n": 1}, quoted={"dob": "⟦⟧", "n": 1})
+
+    assert said.startswith(("dob: it does not fit “", "arguments: not allowed"))
+    assert not any(part in said for part in ("ab1", "1987", "so\\", "long"))
+
+
+def test_names_and_what_may_be_quoted_stay_in_the_sentence() -> None:
+    made = compiled({"required": ["name"], "properties": {"n": {"maximum": 2}}})
+    quoted = {"dob": "⟦⟧", "n": 7}
+
+    assert "'name' is a required" in made.misfit({"dob": "ab12", "n": 1}, quoted=quoted)
+    assert "7 is greater" in made.misfit({"dob": "ab12", "n": 7, "name": ""}, quoted=quoted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.kernel.exactjson import NotCarriedError, check, dumps
-from apps.kernel.schemas import Schema, shown
+from apps.kernel.schemas import WHOLE, Schema, sentence, shown
 
 MOST_RESULT = 100_000  # characters of a result as JSON
 
@@ -24,8 +24,9 @@ def last_given(items: Sequence[Mapping[str, Any]]) -> Given | None:
     return next((Given(item["result"]) for item in reversed(items) if "result" in item), None)
 
 
-def misfit(output: Schema, value: Any) -> str:
-    """In what a value differs from the schema, as a sentence with the field; empty if it fits."""
+def misfit(output: Schema, value: Any, *, quoted: Any = WHOLE) -> str:
+    """In what a value differs from the schema, as a sentence with the field; empty if it fits.
+    ``quoted``: see ``Schema.misfit``."""
     try:
         kept = check(value)
     except NotCarriedError as error:
@@ -36,6 +37,4 @@ def misfit(output: Schema, value: Any) -> str:
     if not output.misfit(kept):
         return ""
     errors = output.misfits(kept, most=1)
-    path = [*errors[0].absolute_path] if errors else []
-    words = errors[0].message if errors else "it does not fit"
-    return shown(f"{'.'.join(['result', *map(str, path)])}: {words}")
+    return sentence(errors[0], of="result", quoted=quoted) if errors else "result: it does not fit"

@@ -129,7 +129,9 @@ def misfit(hidden: Hidden | None, schema: Schema, arguments: Any) -> str:
         real = hidden.real(arguments)
     except UnknownTokenError as error:
         return str(error)
-    return hidden.message(schema.misfit(real))
+    if not schema.misfit(real):
+        return ""
+    return hidden.message(schema.misfit(real, quoted=hidden.mask(arguments)))
 
 
 @participant

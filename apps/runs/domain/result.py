@@ -32,4 +32,5 @@ def problem(
     if hidden is None:
         return misfit(output, given.value)
     hidden.learn(given.value)
-    return hidden.message(misfit(output, hidden.meant(given.value)))
+    meant, quoted = hidden.meant(given.value), hidden.mask(given.value)
+    return hidden.message(misfit(output, meant, quoted=quoted))
