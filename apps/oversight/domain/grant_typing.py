@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from apps.kernel import exactjson
@@ -25,6 +26,7 @@ from apps.oversight.domain.showing import text_of
 
 TO = " to "
 MOST_CENTS = 10**12
+AMOUNT = re.compile(r"\$?\s*(?P<number>(\d+|\d{1,3}(,\d{3})+)(\.\d{1,2})?)", re.ASCII)
 CHOICES = {
     EQUAL: "exactly this",
     ONE_OF: "one of these",
@@ -78,14 +80,14 @@ def _value(text: str, kind: str) -> Any:
 
 
 def cents(text: str) -> int:
-    """How many cents an amount is, as it was typed. Raises ``ValueError``."""
-    try:
-        found = Decimal(text.strip().lstrip("$").replace(",", "")) * 100
-    except InvalidOperation:
-        raise ValueError("Write an amount, such as 120.50.") from None
-    if not found.is_finite() or found != int(found) or not 0 <= found <= MOST_CENTS:
-        raise ValueError("Write an amount of zero or more, to the cent.")
-    return int(found)
+    """How many cents an amount is, as it was typed: commas part thousands and nothing else, so that
+    1,50 is not 150. Raises ``ValueError``."""
+    typed_well = AMOUNT.fullmatch(text.strip())
+    found = int(Decimal(typed_well["number"].replace(",", "")) * 100) if typed_well else -1
+    if not 0 <= found <= MOST_CENTS:
+        most = f"{MOST_CENTS // 100:,}"
+        raise ValueError(f"Write an amount, such as 120.50. To the cent, and {most} at most.")
+    return found
 
 
 def words(bound: FieldBound) -> str:

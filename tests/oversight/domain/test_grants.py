@@ -248,9 +248,16 @@ def test_what_makes_no_bound_is_refused_in_words(value: Any, takes: str, text: s
 
 def test_amounts_are_typed_to_the_cent() -> None:
     assert cents("$1,240.50") == 124_050
-    for wrong in ("-1", "1.005", "NaN", "much", "1e99", ""):
+    assert (cents(" 1240.5 "), cents("$ 0"), cents("10,000,000,000")) == (124_050, 0, 10**12)
+    for wrong in ("-1", "1.005", "NaN", "much", "1e99", "1e999999", "10000000000.01", ""):
         with pytest.raises(ValueError, match="amount"):
             cents(wrong)
+
+
+@pytest.mark.parametrize("text", ["1,50", "12,34.5", "1,2,3", ",500", "1_000", "٣", "$$5"])
+def test_an_amount_that_may_mean_another_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="amount"):
+        cents(text)
 
 
 def test_text_is_told_apart_from_a_number() -> None:
