@@ -159,7 +159,8 @@ class FieldBound:
     @classmethod
     def from_json(cls, stored: Any) -> FieldBound:
         found = cls(stored["name"], stored["takes"], tuple(stored["values"]), stored["kind"])
-        if found.to_json() != stored or fault(found):
+        is_text = isinstance(found.name, str) and isinstance(found.kind, str)
+        if not is_text or found.to_json() != stored or fault(found):
             raise ValueError(f"no bound of a field: {found.name}")
         return found
 

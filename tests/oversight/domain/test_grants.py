@@ -202,6 +202,9 @@ def test_bounds_come_back_as_they_were_stored_or_not_at_all() -> None:
         ("v", 2),
         ("fields", [{"name": "x", "takes": "all", "values": [], "kind": ""}]),
         ("fields", "none"),
+        ("fields", [{"name": ["x"], "takes": "any", "values": [], "kind": "text"}]),
+        ("fields", [{"name": 5, "takes": "any", "values": [], "kind": "text"}]),
+        ("fields", [{"name": "x", "takes": "any", "values": [], "kind": 5}]),
     ):
         with pytest.raises(ValueError, match="bound"):
             GrantBounds.from_json({**stored, name: value})
