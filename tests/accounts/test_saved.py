@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from apps.accounts import services
+from apps.accounts import selectors, services
 from apps.accounts.domain import saved
 from apps.accounts.models import SavedView, User
 from apps.kernel.errors import ConflictError, NotFoundError
@@ -62,6 +62,19 @@ def test_ones_own_are_nobody_elses_and_shared_ones_everybodys(
     assert client_as("operator2").post(f"/accounts/views/{view.pk}/delete/").status_code == 404
     User.objects.filter(pk=people["operator"].pk).update(is_active=False)
     assert "For us all" not in page_of(client_as("operator2"), "/runs/")
+
+
+def test_ones_own_stand_first_however_many_colleagues_share(people: dict[str, User]) -> None:
+    mine = SavedView.objects.create(owner=people["operator"], page="runs:list", name="Ÿ mine")
+    SavedView.objects.bulk_create(
+        SavedView(owner=people["admin"], page="runs:list", name=f"! {n}", shared=True)
+        for n in range(selectors.SHOWN_VIEWS)
+    )
+
+    shown = selectors.saved_views(people["operator"], "runs:list")
+
+    assert shown[0] == mine
+    assert len(shown) == selectors.SHOWN_VIEWS
 
 
 def test_the_same_name_replaces_ones_own_view_and_says_so(client_as: ClientAs) -> None:
