@@ -393,6 +393,17 @@ def test_a_policy_that_is_published_anew_ends_it(grant: Grant, monkeypatch: Any)
     assert Grant.objects.get().ended_why == "The policy was published anew."
 
 
+def test_those_whose_time_is_over_are_ended_before_others_are_looked_at(
+    source: Approval, ann: User, ben: User
+) -> None:
+    proposed(source, ann)
+    with past_triggers("approvals_grant"):
+        Grant.objects.update(lapses_at=timezone.now())
+    given(question(at_the_gate("#A01")), ann, ben)
+
+    assert services.end_grants_due(limit=1) == 1
+
+
 def test_a_rule_may_want_a_person_each_time(ann: User, ben: User) -> None:
     text = document().replace('@reason("No clear yes")', '@reason("No clear yes") @grants("never")')
     published("toys", text=text, schema=SCHEMA)

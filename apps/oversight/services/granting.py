@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models.functions import Coalesce
+
 from apps.accounts import selectors as accounts
 from apps.accounts.models import User
 from apps.audit import services as audit
@@ -260,7 +262,8 @@ def end_grants_due(limit: int = 200) -> int:
     """End grants whose time is over or whose policy was published anew, and refuse those that
     nobody signed as they stand. None of them would cover anything; here it is said."""
     rows = Grant.objects.filter(state__in=[Grant.State.PROPOSED, Grant.State.ACTIVE])
-    ids = rows.exclude(pk__in=UNENDABLE_GRANTS.left_alone()).values_list("pk", flat=True)
+    rows = rows.exclude(pk__in=UNENDABLE_GRANTS.left_alone())
+    ids = rows.order_by(Coalesce("ends_at", "lapses_at"), "pk").values_list("pk", flat=True)
     return sum(deal(list(ids[:limit]), lambda some: [_end_these(some)], UNENDABLE_GRANTS))
 
 
