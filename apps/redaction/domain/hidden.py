@@ -12,7 +12,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 from apps.kernel import exactjson
@@ -24,7 +24,9 @@ from apps.redaction.domain.tokens import OPENS, TOKEN, is_token, token_of
 LEAST_IN_TEXT = 6  # characters: a shorter value is hidden at its names only
 DEEPEST = exactjson.STORED_DEPTH
 MOST_TRIED = 64  # beginnings of JSON that are none, in one text
-CUT_FROM = 400  # characters: a text this long may have been cut in the midst of a value
+# Characters: a text this long may have been cut in the midst of a value (errors are, at 300), and
+# at most so many of its last ones are the value's (nothing is cut to more than 2,000).
+CUT_FROM, CUT_TO = 290, 2000
 _DECODER = json.JSONDecoder()
 
 Leaf = Callable[[str, Any], Any]
@@ -73,8 +75,8 @@ class Hidden:
         return self._walk(document, self._token, self._exactly)
 
     def text(self, text: str) -> str:
-        """The text without the hidden values that are known, in capitals or not, as JSON, a URL or
-        plain text has them."""
+        """The text without the hidden values that are known, in capitals or not, however they are
+        spelt (``_spellings``)."""
         return self._between_tokens(text, self._loose.replaced)
 
     def message(self, text: str) -> str:
@@ -150,7 +152,7 @@ class Hidden:
             return
         if isinstance(value, str):
             self._exact.add(text, token)
-        for spelt in {text, json.dumps(text)[1:-1], quote(text, safe="")}:
+        for spelt in _spellings(text):
             self._loose.add(spelt, token)
 
     def _learnt(self, label: str, value: Any) -> str:
@@ -225,12 +227,21 @@ class Hidden:
     def _cut(self, text: str) -> str:
         if len(text) < CUT_FROM or text.endswith("⟧"):
             return text
-        end = text[-200:].casefold()
+        end = text[-CUT_TO:].casefold()
         for known, token in self._loose.texts.items():
-            for size in range(min(len(known) - 1, len(end)), LEAST_IN_TEXT - 1, -1):
-                if end.endswith(known[:size]):
-                    return f"{text[:-size]}{token}"
+            begin, at = known[:LEAST_IN_TEXT], max(0, len(end) - len(known) + 1)
+            while (at := end.find(begin, at)) >= 0:
+                if known.startswith(end[at:]):
+                    return f"{text[: at - len(end)]}{token}"
+                at += 1
         return text
+
+
+def _spellings(text: str) -> set[str]:
+    """How a text is written: plainly, in JSON with and without escapes, in a URL and in a form, and
+    in the errors of programs in Python."""
+    in_json = {json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    return {text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1], *in_json}
 
 
 def _begin(text: str, at: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 import pytest
@@ -174,6 +176,32 @@ def test_a_value_that_was_cut_at_the_end_of_a_text_is_hidden_too() -> None:
     hidden.learn({"dob": VALUE})
 
     assert "1969-07" not in hidden.message("x" * 1000 + VALUE[:9])
+
+
+@pytest.mark.parametrize(("before", "most"), [(0, 300), (90, 300), (9, 500), (20, 2000)])
+def test_most_of_a_long_value_in_a_text_that_was_cut_is_hidden_too(before: int, most: int) -> None:
+    """As errors and notes are cut, at the most and the fewest characters."""
+    hidden, value = hiding(), " ".join(f"{n}th Street" for n in range(1000))
+    hidden.learn({"dob": value})
+
+    told = hidden.message(f"{'x' * before}{value}"[:most])
+
+    assert told.startswith("x" * before + "⟦dob:")
+    assert "Street" not in told
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [dumps, json.dumps, repr, quote, quote_plus, lambda text: {"note": text}.__repr__()],
+)
+def test_a_value_is_hidden_as_programs_write_it(spell: Any) -> None:
+    hidden, value = hiding(), 'Ünïq\'s "so"\nlong \\ value'
+    hidden.learn({"dob": value})
+
+    told = hidden.text(f"refused: {spell(value)}!")
+
+    assert "long" not in told
+    assert "⟦dob:" in told
 
 
 def test_a_short_value_is_hidden_at_its_name_only() -> None:
