@@ -14,6 +14,7 @@ from apps.audit.models import Event
 from apps.redaction import adapters, services
 from apps.redaction.domain.hidden import Hidden
 from apps.redaction.models import HiddenValue
+from apps.redaction.services import storing
 from apps.redaction.services.storing import unsealed
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +87,25 @@ def test_what_was_rolled_back_is_kept_by_the_next_transaction(
 
     assert HiddenValue.objects.count() == 1
     assert hidden.fresh == {}
+
+
+def test_what_is_learnt_while_others_are_written_is_kept_by_the_next_transaction(
+    django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = services.opened({uuid4(): ["dob"]}).popitem()[1]
+    hidden.learn([VALUE, {"dob": "1930-08-05"}])
+    seal = storing._sealed
+
+    def sealed_while_a_call_comes_back(*args: Any) -> str:
+        hidden.learn({"dob": "1930-01-20"})
+        return seal(*args)
+
+    monkeypatch.setattr(storing, "_sealed", sealed_while_a_call_comes_back)
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        services.keep([hidden])
+
+    assert HiddenValue.objects.count() == 2
+    assert list(hidden.fresh.values()) == ["1930-01-20"]
 
 
 def test_without_its_file_nothing_is_opened_and_no_other_is_made(key_file: Path) -> None:

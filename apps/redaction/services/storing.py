@@ -53,14 +53,16 @@ def opened(wanted: Mapping[UUID, Iterable[str]]) -> dict[UUID, Hidden]:
 def keep(some: Iterable[Hidden | None]) -> None:
     """Keep what was learnt, in the transaction that writes the tokens. Once it has committed it is
     not written again; one that is rolled back leaves it to the next."""
-    found = [hidden for hidden in some if hidden is not None and hidden.fresh]
+    # What is learnt meanwhile, by a call of another branch that comes back in the thread of calls,
+    # is the next transaction's: only what is written here is said to be kept.
+    found = [(hidden, dict(hidden.fresh)) for hidden in some if hidden is not None and hidden.fresh]
     if not found:
         return
     keys = _keys()
     rows = [
         (hidden.owner, token, _sealed(hidden.owner, token, value, keys))
-        for hidden in found
-        for token, value in hidden.fresh.items()
+        for hidden, fresh in found
+        for token, value in fresh.items()
     ]
     # Two branches of a run may learn the same value at once: the unique constraint keeps one row.
     execute(
@@ -70,8 +72,8 @@ def keep(some: Iterable[Hidden | None]) -> None:
         " ON CONFLICT DO NOTHING",
         [list(column) for column in zip(*rows, strict=True)],
     )
-    for hidden in found:
-        after_commit(partial(hidden.kept, list(hidden.fresh)))
+    for hidden, fresh in found:
+        after_commit(partial(hidden.kept, fresh))
 
 
 def unsealed(root_id: UUID, token: str, sealed: str, keys: adapters.Keys | None = None) -> Any:
