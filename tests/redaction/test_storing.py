@@ -71,6 +71,20 @@ def test_what_a_root_hid_is_known_to_a_branch_whose_contract_hides_nothing() -> 
     assert services.opened({uuid4(): []}) == {}
 
 
+def test_branches_know_what_their_root_hid_and_hide_by_their_own_names() -> None:
+    root, one, other = uuid4(), uuid4(), uuid4()
+    token = kept(root)
+
+    found = services.opened({one: ["dob"], other: ["zip"]}, {one: root, other: root})
+
+    assert [h.owner for h in found.values()] == [root, root]
+    assert all(h.real(token) == VALUE["dob"] for h in found.values())
+    document = {"dob": "1930-01-20", "zip": "90210-1"}
+    assert found[one].proposed(document)["zip"] == document["zip"]
+    assert found[other].proposed(document)["dob"] == document["dob"]
+    assert [list(h.fresh.values()) for h in found.values()] == [["1930-01-20"], ["90210-1"]]
+
+
 def test_what_was_rolled_back_is_kept_by_the_next_transaction(
     django_capture_on_commit_callbacks: Any,
 ) -> None:

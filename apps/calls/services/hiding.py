@@ -40,15 +40,13 @@ Case = TypeVar("Case")
 
 
 def of_runs(runs: Iterable[Pinned]) -> dict[UUID, Hidden]:
-    """What each of these runs hides; those that hide nothing are left out, and cost no query: a
-    branch is asked about too, since what its root hid is a token in it as well."""
-    found = {run.id: (run.root_id or run.id, names_of(run)) for run in runs}
-    wanted: dict[UUID, set[str]] = {}
-    for run_id, (root, names) in found.items():
-        if names or root != run_id:
-            wanted.setdefault(root, set()).update(names)
-    known = services.opened(wanted)
-    return {run_id: known[root] for run_id, (root, _) in found.items() if root in known}
+    """What each of these runs hides by its own names: branches share values and nothing that one of
+    them learns while others are worked on. Those that hide nothing are left out, and cost no query:
+    a branch is asked about too, since what its root hid is a token in it as well."""
+    found = {run.id: (run, names_of(run)) for run in runs}
+    roots = {i: run.root_id for i, (run, _) in found.items() if run.root_id not in (None, i)}
+    wanted = {i: names for i, (_, names) in found.items() if names or i in roots}
+    return services.opened(wanted, roots)
 
 
 def of_run(run: Pinned) -> Hidden | None:

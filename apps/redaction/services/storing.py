@@ -21,31 +21,35 @@ OTHER = "The sealed value of {token} can't be opened: its key is not in {file}, 
 EACH = 1000  # values that one transaction seals anew
 
 
-def opened(wanted: Mapping[UUID, Iterable[str]]) -> dict[UUID, Hidden]:
-    """What these runs (roots of branches) hide, with the values that are known. Those without names
-    and without values are left out. One query. Raises ``RedactionKeyError``."""
+def opened(
+    wanted: Mapping[UUID, Iterable[str]], roots: Mapping[UUID, UUID] | None = None
+) -> dict[UUID, Hidden]:
+    """What each of these runs hides, with the values that are known to it: those of its root, where
+    it is a branch (``roots``). Those without names and without values are left out. One query.
+    Raises ``RedactionKeyError``."""
     if not wanted:
         return {}
+    owners = {run_id: (roots or {}).get(run_id, run_id) for run_id in wanted}
     known: dict[UUID, dict[str, str]] = {}
     for root_id, token, sealed in fetch(
         "SELECT root_id, token, sealed FROM redaction_hiddenvalue WHERE root_id = ANY(%s)"
         " ORDER BY id",
-        [list(wanted)],
+        [list(set(owners.values()))],
     ):
         known.setdefault(root_id, {})[token] = sealed
-    stated = {root_id: tuple(names) for root_id, names in wanted.items()}
-    needed = {root_id: names for root_id, names in stated.items() if names or root_id in known}
+    stated = {run_id: tuple(names) for run_id, names in wanted.items()}
+    needed = {i: names for i, names in stated.items() if names or owners[i] in known}
     if not needed:
         return {}
     keys = _keys()
     return {
-        root_id: Hidden(
-            root_id,
+        run_id: Hidden(
+            (root_id := owners[run_id]),
             names_of(names),
             keys.join,
             {t: unsealed(root_id, t, s, keys) for t, s in known.get(root_id, {}).items()},
         )
-        for root_id, names in needed.items()
+        for run_id, names in needed.items()
     }
 
 
@@ -53,8 +57,7 @@ def opened(wanted: Mapping[UUID, Iterable[str]]) -> dict[UUID, Hidden]:
 def keep(some: Iterable[Hidden | None]) -> None:
     """Keep what was learnt, in the transaction that writes the tokens. Once it has committed it is
     not written again; one that is rolled back leaves it to the next."""
-    # What is learnt meanwhile, by a call of another branch that comes back in the thread of calls,
-    # is the next transaction's: only what is written here is said to be kept.
+    # What is learnt meanwhile is the next transaction's: only what is written here is kept.
     found = [(hidden, dict(hidden.fresh)) for hidden in some if hidden is not None and hidden.fresh]
     if not found:
         return
