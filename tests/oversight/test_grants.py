@@ -412,6 +412,26 @@ def test_a_rule_may_want_a_person_each_time(ann: User, ben: User) -> None:
     assert "wants a person each time" in services.why_no_grant(held, ann)
 
 
+def test_teams_are_held_once_for_all_that_a_batch_covers(
+    source: Approval, ann: User, ben: User, monkeypatch: Any
+) -> None:
+    """All people before all teams: held one grant after the other, whoever changes a role between
+    two of them and the batch would wait for each other."""
+    held = [question(at_the_gate(order)) for order in ("#A1", "#A2", "#A3")]
+    given(source, ann, ben, opened=OPEN, most_cents=2_000)
+
+    holding, of = services.covering.hold_scopes, []
+    monkeypatch.setattr(
+        services.covering, "hold_scopes", lambda ids: (of.append(ids), holding(ids))
+    )
+
+    with transaction.atomic():
+        services.cover({row.pk: row.tool_name for row in held})
+
+    assert used() == 3
+    assert of == [[ann.pk, ben.pk]]
+
+
 # --- counted exactly, and not as people's ---------------------------------------------------------
 
 

@@ -62,6 +62,7 @@ def cover(opened: Mapping[UUID, str]) -> None:
     if not fits:
         return
     locked = _locked({grant.pk for _, found in fits for grant in found})
+    hold_teams(locked.values())
     for row, found in fits:
         next((g for g in found if g.pk in locked and _use(row, locked[g.pk])), None)
 
@@ -114,9 +115,9 @@ def refuse(grant: Grant, why: str) -> None:
 
 
 def _use(row: Approval, grant: Grant) -> bool:
-    """Count one use and answer the question with it; whether it was."""
+    """Count one use and answer the question with it; whether it was. The teams of who gave the
+    grant have to be held."""
     number = grant.used + 1
-    hold_teams([grant])
     if number > grant.most_uses or why_not_theirs(row, grant):
         return False
     now = database_now()
@@ -211,7 +212,7 @@ def uses_that_count(rows: Sequence[Approval]) -> dict[UUID, list[str]]:
 
 
 @participant
-def hold_teams(given: Sequence[Grant]) -> None:
+def hold_teams(given: Collection[Grant]) -> None:
     """Have the teams of who gave these grants stay as they are until the transaction ends."""
     people = [pk for one in given for pk in (one.proposed_by_id, one.confirmed_by_id) if pk]
     hold_scopes(people)
