@@ -7,8 +7,6 @@ import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rfc8785 import CanonicalizationError
-
 from apps.audit.selectors import Stored
 from apps.kernel.canonical import canonical_bytes
 from apps.oversight import adapters
@@ -88,5 +86,5 @@ def _text(make: Callable[[], Mapping[str, Any]]) -> str:
     """The canonical text; empty for what can't have been signed, which then doesn't fit."""
     try:
         return canonical_bytes(make()).decode()
-    except (CanonicalizationError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return ""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from rfc8785 import CanonicalizationError
-
 from apps.oversight import adapters
 from apps.oversight.domain import granted
 from apps.oversight.domain.granted import GrantSignature
@@ -88,7 +86,7 @@ def why_not_proposed(grant: Grant) -> str:
     """Why its proposer did not sign the proposal as it is stored; nothing if they did."""
     try:
         fits = _check(signed_by_proposal(grant), grant.proposal_signature, grant.proposal_key)
-    except (ValueError, CanonicalizationError):
+    except ValueError:
         return UNREADABLE
     return "" if fits and _columns_fit(grant) else "The signature does not fit the proposal."
 
@@ -99,7 +97,7 @@ def why_not_granted(grant: Grant) -> str:
     try:
         bounds, confirmed = bounds_of(grant), _confirmation_of(grant)
         why = granted.why_not_signed(bounds, proposal_of(grant), confirmed, _check)
-    except (ValueError, CanonicalizationError):
+    except ValueError:
         return UNREADABLE
     if why:
         return why
@@ -116,7 +114,7 @@ def why_not_a_use(approval: Approval, use: GrantUse) -> str:
         return "It is the use of another moment, or one too many."
     try:
         fits = _check(signed_by_use(approval, use), approval.signature, approval.key_id)
-    except (ValueError, CanonicalizationError):
+    except ValueError:
         return UNREADABLE
     return "" if fits else "The signature does not fit the use of the grant."
 
