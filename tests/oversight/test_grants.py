@@ -637,3 +637,21 @@ def test_a_grant_that_cannot_be_read_is_drawn(grant: Grant, client_as: ClientAs)
     client = client_as("operator")
     assert client.get("/approvals/grants/").status_code == 200
     assert "be read any more" in squeezed(client.get(f"/approvals/grants/{grant.pk}/"))
+
+
+def test_a_proposal_is_drawn_and_can_be_declined_where_the_keys_cannot_be_read(
+    source: Approval, ann: User, client_as: ClientAs, settings: Any, tmp_path: Any
+) -> None:
+    waiting = proposed(source, ann)
+    settings.APPROVAL_KEYRING_FILE = str(tmp_path / "gone" / "ring")
+    settings.APPROVAL_KEY_FILE = str(tmp_path / "gone" / "key")
+    client, url = client_as("operator"), f"/approvals/grants/{waiting.pk}/"
+
+    shown = client.get(url)
+    assert shown.status_code == 200
+    assert "Nobody can check here who signed it" in squeezed(shown)
+    sent = client.post(f"{url}confirm/", {"digest": _digest(waiting), "reason": WHY})
+    assert sent.status_code == 503
+    assert "Nobody can check here who signed it" in squeezed(sent)
+    assert client.post(f"{url}decline/", {"reason": "too wide"}).status_code == 302
+    assert Grant.objects.get().state == "declined"

@@ -14,6 +14,7 @@ from apps.accounts.authn import requires
 from apps.accounts.models import User
 from apps.kernel.errors import ConflictError, NotFoundError, TowerError
 from apps.oversight import forms, selectors, services
+from apps.oversight.adapters import KeyFileError
 from apps.oversight.domain import grant_typing
 from apps.oversight.domain.grants import GrantBounds
 from apps.oversight.models import Approval, Grant
@@ -84,7 +85,11 @@ def _one(request: HttpRequest, grant: Grant, *, status: int = 200, **more: Any) 
 
 def _confirming(grant: Grant, user: User, bounds: GrantBounds | None) -> dict[str, Any]:
     """What a second person needs to confirm a proposal, or why they can't."""
-    if bounds is None or why_not_proposed(grant):
+    try:
+        is_signed = bounds is not None and not why_not_proposed(grant)
+    except KeyFileError as unread:
+        return {"why_not": f"Nobody can check here who signed it: {unread}"}
+    if bounds is None or not is_signed:
         return {"why_not": "What is stored is not what its proposer signed: it can't be confirmed."}
     return {
         "why_not": granting.why_not_confirm(grant, user),
