@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.core.management import call_command
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from apps.audit.models import Event
@@ -177,3 +179,46 @@ def test_a_hidden_object_has_no_key_or_value_in_what_it_looks_like() -> None:
 
     assert isinstance(hidden, Hidden)
     assert "1969" not in repr(hidden)
+
+
+def test_of_two_who_rotate_at_once_no_key_is_lost(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = uuid4()
+    token = kept(root)
+    new, before = Fernet.generate_key, key_file.stat()
+
+    def while_another_does() -> bytes:
+        monkeypatch.setattr(Fernet, "generate_key", new)
+        call_command("redaction_keys", "rotate")
+        return new()
+
+    monkeypatch.setattr(Fernet, "generate_key", while_another_does)
+    adapters.rotate()
+
+    assert len(key_file.read_text().splitlines()) == 4
+    assert services.opened({root: ["dob"]})[root].real(token) == VALUE["dob"]
+    assert key_file.stat().st_ino == before.st_ino, "it stays its owner's"
+
+
+def test_a_value_that_no_key_opens_keeps_no_other_from_being_sealed_anew(key_file: Path) -> None:
+    first, other = uuid4(), uuid4()
+    for root in (first, other):
+        kept(root)
+    lost = HiddenValue.objects.get(root_id=first)
+    HiddenValue.objects.filter(pk=lost.pk).update(sealed=Fernet(Fernet.generate_key()).encrypt(b""))
+    before = HiddenValue.objects.get(root_id=other).sealed
+
+    with pytest.raises(CommandError, match="1 values are opened by no key"):
+        call_command("redaction_keys", "rotate")
+
+    assert HiddenValue.objects.get(root_id=other).sealed != before
+    assert Event.objects.get(kind="redaction_key.rotated").payload == {"values": 1, "unopened": 1}
+
+
+def test_a_pipe_is_no_file_of_keys(key_file: Path) -> None:
+    key_file.parent.mkdir()
+    os.mkfifo(key_file)
+
+    with pytest.raises(adapters.RedactionKeyError, match="is no ordinary file"):
+        services.opened({uuid4(): ["dob"]})

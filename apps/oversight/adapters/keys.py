@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
 
+from apps.audit.adapters import keyfiles
 from apps.kernel.canonical import canonical_bytes
 from apps.kernel.errors import UnavailableError
 
@@ -132,7 +131,7 @@ def rotate() -> str:
     key = Ed25519PrivateKey.generate()
     _append(ADDED, key.public_key())  # first: a signature is never older than its key's line
     with _in_words(path):
-        os.replace(_written(path, key), path)
+        keyfiles.replace(path, _text(key))
     return key_id_of(key.public_key())
 
 
@@ -175,7 +174,7 @@ def _signing_key() -> Ed25519PrivateKey:
     with _in_words(path):
         if not path.exists():
             with suppress(FileExistsError):
-                _create(path)
+                keyfiles.create(path, _text(Ed25519PrivateKey.generate()))
     key = _private_key()
     if key is None:
         raise KeyFileError(WORDS.format(file=path, why="leads nowhere"))
@@ -238,42 +237,11 @@ def _take(line: str, known: dict[str, PublicKey]) -> None:
 
 
 def _append(what: str, key: Ed25519PublicKey) -> None:
-    """One line in one write at the end of the file: two who append at once don't mix. A last line
-    that somebody left without an end is ended first, or this one would be a part of it."""
     encoded = base64.b64encode(key.public_bytes_raw()).decode()
-    line = f"{what} {encoded} {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode()
-    path = Path(settings.APPROVAL_KEYRING_FILE)
+    path, at = Path(settings.APPROVAL_KEYRING_FILE), datetime.now(UTC).isoformat(timespec="seconds")
     with _in_words(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                line = b"\n" + line
-            if os.write(descriptor, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(descriptor)
+        keyfiles.append(path, f"{what} {encoded} {at}", mode=0o644)
 
 
-def _create(path: Path) -> None:
-    """Write a new key whole and give it its name in one step: of two processes that start at once
-    one wins, and nobody ever reads half a key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = _written(path, Ed25519PrivateKey.generate())
-    try:
-        os.link(name, path)
-    finally:
-        os.unlink(name)
-
-
-def _written(path: Path, key: Ed25519PrivateKey) -> str:
-    """The key in a file of its own beside ``path``, to be given its name."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".approval-")  # mkstemp: 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(base64.b64encode(key.private_bytes_raw()).decode() + "\n")
-    except OSError:
-        os.unlink(name)
-        raise
-    return name
+def _text(key: Ed25519PrivateKey) -> str:
+    return base64.b64encode(key.private_bytes_raw()).decode() + "\n"

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
-import tempfile
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 
+from apps.audit.adapters import keyfiles
 from apps.kernel.errors import UnavailableError
 
 JOIN, SEAL = "join", "seal"
@@ -41,27 +43,40 @@ def keys(*, may_make: bool) -> Keys:
     """The keys of the file, read again whenever it changed. Made when it isn't there and nothing
     was sealed with others (``may_make``). Raises ``RedactionKeyError``."""
     path = Path(settings.REDACTION_KEY_FILE)
-    try:
+    with _in_words(path):
         if not path.exists():
             if not may_make:
                 raise RedactionKeyError(
                     WORDS.format(file=path, why="is not there, though values are")
                 )
-            _create(path)
+            with suppress(FileExistsError):
+                keyfiles.create(path, f"{JOIN} {_join_key()}\n{_seal_line()}\n")
         found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # to read a pipe waits for whoever writes into it
+            raise RedactionKeyError(WORDS.format(file=path, why="is no ordinary file"))
         return _read(str(path), (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def rotate() -> None:
+    """Let a new key seal from now on. What others sealed is still opened. Raises
+    ``RedactionKeyError``."""
+    path = Path(settings.REDACTION_KEY_FILE)
+    keys(may_make=False)
+    with _in_words(path):
+        keyfiles.append(
+            path, _seal_line()
+        )  # of two at once no key is lost; the file keeps its owner
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         why = f"can't be read or written ({error.strerror or error})"
         raise RedactionKeyError(WORDS.format(file=path, why=why)) from None
     except ValueError:
         raise RedactionKeyError(WORDS.format(file=path, why="holds no keys")) from None
-
-
-def rotate() -> None:
-    """Let a new key seal from now on. What others sealed is still opened."""
-    path = Path(settings.REDACTION_KEY_FILE)
-    keys(may_make=False)
-    _named(path, f"{path.read_text().rstrip()}\n{SEAL} {Fernet.generate_key().decode()}\n")
 
 
 @lru_cache(maxsize=4)
@@ -74,25 +89,9 @@ def _read(file: str, mark: tuple[int, int, int]) -> Keys:
     return Keys(joins[0], MultiFernet(seals[::-1]))
 
 
-def _create(path: Path) -> None:
-    """Of two processes that start at once one wins: the file gets its name whole, and once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    join = base64.b64encode(secrets.token_bytes(32)).decode()
-    name = _written(path, f"{JOIN} {join}\n{SEAL} {Fernet.generate_key().decode()}\n")
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(name)
+def _join_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def _named(path: Path, text: str) -> None:
-    os.replace(_written(path, text), path)
-
-
-def _written(path: Path, text: str) -> str:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".redaction-")  # mkstemp: 0600
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    return name
+def _seal_line() -> str:
+    return f"{SEAL} {Fernet.generate_key().decode()}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -90,24 +91,27 @@ def unsealed(root_id: UUID, token: str, sealed: str, keys: adapters.Keys | None 
     return value
 
 
-def reseal() -> int:
-    """Seal every value with the key that seals now; returns how many. Each thousand is a
-    transaction of its own."""
-    last = done = 0
+def reseal() -> tuple[int, int]:
+    """Seal every value with the key that seals now; returns how many, and how many no key of the
+    file opens, which stay as they are. Each thousand is a transaction of its own."""
+    last = done = left = 0
     while some := _reseal_some(last):
-        last, done = some[-1], done + len(some)
-    return done
+        last, done, left = some[0], done + some[1], left + some[2]
+    return done, left
 
 
 @command
-def _reseal_some(last: int) -> Sequence[int]:
-    keys, ids = _keys(), []
+def _reseal_some(last: int) -> tuple[int, int, int] | None:
+    """The last row that was looked at, how many were sealed anew, and how many were not."""
+    ring, done = _keys().ring, 0
     rows = HiddenValue.objects.filter(pk__gt=last).order_by("pk").select_for_update()
-    for row in rows[:EACH]:
-        row.sealed = keys.ring.rotate(row.sealed.encode()).decode()
-        row.save(update_fields=["sealed"])
-        ids.append(row.pk)
-    return ids
+    found = list(rows[:EACH])
+    for row in found:
+        with suppress(InvalidToken):
+            row.sealed = ring.rotate(row.sealed.encode()).decode()
+            row.save(update_fields=["sealed"])
+            done += 1
+    return (found[-1].pk, done, len(found) - done) if found else None
 
 
 def _sealed(root_id: UUID, token: str, value: Any, keys: adapters.Keys) -> str:

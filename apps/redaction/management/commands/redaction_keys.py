@@ -24,15 +24,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
             adapters.rotate()
-            count = services.reseal()
+            count, left = services.reseal()
         except adapters.RedactionKeyError as error:
             raise CommandError(str(error)) from error
-        _record(count)
+        _record(count, left)
         self.stdout.write(f"A new key seals from now on; {count:,} values were sealed with it.")
+        if left:
+            raise CommandError(f"{left:,} values are opened by no key of the file, and stay so.")
 
 
 @command
-def _record(count: int) -> None:
-    record_many(
-        [Fact("redaction_key.rotated", SETUP, "redaction_key", "-", None, {"values": count})]
-    )
+def _record(count: int, left: int) -> None:
+    payload = {"values": count, "unopened": left}
+    record_many([Fact("redaction_key.rotated", SETUP, "redaction_key", "-", None, payload)])
