@@ -89,6 +89,7 @@ class Witness:
     """The tool server: it repeats whatever it was told, in every way there is."""
 
     met: list[dict[str, Any]] = field(default_factory=list)
+    loses: Path | None = None  # a file that is gone once it was called
 
     async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> Answer:
         params = request.message["params"]
@@ -97,7 +98,9 @@ class Witness:
         if params["name"] == "foresee":
             body = self._foreseen(arguments["args"])
             return http(rpc(request, result={"content": [], "structuredContent": body}))
-        if params["name"] == "fail":
+        if self.loses is not None:
+            self.loses.unlink()
+        if params["name"] == "fail" and "works" not in arguments:
             return http(rpc(request, result=text(f"no such {CANARY.upper()}", isError=True)))
         found = {"secret": CANARY, "list": [{"who": {"born": CANARY}}], "cents": 5}
         told = text(f"Hello {CANARY}", structuredContent={**found, "told": dict(arguments)})
@@ -369,6 +372,23 @@ def test_what_a_person_types_is_hidden_too_and_judged_by_its_value(
     assert is_token(Edit.objects.get().after["secret"])
     assert_clean("stores", stores())
     assert run.pk
+
+
+def test_a_change_that_was_answered_is_known_as_done_though_the_keys_are_gone(
+    tower: Tower, witness: Witness, settings: Any, tmp_path: Path
+) -> None:
+    """What the answer says can't be kept without them, only that it came."""
+    witness.loses = tmp_path / "redaction.keys"
+    settings.REDACTION_KEY_FILE = str(witness.loses)
+    run = start([call("fail", works=True), call("look"), DONE])
+    drain()
+
+    [step] = Step.objects.all()
+    assert (step.disposition, step.state) == ("executed", "succeeded")
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert "is not there, though values are" in run.summary
+    assert len(witness.met) == 1
 
 
 def test_a_value_at_another_name_has_a_person_asked(tower: Tower, witness: Witness) -> None:

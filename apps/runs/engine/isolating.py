@@ -195,6 +195,7 @@ class Isolation:
         logger.error("step %s can't be judged and is ended", work.step_id, exc_info=error)
         why = trouble.words(error)
         bare = replace(work, arguments={}, preview=None, facts={}, pending=None, follows=None)
+        bare.hidden = None  # else nothing ends without the keys of what its look-ups brought
         self._first_that_works(
             lambda: self._give_up_held(bare, why, carry_on=True),
             lambda: self._give_up_held(bare, why, carry_on=False),
@@ -307,28 +308,23 @@ def _unknown(work: Claimed, words: str) -> Settled:
 
 
 def stripped(done: Finished, why: str) -> Finished:
-    """How an attempt ended, without anything that the other side said. An effect that was answered
-    stays one; a look that can't be kept has failed."""
-    work, result = done.action.work, done.result
+    """How an attempt ended, without anything that the other side said, hidden values too. An effect
+    that was answered stays one; a look that can't be kept has failed."""
+    work, result = replace(done.action.work, hidden=None), done.result
+    action = replace(done.action, work=work)
     kept = replace(
-        result,
-        data=None,
-        meta={},
-        parts=(),
-        notes=(),
-        http_status=None,
-        error_class="unrecorded",
+        result, data=None, meta={}, parts=(), notes=(), http_status=None, error_class="unrecorded"
     )
     if work.kind == "agent":
         turn = done.thought and replace(done.thought, items=[], degraded_reason="")
         words = NO_TURN.format(why=why)
-        return Finished(done.action, replace(kept, ending=Ending.BROKEN, error=words), turn)
+        return Finished(action, replace(kept, ending=Ending.BROKEN, error=words), turn)
     if result.ending is Ending.ANSWERED:
         words = NOT_KEPT.format(why=why)
         how = Ending.ANSWERED if work.mutates else Ending.BROKEN
-        return Finished(done.action, replace(kept, ending=how, content=words, error=words))
+        return Finished(action, replace(kept, ending=how, content=words, error=words))
     words = NOT_SETTLED.format(why=why)
-    return Finished(done.action, replace(kept, content="", error=words))
+    return Finished(action, replace(kept, content="", error=words))
 
 
 def as_it_ended(done: Finished) -> Settled:
